@@ -1,0 +1,61 @@
+"""Randomness as a function of where it is used; must not keep any state.
+
+A live peer draws for its one row exactly what the simulator draws for that row among many, a resumed run draws what it
+would have drawn, and all peers compute the same random schedule without a word.
+"""
+
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+_UNIT = 2.0**-53
+
+
+def _hash(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """One step of SplitMix64 (Steele, Lea, Flood 2014, fig. 14): a bijection of 64-bit words."""
+    z = z + _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * _MIX1
+    z = (z ^ (z >> np.uint64(27))) * _MIX2
+    return z ^ (z >> np.uint64(31))
+
+
+def bits(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) -> npt.NDArray[np.uint64]:
+    """64 random bits for each (row, column), shape (len(rows), width); a range of rounds in front.
+
+    A cell's word is hash(hash(key ^ row) ^ hash(column)) with key = hash(hash(hash(seed) ^ purpose) ^ round), where ^
+    is bitwise exclusive or: it depends on nothing else, in particular not on the rows drawn beside it.
+
+    Args:
+        seed: the experiment's seed, 0 or above.
+        purpose: what the numbers are for ("batch", "matching", ...); different purposes are independent.
+        rows: peer numbers, (n,) int64.
+        round: 0 or above; a range gives the very words of its rounds, one by one.
+        width: how many words for each row.
+    """
+    with np.errstate(over="ignore"):
+        key = _hash(np.asarray([seed], np.uint64)) ^ np.uint64(zlib.crc32(purpose.encode()))
+        key = _hash(_hash(key) ^ np.asarray(round, np.uint64))
+        row = _hash(key[:, None] ^ rows.cpu().numpy().astype(np.uint64))
+        words = _hash(row[..., None] ^ _hash(np.arange(width, dtype=np.uint64)))
+        return words if isinstance(round, range) else words[0]
+
+
+def uniform(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) -> Tensor:
+    """Independent uniform numbers in [0, 1), shape (len(rows), width), float64. See `bits` for the arguments."""
+    return torch.from_numpy((bits(seed, purpose, rows, round, width) >> np.uint64(11)) * _UNIT)
+
+
+def integers(seed: int, purpose: str, rows: Tensor, round: int | range, width: int, below: Tensor) -> Tensor:
+    """Uniform integers in [0, below[row]), shape (len(rows), width), int64; `below` is (len(rows),), each at least 1."""
+    return (uniform(seed, purpose, rows, round, width) * below[:, None]).long()
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A numpy generator for what is drawn once by whoever needs it whole (a partition, a random graph)."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
