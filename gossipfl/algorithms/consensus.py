@@ -1,0 +1,29 @@
+"""Consensus: mixing and nothing else, by which peers agree before they learn; must not know any engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Account, Grad, Mix
+from gossipfl.algorithms.d_psgd import Iterate
+from gossipfl.mixing import Property
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """x' = mix(x): a mean with `Average`, a maximum with `Maximum`, a union with `Union`.
+
+    Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53, 2004.
+    """
+
+    requires: ClassVar[Property] = Property.CONSENSUS
+    above: ClassVar[float] = float("-inf")
+    accounts: ClassVar[Mapping[str, Account]] = {}
+
+    def init(self, x: Tensor) -> Iterate:
+        return Iterate(x)
+
+    def round(self, s: Iterate, grad: Grad, mix: Mix) -> Iterate:
+        return Iterate(mix(s.x))

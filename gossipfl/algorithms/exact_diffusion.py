@@ -1,0 +1,49 @@
+"""Exact diffusion, and D2 with it; must not know any engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty
+from gossipfl.mixing import Property
+
+
+class Corrected(NamedTuple):
+    """Parameters x (n, d) and the correction e (n, d): the sum of what the neighbours have pulled so far."""
+
+    x: Tensor
+    e: Tensor
+
+
+@dataclass(frozen=True)
+class ExactDiffusion:
+    """phi = x - step * grad(x) + e/t;  m = mix(phi);  x' = prox(m);  e' = e + (m - phi),  starting at e = 0.
+
+    Converges linearly to the exact pooled optimum with a constant step up to about 1/L, whatever the network. Sends d
+    numbers a round. Mixes with (I + W)/2 (gamma = 1/2); with gamma = 1 it is D2, which needs every eigenvalue of W above
+    -1/3. Where links are there in each t-th round only (`local_steps` t), what an exchange adds to e is spent over t rounds.
+
+    Yuan, Ying, Zhao, Sayed, "Exact diffusion for distributed optimization and learning", IEEE Trans. Signal Processing
+    67(3), 2019, algorithm 1. Tang et al., "D2: decentralized training over decentralized data", ICML 2018, algorithm 1.
+    With a proximal step, Alghunaim, Yuan, Sayed, "A linearly convergent proximal gradient algorithm for decentralized
+    optimization", NeurIPS 2019.
+    """
+
+    step: float
+    prox: Prox = no_penalty
+    local_steps: int = 1
+
+    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
+    above: ClassVar[float] = -1.0 / 3.0
+    accounts: ClassVar[Mapping[str, Account]] = {"e": Account(lane=0, factor=1.0)}
+
+    def init(self, x: Tensor) -> Corrected:
+        return Corrected(x, torch.zeros_like(x))
+
+    def round(self, s: Corrected, grad: Grad, mix: Mix) -> Corrected:
+        phi = s.x - self.step * grad(s.x) + s.e / self.local_steps
+        m = mix(phi)
+        return Corrected(self.prox(m, self.step), s.e + (m - phi))

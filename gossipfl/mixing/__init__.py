@@ -1,0 +1,68 @@
+"""What a peer makes of what it hears; must not know who speaks, nor how messages travel.
+
+The house form of every exchange is
+
+    x_i + gamma * (A(r_i, {r_j}) - r_i)
+
+where the *replica* r_i is what the neighbours currently hold of peer i, and A, the aggregator, is a weighted average unless
+said otherwise. gamma = 1/2 is the lazy walk (I + W) / 2.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from gossipfl.mixing.average import Average
+from gossipfl.mixing.direct import Direct
+from gossipfl.mixing.maximum import Maximum
+from gossipfl.mixing.properties import Property
+from gossipfl.mixing.received import Received
+from gossipfl.mixing.union import Union
+
+__all__ = ["Aggregator", "Average", "Channel", "Direct", "Maximum", "Mixing", "Property", "Received", "Union"]
+
+
+class Aggregator(Protocol):
+    """What a peer makes of its own replica and its neighbours'."""
+
+    @property
+    def preserves(self) -> Property: ...
+
+    def __call__(self, own: Tensor, received: Received) -> Tensor:
+        """A(r_i, {r_j}): (n, d) from (n, d) and the messages. Row i depends on r_i and on row i's messages only."""
+
+
+class Channel(Protocol):
+    """How a row crosses an edge. Both ends run the same `receive`, so that they hold the same replica."""
+
+    @property
+    def preserves(self) -> Property: ...
+
+    def init(self, x: Tensor) -> Tensor:
+        """The replica before the first message, (n, d), for rows shaped like x."""
+
+    def send(self, x: Tensor, replica: Tensor, key: int) -> Tensor:
+        """The payload that tells neighbours of x (n, d), who hold `replica`; `key` is the round, for random channels."""
+
+    def receive(self, payload: Tensor, replica: Tensor) -> Tensor:
+        """The new replica, (n, d)."""
+
+
+class Mixing(NamedTuple):
+    """One exchange: through `channel`, by `aggregator`, `gamma` of the way."""
+
+    aggregator: Aggregator = Average()
+    channel: Channel = Direct()
+    gamma: float = 1.0
+
+    @property
+    def preserves(self) -> Property:
+        return self.aggregator.preserves & self.channel.preserves
+
+    def combine(self, x: Tensor, own: Tensor, received: Received) -> Tensor:
+        """x + gamma (A(own, received) - own), (n, d); `own` is the replica of x, and may be x itself."""
+        mixed = self.aggregator(own, received)
+        if own is x:
+            return mixed if self.gamma == 1.0 else torch.lerp(x, mixed, self.gamma)
+        return x + self.gamma * (mixed - own)

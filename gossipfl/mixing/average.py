@@ -1,0 +1,17 @@
+"""The weighted average, the aggregator of all linear gossip; must not know what is averaged."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gossipfl.mixing.properties import Property
+from gossipfl.mixing.received import Received
+
+
+class Average(NamedTuple):
+    """A(r_i, {r_j}) = (1 - sum_j w_ij) r_i + sum_j w_ij r_j, which is row i of W r."""
+
+    preserves: Property = Property.EXACT
+
+    def __call__(self, own: Tensor, received: Received) -> Tensor:
+        return received.average(own)

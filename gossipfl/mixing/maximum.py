@@ -1,0 +1,21 @@
+"""The maximum, by which peers agree on a bound; must not know what is bounded."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gossipfl.mixing.properties import Property
+from gossipfl.mixing.received import Received
+
+
+class Maximum(NamedTuple):
+    """A(r_i, {r_j}) = max(r_i, max_j r_j), number by number; weights do not matter.
+
+    After as many rounds as the graph's diameter every peer holds the maximum over all peers, to the last bit.
+    """
+
+    preserves: Property = Property.CONSENSUS
+
+    def __call__(self, own: Tensor, received: Received) -> Tensor:
+        values, rows = received.stack()
+        return own.scatter_reduce(0, rows[:, None].expand_as(values), values, "amax")

@@ -1,0 +1,13 @@
+"""What a method may need of an exchange, and what an exchange may preserve; must not know either of them."""
+
+from enum import Flag, auto
+
+
+class Property(Flag):
+    """Facts about one exchange, seen as x -> mixed(x) over all peers."""
+
+    CONSENSUS = auto()  # rows of W sum to 1: peers that agree go on agreeing
+    MEAN = auto()  # columns of W sum to 1: the average over peers stays where it is
+    LINEAR = auto()  # the result is a linear function of what was sent
+    RELIABLE = auto()  # nobody misses a message
+    EXACT = CONSENSUS | MEAN | LINEAR

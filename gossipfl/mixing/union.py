@@ -1,0 +1,46 @@
+"""The union of sets of words, by which peers agree on classes and category levels; must not know what they mean.
+
+A set travels as a row of numbers like everything else: its sorted words, joined by line feeds, as UTF-8 bytes,
+one number a byte, padded with zeros.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gossipfl.mixing.properties import Property
+from gossipfl.mixing.received import Received
+
+
+def to_row(words: Iterable[str], width: int = 0) -> Tensor:
+    """The row (max(width, its length),) float64 that stands for a set of words: not empty, no line feeds, no NULs."""
+    data = "\n".join(sorted(set(words))).encode()
+    row = torch.zeros(max(width, len(data)), dtype=torch.float64)
+    row[: len(data)] = torch.tensor(list(data), dtype=torch.float64)
+    return row
+
+
+def to_set(row: Tensor) -> set[str]:
+    """The set that a row stands for. Raises ValueError where the row is none (a stranger may have sent it)."""
+    numbers = row.numpy()
+    if not ((numbers >= 0) & (numbers <= 255) & (numbers == numbers.round())).all():
+        raise ValueError("not a row of bytes")
+    data = numbers.astype(np.uint8).tobytes().rstrip(b"\0")
+    return set(data.decode().split("\n")) if data else set()
+
+
+class Union(NamedTuple):
+    """A(r_i, {r_j}) = the union of the sets that r_i and r_j stand for. Rows are wide enough for the whole union."""
+
+    preserves: Property = Property.CONSENSUS
+
+    def __call__(self, own: Tensor, received: Received) -> Tensor:
+        values, rows = received.stack()
+        sets = [to_set(row) for row in own]
+        new = (values != own[rows]).any(1)  # most have heard it all before
+        for value, row in zip(values[new], rows[new].tolist(), strict=True):
+            sets[row] |= to_set(value)
+        return torch.stack([to_row(words, own.shape[1]) for words in sets])

@@ -1,0 +1,237 @@
+"""One peer's end of its edges against a scripted world, with a clock that moves when the script says so."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import torch
+from worlds import STUDY
+
+from gossipfl.algorithms import Consensus
+from gossipfl.errors import Departed, NetworkError
+from gossipfl.peer import Exchange, Peer
+from gossipfl.peer.inbox import AHEAD
+from gossipfl.peer.wire import Header, decode, encode
+from gossipfl.topology import Links, static
+
+WAIT = 30.0
+NAMES = ["Basel", "Cleveland", "Zurich"]
+
+
+class Script:
+    """A `Transport` and a clock: each message has the time at which it comes; silence lets the time pass."""
+
+    def __init__(self, *messages: tuple[float, list[bytes]], full: Iterable[int] = ()) -> None:
+        self.now = 100.0
+        self.coming = [(100.0 + after, frames) for after, frames in messages]
+        self.sent: list[tuple[int, list[bytes]]] = []
+        self.full = set(full)
+        self.closed = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def send(self, to: int, frames: list[bytes]) -> bool:
+        if to not in self.full:
+            self.sent.append((to, frames))
+        return to not in self.full
+
+    def recv(self, timeout: float) -> list[bytes] | None:
+        assert timeout > 0
+        if not self.coming or self.coming[0][0] > self.now + timeout:
+            self.now += timeout
+            return None
+        when, frames = self.coming.pop(0)
+        self.now = max(self.now, when)
+        return frames
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def says(
+    sender: int, tick: int = 0, payload: bytes = b"pay", study: bytes = STUDY, **more: Any
+) -> list[bytes]:
+    return [encode(Header(study, sender, tick, **more)), payload]
+
+
+def exchange(script: Script) -> Exchange:
+    """Basel's, with both others as neighbours."""
+    return Exchange(0, NAMES, STUDY, [1, 2], script, WAIT, script.clock)
+
+
+def swap(end: Exchange, tick: int = 0, payload: bytes = b"own") -> list[bytes]:
+    return [message.payload for message in end.swap(tick, [1, 2], [1, 2], payload, b"\1")]
+
+
+def test_all_answer() -> None:
+    script = Script((3.0, says(2, payload=b"zur")), (5.0, says(1, payload=b"cle")))
+    end = exchange(script)
+    assert swap(end) == [b"cle", b"zur"], "in the order that was asked for"
+    assert script.now == 105.0
+    header = Header(STUDY, 0, 0, b"\1")
+    assert [(to, decode(frames[0]), frames[1]) for to, frames in script.sent] == [
+        (1, header, b"own"),
+        (2, header, b"own"),
+    ]
+    assert (end.tick, end.messages_sent, end.bytes_sent) == (1, 2, 2 * (len(encode(header)) + 3))
+
+
+def test_silent_neighbours_are_named_after_exactly_the_wait() -> None:
+    script = Script((3.0, says(2)))
+    with pytest.raises(
+        NetworkError, match=r"no answer from Cleveland for 30 s .*exchange 0.*are they running"
+    ) as caught:
+        swap(exchange(script))
+    assert "Zurich" not in str(caught.value)
+    assert script.now == 100.0 + WAIT
+    script = Script()
+    with pytest.raises(NetworkError, match="Basel: no answer from Cleveland, Zurich for 30 s"):
+        swap(exchange(script))
+    assert script.now == 100.0 + WAIT
+
+
+@pytest.mark.parametrize("last", [10.0, 29.9, 1000.0])
+def test_junk_does_not_extend_the_deadline(last: float) -> None:
+    junk = [
+        [],
+        [b"junk", b""],
+        says(1, study=b"another!"),
+        says(7),
+        says(1, 9999),
+        says(1, payload=b"long!"),
+        says(1, 1),
+    ]
+    script = Script((0.0, says(2)), *((last * k / 700, junk[k % 7]) for k in range(700)))
+    end = exchange(script)
+    with pytest.raises(NetworkError, match="no answer from Cleveland for 30 s"):
+        swap(end)
+    assert 100 + WAIT <= script.now <= 100 + WAIT + 2
+    assert end.inbox.refused > 0
+
+
+def test_goodbye() -> None:
+    script = Script((1.0, says(2)), (2.0, says(1, leaving="diverged", payload=b"")))
+    with pytest.raises(Departed, match=r"neighbour Cleveland left \(diverged\)") as caught:
+        swap(exchange(script))
+    assert (caught.value.neighbour, caught.value.reason) == ("Cleveland", "diverged")
+    assert script.now == 102.0
+
+
+def test_goodbye_after_its_last_word_counts_only_when_more_is_awaited() -> None:
+    script = Script((1.0, says(1)), (1.0, says(1, leaving="failed", payload=b"")), (2.0, says(2)))
+    end = exchange(script)
+    assert swap(end) == [b"pay", b"pay"]
+    with pytest.raises(Departed, match="Cleveland"):
+        swap(end, 1)
+    assert script.now == 102.0, "known already: nothing to wait for"
+
+
+def test_who_is_not_awaited_may_leave() -> None:
+    script = Script((1.0, says(1, leaving="failed", payload=b"")), (2.0, says(2)))
+    assert len(exchange(script).swap(0, [2], [2], b"own")) == 1
+
+
+def test_a_neighbour_of_another_study_is_named() -> None:
+    script = Script((1.0, says(1, study=b"another!")), (2.0, says(2)))
+    with pytest.raises(
+        NetworkError, match=r"no answer from Cleveland.*Cleveland was heard, but it runs another experiment"
+    ):
+        swap(exchange(script))
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_neighbour_with_another_length_is_named(early: bool) -> None:
+    script = Script((1.0, says(1, payload=b"")), (2.0, says(2)))
+    end = exchange(script)
+    if early:
+        script.coming[:0] = [
+            (100.0, says(1, payload=b"0th")),
+            (100.0, says(1, 1, b"longer")),
+            (100.0, says(2)),
+        ]
+        script.coming[3:] = [(102.0, says(2, 1))]
+        swap(end)
+    with pytest.raises(
+        NetworkError, match="Cleveland was heard, but its messages have another length than mine"
+    ):
+        swap(end, int(early))
+
+
+def test_early_messages_are_kept() -> None:
+    script = Script((1.0, says(1, 0)), (1.0, says(1, 1, b"two")), (2.0, says(2, 0)), (3.0, says(2, 1)))
+    end = exchange(script)
+    swap(end)
+    assert script.now == 102.0
+    assert swap(end, 1) == [b"two", b"pay"]
+    assert script.now == 103.0
+
+
+def test_a_neighbour_may_be_as_far_ahead_as_the_inbox_reaches() -> None:
+    script = Script(
+        *((0.0, says(1, tick)) for tick in range(AHEAD)),
+        *((1.0 + tick, says(2, tick)) for tick in range(AHEAD)),
+    )
+    end = exchange(script)
+    for tick in range(AHEAD):
+        swap(end, tick)
+    assert end.inbox.refused == 0
+
+
+def test_a_full_queue_is_named() -> None:
+    with pytest.raises(NetworkError, match="neighbour Zurich takes no more messages"):
+        swap(exchange(Script(full=[2])))
+
+
+def test_nobody_to_talk_to() -> None:
+    script = Script()
+    assert exchange(script).swap(0, [], [], b"own") == []
+    assert (script.now, script.sent) == (100.0, [])
+
+
+def test_leaving_tells_every_neighbour_that_can_be_told() -> None:
+    script = Script(full=[1])
+    end = exchange(script)
+    end.leave("interrupted")
+    [(to, frames)] = script.sent
+    assert (to, decode(frames[0]).leaving, frames[1]) == (2, "interrupted", b"")
+    other = Script((0.0, frames))
+    heard = Exchange(2, NAMES, decode(frames[0]).study, [0], other, WAIT, other.clock)
+    with pytest.raises(Departed, match="Basel left"):
+        heard.swap(0, [0], [0], b"own")
+
+
+def numbers(*values: float) -> bytes:
+    return torch.tensor(values, dtype=torch.float64).numpy().tobytes()
+
+
+def basel(script: Script) -> Peer:
+    ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
+    both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
+    return Peer(exchange(script), Consensus(), None, static(Links(*both, torch.cat([ends[2]] * 2))))
+
+
+def test_a_peer_mixes_what_it_hears() -> None:
+    peer = basel(Script((0.0, says(1, payload=numbers(4.0, 0.0))), (0.0, says(2, payload=numbers(0.0, 8.0)))))
+    run = peer.step(peer.init(torch.tensor([[2.0, 2.0]], dtype=torch.float64)))
+    assert run.state.x.tolist() == [[2.0, 3.0]]
+    assert peer.disagreement(run).tolist() == [(40 / 8) ** 0.5]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e308])
+def test_numbers_that_are_not_finite_are_refused_and_their_sender_named(bad: float) -> None:
+    script = Script((0.0, says(1, payload=numbers(1.0, bad))), (0.0, says(2, payload=numbers(1.0, 1.0))))
+    peer = basel(script)
+    if bad == 1e308:  # finite, however large
+        assert peer.step(peer.init(torch.zeros(1, 2, dtype=torch.float64))).state.x.isfinite().all()
+        return
+    with pytest.raises(NetworkError, match="Cleveland sent numbers that are not finite"):
+        peer.step(peer.init(torch.zeros(1, 2, dtype=torch.float64)))
+
+
+def test_a_diverged_peer_infects_nobody() -> None:
+    script = Script()
+    peer = basel(script)
+    run = peer.step(peer.init(torch.tensor([[float("inf"), 0.0]], dtype=torch.float64)))
+    assert not run.state.x.isfinite().all()
+    assert script.sent == []

@@ -1,0 +1,204 @@
+"""The bytes of a message and the inbox that takes them in, against whatever a stranger may send."""
+
+from contextlib import suppress
+from itertools import product
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from worlds import STUDY
+
+from gossipfl.errors import BadMessage
+from gossipfl.peer.inbox import AHEAD, Inbox, Message
+from gossipfl.peer.wire import MAX_HEADER, MAX_TICK, Header, decode, encode
+
+ME_AT, SIZE = 10, 16
+headers = st.builds(
+    Header,
+    study=st.binary(min_size=8, max_size=8),
+    sender=st.integers(0, 2**31 - 1),
+    tick=st.integers(0, MAX_TICK - 1),
+    calm=st.binary(max_size=MAX_HEADER - 64),
+    leaving=st.text("abcdefghijklmnopqrstuvwxyz", max_size=16),
+)
+# MessagePack of nearly the right shape: what random bytes would hardly ever hit
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans() | st.none()
+strings = st.binary(max_size=12) | st.text(max_size=20) | st.just(STUDY)
+almost = st.lists(numbers | strings | st.just([[]]), max_size=7).map(msgspec.msgpack.encode)
+# well-formed, and from somebody who knows the study: an honest message of exchange 10 but for its length
+near = st.builds(
+    Header,
+    study=st.sampled_from([STUDY, b"another!"]),
+    sender=st.integers(0, 3),
+    tick=st.integers(0, 2 * AHEAD),
+    calm=st.binary(max_size=3),
+    leaving=st.sampled_from(["", "", "failed"]),
+).map(encode)
+hostile = (
+    st.binary(max_size=80)
+    | almost
+    | headers.map(encode).flatmap(
+        lambda frame: st.tuples(st.integers(0, len(frame) - 1), st.integers(0, 255)).map(
+            lambda flip: frame[: flip[0]] + bytes([flip[1]]) + frame[flip[0] + 1 :]
+        )
+    )
+)
+
+
+@given(headers)
+def test_round_trip(header: Header) -> None:
+    assert decode(encode(header)) == header
+
+
+def test_longest_honest_header_fits() -> None:
+    longest = Header(STUDY, 2**31 - 1, MAX_TICK - 1, b"x" * (MAX_HEADER - 64))
+    assert len(encode(longest)) <= MAX_HEADER
+    assert decode(encode(longest)) == longest
+
+
+@given(hostile)
+@example(b"")
+@example(b"\x91" * 4000)  # arrays in arrays
+@example(b"\x93\xc4\x08" + STUDY + b"\x00\xcf" + b"\xff" * 8)  # the largest tick there is
+@example(b"\x95\xc4\x08" + STUDY + b"\x00\x00\xc4\x00\xa4\xff\xfe\xfd\xfc")  # no UTF-8
+@example(b"\xdd\xff\xff\xff\xff")  # four thousand million fields
+@example(b"\xc6\xff\xff\xff\xff")
+@example(b"\x00" * (MAX_HEADER + 1))
+def test_any_bytes_are_a_header_in_bounds_or_a_bad_message(frame: bytes) -> None:
+    try:
+        header = decode(frame)
+    except BadMessage:
+        return
+    assert len(header.study) == 8
+    assert 0 <= header.sender < 2**31
+    assert 0 <= header.tick < MAX_TICK
+    assert len(header.calm) <= MAX_HEADER - 64
+    assert len(header.leaving) <= 16
+    assert decode(encode(header)) == header
+
+
+@given(headers, st.data())
+def test_a_header_cut_short_is_a_bad_message(header: Header, data: st.DataObject) -> None:
+    frame = encode(header)
+    with pytest.raises(BadMessage, match="not a header"):
+        decode(frame[: data.draw(st.integers(0, len(frame) - 1))])
+
+
+def test_a_header_with_something_behind_it_is_a_bad_message() -> None:
+    with pytest.raises(BadMessage):
+        decode(encode(Header(STUDY, 1, 2)) + b"\x00")
+
+
+def honest(sender: int, tick: int, size: int = SIZE, study: bytes = STUDY, leaving: str = "") -> list[bytes]:
+    return [encode(Header(study, sender, tick, b"", leaving)), bytes([tick % 256]) * size]
+
+
+def inbox() -> Inbox:
+    """Peer 0's, with neighbours 1 and 2, at exchange 10 of 16 bytes."""
+    made = Inbox(STUDY, [1, 2])
+    made.advance(ME_AT, SIZE)
+    return made
+
+
+def kept(box: Inbox) -> list[Message]:
+    return [message for early in box._early.values() for message in early.values()]
+
+
+garbage = st.lists(hostile, max_size=4) | st.tuples(hostile | near, st.binary(max_size=SIZE - 1)).map(list)
+
+
+@given(st.lists(garbage, max_size=8))
+def test_hostile_messages_leave_the_honest_ones_unharmed(messages: list[list[bytes]]) -> None:
+    box = inbox()
+    expected = [honest(1, ME_AT), honest(2, ME_AT)]
+    refused = 0
+    for k, frames in enumerate(messages):
+        if k == len(messages) // 2:
+            box.put(expected[0])
+        try:
+            box.put(frames)
+        except BadMessage:
+            refused += 1
+    if not messages:
+        box.put(expected[0])
+    assert box.refused == refused
+    box.put(expected[1])
+    assert box.missing([2, 1]) == []
+    assert [[encode(m.header), m.payload] for m in box.take([2, 1])] == [expected[1], expected[0]]
+
+
+@pytest.mark.parametrize(
+    ("frames", "why"),
+    [
+        ([], "of 0 frames; it should have 2"),
+        (honest(1, ME_AT)[:1], "of 1 frames"),
+        ([*honest(1, ME_AT), b""], "of 3 frames"),
+        ([b"\0" * (MAX_HEADER + 1), b""], "a header of 4097 bytes; at most 4096"),
+        (honest(3, ME_AT), "peer 3 is not my neighbour"),
+        (honest(0, ME_AT), "peer 0 is not my neighbour"),
+        (honest(1, ME_AT, study=b"another!"), "peer 1 takes part in another study"),
+        (honest(1, ME_AT, study=b"another!", leaving="failed"), "another study"),
+        (honest(1, ME_AT - 1), "peer 1 speaks of exchange 9, and I am at 10"),
+        (honest(1, ME_AT + AHEAD), "speaks of exchange 74, and I am at 10"),
+        (honest(1, MAX_TICK - 1), "and I am at 10"),
+        (honest(1, ME_AT, size=SIZE - 1), "peer 1 sent 15 bytes; this exchange has 16"),
+        (honest(1, ME_AT, size=0), "sent 0 bytes"),
+        (honest(2, ME_AT), "peer 2 speaks twice of exchange 10"),
+    ],
+)
+def test_each_refusal_says_why_counts_and_changes_nothing(frames: list[bytes], why: str) -> None:
+    box = inbox()
+    box.put(honest(2, ME_AT))
+    before = kept(box)
+    with pytest.raises(BadMessage, match=why):
+        box.put(frames)
+    assert kept(box) == before
+    assert box.refused == 1
+    assert box.gone == {}
+    assert box.missing([1, 2]) == [1]
+
+
+def test_a_flood_fills_no_memory() -> None:
+    """A neighbour may be 63 exchanges ahead; what is more, older, doubled or not ours is gone at once."""
+    box = inbox()
+    for sender, tick in product(range(40), range(0, 400)):
+        for _ in range(2):
+            with suppress(BadMessage):
+                box.put(honest(sender, tick))
+    assert len(kept(box)) == 2 * AHEAD
+    assert set(box.strangers) <= {1, 2}
+    assert box.missing([1, 2]) == []
+    box.advance(ME_AT + AHEAD, SIZE)
+    assert kept(box) == []
+
+
+@given(st.permutations([(peer, tick) for peer in (1, 2) for tick in range(ME_AT, ME_AT + 6)]))
+def test_messages_may_come_in_any_order(order: list[tuple[int, int]]) -> None:
+    box = inbox()
+    for sender, tick in order:
+        box.put(honest(sender, tick))
+    for tick in range(ME_AT, ME_AT + 6):
+        box.advance(tick, SIZE)
+        assert box.missing([1, 2]) == []
+        assert [(m.header.sender, m.header.tick, m.payload[0]) for m in box.take([2, 1])] == [
+            (2, tick, tick),
+            (1, tick, tick),
+        ]
+    assert kept(box) == []
+
+
+def test_an_early_message_of_another_length_is_refused_when_its_turn_comes() -> None:
+    """Later exchanges may have other lengths, so that nobody can judge before."""
+    box = inbox()
+    box.put(honest(1, ME_AT + 1, size=8))
+    box.put(honest(2, ME_AT + 1, size=24))
+    box.advance(ME_AT + 1, 24)
+    assert box.missing([1, 2]) == [1]
+    assert box.refused == 1
+    assert "another length" in box.strangers[1]
+
+
+def test_taking_what_is_not_there_is_a_mistake_of_ours() -> None:
+    with pytest.raises(KeyError):
+        inbox().take([1])

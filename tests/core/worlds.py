@@ -1,0 +1,208 @@
+"""Small worlds for the tests of the core: graphs, problems in closed form, and runs of both engines."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from gossipfl import rng, topology
+from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Mix, State
+from gossipfl.engine import Run
+from gossipfl.mixing import Mixing
+from gossipfl.peer import Exchange, Memory, Peer, Transport, ZeroMQ
+from gossipfl.simulator import Simulator
+from gossipfl.topology import WEIGHTS, Links, Topology, static
+
+PEERS, WIDTH, DATA = 5, 4, 12
+STUDY = b"8 bytes."
+
+
+def soft(x: Tensor, step: float, l1: float = 0.05) -> Tensor:
+    """The proximal map of step * l1 |x|_1."""
+    return x.sign() * (x.abs() - step * l1).clamp(min=0)
+
+
+def graphs() -> dict[str, nx.Graph]:
+    return {
+        spec: topology.load(spec) for spec in ("ring:5", "line:4", "star:6", "full:4", "ring:2", "tree:2:2")
+    }
+
+
+def metropolis(graph: nx.Graph) -> Links:
+    return WEIGHTS["metropolis"](graph)
+
+
+def dense(links: Links, peers: int, gamma: float = 1.0) -> np.ndarray:
+    """(1 - gamma) I + gamma W, written edge by edge."""
+    w = np.eye(peers)
+    for i, j, weight in zip(*(t.tolist() for t in links), strict=True):
+        w[i, j] += gamma * weight
+        w[i, i] -= gamma * weight
+    return w
+
+
+class Toy:
+    """A `Problem` of peers with unlike data: mean loss + l2/2 |x|^2, squares r^2/2 or logistic."""
+
+    def __init__(
+        self, rows: Sequence[int], batch: int = 0, loss: str = "logistic", l2: float = 0.1, peers: int = PEERS
+    ) -> None:
+        random = np.random.default_rng(7)
+        a = random.normal(size=(peers, DATA, WIDTH)) + 0.3 * np.arange(peers)[:, None, None]
+        b = a @ random.normal(size=WIDTH) + random.normal(size=(peers, DATA)) + np.arange(peers)[:, None]
+        self.rows = torch.tensor(rows)
+        self.a = torch.from_numpy(a)[self.rows]
+        self.b = torch.from_numpy(b if loss == "squares" else np.sign(b - np.median(b)))[self.rows]
+        self.batch, self.squares, self.l2, self.width = batch, loss == "squares", l2, WIDTH
+
+    def loss(self, x: Tensor) -> Tensor:
+        z = torch.einsum("nmp,np->nm", self.a, x)
+        each = (z - self.b) ** 2 / 2 if self.squares else torch.nn.functional.softplus(-self.b * z)
+        return each.mean(1) + self.l2 / 2 * (x**2).sum(1)
+
+    def grad(self, round: int) -> Grad:
+        a, b = self.a, self.b
+        if self.batch:
+            below = torch.full((len(a),), DATA)
+            drawn = rng.integers(3, "batch", self.rows, round, self.batch, below)
+            a = a.gather(1, drawn[:, :, None].expand(-1, -1, WIDTH))
+            b = b.gather(1, drawn)
+
+        def gradient(x: Tensor) -> Tensor:
+            z = torch.einsum("nmp,np->nm", a, x)
+            slope = z - b if self.squares else -b * torch.sigmoid(-b * z)
+            return torch.einsum("nmp,nm->np", a, slope) / a.shape[1] + self.l2 * x
+
+        return gradient
+
+    def prox(self, x: Tensor, step: float) -> Tensor:
+        return x
+
+    def smoothness(self) -> Tensor:
+        top = torch.linalg.eigvalsh(self.a.mT @ self.a / DATA)[:, -1]
+        return top * (1.0 if self.squares else 0.25) + self.l2
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One row of the table that all laws run through."""
+
+    name: str
+    algorithm: Algorithm
+    mixing: Mixing
+
+    def __str__(self) -> str:
+        return self.name
+
+
+STEP = 0.05
+INSTANCES = [
+    Instance(f"{name}, gamma {gamma}{penalty}", ALGORITHMS[name].make(STEP, prox), Mixing(gamma=gamma))
+    for name in ALGORITHMS
+    for gamma in (1.0, 0.5)
+    for penalty, prox in (("", lambda x, step: x), (", l1", soft))
+]
+
+
+@dataclass
+class Spied:
+    """An algorithm that remembers what it sent, what it got back and how its state changed."""
+
+    algorithm: Algorithm
+    exchanges: list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.algorithm, name)
+
+    def init(self, x: Tensor) -> State:
+        return self.algorithm.init(x)
+
+    def round(self, s: State, grad: Grad, mix: Mix) -> State:
+        def spying(*sent: Tensor) -> Any:
+            mixed = mix(*sent)
+            self.exchanges.append((sent, mixed if isinstance(mixed, tuple) else (mixed,)))
+            return mixed
+
+        return self.algorithm.round(s, grad, spying)
+
+
+def start(peers: int = PEERS, width: int = WIDTH) -> Tensor:
+    """Unlike starting points, so that no law holds because all rows are equal."""
+    return rng.uniform(1, "start", torch.arange(peers), 0, width) - 0.5
+
+
+def after(engine: Any, run: Run, rounds: int) -> list[Run]:
+    """`run` and the runs after each of `rounds` further rounds."""
+    return [run, *islice(engine.rounds(run), rounds)]
+
+
+def simulate(instance: Instance, rounds: int, graph: nx.Graph, batch: int = 0, period: int = 1) -> list[Run]:
+    simulator = Simulator(
+        instance.algorithm,
+        Toy(range(len(graph)), batch, peers=len(graph)),
+        timetable(graph, period),
+        instance.mixing,
+    )
+    return after(simulator, simulator.init(start(len(graph))), rounds)
+
+
+def timetable(graph: nx.Graph, period: int) -> Topology:
+    always = static(metropolis(graph))
+    return always if period == 1 else topology.every(always, period)
+
+
+@contextmanager
+def network(kind: str, graph: nx.Graph) -> Iterator[list[Transport]]:
+    """Connected transports, one a peer of the graph."""
+    if kind == "memory":
+        hub: list[SimpleQueue[list[bytes]]] = [SimpleQueue() for _ in graph]
+        yield [Memory(i, hub) for i in range(len(graph))]
+        return
+    with tempfile.TemporaryDirectory(prefix="g") as folder:
+        places = ["tcp://127.0.0.1:*" if kind == "tcp" else f"ipc://{folder}/{i}" for i in range(len(graph))]
+        sockets = [ZeroMQ(place, 10**6) for place in places]
+        for i, around in enumerate(neighbours(graph)):
+            sockets[i].connect({j: sockets[j].endpoint for j in around})
+        try:
+            yield list(sockets)
+        finally:
+            for socket in sockets:
+                socket.close()
+
+
+def neighbours(graph: nx.Graph) -> list[list[int]]:
+    number = {peer: i for i, peer in enumerate(graph)}
+    return [sorted(number[other] for other in graph[peer]) for peer in graph]
+
+
+def live(kind: str, graph: nx.Graph, act: Callable[[int, Exchange], Any]) -> list[Any]:
+    """What `act(peer, its exchange)` gives for each peer, each in a thread of its own."""
+    names, around = list(graph), neighbours(graph)
+    with network(kind, graph) as transports, ThreadPoolExecutor(len(graph)) as pool:
+        jobs = [
+            pool.submit(act, i, Exchange(i, names, STUDY, around[i], transports[i], 20.0))
+            for i in range(len(graph))
+        ]
+        return [job.result() for job in jobs]
+
+
+def run_live(
+    kind: str, instance: Instance, rounds: int, graph: nx.Graph, *, batch: int = 0, period: int = 1
+) -> list[list[Run]]:
+    """All runs of each live peer, from the same start as `simulate`."""
+    peers, schedule, x = len(graph), timetable(graph, period), start(len(graph))
+
+    def act(i: int, exchange: Exchange) -> list[Run]:
+        peer = Peer(exchange, instance.algorithm, Toy([i], batch, peers=peers), schedule, instance.mixing)
+        return after(peer, peer.init(x[i : i + 1]), rounds)
+
+    return live(kind, graph, act)
