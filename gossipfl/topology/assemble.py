@@ -1,0 +1,104 @@
+"""Makes a graph of the peers and links that a file lists, or says what is wrong; must not know its format."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import networkx as nx
+
+from gossipfl.topology.names import name_of, natural
+
+
+class Listed(NamedTuple):
+    """What a file says, before any of it is believed. Peers that only links name are not added."""
+
+    name: str
+    peers: Iterable[tuple[Any, Mapping[str, Any]]]
+    links: Iterable[tuple[Any, Any, Mapping[str, Any]]]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not any(map(str.isalnum, value)):
+        raise ValueError("must be printable text with a letter or digit")
+    return value
+
+
+def _number(allowed: Callable[[float], bool], sentence: str) -> Callable[[Any], float]:
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
+            raise ValueError(sentence)
+        return float(value)
+
+    return convert
+
+
+PEER: dict[str, Callable[[Any], Any]] = {"endpoint": _text, "public_key": _text, "role": _text}
+LINK: dict[str, Callable[[Any], Any]] = {
+    "weight": _number(lambda value: 0 < value < math.inf, "must be a number above 0"),
+    "delay": _number(lambda value: 0 <= value < math.inf, "must be a number of seconds, 0 or above"),
+    "drop": _number(lambda value: 0 <= value <= 1, "must be a probability, from 0 to 1"),
+}
+
+
+def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
+    """The graph, its peers in natural order, its links sorted, with the attributes of `PEER` and `LINK`.
+
+    Args:
+        listed: what the file says.
+        strict: refuse other attributes (files written by hand), instead of leaving them out (files of other
+        programs).
+
+    Raises:
+        ValueError: a name that is none, a peer or link listed twice, an unknown neighbour, a self-loop, or an
+        attribute
+            of the wrong type or sign; the message is the second half of a sentence.
+    """
+    peers: dict[str, dict[str, Any]] = {}
+    for value, attributes in listed.peers:
+        peer = name_of(value)
+        if peer in peers:
+            raise ValueError(f'peer "{peer}" is listed twice; keep one')
+        peers[peer] = _convert(attributes, PEER, f'peer "{peer}"', strict)
+    links: dict[tuple[str, str], dict[str, Any]] = {}
+    for one, other, attributes in listed.links:
+        u, v = sorted((name_of(one), name_of(other)), key=natural)
+        for peer in (u, v):
+            if peer not in peers:
+                raise ValueError(f'link "{u}" - "{v}" names no listed peer "{peer}"{_hint(peer, peers)}')
+        if u == v:
+            raise ValueError(f'peer "{u}" is linked to itself; remove that link')
+        if (u, v) in links:
+            raise ValueError(f'the link "{u}" - "{v}" is listed twice; keep one')
+        links[u, v] = _convert(attributes, LINK, f'link "{u}" - "{v}"', strict)
+    about = {"name": listed.name} if listed.name else {}
+    graph = nx.Graph(**_convert(about, {"name": _text}, "the graph", strict))
+    graph.add_nodes_from((peer, peers[peer]) for peer in sorted(peers, key=natural))
+    order = {peer: i for i, peer in enumerate(graph)}
+    graph.add_edges_from(
+        (u, v, links[u, v]) for u, v in sorted(links, key=lambda link: [order[end] for end in link])
+    )
+    return graph
+
+
+def _convert(
+    attributes: Any, known: dict[str, Callable[[Any], Any]], owner: str, strict: bool
+) -> dict[str, Any]:
+    if not isinstance(attributes, Mapping):
+        raise ValueError(f"{owner}: its attributes must be a table")
+    if strict and (unknown := [key for key in attributes if key not in known]):
+        raise ValueError(
+            f'{owner} has no attribute "{unknown[0]}"{_hint(unknown[0], known)}; known: {", ".join(known)}'
+        )
+    converted = {}
+    for key in known.keys() & attributes.keys():
+        try:
+            converted[key] = known[key](attributes[key])
+        except ValueError as why:
+            raise ValueError(f"{owner}: {key} {why}") from None
+    return {key: converted[key] for key in known if key in converted}
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,105 @@
+"""Finite schedules of links after which every peer holds the exact mean; must not know what is averaged.
+
+A round with weights w on the edges of a Laplacian L takes x to (I - w L) x. Rounds with w = 1 / z_k make it
+p(L) x with p(l) = prod_k (1 - l / z_k): the mean, if p vanishes on the non-zero eigenvalues of L.
+"""
+
+import math
+
+import networkx as nx
+import numpy as np
+
+from gossipfl.topology.links import Links
+from gossipfl.topology.spectrum import DENSE, Array, dense, extreme
+from gossipfl.topology.weights import metropolis, unit
+
+EPS = float(np.finfo(np.float64).eps)
+TOLERANCE = 1e-12  # the rounding error, relative to max |x|, above which the exact schedule is not used
+REMAINDER = 1e-15  # what Chebyshev's schedule leaves of the disagreement
+
+
+def averaging(graph: nx.Graph) -> tuple[Links, ...]:
+    """The rounds of `x_i + sum_j w_ij (x_j - x_i)` that take any x to its mean, to full precision; none for
+    one peer.
+
+    One round for each distinct non-zero eigenvalue of the Laplacian (Sandryhaila, Kar, Moura: "Finite-time
+    distributed consensus through graph filters", ICASSP 2014), in Leja order, which keeps the partial
+    products small (Reichel: "The application of Leja points to Richardson iteration", Linear Algebra Appl.
+    1991). Where rounding would still cost more than 1e-12, above 500 peers, and where they are fewer, as many
+    Chebyshev nodes on the spectrum of the Metropolis weights as leave 1e-15. Weights may be above 1 in single rounds.
+    """
+    peers = len(graph)
+    if peers < 2:
+        return ()
+    links = metropolis(graph)
+    ends = extreme(links, peers)
+    chebyshev = _chebyshev(1 - ends.second, 1 - ends.smallest)
+    if peers <= DENSE:
+        equal = unit(graph)
+        values = _laplacian_eigenvalues(equal, peers)
+        exact = _distinct(values)
+        if len(exact) <= len(chebyshev) and _rounding(leja(exact), values) <= TOLERANCE:
+            return _rounds(equal, leja(exact))
+    return _rounds(links, leja(chebyshev))
+
+
+def _rounds(links: Links, nodes: Array) -> tuple[Links, ...]:
+    return tuple(links._replace(weights=links.weights / node) for node in nodes.tolist())
+
+
+def _laplacian_eigenvalues(links: Links, peers: int) -> Array:
+    """The non-zero ones, ascending, each with small error relative to itself.
+
+    LAPACK's error is relative to the largest: Rayleigh's quotient of its eigenvectors, a sum of squares over
+    the edges, squares that away.
+    """
+    _, vectors = np.linalg.eigh(np.eye(peers) - dense(links, peers))
+    vectors = vectors[:, 1:] - vectors[:, 1:].mean(axis=0)
+    half = links.receivers < links.senders
+    one, other = links.receivers[half].numpy(), links.senders[half].numpy()
+    rows = np.ascontiguousarray(vectors.T)  # numpy sums pairwise along rows only
+    return np.sort([((row[one] - row[other]) ** 2).sum() / (row**2).sum() for row in rows])
+
+
+def _distinct(values: Array) -> Array:
+    """The mean of each cluster of ascending values that differ by rounding only."""
+    starts = np.flatnonzero(np.diff(values) > 1e-11 * values[-1]) + 1
+    return np.array([cluster.mean() for cluster in np.split(values, starts)])
+
+
+def leja(nodes: Array) -> Array:
+    """The nodes ordered so that each is the one furthest from all before it, by the product of distances."""
+    order = [int(np.abs(nodes).argmax())]
+    product = np.zeros(len(nodes))  # logarithms
+    with np.errstate(divide="ignore"):
+        for _ in range(len(nodes) - 1):
+            product += np.log(np.abs(nodes - nodes[order[-1]]))
+            order.append(int(product.round(9).argmax()))  # ties must fall alike on all machines
+    return nodes[order]
+
+
+def _rounding(nodes: Array, values: Array) -> float:
+    """The predicted error relative to max |x|: what p leaves at the eigenvalues, themselves known to
+    a few eps, and what rounding adds.
+
+    Round k makes an error of eps times what it subtracts, at most (prefix product) l_max / z_k, and the
+    rounds after it multiply that by the suffix product. Their largest values over the spectrum are taken.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        factors = np.abs(1 - nodes / nodes[:, None])  # one round a row
+        ones = np.ones((1, len(nodes)))
+        prefix = np.vstack([ones, factors[:-1]]).cumprod(axis=0).max(axis=1)
+        suffix = np.vstack([ones, factors[:0:-1]]).cumprod(axis=0).max(axis=1)[::-1]
+        rounding = EPS * (prefix * np.maximum(1, nodes.max() / nodes) * np.maximum(1, suffix)).sum()
+        left = np.prod(np.maximum(np.abs(1 - values / nodes[:, None]), 4 * EPS), axis=0).max()
+    return math.inf if math.isnan(rounding + left) else float(rounding + left)
+
+
+def _chebyshev(low: float, high: float) -> Array:
+    """As many Chebyshev nodes on [low, high] as make |p| <= 1e-15 there, p(0) being 1."""
+    low, high = low * (1 - 1e-4), high * (1 + 1e-4)
+    low, high = float(f"{low:.5g}"), float(f"{high:.5g}")  # alike on all machines, whatever their rounding
+    count = math.ceil(math.acosh(1 / REMAINDER) / math.acosh((high + low) / (high - low)))
+    angles = (np.arange(count) + 0.5) * (math.pi / count)
+    nodes: Array = (high + low) / 2 + (high - low) / 2 * np.cos(angles)
+    return nodes

@@ -1,0 +1,108 @@
+"""Topology files, in the format that the suffix names; must not know weights, rounds or what a format looks
+like.
+
+`read(write(graph)) == graph` for `.json`, `.toml`, `.graphml` and `.gml`, all attributes included. An edge
+list keeps names and weights; an adjacency list names only; graph6 neither: there peers come back as "0", "1",
+...
+"""
+
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from textwrap import shorten
+
+import networkx as nx
+
+from gossipfl.errors import BadExperiment
+from gossipfl.topology.assemble import Listed, assemble
+from gossipfl.topology.check import check
+from gossipfl.topology.families import FAMILIES
+from gossipfl.topology.formats import FORMATS, Format
+from gossipfl.topology.shorthand import generate
+
+# What parsers raise on bytes that they did not expect.
+_UNREADABLE = (
+    nx.NetworkXException, ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError,
+    AssertionError, RecursionError,
+)  # fmt: skip
+
+
+def load(spec: str | PathLike[str], seed: int = 0) -> nx.Graph:
+    """The graph that a file or a shorthand such as "ring:16" gives, checked: what an experiment's `graph` key
+    says.
+
+    What exists as a file or ends like one is a file; anything else is a shorthand. Random shorthands draw
+    from `seed`.
+
+    Raises:
+        BadExperiment: it is neither, or not a simple connected graph.
+    """
+    text = str(spec)
+    graph = read(text) if Path(text).suffix in FORMATS or _is_file(text) else generate(text, seed)
+    check(graph, text)
+    return graph
+
+
+def read(path: str | PathLike[str]) -> nx.Graph:
+    """The graph in a file: peers as strings in natural order, with `endpoint public_key role`; edges with
+    `weight delay drop`. It may still be disconnected: see `check`.
+
+    Raises:
+        BadExperiment: there is no such file, or what is wrong in it.
+    """
+    format = _format(path)
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as why:
+        reason = why.strerror if isinstance(why, OSError) else why
+        raise BadExperiment(
+            f"{path}: cannot read this topology file: {reason}{_similar(Path(path))}"
+        ) from None
+    try:
+        return assemble(format.parse(content), format.strict)
+    except _UNREADABLE as why:
+        reason = "it is nested too deeply" if isinstance(why, RecursionError) else shorten(str(why), 200)
+        raise BadExperiment(f"{path}: cannot be read as a {Path(path).suffix} topology: {reason}") from None
+
+
+def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
+    """Write a graph that `check` accepts, with the attributes that `read` knows and the format can hold.
+
+    Raises:
+        BadExperiment: the graph is not fit to be read again, or the file cannot be written.
+    """
+    format = _format(path)
+    check(graph, str(path))
+    edges = [(u, v, attributes) for (u, v), attributes in graph.edges.items()]
+    try:
+        content = format.dump(assemble(Listed(graph.name, graph.nodes.items(), edges)))
+        Path(path).write_bytes(content)
+    except ValueError as why:
+        raise BadExperiment(f"{path}: cannot write this graph: {why}") from None
+    except OSError as why:
+        raise BadExperiment(f"{path}: cannot write this file: {why.strerror}") from None
+
+
+def _format(path: str | PathLike[str]) -> Format:
+    suffix = Path(path).suffix
+    if suffix not in FORMATS:
+        raise BadExperiment(f'{path}: "{suffix}" is no topology format; use one of {" ".join(FORMATS)}')
+    return FORMATS[suffix]
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a name too long for the file system
+        return False
+
+
+def _similar(path: Path) -> str:
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except (OSError, ValueError):
+        names = []
+    close = get_close_matches(path.name, names, n=1, cutoff=0.7)
+    if close and close[0] != path.name:
+        return f'; did you mean "{path.parent / close[0]}"?'
+    return f"; give a file, or a shorthand: {' '.join(family.example for family in FAMILIES.values())}"

@@ -1,0 +1,218 @@
+"""The text of each topology format, to and from lists of peers and links; must not know paths or check lists.
+
+Each `parse` takes a file's bytes and raises ValueError, or what the library it calls raises; each `dump`
+takes a graph of `assemble`.
+"""
+
+import json
+import tomllib
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import networkx as nx
+import tomli_w
+
+from gossipfl.topology.assemble import Listed
+
+
+class Format(NamedTuple):
+    """One format; `strict` where people write it by hand, and a mistyped attribute is to be refused."""
+
+    parse: Callable[[bytes], Listed]
+    dump: Callable[[nx.Graph], bytes]
+    strict: bool = False
+
+
+def _table(value: Any, what: str, kind: type = dict) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{what} must be {'a table' if kind is dict else 'a list'}")
+    return value
+
+
+# .json: networkx's node-link form; `links` is what networkx called `edges` before 3.6
+
+
+def _parse_json(content: bytes) -> Listed:
+    data = _table(json.loads(content.decode("utf-8-sig")), "the whole file")
+    if data.get("directed") or data.get("multigraph"):
+        raise ValueError("links must be undirected and single; directed and multigraph must be false")
+    nodes = _table(data.get("nodes"), '"nodes"', list)
+    edges = _table(data.get("edges", data.get("links")), '"edges"', list)
+    for item, keys in [
+        *((node, {"id"}) for node in nodes),
+        *((edge, {"source", "target"}) for edge in edges),
+    ]:
+        if not isinstance(item, dict) or not keys <= item.keys():
+            raise ValueError(
+                f"each of its {'nodes' if 'id' in keys else 'edges'} must be a table with {sorted(keys)}"
+            )
+    return Listed(
+        _table(data.get("graph", {}), '"graph"').get("name", ""),
+        [(node["id"], node) for node in nodes],
+        [(edge["source"], edge["target"], edge) for edge in edges],
+    )
+
+
+def _dump_json(graph: nx.Graph) -> bytes:
+    nodes = [{"id": peer, **attributes} for peer, attributes in graph.nodes.items()]
+    edges = [{"source": u, "target": v, **attributes} for (u, v), attributes in graph.edges.items()]
+    lists = (",\n    ".join(json.dumps(item) for item in items) for items in (nodes, edges))
+    head = f'"directed": false, "multigraph": false, "graph": {json.dumps(graph.graph)}'
+    return '{{{},\n  "nodes": [\n    {}\n  ],\n  "edges": [\n    {}\n  ]}}\n'.format(head, *lists).encode()
+
+
+# .toml, by hand: name, edges = [["a", "b"], ["b", "c", { weight = 0.3 }]], and [peers.a] for each peer
+
+
+def _parse_toml(content: bytes) -> Listed:
+    data = tomllib.loads(content.decode("utf-8-sig"))
+    if unknown := data.keys() - {"name", "edges", "peers"}:
+        raise ValueError(f'"{min(unknown)}" is no key of a topology; known: name, edges, peers')
+    edges = _table(data.get("edges", []), '"edges"', list)
+    for edge in edges:
+        if not isinstance(edge, list) or len(edge) not in (2, 3):
+            raise ValueError('each of "edges" must be ["one", "other"] or ["one", "other", { weight = 0.5 }]')
+    return Listed(
+        data.get("name", ""),
+        _table(data.get("peers"), '"peers" (one [peers.NAME] for each)').items(),
+        [(edge[0], edge[1], edge[2] if len(edge) == 3 else {}) for edge in edges],
+    )
+
+
+def _dump_toml(graph: nx.Graph) -> bytes:
+    edges = [[u, v, attributes] if attributes else [u, v] for (u, v), attributes in graph.edges.items()]
+    return tomli_w.dumps({**graph.graph, "edges": edges, "peers": dict(graph.nodes.items())}).encode()
+
+
+# .graphml: read here and not by networkx, which follows whatever extensions it meets
+
+
+def _parse_graphml(content: bytes) -> Listed:
+    text = content.decode("utf-8-sig")
+    if "<!DOCTYPE" in text:
+        raise ValueError("it declares a DOCTYPE, which a graph needs not; remove it")
+    root = ET.fromstring(text)
+    keys = {key.get("id"): key for key in root.iterfind("{*}key")}
+    graph = root.find("{*}graph")
+    if graph is None or graph.get("edgedefault") == "directed":
+        raise ValueError('there must be a <graph edgedefault="undirected"> in it')
+
+    def attributes(element: ET.Element) -> Iterator[tuple[str, Any]]:
+        for data in element.iterfind("{*}data"):
+            key = keys.get(data.get("key"))
+            if key is None:
+                raise ValueError(f"a <data> refers to no <key>: {data.get('key')}")
+            number = key.get("attr.type") in ("int", "long", "float", "double")
+            yield str(key.get("attr.name")), float(data.text or "") if number else data.text or ""
+
+    return Listed(
+        dict(attributes(graph)).get("name", ""),
+        [(node.get("id"), dict(attributes(node))) for node in graph.iterfind("{*}node")],
+        [
+            (edge.get("source"), edge.get("target"), dict(attributes(edge)))
+            for edge in graph.iterfind("{*}edge")
+        ],
+    )
+
+
+def _dump_graphml(graph: nx.Graph) -> bytes:
+    return "\n".join([*nx.generate_graphml(graph), ""]).encode()
+
+
+# .gml
+
+
+def _parse_gml(content: bytes) -> Listed:
+    graph = nx.parse_gml(content.decode("utf-8-sig"), label=None)
+    if graph.is_directed() or graph.is_multigraph():
+        raise ValueError("links must be undirected and single; directed and multigraph must be 0")
+    name = {number: attributes.get("label", number) for number, attributes in graph.nodes.items()}
+    return Listed(
+        graph.name,
+        [(name[number], attributes) for number, attributes in graph.nodes.items()],
+        [(name[u], name[v], attributes) for (u, v), attributes in graph.edges.items()],
+    )
+
+
+def _dump_gml(graph: nx.Graph) -> bytes:
+    return "\n".join([*nx.generate_gml(graph), ""]).encode()
+
+
+# .edgelist, .edges: "one other" or "one other weight" on each line; .adj: "one other another ..."
+
+
+def _lines(content: bytes) -> Iterator[list[str]]:
+    for line in content.decode("utf-8-sig").splitlines():
+        if words := line.partition("#")[0].split():
+            yield words
+
+
+def _parse_edges(content: bytes) -> Listed:
+    peers: dict[str, dict[str, Any]] = {}
+    links: list[tuple[str, str, dict[str, Any]]] = []
+    for words in _lines(content):
+        peers |= {peer: {} for peer in words[:2]}
+        if len(words) > 3:
+            raise ValueError(f'"{" ".join(words)[:40]}" is not "one other" or "one other weight"')
+        if words[1:]:
+            weight = {"weight": float(words[2])} if words[2:] not in ([], ["{}"]) else {}
+            links.append((words[0], words[1], weight))
+    return Listed("", peers.items(), links)
+
+
+def _dump_edges(graph: nx.Graph) -> bytes:
+    lines = [_plain(peer) for peer in graph if not graph.degree[peer]]
+    for u, v, weight in graph.edges(data="weight"):
+        lines.append(f"{_plain(u)} {_plain(v)}" + ("" if weight is None else f" {weight!r}"))
+    return "\n".join([*lines, ""]).encode()
+
+
+def _parse_adjacency(content: bytes) -> Listed:
+    peers: dict[str, dict[str, Any]] = {}
+    links: dict[tuple[str, str], dict[str, Any]] = {}
+    for one, *others in _lines(content):
+        peers |= {peer: {} for peer in (one, *others)}
+        if len(set(others)) < len(others):
+            raise ValueError(f'peer "{one}" has the same neighbour twice; keep one')
+        links |= {(one, other): {} for other in others if (other, one) not in links or other == one}
+    return Listed("", peers.items(), [(*link, {}) for link in links])
+
+
+def _dump_adjacency(graph: nx.Graph) -> bytes:
+    return "\n".join([*(" ".join(map(_plain, [peer, *graph[peer]])) for peer in graph), ""]).encode()
+
+
+def _plain(name: str) -> str:
+    if "#" in name or name.split() != [name]:
+        raise ValueError(
+            f'the peer "{name}" has a blank or # in its name, which this format cannot hold; use .json'
+        )
+    return name
+
+
+# .g6
+
+
+def _parse_g6(content: bytes) -> Listed:
+    line = content.strip().removeprefix(b">>graph6<<")
+    if not line or min(line) < 63 or max(line) > 126:
+        raise ValueError("it must be one line of the characters ? to ~")
+    graph = nx.from_graph6_bytes(line)
+    return Listed("", [(peer, {}) for peer in graph], [(u, v, {}) for u, v in graph.edges])
+
+
+def _dump_g6(graph: nx.Graph) -> bytes:
+    return bytes(nx.to_graph6_bytes(nx.convert_node_labels_to_integers(graph)))
+
+
+FORMATS: dict[str, Format] = {
+    ".json": Format(_parse_json, _dump_json),
+    ".toml": Format(_parse_toml, _dump_toml, strict=True),
+    ".graphml": Format(_parse_graphml, _dump_graphml),
+    ".gml": Format(_parse_gml, _dump_gml),
+    ".edgelist": Format(_parse_edges, _dump_edges),
+    ".edges": Format(_parse_edges, _dump_edges),
+    ".adj": Format(_parse_adjacency, _dump_adjacency),
+    ".g6": Format(_parse_g6, _dump_g6),
+}
