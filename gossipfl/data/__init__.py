@@ -1,0 +1,37 @@
+"""The room that alone reads data files; it must not know the network, the engines or the models.
+
+In this order: `read`, `partition` or `by_name`, `clean` ("refuse" or "drop"), `split`, `clean` ("mean"),
+`levels` and `classes`, on which the peers agree as a `Schema`, `encode`.
+"""
+
+from gossipfl.data.clean import Missing, clean
+from gossipfl.data.describe import Description, Share, describe
+from gossipfl.data.encode import Rows, Schema, classes, encode, levels
+from gossipfl.data.matching import by_name
+from gossipfl.data.partition import partition
+from gossipfl.data.readers import READERS
+from gossipfl.data.schemes import PARTITIONS
+from gossipfl.data.sources import BUNDLED, read
+from gossipfl.data.split import split
+from gossipfl.data.table import Table
+
+__all__ = [
+    "BUNDLED",
+    "PARTITIONS",
+    "READERS",
+    "Description",
+    "Missing",
+    "Rows",
+    "Schema",
+    "Share",
+    "Table",
+    "by_name",
+    "classes",
+    "clean",
+    "describe",
+    "encode",
+    "levels",
+    "partition",
+    "read",
+    "split",
+]

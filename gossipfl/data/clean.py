@@ -1,0 +1,109 @@
+"""What is done about missing values; must not know why they are missing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gossipfl.data.names import listed
+from gossipfl.data.table import Table, words
+from gossipfl.errors import BadData
+
+Missing = Literal["refuse", "drop", "mean"]
+
+
+def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] = ()) -> Table:
+    """A table without missing values.
+
+    - "refuse": BadData with the column, the count and the first row.
+    - "drop": the rows that have any are left out. Call it before `split`, which then divides those that stay.
+    - "mean": the mean of the peer's own training rows; call it after `split`. A word or a level has no mean.
+
+    An infinite value is refused always, a missing target unless its row is dropped.
+    """
+    _refuse_infinite(table)
+    holes = _holes(table)
+    unlabelled = table.target.isna().to_numpy()
+    if missing == "drop":
+        kept = ~np.any([unlabelled, *holes.values()], axis=0)
+        if not kept.any():
+            raise BadData(
+                f'{table.where} has a missing value in every row, so that missing = "drop" leaves none'
+            )
+        return table if kept.all() else table.take(kept)
+    if unlabelled.any():
+        raise BadData(
+            f"{table.where}: the target {table.target.name!r} is missing in {unlabelled.sum()} rows, first "
+            f'in row {table.row(int(unlabelled.argmax()))}; drop them with missing = "drop"'
+        )
+    if not holes:
+        return table
+    if missing == "refuse":
+        name, where = next(iter(holes.items()))
+        others = f" (and so have {listed(list(holes)[1:])})" if len(holes) > 1 else ""
+        raise BadData(
+            f"{table.where}: column {name!r} has {where.sum()} missing values, first in row "
+            f'{table.row(int(where.argmax()))}{others}; leave the rows out with missing = "drop", fill in '
+            f'the mean of the training rows with missing = "mean", or leave out the column with '
+            f"drop = [{name!r}]"
+        )
+    return replace(table, features=_filled(table, holes, set(categorical)))
+
+
+def holes(table: Table) -> dict[str, int]:
+    """How many values each column lacks, for the columns that lack any."""
+    return {name: int(where.sum()) for name, where in _holes(table).items()}
+
+
+def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
+    """Where values are missing, (n,) for each column that has a missing one."""
+    if isinstance(table.features, pd.DataFrame):
+        absent = table.features.isna()
+        return {name: absent[name].to_numpy() for name in absent.columns[absent.any()]}
+    found = table.features.tocoo()
+    rows, columns = (index[np.isnan(found.data)] for index in found.coords)
+    here = np.arange(len(table))
+    return {table.columns[j]: np.isin(here, rows[columns == j]) for j in np.unique(columns)}
+
+
+def _refuse_infinite(table: Table) -> None:
+    """BadData naming the first infinite value of the target or of the features."""
+    if not words(table.target) and np.isinf(table.target.to_numpy()).any():
+        row = table.row(int(np.isinf(table.target.to_numpy()).argmax()))
+        raise BadData(f"{table.where}: the target is infinite in row {row}: correct the file")
+    if isinstance(table.features, pd.DataFrame):
+        numbers = table.features.select_dtypes(np.float64)
+        names, (rows, columns) = numbers.columns, np.nonzero(np.isinf(numbers.to_numpy()))
+    else:
+        found = table.features.tocoo()
+        names, (rows, columns) = table.columns, (index[np.isinf(found.data)] for index in found.coords)
+    if len(rows):
+        name = names[columns[0]]
+        raise BadData(
+            f"{table.where}: column {name!r} is infinite in row {table.row(int(rows[0]))}: correct the file, "
+            f"or leave the column out with drop = [{name!r}]"
+        )
+
+
+def _filled(table: Table, holes: dict[str, npt.NDArray[np.bool_]], categorical: set[str]) -> pd.DataFrame:
+    if not isinstance(table.features, pd.DataFrame):
+        raise BadData(f'{table.where}: missing = "mean" would fill sparse columns; use missing = "drop"')
+    filled = table.features.copy()
+    for name in holes:
+        column = filled[name]
+        if name in categorical or words(column):
+            raise BadData(
+                f"{table.where}: column {name!r} has missing values and holds levels, which have no mean; "
+                f'use missing = "drop" or drop = [{name!r}]'
+            )
+        mean = column[~table.test].mean()
+        if np.isnan(mean):
+            raise BadData(
+                f"{table.where}: column {name!r} has no value in any training row, and so no mean; leave it "
+                f"out with drop = [{name!r}]"
+            )
+        filled[name] = column.fillna(mean)
+    return filled

@@ -1,0 +1,168 @@
+"""From raw rows to numbers, by a schema that all peers agree on; must not know how they came to agree."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_array
+
+from gossipfl.data.clean import clean
+from gossipfl.data.names import NUMBER, listed, natural, text
+from gossipfl.data.table import Table, words
+from gossipfl.errors import BadData
+
+
+class Rows(NamedTuple):
+    """What a model learns from."""
+
+    x: npt.NDArray[np.float64] | csr_array  # (n, p)
+    y: npt.NDArray[np.float64]  # (n,): the number, or the class as 0..K-1
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the columns mean at every peer. Built by `agree`, whose order does not depend on who asks."""
+
+    columns: tuple[str, ...]  # of the raw table
+    levels: Mapping[str, tuple[str, ...]]  # of each categorical column, in natural order
+    classes: tuple[str, ...] | None  # of the target, in natural order; None: the target is a number
+
+    @classmethod
+    def agree(
+        cls, columns: Sequence[str], levels: Mapping[str, Iterable[str]], classes: Iterable[str] | None
+    ) -> "Schema":
+        """The schema from the unions over all peers; BadData where there is one class in all."""
+        ordered = None if classes is None else tuple(sorted(set(classes), key=natural))
+        if ordered is not None and len(ordered) < 2:
+            raise BadData(
+                f"the target is {listed(ordered)} in all rows of all peers: there is nothing to tell apart"
+            )
+        return cls(
+            tuple(columns),
+            {name: tuple(sorted(set(levels[name]), key=natural)) for name in columns if name in levels},
+            ordered,
+        )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the columns of `Rows.x`: `cp` becomes `cp=2`, `cp=3`, ..., without its first level."""
+        return tuple(
+            feature
+            for column in self.columns
+            for feature in (
+                [f"{column}={level}" for level in self.levels[column][1:]]
+                if column in self.levels
+                else [column]
+            )
+        )
+
+    def fingerprint(self) -> int:
+        """A number in [0, 2^53), which a float64 holds: equal schemas have the same, others hardly ever."""
+        canonical = json.dumps([self.columns, list(self.levels.items()), self.classes])
+        return int.from_bytes(hashlib.blake2b(canonical.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]:
+    """The levels that this peer has seen of each categorical column, test rows included.
+
+    Raises:
+        BadData: a column of words that is not declared categorical, or no column of a declared name.
+    """
+    table.require(categorical)
+    if not isinstance(table.features, pd.DataFrame):
+        if categorical:
+            raise BadData(f"{table.where}: sparse columns cannot be categorical: {listed(categorical)}")
+        return {}
+    unclear = {c: _no_numbers(table.features[c]) for c in table.columns if c not in set(categorical)}
+    if unclear := {name: values for name, values in unclear.items() if len(values)}:
+        first = next(iter(unclear.values()))
+        raise BadData(
+            f"{table.where}: the columns {listed(unclear)} are not numbers (for example {first.iloc[0]!r} in row "
+            f"{first.index[0] + 1}): declare categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
+            "them out with drop"
+        )
+    return {name: _distinct(table.features[name]) for name in categorical}
+
+
+def _no_numbers(column: pd.Series) -> pd.Series:
+    """Those values that are words and cannot be read as numbers."""
+    values = column.dropna() if words(column) else column[:0]
+    return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
+
+
+def classes(table: Table) -> set[str]:
+    """The classes that this peer has seen, test rows included."""
+    return _distinct(table.target)
+
+
+def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
+    """The training rows and the test rows, as numbers.
+
+    A categorical column is one-hot without its first level; classes are numbered in the order of the schema.
+
+    Raises:
+        BadData: a missing or infinite value, other columns than the schema's, an unknown level or class,
+            words where the target must be a number.
+    """
+    table = clean(table, "refuse")
+    if table.columns != schema.columns:
+        raise BadData(
+            f"{table.where} has the columns {listed(table.columns)}, but the peers agreed on "
+            f"{listed(schema.columns)}"
+        )
+    x, y = _features(table, schema), _target(table, schema)
+    return Rows(x[~table.test], y[~table.test]), Rows(x[table.test], y[table.test])
+
+
+def _features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:
+    if not isinstance(table.features, pd.DataFrame):
+        return table.features
+    levels(table, tuple(schema.levels))
+    if not schema.levels:
+        return np.ascontiguousarray(table.features.to_numpy(dtype=np.float64))
+    x = np.zeros((len(table), len(schema.features)))
+    here = 0
+    for name in schema.columns:
+        column = table.features[name]
+        if name not in schema.levels:
+            x[:, here] = column
+            here += 1
+            continue
+        codes = _number(column, schema.levels[name], f"{table.where}: column {name!r} has the level")
+        shown = np.flatnonzero(codes)
+        x[shown, here + codes[shown] - 1] = 1.0
+        here += max(len(schema.levels[name]) - 1, 0)
+    return x
+
+
+def _target(table: Table, schema: Schema) -> npt.NDArray[np.float64]:
+    if schema.classes is not None:
+        codes = _number(table.target, schema.classes, f"{table.where}: the target has the class")
+        return codes.astype(np.float64)
+    if words(table.target):
+        raise BadData(
+            f"{table.where}: the target {table.target.name!r} is not a number (for example "
+            f"{table.target.iloc[0]!r}): choose a model for classes, or another target"
+        )
+    y: npt.NDArray[np.float64] = table.target.to_numpy(dtype=np.float64, copy=True)
+    return y
+
+
+def _number(column: pd.Series, known: Sequence[str], complaint: str) -> npt.NDArray[np.int64]:
+    """The place of each value's text among the known ones."""
+    codes, found = pd.factorize(column)
+    place = {word: i for i, word in enumerate(known)}
+    texts = [text(value) for value in found]
+    if unknown := [word for word in texts if word not in place]:
+        raise BadData(f"{complaint} {unknown[0]!r}, which the peers did not agree on")
+    numbers: npt.NDArray[np.int64] = np.array([place[word] for word in texts], dtype=np.int64)[codes]
+    return numbers
+
+
+def _distinct(column: pd.Series) -> set[str]:
+    return {text(value) for value in column.dropna().unique()}

@@ -1,0 +1,153 @@
+"""Which peer each row goes to, one function a scheme; must not know how tables are cut or used.
+
+The schemes are named and defined as in flwr-datasets (Beutel et al. 2020, Flower).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gossipfl.data.matching import match
+from gossipfl.data.names import natural, text
+from gossipfl.data.table import Table
+from gossipfl.errors import BadData, BadExperiment
+
+Owner = npt.NDArray[np.int64]  # (rows,): the number of the peer that a row goes to
+Scheme = Callable[..., Owner]  # (table, peers, generator, *, the scheme's own settings)
+
+_TRIES = 1000
+
+
+def iid(table: Table, peers: Sequence[str], draw: np.random.Generator, *, imbalance: float = 1.0) -> Owner:
+    """Rows at random. The sizes rise linearly from the first peer to the last, `imbalance` times as many."""
+    return _deal(draw.permutation(len(table)), _ramp(len(peers), imbalance))
+
+
+def sorted_(
+    table: Table, peers: Sequence[str], _draw: np.random.Generator, *, imbalance: float = 1.0
+) -> Owner:
+    """Rows sorted by target, the first peer has the lowest; sizes as in `iid`. Nothing is random."""
+    return _deal(_order(table), _ramp(len(peers), imbalance))
+
+
+def quantity(table: Table, peers: Sequence[str], draw: np.random.Generator, *, alpha: float) -> Owner:
+    """Rows at random, sizes in proportion to Dirichlet(alpha); drawn anew until every peer has a row."""
+    _above_zero("alpha", alpha)
+    rows = draw.permutation(len(table))
+    return _until(1, len(peers), lambda: _deal(rows, draw.dirichlet(np.full(len(peers), alpha))), alpha)
+
+
+def dirichlet(
+    table: Table,
+    peers: Sequence[str],
+    draw: np.random.Generator,
+    *,
+    alpha: float,
+    min_partition_size: int = 1,
+) -> Owner:
+    """Each class is shared out in proportions Dirichlet(alpha) (Hsu, Qi, Brown 2019), drawn anew until every
+    peer has `min_partition_size` rows (Li et al. 2022). Small alpha: peers of few classes; large: iid.
+    """
+    _above_zero("alpha", alpha)
+    codes = _codes(table.target)
+    classes = int(codes.max()) + 1
+    if classes > 20 and len(table) < 3 * classes:
+        raise BadData(
+            f"{table.where}: the target {table.target.name!r} has {classes} distinct values in {len(table)} "
+            'rows, which are no classes; use scheme "sorted", "shards" or "quantity" instead of "dirichlet"'
+        )
+    members = [draw.permutation(np.flatnonzero(codes == c)) for c in range(classes)]
+
+    def share() -> Owner:
+        owner = np.empty(len(table), dtype=np.int64)
+        for rows in members:
+            owner[rows] = _runs(len(rows), draw.dirichlet(np.full(len(peers), alpha)))
+        return owner
+
+    return _until(min_partition_size, len(peers), share, alpha)
+
+
+def shards(table: Table, peers: Sequence[str], draw: np.random.Generator, *, per_peer: int = 2) -> Owner:
+    """Rows sorted by target, cut into `per_peer` * peers equal shards that are dealt out at random
+    (McMahan et al. 2017, section 3).
+    """
+    if per_peer < 1:
+        raise BadExperiment(f"per_peer = {per_peer} must be at least 1")
+    number = per_peer * len(peers)
+    shard = _deal(_order(table), np.ones(number))
+    dealt = draw.permutation(np.repeat(np.arange(len(peers)), per_peer))
+    return np.asarray(dealt[shard], dtype=np.int64)
+
+
+def column(table: Table, peers: Sequence[str], _draw: np.random.Generator, *, name: str) -> Owner:
+    """One peer for each value of a column, which leaves the features; `match` says which peer gets which."""
+    values = table.column(name)
+    if len(unknown := np.flatnonzero(values.isna())):
+        raise BadData(
+            f"{table.where}: column {name!r} is missing in row {table.row(int(unknown[0]))}: whose is it?"
+        )
+    codes, found = pd.factorize(values)
+    words = [text(value) for value in found]
+    place = {word: i for i, word in enumerate(match(words, peers, f"values of column {name!r}"))}
+    owner: Owner = np.array([place[word] for word in words], dtype=np.int64)[codes]
+    return owner
+
+
+PARTITIONS: dict[str, Scheme] = {
+    "iid": iid,
+    "dirichlet": dirichlet,
+    "shards": shards,
+    "sorted": sorted_,
+    "column": column,
+    "quantity": quantity,
+}
+
+
+def _codes(target: pd.Series) -> npt.NDArray[np.int64]:
+    """The rank of each row's target among the distinct values, in natural order; missing ones come last."""
+    codes, values = pd.factorize(target, use_na_sentinel=False)
+    ranked = sorted(range(len(values)), key=lambda i: (pd.isna(values[i]), natural(text(values[i]))))
+    ranks: npt.NDArray[np.int64] = np.argsort(np.array(ranked))[codes]
+    return ranks
+
+
+def _order(table: Table) -> npt.NDArray[np.int64]:
+    return np.argsort(_codes(table.target), kind="stable")
+
+
+def _ramp(peers: int, imbalance: float) -> npt.NDArray[np.float64]:
+    if not 1 <= imbalance < np.inf:
+        raise BadExperiment(f"imbalance = {imbalance} must be at least 1: the largest shard to the smallest")
+    return np.linspace(1.0, imbalance, peers)
+
+
+def _runs(rows: int, shares: npt.NDArray[np.float64]) -> Owner:
+    """0..0 1..1 2..2 ... of the given length in proportion to `shares`; each end is the nearest row."""
+    ends = np.rint(np.cumsum(shares) / np.sum(shares) * rows).astype(np.int64)
+    return np.repeat(np.arange(len(shares)), np.diff(ends, prepend=0))
+
+
+def _deal(rows: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> Owner:
+    """The given order of rows cut into contiguous runs in proportion to `shares`."""
+    owner = np.empty(len(rows), dtype=np.int64)
+    owner[rows] = _runs(len(rows), shares)
+    return owner
+
+
+def _until(least: int, peers: int, share: Callable[[], Owner], alpha: float) -> Owner:
+    """The first draw that leaves every peer with at least `least` rows."""
+    for _ in range(_TRIES):
+        owner = share()
+        if np.bincount(owner, minlength=peers).min() >= least:
+            return owner
+    raise BadData(
+        f"alpha = {alpha} leaves one of {peers} peers with fewer than {least} rows in each of {_TRIES} "
+        "draws: use a larger alpha or fewer peers"
+    )
+
+
+def _above_zero(name: str, value: float) -> None:
+    if not 0 < value < np.inf:
+        raise BadExperiment(f"{name} = {value} must be a number above 0")

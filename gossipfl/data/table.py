@@ -1,0 +1,127 @@
+"""One peer's raw rows as they were read; must not know where they came from or what will learn from them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_array
+
+from gossipfl.data.names import did_you_mean, text
+from gossipfl.errors import BadData
+
+_FEW = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Raw rows: columns of numbers (float64, NaN = missing) or of words (str, NaN = missing).
+
+    The index of `target` holds each row's number in its source, from 0; it survives `take`, so that a message
+    can name the row in the file.
+    """
+
+    features: pd.DataFrame | csr_array
+    target: pd.Series  # float64 or words, like a column
+    test: npt.NDArray[np.bool_]  # (n,); all False until `split`
+    where: str = "data"  # what messages call it: a file, a peer
+    sparse_names: tuple[str, ...] = ()  # the columns of a csr_array; a DataFrame names its own
+
+    @classmethod
+    def of(
+        cls,
+        features: pd.DataFrame | csr_array,
+        target: pd.Series | npt.ArrayLike,
+        where: str = "data",
+        sparse_names: Iterable[str] = (),
+    ) -> "Table":
+        """A table of any pandas columns (or of sparse ones, called x0, x1, ... unless named)."""
+        rows = len(np.asarray(target))
+        index = pd.RangeIndex(rows)
+        name = getattr(target, "name", None)
+        series = pd.Series(_values(pd.Series(target)), index=index, name="target" if name is None else name)
+        test = np.zeros(rows, dtype=np.bool_)
+        if isinstance(features, pd.DataFrame):
+            frame = pd.DataFrame({str(c): _values(features[c]) for c in features.columns}, index=index)
+            return cls(frame, series, test, where)
+        names = tuple(sparse_names) or tuple(f"x{j}" for j in range(features.shape[1]))
+        return cls(csr_array(features, dtype=np.float64), series, test, where, names)
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the features, in order."""
+        return tuple(self.features.columns) if isinstance(self.features, pd.DataFrame) else self.sparse_names
+
+    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_], where: str | None = None) -> "Table":
+        """The given rows (numbers or a mask), in that order."""
+        dense = isinstance(self.features, pd.DataFrame)
+        features = self.features.iloc[rows] if dense else self.features[rows]
+        named = self.where if where is None else where
+        return replace(
+            self, features=features, target=self.target.iloc[rows], test=self.test[rows], where=named
+        )
+
+    def column(self, name: str) -> pd.Series:
+        """One feature; BadData where there is none of that name."""
+        self.require([name])
+        if isinstance(self.features, pd.DataFrame):
+            return self.features[name]
+        dense = self.features[:, [self.columns.index(name)]].toarray()[:, 0]
+        return pd.Series(dense, index=self.target.index, name=name)
+
+    def select(self, names: Iterable[str]) -> "Table":
+        """Only the features with these names, in this order."""
+        names = tuple(names)
+        self.require(names)
+        if isinstance(self.features, pd.DataFrame):
+            return replace(self, features=self.features[list(names)])
+        if names == self.sparse_names:
+            return self
+        place = {name: i for i, name in enumerate(self.sparse_names)}
+        return replace(self, features=self.features[:, [place[n] for n in names]], sparse_names=names)
+
+    def without(self, names: Iterable[str]) -> "Table":
+        """All features but these; BadData where one of them does not exist."""
+        gone = set(names)
+        self.require(gone)
+        return self.select(c for c in self.columns if c not in gone) if gone else self
+
+    def require(self, names: Iterable[str]) -> None:
+        """BadData where one of these features does not exist."""
+        there = set(self.columns)
+        for name in names:
+            if name not in there:
+                raise BadData(f"{self.where} has no column {name!r}{did_you_mean(name, there)}")
+
+    def row(self, place: int) -> int:
+        """How messages number the row at this place: 1 is the first data row of the source."""
+        return int(self.target.index[place]) + 1
+
+
+def discrete(target: pd.Series) -> bool:
+    """Whether a target looks like classes: words, or at most 20 distinct numbers."""
+    return words(target) or bool(target.nunique() <= _FEW)
+
+
+def words(column: pd.Series) -> bool:
+    """Whether a column of a table holds words; else it holds numbers."""
+    return bool(column.dtype != np.float64)
+
+
+def _values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object_]:
+    """A column of any pandas type as float64 or as words; missing is NaN in both."""
+    kinds = pd.api.types
+    if kinds.is_numeric_dtype(column.dtype) and not kinds.is_complex_dtype(column.dtype):
+        numbers: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return numbers
+    values = column.astype(object).to_numpy(dtype=object, na_value=np.nan)
+    kind = kinds.infer_dtype(values, skipna=True)
+    if kind in {"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"}:
+        return np.array(values, dtype=np.float64)
+    codes, uniques = pd.factorize(np.array([v if isinstance(v, float) else str(v) for v in values], object))
+    known = np.array([*map(text, uniques), np.nan], dtype=object)
+    return np.asarray(known[codes])

@@ -1,0 +1,56 @@
+"""The column to be predicted, picked from a frame; must not know which file the frame came from."""
+
+import operator
+import re
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gossipfl.data.names import NUMBER, did_you_mean, listed, text
+from gossipfl.errors import BadData
+
+_SIGNS: dict[str, Callable[[pd.Series, float | str], pd.Series]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_COMPARISON = re.compile(r"(.+?)\s*(==|!=|>=|<=|>|<)\s*(.+)", re.DOTALL)
+
+
+def pick(
+    frame: pd.DataFrame, target: str | npt.NDArray[np.float64] | None, where: str
+) -> tuple[pd.DataFrame, pd.Series]:
+    """The features and the target.
+
+    Args:
+        frame: the target among other columns.
+        target: a column; or `COLUMN SIGN VALUE` with a sign of == != >= <= > <, which makes the target 1
+            where it holds and 0 where not ("num > 0"); a missing value stays missing.
+        where: what messages call the frame.
+    """
+    if not isinstance(target, str):
+        raise BadData(f'{where} needs a target: say target = "..."; its columns are {listed(frame.columns)}')
+    if target in frame.columns:
+        return frame.drop(columns=target), frame[target]
+    column, sign, value = match.groups() if (match := _COMPARISON.fullmatch(target)) else (target, "", "")
+    if column not in frame.columns:
+        raise BadData(f"{where} has no target column {column!r}{did_you_mean(column, frame.columns)}")
+    return frame.drop(columns=column), _compare(frame[column], sign, value, where)
+
+
+def _compare(column: pd.Series, sign: str, value: str, where: str) -> pd.Series:
+    """1.0 where the comparison holds, 0.0 where not, NaN where the value is missing."""
+    if pd.api.types.is_numeric_dtype(column) and NUMBER.fullmatch(value):
+        holds = _SIGNS[sign](column.astype(np.float64), float(value))
+    elif sign in {"==", "!="}:
+        holds = _SIGNS[sign](column.map(text, na_action="ignore"), text(value))
+    else:
+        raise BadData(
+            f"{where}: {column.name!r} {sign} {value!r} compares what are not numbers; use == or !="
+        )
+    return holds.astype(np.float64).where(column.notna())

@@ -1,0 +1,120 @@
+"""Test rows are scikit-learn's; missing values go one of three ways."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from sklearn.model_selection import train_test_split
+
+from gossipfl.data import Table, clean, read, split
+from gossipfl.errors import BadData, BadExperiment
+
+NAN = float("nan")
+
+
+def table(n: int, classes: int = 2) -> Table:
+    return Table.of(pd.DataFrame({"row": range(n)}), np.arange(n) % classes, "toy")
+
+
+@pytest.mark.parametrize(("name", "by_class"), [("iris", True), ("diabetes", False)])
+@pytest.mark.parametrize("test", [0.2, 0.34])
+def test_a_fraction_is_train_test_split(name, by_class, test):
+    whole = read(name)
+    labels = whole.target if by_class else None
+    _, twin = train_test_split(np.arange(len(whole)), test_size=test, random_state=7, stratify=labels)
+    assert np.array_equal(np.flatnonzero(split(whole, test, 7).test), np.sort(twin))
+
+
+@given(st.integers(2, 60), st.integers(1, 25), st.floats(0.01, 0.5), st.integers(0, 2**32 - 1))
+def test_any_fraction_leaves_rows_to_learn_from_and_takes_the_stated_number(n, classes, test, seed):
+    done = split(table(n, classes), test, seed)
+    assert done.test.sum() == min(np.ceil(n * test), n)
+    assert not done.test.all()
+
+
+def test_zero_and_a_column():
+    assert not split(table(5), 0, 0).test.any()
+    frame = pd.DataFrame({"x": [1, 2, 3], "held out": [0, 1, 0]})
+    done = split(Table.of(frame, [0, 1, 0]), "held out", 0)
+    assert done.test.tolist() == [False, True, False]
+    assert done.columns == ("x",)
+    sparse = split(Table.of(csr_array(frame.to_numpy()), [0, 1, 0]), "x1", 0)
+    assert sparse.test.tolist() == [False, True, False]
+    assert sparse.columns == ("x0",)
+
+
+def test_test_rows_follow_their_rows():
+    done = split(table(20), 0.3, 0)
+    assert np.array_equal(done.take(np.arange(20)[::-1]).test, done.test[::-1])
+    assert len(done.take(done.test)) == 6
+
+
+BAD = [
+    (table(1), 0.2, BadData, "none is left"),
+    (table(3), 0.9, BadData, "none is left"),
+    (table(3), 1.0, BadExperiment, "below 1"),
+    (table(3), -0.1, BadExperiment, "at least 0"),
+    (table(3), "row", BadData, "must be 1 in test rows"),
+    (table(3), "rwo", BadData, "did you mean 'row'"),
+    (Table.of(pd.DataFrame({"a": [1, 2], "t": [1, 1]}), [0, 1]), "t", BadData, "none is left"),
+]
+
+
+@pytest.mark.parametrize(("whole", "test", "error", "sentence"), BAD)
+def test_bad_splits_are_told(whole, test, error, sentence):
+    with pytest.raises(error, match=sentence):
+        split(whole, test, 0)
+
+
+HOLES = pd.DataFrame({"a": [1, 2, NAN, 4], "b": [NAN, 1, 1, 3]})
+DENSE = Table.of(HOLES, [0.0, 1, 0, 1], "toy")
+SPARSE = Table.of(csr_array(HOLES.to_numpy()), [0.0, 1, 0, 1], "toy", ["a", "b"])
+
+
+@pytest.mark.parametrize("whole", [DENSE, SPARSE], ids=["dense", "sparse"])
+def test_missing_values_are_refused_with_column_count_and_row_or_dropped(whole):
+    with pytest.raises(
+        BadData, match=r"toy: column 'a' has 1 missing values, first in row 3 \(and so have 'b'\)"
+    ):
+        clean(whole)
+    dropped = clean(whole, "drop")
+    assert dropped.target.index.tolist() == [1, 3]
+    assert clean(dropped) is dropped
+    assert clean(dropped, "drop") is dropped
+    with pytest.raises(BadData, match="first in row 3"):  # the row of the source, not of what was taken
+        clean(whole.take(np.array([1, 2])))
+
+
+def test_the_mean_is_that_of_the_training_rows():
+    marked = split(Table.of(HOLES.assign(t=[0, 0, 0, 1]), DENSE.target), "t", 0)
+    filled = clean(marked, "mean").features
+    assert filled["a"].tolist() == [1, 2, 1.5, 4]
+    assert filled["b"].tolist() == [1, 1, 1, 3]
+
+
+INFINITE = pd.DataFrame({"a": [1.0, np.inf]})
+WORDS = pd.DataFrame({"w": ["red", None]})
+REFUSED = [
+    (Table.of(INFINITE, [0, 1]), "drop", "column 'a' is infinite in row 2"),
+    (Table.of(csr_array(INFINITE.to_numpy()), [0, 1]), "drop", "column 'x0' is infinite in row 2"),
+    (Table.of(INFINITE, [np.inf, 1]), "drop", "target is infinite in row 1"),
+    (Table.of(HOLES[:1], [NAN]), "mean", "target 'target' is missing in 1 rows, first in row 1"),
+    (Table.of(HOLES[:1], [0]), "drop", "leaves none"),
+    (Table.of(HOLES[:1], [0]), "mean", "'b' has no value in any training row"),
+    (Table.of(WORDS, [0, 1]), "mean", "'w' has missing values and holds levels"),
+    (Table.of(WORDS, [0, 1]), "refuse", "'w' has 1 missing values"),
+    (SPARSE, "mean", "sparse"),
+]
+
+
+@pytest.mark.parametrize(("whole", "missing", "sentence"), REFUSED)
+def test_what_no_way_out_helps_is_refused(whole, missing, sentence):
+    with pytest.raises(BadData, match=sentence):
+        clean(whole, missing)
+
+
+def test_a_declared_category_has_no_mean():
+    with pytest.raises(BadData, match="levels"):
+        clean(DENSE, "mean", ["a"])
