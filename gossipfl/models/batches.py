@@ -1,0 +1,51 @@
+"""Which of its own rows a peer learns from in a round; must not know what is in them."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+from torch import Tensor
+
+from gossipfl import rng
+
+_NUMBERS = 2**17  # in a block of rounds: a megabyte
+
+T = TypeVar("T")
+
+
+def batches(
+    seed: int,
+    rows: Tensor,
+    sizes: Tensor,
+    batch: int,
+    starts: Tensor,
+    numbers: int,
+    gather: Callable[[Tensor], Sequence[T]],
+) -> Callable[[int], T]:
+    """round -> that round's mini-batch: what `gather` makes of the positions of its draws, peer by peer.
+
+    A peer draws uniformly with replacement from its own rows, by its number in the whole network: the same alone
+    and among many. Rounds are drawn and gathered in blocks, for the overhead of one; the last block is remembered.
+
+    Args:
+        seed: of the experiment.
+        rows: the peers' numbers, (n,) int64.
+        sizes: rows of data that each of them holds, (n,) int64.
+        batch: draws of each peer.
+        starts: position of each peer's first row, (n,) int64.
+        numbers: what a row of data holds, about.
+        gather: positions (rounds, n * batch) int64 -> the mini-batch of each of these rounds.
+    """
+    length = max(1, _NUMBERS // (len(rows) * batch * numbers))
+
+    @lru_cache(maxsize=1)
+    def block(number: int) -> Sequence[T]:
+        rounds = range(number * length, (number + 1) * length)
+        drawn = rng.integers(seed, "batch", rows, rounds, batch, sizes).to(starts.device)
+        return gather((drawn + starts[:, None]).view(length, len(rows) * batch))
+
+    def draw(round: int) -> T:
+        number, place = divmod(round, length)
+        return block(number)[place]
+
+    return draw

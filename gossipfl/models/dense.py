@@ -1,0 +1,78 @@
+"""Dense features of several peers, padded to the largest; must not know losses, penalties or peers' names."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gossipfl.models.wide import WIDE, Wide
+
+
+class Block(NamedTuple):
+    """Rows of n peers, m of each: margins are a batched product, their adjoint gives the gradient."""
+
+    features: Tensor  # (n, m, q)
+    target: Tensor  # (n, m)
+
+    def times(self, w: Tensor) -> Tensor:
+        """Margins, (n, q, outputs) -> (n, m, outputs)."""
+        return torch.bmm(self.features, w)
+
+    def back(self, slopes: Tensor) -> Tensor:
+        """X_i^T s_i, (n, m, outputs) -> (n, q, outputs)."""
+        return torch.bmm(slopes.mT, self.features).mT  # twice as fast as bmm(features.mT, slopes) at n = 1000
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum of each peer's rows, (n, m) -> (n,)."""
+        return values.sum(1)
+
+
+class Dense:
+    """The shards of n peers. `bmm` takes 2.5 us at n = 1 where einsum takes 11; at n = 1000 they are equal.
+
+    Args:
+        shards: each peer's (x, y), x (n_i, p).
+        ones: a column of ones is appended to the features, for the intercept.
+    """
+
+    def __init__(
+        self, shards: Sequence[tuple[Any, npt.NDArray[Any]]], ones: bool, dtype: torch.dtype, device: str
+    ):
+        self.sizes = torch.tensor([len(y) for _, y in shards])
+        n, m, p = len(shards), int(self.sizes.max()), shards[0][0].shape[1]
+        # The target rides along as a last column, so that a mini-batch is one gather.
+        joined = torch.zeros(n, m, p + ones + 1, dtype=dtype)
+        for place, (x, y) in zip(joined, shards, strict=True):
+            place[: len(y), :p] = torch.from_numpy(np.ascontiguousarray(x))
+            place[: len(y), p:-1] = 1
+            place[: len(y), -1] = torch.from_numpy(np.ascontiguousarray(y))
+        self._joined = joined.to(device)
+        self._rows = self._joined.flatten(0, 1)
+        self.numbers = p + ones + 1
+        self.real = (torch.arange(m) < self.sizes[:, None]).to(device)
+        self.starts = (torch.arange(n) * m).to(device)
+        self.full = self._block(self._joined)
+
+    def _block(self, joined: Tensor) -> Block:
+        return Block(joined[..., :-1], joined[..., -1])
+
+    def spread(self, weights: Tensor) -> Tensor:
+        """Weights of rows from those of peers, zero on padding: (n,) -> (n, m, 1)."""
+        return (self.real * weights[:, None]).unsqueeze(-1)
+
+    def gather(self, positions: Tensor) -> list[Block] | list[Wide]:
+        """The mini-batches at positions (rounds, n * batch), equally many of each peer."""
+        if self.numbers > WIDE and self._rows.is_cpu:
+            places = [of_round.view(len(self.sizes), -1) for of_round in positions]
+            return [Wide(self._rows[:, :-1], at, self._rows[at, -1]) for at in places]
+        joined = self._rows.index_select(0, positions.flatten())
+        block = self._block(joined.view(len(positions), len(self.sizes), -1, self.numbers))
+        return [Block(*parts) for parts in zip(block.features.unbind(), block.target.unbind(), strict=True)]
+
+    def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
+        """Each peer's features with the ones, and targets, as float64."""
+        for joined, size in zip(self._joined.cpu().double().numpy(), self.sizes.tolist(), strict=True):
+            yield joined[:size, :-1], joined[:size, -1]

@@ -1,0 +1,161 @@
+"""Linear models of several peers, one local problem a row, in closed form; must not know network or files."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from gossipfl import rng
+from gossipfl.errors import BadData
+from gossipfl.models.batches import batches
+from gossipfl.models.dense import Dense
+from gossipfl.models.losses import Loss
+from gossipfl.models.problem import Grad
+from gossipfl.models.sparse import Sparse
+
+_GRAM = 1000
+
+
+class Linear:
+    """Row i is (n_i / n_mean) (mean of loss(X_i w + b, y_i) + l2/2 |w|^2) + l1 |w|_1.
+
+    The average of the rows over all peers is the pooled problem of their data. Parameters are
+    `x.view(n, q, outputs)`, q = p + 1, the intercept b last and never penalised; without an intercept q = p.
+
+    Args:
+        shards: each peer's training rows, (x, y); x (n_i, p) all ndarray or all csr_array, y (n_i,).
+        loss: one of `losses`.
+        outputs: margins of a row, `loss.outputs(classes)`.
+        l2, l1: penalties, 0 or above; l1 acts through `prox` only.
+        mean_rows: n_mean over all peers of the network; None: the mean over those held here.
+        rows: the peers' numbers in the network, (n,) int64; None: 0, 1, ...
+        batch: rows drawn with replacement for a gradient; None: all rows.
+        seed: of these draws.
+        dtype: float64 or float32.
+
+    Raises:
+        BadData: a peer has no rows, or their features differ in number.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[tuple[Any, npt.NDArray[Any]]],
+        loss: Loss,
+        *,
+        outputs: int = 1,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        mean_rows: float | None = None,
+        rows: Tensor | None = None,
+        seed: int = 0,
+        batch: int | None = None,
+        intercept: bool = True,
+        dtype: torch.dtype = torch.float64,
+        device: str = "cpu",
+    ):
+        peers = torch.arange(len(shards)) if rows is None else rows
+        _check(shards, peers.tolist())
+        kind = Sparse if sparse.issparse(shards[0][0]) else Dense
+        self.data: Dense | Sparse = kind(shards, intercept, dtype, device)
+        self.loss_of_row, self.outputs, self.l2, self.l1 = loss, outputs, l2, l1
+        self._shape = (len(shards), shards[0][0].shape[1] + intercept, outputs)
+        self.width = self._shape[1] * outputs
+
+        sizes = self.data.sizes.double()
+        self.share = (sizes / (sizes.mean() if mean_rows is None else mean_rows)).to(device)  # n_i / n_mean
+        self._weights = self.data.spread(self.share / sizes.to(device)).to(dtype)
+        penalised = torch.ones(self._shape[1:], dtype=dtype, device=device)
+        penalised[self._shape[1] - intercept :] = 0
+        self.penalised = penalised.view(-1)  # (d,), 1 for weights and 0 for the intercept
+        self._ridge = (self.share[:, None] * l2).to(dtype) * self.penalised
+        self._full = self._oracle(self.data.full, self._weights)
+        if batch is not None:
+            data = self.data
+            self._draw: Callable[[int], Any] = batches(
+                seed, peers, data.sizes, batch, data.starts, data.numbers, data.gather
+            )
+            share = (self.share / batch).to(dtype)
+            self._batch_weights = (
+                share.repeat_interleave(batch)[:, None] if kind is Sparse else share[:, None, None]
+            )
+        self._batch = batch
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Each peer's own objective, penalties included, (n, d) -> (n,)."""
+        rows = self.data.full
+        values = self.loss_of_row.value(rows.times(x.reshape(self._shape)), rows.target)
+        smooth = rows.total(values * self._weights.squeeze(-1)) + (self._ridge * x.square()).sum(1) / 2
+        return smooth + self.l1 * (x.abs() @ self.penalised) if self.l1 else smooth
+
+    def grad(self, round: int) -> Grad:
+        """The gradient of loss and l2, (n, d) -> (n, d), on all rows or on the mini-batches of that round."""
+        if self._batch is None:
+            return self._full
+        return self._oracle(self._draw(round), self._batch_weights)
+
+    def _oracle(self, rows: Any, weights: Tensor) -> Grad:
+        slope, shape, ridge = self.loss_of_row.slope, self._shape, self._ridge
+        times, back, target = rows.times, rows.back, rows.target
+
+        def gradient(x: Tensor) -> Tensor:
+            slopes = slope(times(x.reshape(shape)), target) * weights
+            return torch.addcmul(back(slopes).reshape(x.shape), ridge, x)
+
+        return gradient
+
+    def prox(self, x: Tensor, step: float) -> Tensor:
+        """Soft threshold of the weights: sign(w) max(|w| - step l1, 0); the intercept passes."""
+        if not self.l1:
+            return x
+        return x - x.clamp(-step * self.l1, step * self.l1) * self.penalised
+
+    def smoothness(self) -> Tensor:
+        """(n_i / n_mean) (curvature * lambda_max(X_i^T X_i / n_i) + l2), X_i with the ones: (n,) float64.
+
+        It is inf where the loss has no curvature bound.
+        """
+        curvature = self.loss_of_row.curvature
+        if curvature == float("inf"):
+            return torch.full_like(self.share, curvature)
+        top = [_squared_norm(x) / len(y) for x, y in self.data.shards()]
+        return self.share * (curvature * self.share.new_tensor(top) + self.l2)
+
+
+def scores(x: Tensor, features: Any, outputs: int = 1) -> Tensor:
+    """Margins of any rows, x (..., d) and features (r, p), dense or CSR -> (..., r, outputs); on the CPU.
+
+    d is (p + 1) * outputs with an intercept, p * outputs without.
+    """
+    w = x.detach().cpu().reshape(*x.shape[:-1], -1, outputs)
+    p = features.shape[1]
+    weights = w[..., :p, :].movedim(-2, 0)
+    z = features @ weights.reshape(p, -1).numpy()
+    margins = torch.from_numpy(z).to(x.dtype).view(-1, *weights.shape[1:]).movedim(0, -2)
+    return margins + w[..., p:, :].sum(-2, keepdim=True)
+
+
+def _squared_norm(x: Any) -> float:
+    """lambda_max(X^T X): of the smaller Gram matrix or, where it is large, by Lanczos from a fixed start."""
+    gram = x if x.shape[1] <= x.shape[0] else x.T
+    if gram.shape[1] <= _GRAM:
+        product = gram.T @ gram
+        product = product.toarray() if sparse.issparse(product) else product
+        return float(np.linalg.eigvalsh(product)[-1])
+    start = rng.generator(0, "smoothness").standard_normal(min(x.shape))
+    return float(sparse.linalg.svds(x, k=1, v0=start, return_singular_vectors=False)[0]) ** 2
+
+
+def _check(shards: Sequence[tuple[Any, npt.NDArray[Any]]], peers: list[int]) -> None:
+    if not shards:
+        raise BadData("No peer's rows were given to the model; give at least one shard (x, y).")
+    width = shards[0][0].shape[1]
+    for (x, y), peer in zip(shards, peers, strict=True):
+        if len(y) == 0 or x.shape != (len(y), width):
+            raise BadData(
+                f"Peer {peer} has features of shape {tuple(x.shape)} and {len(y)} targets, where at "
+                f"least one row of {width} features with a target is needed; check its file or the partition."
+            )

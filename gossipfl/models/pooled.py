@@ -1,0 +1,87 @@
+"""The smooth part of all peers' pooled objective with its derivatives; must not know who minimises it."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator
+from torch import Tensor
+
+from gossipfl.models.linear import Linear
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+
+class Pooled:
+    """f(x) = (1/n) sum over the n rows of their smooth objectives, and its derivatives; x is (d,)."""
+
+    def __init__(self, problem: Linear):
+        features, targets = zip(*problem.data.shards(), strict=True)
+        share = problem.share.cpu().numpy() / len(features)
+        self.X: Any = (
+            sparse.vstack(features, format="csr") if sparse.issparse(features[0]) else np.vstack(features)
+        )
+        self.y = torch.from_numpy(np.concatenate(targets))
+        self.weights = np.concatenate(
+            [np.full(len(y), s / len(y)) for s, y in zip(share, targets, strict=True)]
+        )
+        self.loss, self.outputs = problem.loss_of_row, problem.outputs
+        penalised = problem.penalised.cpu().double().numpy()
+        self.ridge, self.l1 = share.sum() * problem.l2 * penalised, problem.l1 * penalised
+        self.loose = (self.ridge + self.l1 == 0).reshape(-1, self.outputs)
+        self.zero = np.zeros(problem.width)
+
+    def margins(self, x: Array) -> Tensor:
+        return torch.from_numpy(self.X @ x.reshape(-1, self.outputs))
+
+    def value(self, x: Array) -> float:
+        return float(self.weights @ self.loss.value(self.margins(x), self.y).numpy() + self.ridge @ x**2 / 2)
+
+    def slopes(self, x: Array) -> Array:
+        slopes: Array = self.weights[:, None] * self.loss.slope(self.margins(x), self.y).numpy()
+        return slopes
+
+    def gradient(self, x: Array) -> Array:
+        slopes = self.X.T @ self.slopes(x)
+        if self.outputs > 1:  # softmax: zero but for rounding, which conjugate gradients would blow up
+            slopes -= self.loose * slopes.mean(1, keepdims=True)
+        gradient: Array = slopes.ravel() + self.ridge * x
+        return gradient
+
+    def cancelling(self, x: Array) -> float:
+        """The norm that the gradient would have if nothing in it cancelled."""
+        return float(
+            np.linalg.norm((abs(self.X).T @ abs(self.slopes(x))).ravel() + self.ridge * abs(x) + self.l1)
+        )
+
+    def curves(self, x: Array, damping: float) -> Array:
+        """Each row's weighted second derivative, (rows, outputs, outputs), plus a share of the largest."""
+        curves: Array = self.loss.curve(self.margins(x), self.y).numpy()
+        if damping:
+            curves = curves + damping * self.loss.curvature * np.eye(self.outputs)
+        return self.weights[:, None, None] * curves
+
+    def hessian(self, curves: Array, free: Indices) -> Array:
+        """The Hessian of the parameters `free`, which are sorted by output first."""
+        columns = [self.X[:, free[free % self.outputs == j] // self.outputs] for j in range(self.outputs)]
+        blocks = [
+            [a.T @ (sparse.diags_array(curves[:, j, k]) @ b) for k, b in enumerate(columns)]
+            for j, a in enumerate(columns)
+        ]
+        block: Array = sparse.block_array(blocks).toarray() if sparse.issparse(self.X) else np.block(blocks)
+        return block + np.diag(self.ridge[free])
+
+    def product(self, curves: Array, free: Indices) -> LinearOperator:
+        """The same Hessian as a product with a vector."""
+
+        def times(v: Array) -> Array:
+            x = self.zero.copy()
+            x[free] = v.ravel()
+            z = np.einsum("rjk,rk->rj", curves, self.X @ x.reshape(-1, self.outputs))
+            result: Array = ((self.X.T @ z).ravel() + self.ridge * x)[free]
+            return result
+
+        return LinearOperator((len(free), len(free)), matvec=times, dtype=np.float64)
