@@ -1,0 +1,91 @@
+"""Who has spoken, about which exchange; must not know sockets, clocks or models.
+
+Sans-IO: messages are put in as they come, in any order, from anybody; what belongs to the exchange at hand is taken out
+when it is complete. Memory is bounded: at most `AHEAD` messages of each neighbour are kept.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gossipfl.errors import BadMessage
+from gossipfl.peer.wire import Header, decode
+
+AHEAD = 64  # exchanges that a neighbour may be ahead of me: on a static graph it is never more than one
+
+
+class Message(NamedTuple):
+    header: Header
+    payload: bytes
+
+
+class Inbox:
+    """One peer's inbox.
+
+    Args:
+        study: this study's fingerprint, 8 bytes.
+        neighbours: the peers that may speak to me at all.
+    """
+
+    def __init__(self, study: bytes, neighbours: Iterable[int]) -> None:
+        self.tick = 0
+        self.refused = 0
+        self.strangers: dict[int, str] = {}  # neighbours that were heard but not understood, and why
+        self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
+        self._study = study
+        self._size = 0
+        self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
+
+    def put(self, frames: list[bytes]) -> None:
+        """Take in one message. Raises BadMessage, and is as before but for the count, where it is none of ours."""
+        try:
+            self._put(frames)
+        except BadMessage:
+            self.refused += 1
+            raise
+
+    def _put(self, frames: list[bytes]) -> None:
+        if len(frames) != 2:
+            raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
+        header = decode(frames[0])
+        box = self._early.get(header.sender)
+        if box is None:
+            raise BadMessage(f"peer {header.sender} is not my neighbour")
+        if header.study != self._study:
+            self.strangers[header.sender] = (
+                "it runs another experiment: compare the two experiment and topology files"
+            )
+            raise BadMessage(f"peer {header.sender} takes part in another study")
+        if header.leaving:
+            self.gone[header.sender] = header.leaving
+            return
+        if not self.tick <= header.tick < self.tick + AHEAD:
+            raise BadMessage(
+                f"peer {header.sender} speaks of exchange {header.tick}, and I am at {self.tick}"
+            )
+        if header.tick == self.tick and len(frames[1]) != self._size:
+            self.strangers[header.sender] = "its messages have another length than mine"
+            raise BadMessage(
+                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}"
+            )
+        if header.tick in box:
+            raise BadMessage(f"peer {header.sender} speaks twice of exchange {header.tick}")
+        box[header.tick] = Message(header, frames[1])
+
+    def missing(self, awaited: Iterable[int]) -> list[int]:
+        """Those of `awaited` that have not yet spoken about this exchange."""
+        return [peer for peer in awaited if self.tick not in self._early[peer]]
+
+    def take(self, awaited: Iterable[int]) -> list[Message]:
+        """The messages of this exchange, in the order of `awaited`; KeyError where one is missing."""
+        return [self._early[peer].pop(self.tick) for peer in awaited]
+
+    def advance(self, tick: int, size: int) -> None:
+        """Go on to a later exchange, whose payloads have `size` bytes, and forget what came before it."""
+        self.tick, self._size = tick, size
+        for peer, box in self._early.items():
+            for old in [t for t in box if t < tick]:
+                del box[old]
+            if tick in box and len(box[tick].payload) != size:
+                del box[tick]
+                self.refused += 1
+                self.strangers[peer] = "its messages have another length than mine"

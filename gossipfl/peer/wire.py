@@ -1,0 +1,55 @@
+"""The bytes of a message; must not know sockets, rounds or models.
+
+A message is two frames: a header, and the payload as raw little-endian numbers. The header is a msgpack array of fixed
+form. Whatever bytes a stranger sends, `decode` answers with a header whose every field is in bounds, or with BadMessage.
+"""
+
+import sys
+from typing import Annotated
+
+import msgspec
+
+from gossipfl.errors import BadMessage
+
+if sys.byteorder != "little":
+    raise ImportError("gossipfl sends numbers as they lie in memory and needs a little-endian machine")
+
+MAX_HEADER = 4096  # bytes; room for a stop mask of some 30,000 hops
+MAX_TICK = 2**62
+
+_Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Tick = Annotated[int, msgspec.Meta(ge=0, lt=MAX_TICK)]
+_Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+_Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 64)]
+_Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
+
+
+class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a message says of itself.
+
+    study: fingerprint of what all peers must agree on; a peer of another study is not listened to.
+    sender: the sender's number in the topology.
+    tick: the exchange that it belongs to, counted from the first one of the study.
+    calm: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
+    leaving: empty, or why the sender goes and sends nothing more; then there is no payload.
+    """
+
+    study: _Study
+    sender: _Peer
+    tick: _Tick
+    calm: _Mask = b""
+    leaving: _Reason = ""
+
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Header, strict=True)
+
+
+def decode(frame: bytes) -> Header:
+    """The header in a frame. Raises BadMessage, and nothing else, for bytes that are none."""
+    if len(frame) > MAX_HEADER:
+        raise BadMessage(f"a header of {len(frame)} bytes; at most {MAX_HEADER} are allowed")
+    try:
+        return _decoder.decode(frame)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(f"not a header: {error}") from error
