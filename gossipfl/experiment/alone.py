@@ -1,0 +1,81 @@
+"""One peer, started by hand or by an init system, whose others run elsewhere; must not read anybody else's data."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from gossipfl.data import Table
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment import folder as files
+from gossipfl.experiment.finish import finish
+from gossipfl.experiment.process import LARGEST, Report, Tell, collect, live, log_to
+from gossipfl.experiment.settings import Experiment
+from gossipfl.experiment.study import Study
+from gossipfl.peer import ZeroMQ
+
+
+def unsuitable(experiment: Experiment) -> None:
+    """Refuse what only a launcher may do. Raises BadExperiment."""
+    if experiment.reference:
+        raise BadExperiment(
+            "reference = true reads the data of all peers to find the pooled optimum: a single peer must not. "
+            "Set reference = false for gossipfl peer"
+        )
+
+
+def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, str]:
+    """Where a peer (by `listen`, if given) and its neighbours listen, as the topology file says.
+
+    Raises:
+        BadExperiment: there is no such peer, or one of them has no endpoint.
+    """
+    if name not in made.graph:
+        raise BadExperiment(f"there is no peer {name} in the topology; it has {', '.join(made.names[:20])}")
+    known = {peer: made.graph.nodes[peer].get("endpoint") for peer in (name, *made.graph[name])}
+    known |= {name: listen} if listen else {}
+    if silent := [peer for peer, endpoint in known.items() if not endpoint]:
+        raise BadExperiment(
+            f"{made.experiment.topology.graph} does not say where {', '.join(silent)} can be reached. Use a topology file, "
+            f'and write in it, if it is TOML, for each:\n  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"'
+        )
+    return known
+
+
+def peer(
+    made: Study, name: str, table: Table, folder: Path, endpoints: Mapping[str, str], tell: Tell
+) -> Report:
+    """Be one peer from beginning to end; what it learned is written to `folder`, judged on its own test rows.
+
+    Its `agreed` says that all peers stopped together, below the tolerance: more than that one peer cannot know.
+
+    Args:
+        made: the study.
+        name: who this is.
+        table: its rows.
+        folder: its run folder.
+        endpoints: of itself and of its neighbours, by name.
+        tell: called with "listening", "learning", and "progress" and a line of metrics.
+
+    Raises:
+        NetworkError: its endpoint is taken, or not an endpoint.
+    """
+    began = time.monotonic()
+    torch.set_num_threads(1)
+    log_to(folder)
+    transport = ZeroMQ(endpoints[name], LARGEST)
+    tell("listening", None)
+    me = made.names.index(name)
+    near = {made.names.index(other): endpoint for other, endpoint in endpoints.items() if other != name}
+    report = live(made, me, table, files.peer_folder(folder, name), transport, near, tell)
+    startup = max(0.0, time.monotonic() - began - report.seconds)
+    if learned := collect(made, {me: report}, {name: report.stopped}, startup):
+        summary = finish(made, [table], learned, folder)
+        known = {
+            "agreed": report.stopped == "tolerance",
+            "consensus_distance": None,
+            "error": report.error or None,
+        }
+        files.write_json(folder / "summary.json", summary | known)
+    return report

@@ -1,0 +1,74 @@
+"""How good a model is on rows it has not seen; must not know how it was learned."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gossipfl.data import Rows
+
+Array = npt.NDArray[np.float64]
+Metrics = dict[str, float | None]  # an undefined metric is None
+
+
+def evaluate(
+    kind: str, scores: Callable[[Any], Array], parts: Sequence[Rows], names: Sequence[str]
+) -> dict[str, Any]:
+    """The metrics of one model on the test rows of all peers together, on average over peers, and of each peer.
+
+    Args:
+        kind: the model's kind, as the experiment names it.
+        scores: features (r, p) -> margins (r, outputs).
+        parts: the peers' test rows, standardised.
+        names: the peers.
+    """
+    margins = [scores(part.x) for part in parts]
+    each = {name: metrics(kind, z, part.y) for name, z, part in zip(names, margins, parts, strict=True)}
+    everything = metrics(kind, np.concatenate(margins), np.concatenate([part.y for part in parts]))
+    rows = {"rows": sum(len(part.y) for part in parts)}
+    return {"all": rows | everything, "mean": _mean(list(each.values())), "peers": {
+        name: {"rows": len(part.y)} | each[name] for name, part in zip(names, parts, strict=True)
+    }}  # fmt: skip
+
+
+def metrics(kind: str, z: Array, y: Array) -> Metrics:
+    """accuracy, auc, log_loss for classes; r2, rmse for numbers (and deviance for counts). None where undefined."""
+    if not len(y):
+        return {}
+    if kind in ("logistic", "softmax", "svm", "squared-svm"):
+        return _classes(kind, z, y)
+    predicted = np.exp(z[:, 0]) if kind == "poisson" else z[:, 0]
+    residual, spread = float(np.mean((y - predicted) ** 2)), float(np.var(y))
+    found: Metrics = {"r2": 1.0 - residual / spread if spread > 0 else None, "rmse": residual**0.5}
+    if kind == "poisson":
+        from sklearn.metrics import mean_poisson_deviance
+
+        found["deviance"] = float(mean_poisson_deviance(y, np.maximum(predicted, 1e-300)))
+    return found
+
+
+def _classes(kind: str, z: Array, y: Array) -> Metrics:
+    from sklearn.metrics import roc_auc_score
+
+    several = z.shape[1] > 1
+    accuracy = float(np.mean((z.argmax(1) if several else z[:, 0] > 0) == y))
+    auc: float | None = None
+    if several:
+        shifted = z - z.max(1, keepdims=True)
+        chance = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+        loss = float(np.mean(np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(y)), y.astype(int)]))
+        if len(np.unique(y)) == z.shape[1]:
+            auc = float(roc_auc_score(y, chance, multi_class="ovr"))
+    else:
+        loss = float(np.mean(np.logaddexp(0.0, np.where(y == 1, -z[:, 0], z[:, 0]))))
+        if len(np.unique(y)) == 2:
+            auc = float(roc_auc_score(y, z[:, 0]))
+    return {"accuracy": accuracy, "auc": auc, "log_loss": loss if kind in ("logistic", "softmax") else None}
+
+
+def _mean(each: Sequence[Metrics]) -> Metrics:
+    """The plain mean over the peers for which a metric is defined."""
+    names = {name: None for one in each for name in one}
+    values = {name: [v for one in each if (v := one.get(name)) is not None] for name in names}
+    return {name: float(np.mean(found)) if found else None for name, found in values.items()}

@@ -1,0 +1,61 @@
+"""All peers of an experiment on this machine, a process each; must not take part in the learning.
+
+The launcher splits the data, starts the processes, collects what they report, and judges the result.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from gossipfl.experiment import folder as files
+from gossipfl.experiment.config import Experiment
+from gossipfl.experiment.crew import Crew
+from gossipfl.experiment.events import Event, Finished, Started
+from gossipfl.experiment.finish import finish
+from gossipfl.experiment.process import collect
+from gossipfl.experiment.study import study
+from gossipfl.experiment.tables import tables
+
+
+def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
+    """Carry out an experiment with real peers on this machine: Started, then Progress, then Finished.
+
+    Args:
+        experiment: what to do.
+        out: the run folder; runs/<time>_<name> unless given.
+
+    Raises:
+        GossipError: the experiment, its data or the folder are not as they should be, or a peer could not go on; models
+            and summary of those that learned are written before.
+    """
+    began = time.monotonic()
+    made = study(experiment)
+    rows = tables(made)
+    folder = files.create(experiment, made.graph, out)
+    yield Started(folder, len(made.names), experiment.stop.rounds)
+    crew = Crew(made, rows, folder)
+    try:
+        with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
+            for progress in crew.follow():
+                try:
+                    metrics.write(msgspec.json.encode(progress._asdict()) + b"\n")
+                    yield progress
+                except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
+                    crew.interrupt()
+    finally:
+        crew.close()
+    failure = crew.failure()
+    status = {made.names[me]: crew.status[me] for me in sorted(crew.status)}
+    if learned := collect(made, crew.reports, status, crew.learning_since - began):
+        present = [rows[made.names.index(name)] for name in learned.names]
+        summary = finish(made, present, learned, folder)
+        if failure:
+            files.write_json(folder / "summary.json", summary | {"error": str(failure)})
+        else:
+            yield Finished(folder, summary)
+    if failure:
+        raise failure
+    if not learned:
+        raise KeyboardInterrupt

@@ -1,0 +1,119 @@
+"""From raw tables to learning problems, as many as are held here; must not know which engine carries the agreement.
+
+A live peer does this with its one table, the simulator with all of them, by the same code.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gossipfl.data import Rows, Schema, Table, classes, encode, levels
+from gossipfl.errors import BadData
+from gossipfl.experiment.agree import Agreement
+from gossipfl.experiment.problem import make_problem
+from gossipfl.experiment.standardise import Scale, standardise
+from gossipfl.experiment.study import Study
+from gossipfl.models import Linear, Module
+
+_COLUMN, _CLASS = "column", "class"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The peers held here, ready to learn.
+
+    schema and mean_rows are the same at every peer, and so are the scales where they were gossiped.
+    """
+
+    schema: Schema
+    scales: list[Scale | None]
+    train: list[Rows]
+    test: list[Rows]
+    mean_rows: float
+    problem: Linear | Module
+    step: float
+    start: Tensor  # (n, d)
+
+
+def prepare(
+    study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement, device: str = "cpu"
+) -> Prepared:
+    """Agree with all peers on what is needed, and make the problems of the peers held here.
+
+    Args:
+        study: what is to be learned.
+        tables: the raw rows of the peers held here, their test rows marked.
+        rows: these peers' numbers, (n,) int64.
+        agreement: consensus among all peers.
+        device: where to compute.
+
+    Raises:
+        BadData: rows that cannot be learned from, naming the peer.
+    """
+    schema = agree_schema(study, tables, agreement)
+    encoded = [encode(table, schema) for table in tables]
+    train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
+    sizes = torch.tensor([[float(len(r.y))] for r in train], dtype=torch.float64)
+    for size, row in zip(sizes.flatten().tolist(), rows.tolist(), strict=True):
+        if size == 0:
+            raise BadData(
+                f"peer {study.names[row]} has no training rows: give it some, or leave it out of the topology"
+            )
+    total = round(float(agreement.mean(sizes)[0]) * agreement.peers)
+    check_targets(study, train, rows)
+    scales = standardise(study, train, rows, total, agreement)
+    train, test = (
+        [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
+    )
+    problem = make_problem(study, schema, train, rows, total / agreement.peers, device)
+    step = study.experiment.algorithm.step
+    if step == "auto":
+        step = 1.0 / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
+    start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
+    if isinstance(problem, Module):
+        start += problem.initial()
+    return Prepared(schema, scales, train, test, total / agreement.peers, problem, step, start)
+
+
+def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) -> Schema:
+    """The columns, category levels and classes of all peers."""
+    categorical = study.experiment.data.categorical
+    labelled = is_classification(study)
+    words: list[set[str]] = []
+    for table in tables:
+        own = [[_COLUMN, c, level] for c, found in levels(table, categorical).items() for level in found]
+        own += [[_CLASS, c] for c in classes(table)] if labelled else []
+        words.append({json.dumps(word) for word in own})
+    union = [json.loads(word) for word in agreement.union(words)] if labelled or categorical else []
+    everything: dict[str, set[str]] = {column: set() for column in categorical}
+    for kind, *word in union:
+        if kind == _COLUMN:
+            everything.setdefault(word[0], set()).add(word[1])
+    names = {word[0] for kind, *word in union if kind == _CLASS} if labelled else None
+    schema = Schema.agree(tables[0].columns, everything, names)
+    mark = float(schema.fingerprint())
+    most = agreement.maximum(torch.tensor([[mark, -mark]] * len(tables), dtype=torch.float64))[0]
+    if float(most[0]) != -float(most[1]):
+        raise BadData(
+            f"the peers do not have the same columns: {tables[0].where} has {', '.join(tables[0].columns[:20])}; "
+            "give every peer's file the same columns in the same order"
+        )
+    return schema
+
+
+def is_classification(study: Study) -> bool:
+    """Whether the target is a class."""
+    return study.experiment.model.kind != "module" and study.loss.task in ("binary", "multiclass")
+
+
+def check_targets(study: Study, train: Sequence[Rows], rows: Tensor) -> None:
+    """Refuse counts below zero: no Poisson model has them."""
+    if study.experiment.model.kind == "poisson":
+        for row, part in zip(rows.tolist(), train, strict=True):
+            if (part.y < 0).any():
+                raise BadData(
+                    f"peer {study.names[row]}: a Poisson model counts, and some targets are negative"
+                )

@@ -1,0 +1,73 @@
+"""One learning session of the peers held here, from raw tables to models; must not know which engine it uses."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from gossipfl.data import Table
+from gossipfl.experiment.agree import Agreement, MakeEngine
+from gossipfl.experiment.learn import Outcome, Progress, interval, learn
+from gossipfl.experiment.prepare import prepare
+from gossipfl.experiment.study import Study
+
+
+class Session:
+    """Agreement, preparation and learning with one kind of engine. Iterating it learns, a line of metrics at a time.
+
+    Args:
+        study: what to learn.
+        tables: the rows of the peers held here.
+        rows: their numbers.
+        make: the engine.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        tables: Sequence[Table],
+        rows: Sequence[int],
+        make: MakeEngine,
+        device: str = "cpu",
+    ) -> None:
+        self.study = study
+        self.agreement = Agreement(study.graph, study.diameter, make)
+        self.prepared = prepare(study, tables, torch.tensor(rows, dtype=torch.int64), self.agreement, device)
+        problem = self.prepared.problem
+        algorithm = study.algorithm(self.prepared.step, problem.prox)
+        self.engine = make(algorithm, study.scheduled(problem), study.topology, study.mixing, study.diameter)
+        self.outcome = Outcome(self.engine.init(self.prepared.start))
+        self.cpu = 0.0
+
+    def __iter__(self) -> Iterator[Progress]:
+        e = self.study.experiment
+        steps = 1 if e.algorithm.kind in ("local", "pooled") else e.algorithm.local_steps
+        every = interval(e.stop, e.peers.report)
+        began = time.process_time()
+        self.outcome.began = time.monotonic()
+        for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, steps, every):
+            self.cpu = time.process_time() - began
+            yield progress
+        self.cpu = time.process_time() - began
+
+    def interrupt(self) -> None:
+        """Learning ends here, before its time."""
+        outcome = self.outcome
+        outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
+        outcome.seconds = time.monotonic() - outcome.began
+
+    @property
+    def models(self) -> Tensor:
+        """The parameters of the peers held here, (n, d)."""
+        x: Tensor = self.outcome.run.state.x
+        return x.cpu()
+
+    @property
+    def messages_sent(self) -> int:
+        return self.agreement.messages_sent + self.engine.messages_sent
+
+    @property
+    def bytes_sent(self) -> int:
+        return self.agreement.bytes_sent + self.engine.bytes_sent

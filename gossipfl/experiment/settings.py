@@ -1,0 +1,138 @@
+"""The keys of an experiment file, their bounds, defaults and meaning; must not know how the file is read.
+
+The sections mirror the constructors. The texts below the keys are what editors show.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PeerName = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of the file. Unknown keys are refused; nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Data(Section):
+    """Which rows there are, and who holds them."""
+
+    source: str
+    """scikit-learn's breast_cancer, diabetes, digits, iris or wine; a file; a folder or glob (one file per peer);
+    "openml:NAME". Relative to the experiment file."""
+    target: str | None = None
+    """The column to predict; needed for files."""
+    columns: tuple[str, ...] | None = None
+    """Names of the columns, for CSV files without a header."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out."""
+    categorical: tuple[str, ...] = ()
+    """Columns of categories, to become one-hot without the first level."""
+    missing: Literal["refuse", "drop", "mean"] = "refuse"
+    """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
+    partition: dict[str, str | int | float] = {"scheme": "iid"}
+    """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }."""
+    test: Annotated[float, Field(ge=0, lt=1)] | str = 0.2
+    """Each peer's test rows: a fraction, or the name of a 0/1 column."""
+    standardise: Literal["gossip", "local", "none"] = "gossip"
+    """Features to mean 0 and deviation 1: over all peers, agreed by gossip; each peer by itself; or not."""
+
+
+class Graph(Section):
+    """Who talks to whom."""
+
+    graph: str = "ring:16"
+    """A shorthand ("ring:16", "torus:4x4", "regular:16:4", ...) or a topology file."""
+    weights: Literal["metropolis", "uniform", "best-constant", "lazy", "file"] = "metropolis"
+    """The rule that gives each edge its mixing weight."""
+
+
+class Model(Section):
+    """What is learned."""
+
+    kind: Literal["linear", "logistic", "softmax", "svm", "squared-svm", "huber", "poisson", "module"] = (
+        "logistic"
+    )
+    """The loss of a linear model; "module" for a torch.nn.Module of yours."""
+    l2: NonNegative = 0.0
+    """The objective has l2/2 |w|^2; the intercept is free. Ridge is linear with l2."""
+    l1: NonNegative = 0.0
+    """The objective has l1 |w|_1, by a proximal step."""
+    delta: PositiveFloat = 1.0
+    """Where Huber's loss becomes linear, in units of the target."""
+    intercept: bool = True
+    dtype: Literal["float64", "float32"] = "float64"
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the simulator computes; live peers always use the CPU."""
+    module: str | None = None
+    """For kind = "module": "file.py:function"; the function returns (torch.nn.Module, loss)."""
+
+    @model_validator(mode="after")
+    def _module_named(self) -> Self:
+        if (self.kind == "module") != (self.module is not None):
+            raise ValueError('kind = "module" and module = "file.py:function" go together')
+        return self
+
+
+class Decay(Section):
+    """How the step shrinks with the rounds."""
+
+    kind: Literal["inverse", "inverse-sqrt"] = "inverse"
+    """step / (1 + k / rounds), or its root."""
+    rounds: PositiveFloat = 100.0
+
+
+class Method(Section):
+    """How it is learned."""
+
+    kind: Literal["d-psgd", "exact-diffusion", "d2", "extra", "gradient-tracking", "local", "pooled"] = (
+        "exact-diffusion"
+    )
+    """The algorithm; "local" never talks, "pooled" puts all rows in one place (two baselines)."""
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
+    """The learning rate; "auto" is 1/L, L the largest smoothness constant of any peer, agreed by gossip."""
+    decay: Decay | None = None
+    """Shrink the step, for mini-batches; { kind = "inverse", rounds = 100 }."""
+    batch: PositiveInt | Literal["full"] = "full"
+    """Rows drawn for each gradient."""
+    local_steps: PositiveInt = 1
+    """Gradient steps for each exchange."""
+    gamma: Annotated[float, Field(gt=0, le=1)] | None = None
+    """How far to go towards the average; each algorithm has its own default."""
+
+
+class Stop(Section):
+    """When it ends."""
+
+    rounds: PositiveInt = 1000
+    """At the latest after so many exchanges."""
+    tolerance: NonNegative = 0.0
+    """As soon as all peers' relative change and disagreement are below; 0 switches it off."""
+
+
+class Peers(Section):
+    """How live peers talk."""
+
+    transport: Literal["tcp", "ipc"] = "tcp"
+    wait: Annotated[float, Field(gt=0, le=1_000_000)] = 30.0
+    """Seconds after which a silent neighbour is given up."""
+    report: PositiveInt | None = None
+    """Rounds between two lines of metrics; by default 200 lines in all."""
+
+
+class Experiment(Section):
+    """One experiment: everything that both engines need to know."""
+
+    name: str = Field("experiment", min_length=1, max_length=80, pattern=r"^[^/\\\x00-\x1f]+$")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    reference: bool = False
+    """Compare with the pooled optimum. The launcher then reads all data: for simulations and this machine only."""
+    data: Data
+    topology: Graph = Graph()
+    model: Model = Model()
+    algorithm: Method = Method()
+    stop: Stop = Stop()
+    peers: Peers = Peers()

@@ -1,0 +1,50 @@
+"""An experiment in the simulator; must not know live peers."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from gossipfl.experiment import folder as files
+from gossipfl.experiment.config import Experiment
+from gossipfl.experiment.events import Event, Finished, Started
+from gossipfl.experiment.finish import Learned, finish
+from gossipfl.experiment.session import Session
+from gossipfl.experiment.study import study
+from gossipfl.experiment.tables import tables
+from gossipfl.simulator import Simulator
+
+
+def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
+    """Carry out an experiment with all peers in this process: Started, then Progress, then Finished.
+
+    Args:
+        experiment: what to do.
+        out: the run folder; runs/<time>_<name> unless given.
+
+    Raises:
+        GossipError: the experiment, its data or the folder are not as they should be.
+    """
+    began = time.monotonic()
+    made = study(experiment)
+    rows = tables(made)
+    folder = files.create(experiment, made.graph, out)
+    yield Started(folder, len(made.names), experiment.stop.rounds)
+    session = Session(made, rows, range(len(made.names)), Simulator, experiment.model.device)
+    startup = time.monotonic() - began
+    with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
+        for progress in session:
+            try:
+                metrics.write(msgspec.json.encode(progress._asdict()) + b"\n")
+                yield progress
+            except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
+                session.interrupt()
+                break
+    outcome, prepared = session.outcome, session.prepared
+    learned = Learned(
+        "simulator", made.names, session.models, prepared.schema, prepared.scales, prepared.step,
+        outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
+        outcome.seconds, session.cpu, dict.fromkeys(made.names, outcome.stopped),
+    )  # fmt: skip
+    yield Finished(folder, finish(made, rows, learned, folder))

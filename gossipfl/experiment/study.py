@@ -1,0 +1,176 @@
+"""An experiment's settings made into objects: the one room where strings become classes; must not know engines or data.
+
+A study is what every peer knows before it has seen a row or heard a word, and it is the same at every peer.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import networkx as nx
+import torch
+
+from gossipfl.algorithms import ALGORITHMS, DPSGD, Algorithm, ExactDiffusion, Extra, Grad, Prox, check
+from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.settings import Decay, Experiment
+from gossipfl.mixing import Mixing
+from gossipfl.models import LOSSES, Problem
+from gossipfl.models.losses import Loss
+from gossipfl.topology import WEIGHTS, Links, Topology, diameter, every, extreme, load, static
+
+
+@dataclass(frozen=True)
+class Study:
+    """One experiment over one graph, put together and checked."""
+
+    experiment: Experiment
+    graph: nx.Graph
+    holders: list[str]  # who holds the rows: the peers, except that "pooled" learns in one place
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The peers' names; peer number i is the i-th."""
+        return list(self.graph)
+
+    @cached_property
+    def links(self) -> Links:
+        """The edges with their mixing weights."""
+        return WEIGHTS[self.experiment.topology.weights](self.graph)
+
+    @cached_property
+    def topology(self) -> Topology:
+        """The links of each round of learning: none at all for the baselines that do not talk."""
+        if self.experiment.algorithm.kind in ("local", "pooled"):
+            return static(Links(self.links.receivers[:0], self.links.senders[:0], self.links.weights[:0]))
+        steps = self.experiment.algorithm.local_steps
+        return every(static(self.links), steps) if steps > 1 else static(self.links)
+
+    @cached_property
+    def diameter(self) -> int:
+        return diameter(self.graph)
+
+    @cached_property
+    def mixing(self) -> Mixing:
+        method = ALGORITHMS.get(self.experiment.algorithm.kind)
+        default = method.gamma if method else 1.0
+        return Mixing(gamma=self.experiment.algorithm.gamma or default)
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss of a linear model."""
+        model = self.experiment.model
+        return LOSSES[model.kind](delta=model.delta) if model.kind == "huber" else LOSSES[model.kind]()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float64 if self.experiment.model.dtype == "float64" else torch.float32
+
+    @property
+    def fingerprint(self) -> bytes:
+        """8 bytes that are equal where two peers mean the same study: not where the data lie, nor how to talk."""
+        e = self.experiment
+        shared = e.model_dump(mode="json", include={"seed", "data", "model", "algorithm", "stop"})
+        shared["data"].pop("source")
+        for own in ("module", "device"):
+            shared["model"].pop(own)
+        edges = [t.tolist() for t in self.links]
+        canonical = json.dumps([shared, self.names, edges], sort_keys=True)
+        return hashlib.blake2b(canonical.encode(), digest_size=8).digest()
+
+    def algorithm(self, step: float, prox: Prox) -> Algorithm:
+        settings = self.experiment.algorithm
+        if settings.kind not in ALGORITHMS:
+            return DPSGD(step, prox)
+        made = ALGORITHMS[settings.kind].make(step, prox)
+        return (
+            replace(made, local_steps=settings.local_steps)
+            if isinstance(made, ExactDiffusion | Extra)
+            else made
+        )
+
+    def scheduled(self, problem: Problem) -> Problem:
+        """The problem whose gradients shrink as `decay` says: the same as a shrinking step."""
+        decay = self.experiment.algorithm.decay
+        return Scheduled(problem, factor(decay)) if decay else problem
+
+    def check(self) -> None:
+        """Refuse what does not fit together, before anything runs. Raises Incompatible or BadExperiment."""
+        e = self.experiment
+        kind, model = e.algorithm.kind, e.model
+        if model.device == "cuda" and not torch.cuda.is_available():
+            raise BadExperiment('model.device = "cuda", but torch sees no CUDA device here: use "cpu"')
+        if e.reference and model.kind in ("svm", "module"):
+            raise Incompatible(
+                f'reference = true finds the pooled optimum, which is not available for kind = "{model.kind}": '
+                "set reference = false" + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
+            )
+        if kind == "local" and e.stop.tolerance:
+            raise Incompatible(
+                'algorithm "local" never talks, so that its peers cannot agree to stop: set stop.tolerance = 0'
+            )
+        if model.l1 and e.algorithm.decay:
+            raise Incompatible(
+                "l1 needs a constant step: its proximal map knows nothing of decay. Leave out one of them"
+            )
+        if model.kind == "module":
+            if e.algorithm.step == "auto":
+                raise Incompatible(
+                    'step = "auto" needs a smoothness constant, and a module has none: give a number'
+                )
+            if model.l1:
+                raise Incompatible(
+                    "l1 is for linear models: leave it out, or put the penalty into the module's loss"
+                )
+        elif e.algorithm.step == "auto" and self.loss.curvature == float("inf"):
+            raise Incompatible(
+                f'step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
+                "give a number, for example algorithm.step = 0.01"
+                + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
+            )
+        if kind in ALGORITHMS and len(self.names) > 1:
+            smallest = extreme(self.links, len(self.names)).smallest
+            check(kind, self.algorithm(1.0, lambda x, _: x), self.mixing, smallest)
+
+
+def study(experiment: Experiment) -> Study:
+    """The study of an experiment, checked. Raises BadExperiment (or Incompatible) for what cannot be."""
+    graph = load(experiment.topology.graph, experiment.seed)
+    holders = list(graph)
+    if experiment.algorithm.kind == "pooled":
+        graph = load("full:1")
+    made = Study(experiment, graph, holders)
+    made.check()
+    return made
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A problem whose gradient of round k is multiplied with factor(k)."""
+
+    problem: Problem
+    factor: Callable[[int], float]
+
+    @property
+    def width(self) -> int:
+        return self.problem.width
+
+    def loss(self, x: torch.Tensor) -> torch.Tensor:
+        return self.problem.loss(x)
+
+    def grad(self, round: int) -> Grad:
+        inner, factor = self.problem.grad(round), self.factor(round)
+        return lambda x: factor * inner(x)
+
+    def prox(self, x: torch.Tensor, step: float) -> torch.Tensor:
+        return self.problem.prox(x, step)
+
+    def smoothness(self) -> torch.Tensor:
+        return self.problem.smoothness()
+
+
+def factor(decay: Decay) -> Callable[[int], float]:
+    """1 / (1 + k / rounds), or its square root."""
+    power = 1.0 if decay.kind == "inverse" else 0.5
+    return lambda k: float((1.0 + k / decay.rounds) ** -power)

@@ -1,0 +1,38 @@
+"""Whether a run ended as asked, in a sentence and an exit code; must not know how it was carried out."""
+
+from typing import Any
+
+DONE, NOT_REACHED, NETWORK, INTERRUPTED = 0, 6, 5, 130
+
+
+def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
+    """The exit code and the sentence that a run ends with."""
+    apart = summary["consensus_distance"]
+    peers, rounds = summary["peers"], summary["rounds"]
+    match summary["stopped"]:
+        case "diverged":
+            return NOT_REACHED, (
+                f"diverged: {summary['why'] or 'the models are not finite'}. Try a smaller algorithm.step "
+                f"(it was {summary['step']:.3g})"
+            )
+        case "interrupted":
+            code = NETWORK if "error" in summary else INTERRUPTED
+            return code, f"interrupted after {rounds} rounds; the models of that moment are saved"
+    met = not tolerance or summary["stopped"] == "tolerance"
+    if peers == 1:
+        told = f"learned in one place, {rounds} rounds"
+        return (DONE, told) if met else (NOT_REACHED, f"{told}: tolerance {tolerance:.0e} was not met")
+    agree = "agree to " + ("no digit" if apart is None else f"{apart:.1e}")  # JSON has null for infinity
+    held = (
+        f"the {peers} peers hold one model"
+        if summary["agreed"]
+        else f"the {peers} peers do NOT hold one model"
+    )
+    if summary["stopped"] == "tolerance" and summary["agreed"]:
+        return DONE, f"{held}: they {agree}, and stopped together after {rounds} rounds"
+    if tolerance:
+        return NOT_REACHED, (
+            f"{held}: they {agree}, but tolerance {tolerance:.0e} was not met in {rounds} rounds. "
+            "Give it more stop.rounds, or another algorithm or topology"
+        )
+    return DONE, f"{held}: they {agree} after {rounds} rounds"

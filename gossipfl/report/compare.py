@@ -1,0 +1,113 @@
+"""Two finished runs side by side; must not know the engines."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import RenderableType
+
+from gossipfl.errors import BadExperiment
+from gossipfl.report.result import METRICS
+from gossipfl.report.tables import number, plain
+
+FIGURES = (
+    "engine", "algorithm", "topology", "model", "peers", "parameters", "rounds", "stopped", "agreed",
+    "consensus_distance", "distance_to_optimum", "loss", "bytes_sent", "messages_sent",
+    "cpu_seconds_per_peer_round",
+)  # fmt: skip
+
+
+class Run(NamedTuple):
+    """A run folder, read."""
+
+    folder: Path
+    summary: dict[str, Any]  # empty where the run has not ended
+    tolerance: float
+
+
+def read(folder: Path) -> Run:
+    """A run folder's summary. Raises BadExperiment where a file in it cannot be read."""
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text()) if path.is_file() else {}
+        config = tomllib.loads((folder / "config.toml").read_text())
+        return Run(folder, summary, float(config.get("stop", {}).get("tolerance", 0.0)))
+    except (OSError, ValueError) as why:
+        raise BadExperiment(f"{folder} is no complete run folder: {why}") from None
+
+
+def compare(a: Run, b: Run) -> dict[str, Any]:
+    """How far the shared models are apart, |x_a - x_b| / |x_a|, and where most; and the figures of both.
+
+    Raises:
+        BadExperiment: a run has no model, or the two models have not the same parameters.
+    """
+    x, y = _parameters(a), _parameters(b)
+    if x.shape != y.shape:
+        raise BadExperiment(
+            f"{a.folder} has {x.size} parameters, {b.folder} {y.size}: compare models of the same data"
+        )
+    size, gap = float(np.linalg.norm(x)), float(np.linalg.norm(x - y))
+    found: dict[str, Any] = {
+        "distance": gap / size if size else gap,
+        "largest_difference": None,
+        "a": {"folder": str(a.folder)} | _figures(a),
+        "b": {"folder": str(b.folder)} | _figures(b),
+    }
+    one, other = _coefficients(a), _coefficients(b)
+    if one.keys() != other.keys():
+        raise BadExperiment(
+            f"the models of {a.folder} and {b.folder} have other features: there is nothing to compare"
+        )
+    if one:
+        by_feature = {name: float(np.abs(np.subtract(one[name], other[name])).max()) for name in one}
+        worst = max(by_feature, key=by_feature.__getitem__)
+        found["largest_difference"] = {
+            "feature": worst, "difference": by_feature[worst], "a": one[worst], "b": other[worst],
+        }  # fmt: skip
+    return found
+
+
+def table(a: Run, b: Run, found: dict[str, Any]) -> list[RenderableType]:
+    """What `compare` found, for people."""
+    told = f"the models are {number(found['distance'])} apart, relative to the first"
+    if worst := found["largest_difference"]:
+        told += f"; most in {worst['feature']}, by {number(worst['difference'])}"
+    rows = [
+        (key.replace("_", " "), number(found["a"][key]), number(found["b"][key]))
+        for key in found["a"]
+        if key != "folder"
+    ]
+    return [told, plain(("", a.folder.name, b.folder.name), rows, (1, 2))]
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    """The figures of a run, metrics and seconds included."""
+    flat = {key: run.summary.get(key) for key in FIGURES}
+    flat |= {f"seconds_{key}": value for key, value in (run.summary.get("seconds") or {}).items()}
+    everything = (run.summary.get("test") or {}).get("all", {})
+    return flat | {f"test_{key}": everything[key] for key in METRICS if key in everything}
+
+
+def _parameters(run: Run) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load((run.folder / "model.safetensors").read_bytes())["x"]
+    except (OSError, KeyError, SafetensorError) as why:
+        raise BadExperiment(f"{run.folder} has no shared model to compare: {why}") from None
+
+
+def _coefficients(run: Run) -> dict[str, Any]:
+    """By feature, the intercept among them; empty for models that are not linear."""
+    path = run.folder / "model.json"
+    if not path.is_file():
+        return {}
+    try:
+        model = json.loads(path.read_text())
+        return {**model["coefficients"], "(intercept)": model["intercept"]}
+    except (OSError, ValueError, KeyError) as why:
+        raise BadExperiment(f"{path} cannot be read: {why}") from None

@@ -1,0 +1,38 @@
+"""Who holds which rows, as a table; must not know where the rows came from."""
+
+from rich.console import RenderableType
+
+from gossipfl.data import Description
+from gossipfl.report.tables import number, plain
+
+CLASSES = 12  # at most so many columns
+
+
+def shares(found: Description) -> list[RenderableType]:
+    """A line for each peer: rows, and of each class how many; or the target's mean and deviation."""
+    names = list({name: None for share in found.shares for name in share.classes or {}})
+    wide = len(names) > CLASSES
+    headings = ["peer", "training rows", "test rows"]
+    headings += (
+        (["classes"] if wide else [f"class {name}" for name in names])
+        if names
+        else ["target mean", "deviation"]
+    )
+    holes = any(share.missing for share in found.shares)
+    rows = []
+    for share in found.shares:
+        row: list[object] = [share.peer, number(share.train), number(share.test)]
+        if names:
+            held = share.classes or {}
+            row += [len(held)] if wide else [number(held.get(name, 0)) for name in names]
+        else:
+            row += [number(share.mean), number(share.sd)]
+        rows.append([*row, number(sum(share.missing.values()))] if holes else row)
+    headings += ["missing values"] if holes else []
+    kind = "their classes" if names else "their targets"
+    told = (
+        f"{len(found.shares)} peers, {sum(s.train + s.test for s in found.shares):,} rows, "
+        f"{len(found.columns)} columns; "
+        f"heterogeneity of {kind} {number(found.heterogeneity, 3)} (0: all alike, 1: nothing in common)"
+    )
+    return [told, plain(headings, rows, range(1, len(headings)))]

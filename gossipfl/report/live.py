@@ -1,0 +1,135 @@
+"""What is seen while peers learn, a table or plain lines; must not know how they learn.
+
+Everything is drawn when an event arrives: no thread and no timer of its own.
+"""
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from gossipfl.experiment.events import Event, Finished, Started
+from gossipfl.experiment.learn import Progress
+from gossipfl.report.console import console
+from gossipfl.report.tables import number, plain, seconds
+
+LINES = 8  # of progress, on a terminal
+TERMINAL, PLAIN = 0.1, 2.0  # seconds between two drawings
+
+
+def follow(events: Iterator[Event], quiet: bool = False, silent: bool = False) -> Finished:
+    """Show events as they come; returns the last.
+
+    Args:
+        events: of a run; KeyboardInterrupt while something is being drawn is thrown into them.
+        quiet: name the run folder, and nothing else.
+        silent: not even that.
+    """
+    with View(console(), quiet, silent) as view:
+        event = next(events)
+        while not isinstance(event, Finished):
+            try:
+                view.show(event)
+            except KeyboardInterrupt:
+                if not isinstance(events, Generator):
+                    raise
+                event = events.throw(KeyboardInterrupt())
+            else:
+                event = next(events)
+    return event
+
+
+class View:
+    """The terminal while peers learn; `plain` even there: lines, no table."""
+
+    def __init__(self, screen: Console, quiet: bool, silent: bool, plain: bool = False) -> None:
+        self._screen, self._quiet, self._silent = screen, quiet or silent, silent
+        drawn = screen.is_terminal and not self._quiet and not plain
+        self._live = Live(console=screen, auto_refresh=False) if drawn else None
+        self._lines: deque[Progress] = deque(maxlen=LINES)
+        self._last: Progress | None = None
+        self._shown = float("-inf")
+        self._most = self._peers = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            if self._last is not None:
+                self._live.update(self._table(ended=True), refresh=True)
+            self._live.stop()
+
+    def show(self, event: Started | Progress) -> None:
+        """Draw what is new, unless something was drawn a moment ago."""
+        if isinstance(event, Started):
+            self._started(event)
+            return
+        self._last = event
+        now = time.monotonic()
+        if self._quiet or now - self._shown < (TERMINAL if self._live else PLAIN):
+            return
+        self._shown = now
+        self._lines.append(event)
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+        else:
+            self._screen.print(self._line(event), soft_wrap=True)
+
+    def say(self, sentence: str) -> None:
+        """A line of its own."""
+        if not self._quiet:
+            self._screen.print(sentence, soft_wrap=True)
+
+    def _started(self, event: Started) -> None:
+        self._peers, self._most = event.peers, event.rounds
+        if not self._silent:
+            self._screen.print(f"run folder {event.folder}", soft_wrap=True)
+        if event.peers > 1:
+            self.say(f"{event.peers} peers start, and agree on what they need to know before they learn ...")
+        if self._live is not None:
+            self._live.start()
+
+    def _rate(self) -> float:
+        """Rounds a second since learning began."""
+        p = self._last
+        return (
+            p.round / p.seconds if p and p.round > 1 and p.seconds > 0 else 0.0
+        )  # round 1 waits for starters
+
+    def _left(self) -> str:
+        """What the rounds that are allowed take at most: a tolerance ends it sooner."""
+        return seconds((self._most - self._last.round) / self._rate()) if self._last else ""
+
+    def _pace(self) -> str:
+        return f"{self._rate():,.0f} rounds/s, at most {self._left()} left" if self._rate() else ""
+
+    def _line(self, p: Progress) -> str:
+        return (
+            f"round {p.round}/{self._most}  loss {p.loss:.6g}  disagreement {p.disagreement:.1e}  "
+            f"{seconds(p.seconds)}  {self._pace()}"
+        )
+
+    def _table(self, ended: bool = False) -> RenderableType:
+        lines = list(self._lines)
+        if self._last is not None and (not lines or lines[-1] != self._last):
+            lines = [*lines, self._last][-LINES:]
+        rows = [
+            (number(p.round), f"{p.loss:.8f}", f"{p.disagreement:.1e}", seconds(p.seconds)) for p in lines
+        ]
+        table = plain(("round", "loss", "disagreement", "elapsed"), rows, range(4))
+        done = self._last.round if self._last else 0
+        bar = Table.grid(padding=(0, 1))
+        told = f"{done:,} of at most {self._most:,} rounds" + ("" if ended else f"  {self._pace()}")
+        bar.add_row(
+            ProgressBar(self._most, done, width=28, complete_style="cyan", finished_style="cyan"), told
+        )
+        return Group(table, bar)

@@ -1,0 +1,78 @@
+"""Drawings of topologies, by matplotlib where it is installed; must not know what the peers learn."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from gossipfl.errors import BadExperiment
+
+SUFFIXES = (".png", ".svg", ".pdf")
+LABELLED = 64  # up to so many peers have their names written
+
+
+def draw(graph: nx.Graph, title: str, path: Path) -> None:
+    """Draw a graph into a file: peers as dots, links as lines.
+
+    Raises:
+        BadExperiment: matplotlib is missing, the suffix is none of `SUFFIXES`, or the file cannot be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadExperiment(f"--plot {path}: the suffix should be one of {', '.join(SUFFIXES)}")
+    try:
+        from matplotlib.collections import LineCollection
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise BadExperiment(
+            '--plot draws with matplotlib, which is missing: pip install "gossipfl[plots]"'
+        ) from None
+    place = layout(graph, title)
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    axes: Any = figure.add_subplot()
+    axes.add_collection(
+        LineCollection([[place[u], place[v]] for u, v in graph.edges], colors="#9aa5b1", zorder=1)
+    )
+    size = max(20.0, min(700.0, 9000 / len(graph)))
+    axes.scatter(*zip(*(place[peer] for peer in graph), strict=True), s=size, color="#1f6feb", zorder=2)
+    if len(graph) <= LABELLED:
+        inside = max(map(len, graph)) <= 2
+        for peer in graph:
+            gap = (0, 0) if inside else (0, math.sqrt(size) / 2 + 4)
+            axes.annotate(
+                peer, place[peer], gap, textcoords="offset points", fontsize=9, zorder=3, ha="center",
+                va="center" if inside else "bottom", color="white" if inside else "#1f2933",
+                bbox=None if inside else {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
+            )  # fmt: skip
+    axes.set_title(f"{title}: {len(graph)} peers, {graph.number_of_edges()} links")
+    axes.margins(0.12)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as why:
+        raise BadExperiment(f"--plot {path} cannot be written: {why.strerror}") from None
+
+
+def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:
+    """Where each peer is drawn: rings in a circle, a torus as a grid, anything else by its distances."""
+    family, _, sides = title.partition(":")
+    if family == "torus":
+        columns = int(sides.split("x")[1])
+        return {
+            peer: (c - _bow(r, len(graph) // columns), -r + _bow(c, columns))
+            for i, peer in enumerate(graph)
+            for r, c in [divmod(i, columns)]
+        }
+    if family in ("full", "exp") or all(degree == 2 for _, degree in graph.degree):
+        positions = nx.circular_layout(graph)
+    elif len(graph) <= 100:
+        positions = nx.kamada_kawai_layout(graph)
+    else:
+        positions = nx.spring_layout(graph, seed=0)
+    return {peer: (float(x), float(y)) for peer, (x, y) in positions.items()}
+
+
+def _bow(step: int, steps: int) -> float:
+    """Bends a line of a grid, so that the link which closes it does not run through its peers."""
+    return 1.2 * step * (steps - 1 - step) / max(1, steps - 1) ** 2

@@ -1,0 +1,111 @@
+"""What a run says where the model is far off, and where the user's own words or code are odd."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from runs import carry_out, settings
+
+from gossipfl.errors import BadExperiment, GossipError
+from gossipfl.experiment.finish import apart
+from gossipfl.experiment.verdict import verdict
+
+MODULES = """
+import torch
+
+def narrow():
+    return torch.nn.Linear(7, 1), torch.nn.MSELoss()
+
+def raises():
+    raise KeyError("forgotten")
+
+def empty():
+    return torch.nn.Sequential(), torch.nn.MSELoss()
+
+def no_scalar():
+    return torch.nn.Linear(30, 1), torch.nn.MSELoss(reduction="none")
+
+def breaks_later():
+    losses = []
+    def loss(output, target):
+        losses.append(0)
+        if len(losses) > 4:
+            raise SystemError("worn out")
+        return (output - target).square().mean()
+    return torch.nn.Linear(30, 1), loss
+"""
+
+
+def test_models_that_cancel_are_infinitely_far_apart_and_can_be_told():
+    models = torch.tensor([[1.0, 2.0], [-1.0, -2.0]])
+    assert apart(models, models.mean(0)) == float("inf")
+    assert apart(torch.zeros(2, 2), torch.zeros(2)) == 0.0
+    summary = {"stopped": "rounds", "peers": 2, "rounds": 9, "agreed": False, "why": "", "step": 1.0}
+    for distance in (float("inf"), None):  # as computed, and as JSON gives it back
+        code, sentence = verdict(summary | {"consensus_distance": distance}, 0.0)
+        assert code == 0
+        assert "NOT hold one model" in sentence
+
+
+def test_one_peer_that_misses_its_tolerance_says_so(tmp_path):
+    raw = settings(topology__graph="ring:1", stop={"rounds": 3, "tolerance": 1e-9})
+    summary, _ = carry_out("simulator", raw, tmp_path / "run")
+    code, sentence = verdict(summary, 1e-9)
+    assert code == 6
+    assert "tolerance 1e-09 was not met" in sentence
+
+
+def test_classes_and_levels_may_hold_tabs(tmp_path):
+    frame = pd.DataFrame(
+        {"x": range(40), "c\tc": ["a\tb", "a\tc"] * 20, "y": ["a\tb", "a\tc", "a\tc", "a\tb"] * 10}
+    )
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    raw = settings(
+        data={"source": str(tmp_path / "rows.csv"), "target": "y", "categorical": ["c\tc"]},
+        topology__graph="ring:2",
+    )
+    carry_out("simulator", raw, tmp_path / "run")
+    model = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert model["classes"] == ["a\tb", "a\tc"]
+    assert model["levels"] == {"c\tc": ["a\tb", "a\tc"]}
+
+
+def test_every_peer_has_a_folder_of_its_own(tmp_path):
+    names = ["a b", "a_b", "Zürich"]
+    (tmp_path / "graph.toml").write_text(
+        'edges = [["a b", "a_b"], ["a_b", "Zürich"]]\n' + "".join(f'[peers."{name}"]\n' for name in names)
+    )
+    raw = settings(topology__graph=str(tmp_path / "graph.toml"))
+    carry_out("simulator", raw, tmp_path / "run")
+    assert sorted(folder.name for folder in (tmp_path / "run" / "peers").iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("narrow", "30 features: RuntimeError"),
+        ("raises", "KeyError: 'forgotten'"),
+        ("empty", "no parameters"),
+        ("no_scalar", "cannot take these rows"),
+    ],
+)
+def test_a_module_that_does_not_work_is_told(function, words, tmp_path):
+    (tmp_path / "mine.py").write_text(MODULES)
+    raw = settings(
+        model={"kind": "module", "module": f"{tmp_path / 'mine.py'}:{function}"}, algorithm__step=0.1
+    )
+    with pytest.raises(BadExperiment, match=words):
+        carry_out("simulator", raw, tmp_path / "run")
+
+
+def test_what_breaks_in_a_live_peer_is_told_and_logged(tmp_path):
+    (tmp_path / "mine.py").write_text(MODULES)
+    raw = settings(
+        topology__graph="ring:2", model={"kind": "module", "module": f"{tmp_path / 'mine.py'}:breaks_later"},
+        algorithm__step=0.1,
+    )  # fmt: skip
+    with pytest.raises(GossipError, match=r"SystemError: worn out; the trace is in .*log\.jsonl") as caught:
+        carry_out("peers", raw, tmp_path / "run")
+    assert "worn out" in Path(str(caught.value).rpartition(" ")[2]).read_text()
