@@ -1,0 +1,48 @@
+"""The console command: words become calls, outcomes become exit codes; must not know mathematics.
+
+Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or did not converge, 130
+interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+
+import typer
+
+from gossipfl.cli.app import app
+from gossipfl.cli.say import error
+from gossipfl.errors import GossipError
+
+# typer has had its own copy of click since 0.27 and offers no public name for what both call UsageError
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line (by default the process's own), and return its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
+    try:
+        code = app(words or ["--help"], prog_name="gossipfl", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return int(code)
+    except GossipError as wrong:
+        return error(str(wrong), wrong.exit_code, as_json)
+    except UsageError as wrong:
+        return _usage(wrong, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return error("interrupted", 130, as_json)
+    except BrokenPipeError:  # `gossipfl ... | head`: nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _usage(wrong: Exception, as_json: bool) -> int:
+    context = getattr(wrong, "ctx", None)
+    command = context.command_path if context else "gossipfl"
+    message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
+    if not message or type(wrong).__name__ == "NoArgsIsHelpError":  # `gossipfl topology`
+        typer.echo(context.get_help() if context else "")
+        return 2
+    return error(f"{message.rstrip('.')}; see {command} --help", 2, as_json)

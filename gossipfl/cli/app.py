@@ -1,0 +1,51 @@
+"""The tree of commands; must not know what they do."""
+
+from typing import Annotated
+
+import typer
+
+from gossipfl.cli import built_in, config, data, learn, peer, results, topology
+
+app = typer.Typer(
+    name="gossipfl",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gossipfl {version('gossipfl')}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="""\b
+Begin with:
+  gossipfl demo
+
+\b
+Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network,
+            6 diverged or did not converge, 130 interrupted."""
+)
+def gossipfl(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Peers gossip their way to one shared linear model: no server, and no row of data leaves its peer."""
+
+
+app.command(epilog=learn.DEMO)(learn.demo)
+app.command(epilog=learn.RUN)(learn.run)
+app.command(epilog=learn.SIMULATE)(learn.simulate)
+app.command(epilog=peer.EXAMPLES)(peer.peer)
+app.command(epilog=built_in.EXAMPLES)(built_in.examples)
+app.add_typer(config.app, name="config")
+app.add_typer(data.app, name="data")
+app.add_typer(topology.app, name="topology")
+app.add_typer(results.app, name="results")

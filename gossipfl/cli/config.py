@@ -1,0 +1,54 @@
+"""config check and schema; must not know what the keys mean."""
+
+import typer
+
+from gossipfl.cli.options import As, File, Set
+from gossipfl.cli.say import say
+
+app = typer.Typer(help="Check experiment files.", no_args_is_help=True)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  gossipfl config check demo.toml
+  gossipfl config check demo.toml -s algorithm.kind=d2"""
+)
+def check(file: File, set: Set = None, format: As = "text") -> None:
+    """Say ok and what an experiment file asks for, or all that is wrong in it.
+
+    The topology is read; the data are not (gossipfl data describe does that).
+    """
+    from gossipfl.experiment.config import load
+
+    experiment = load(file, set or ())
+    from gossipfl.experiment.study import study
+    from gossipfl.report.tables import plain
+
+    made = study(experiment)
+    e = experiment
+    stop = f"at most {e.stop.rounds} rounds" + (
+        f", or at tolerance {e.stop.tolerance:g}" if e.stop.tolerance else ""
+    )
+    rows = [
+        ("data", f"{e.data.source}, standardised: {e.data.standardise}"),
+        ("topology", f"{e.topology.graph}, {len(made.names)} peers, {e.topology.weights} weights"),
+        ("model", f"{e.model.kind}, l2 = {e.model.l2:g}, l1 = {e.model.l1:g}"),
+        ("algorithm", f"{e.algorithm.kind}, step {e.algorithm.step}, batch {e.algorithm.batch}"),
+        ("stop", stop),
+    ]
+    told = {"ok": True, "peers": len(made.names), "experiment": e.model_dump(mode="json")}
+    say(format, told, f"ok: {file}", plain((e.name, ""), rows))
+
+
+@app.command(epilog="\b\nExample:\n  gossipfl config schema > experiment.schema.json")
+def schema(format: As = "json") -> None:
+    """Print the JSON Schema of experiment files, with which editors complete and check them."""
+    import json
+
+    from gossipfl.experiment.config import schema
+
+    if format == "json":
+        say("json", schema())
+    else:
+        typer.echo(json.dumps(schema(), indent=2))

@@ -1,0 +1,113 @@
+"""data describe and partition: who holds which rows; must not know models."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gossipfl.cli.options import As, File, Set
+from gossipfl.cli.say import say
+from gossipfl.errors import BadExperiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gossipfl.data import Table
+
+app = typer.Typer(help="Look at the data that peers hold, and share them out.", no_args_is_help=True)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  gossipfl data describe demo.toml
+  gossipfl data describe demo.toml -s 'data.partition={scheme="dirichlet", alpha=0.3}'"""
+)
+def describe(file: File, set: Set = None, format: As = "text") -> None:
+    """Each peer's rows and classes, and how different the peers are."""
+    from dataclasses import asdict
+
+    from gossipfl.data import describe
+    from gossipfl.report.data import shares
+
+    _, names, tables = _tables(file, set)
+    found = describe(tables, names)
+    say(format, asdict(found), *shares(found))
+
+
+@app.command(
+    epilog="""\b
+Example:
+  gossipfl data partition demo.toml --out parts"""
+)
+def partition(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder for the files.")],
+    set: Set = None,
+    format: As = "text",
+) -> None:
+    """Write one CSV file for each peer, to be carried to its machine.
+
+    The files hold the rows that gossipfl run would have given the peers, test rows marked. What is printed is
+    the data section that goes with them: with it the experiment stays the same.
+    """
+    import tomli_w
+
+    experiment, names, tables = _tables(file, set)
+    if unsafe := [name for name in names if Path(name).name != name]:
+        raise BadExperiment(
+            f"peer {unsafe[0]!r} cannot name a file: give it a name without slashes in the topology"
+        )
+    if out.exists():
+        raise BadExperiment(
+            f"--out {out} exists already: give a new folder, so that it holds the peers' files only"
+        )
+    target, test = _free("target", tables[0].columns), _free("test", tables[0].columns)
+    try:
+        out.mkdir(parents=True)
+        for name, table in zip(names, tables, strict=True):
+            _frame(table, target, test).to_csv(out / f"{name}.csv", index=False)
+    except OSError as why:
+        raise BadExperiment(f"cannot write to --out {out}: {why.strerror}") from None
+    old = experiment.data
+    section: dict[str, Any] = {"source": str(out.absolute()), "target": target, "test": test}
+    section |= {"standardise": old.standardise} | (
+        {"categorical": list(old.categorical)} if old.categorical else {}
+    )
+    written = tomli_w.dumps({"data": section})
+    rows = sum(map(len, tables))
+    told = f"wrote {len(names)} files, {rows} rows in all, to {out}. The experiment's data section is now:\n"
+    say(
+        format,
+        {"folder": str(out), "files": [f"{name}.csv" for name in names], "data": section},
+        told,
+        written.rstrip(),
+    )
+
+
+def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Table]"]:
+    """The experiment, the peers' names and their rows."""
+    from gossipfl.experiment.config import load
+
+    experiment = load(file, set or ())
+    from gossipfl.experiment.study import study
+    from gossipfl.experiment.tables import tables
+
+    made = study(experiment)
+    return experiment, made.names, tables(made)
+
+
+def _frame(table: "Table", target: str, test: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    features = table.features
+    if not isinstance(features, pd.DataFrame):
+        features = pd.DataFrame(features.toarray(), columns=list(table.columns), index=table.target.index)
+    return features.assign(**{target: table.target, test: table.test.astype(int)})
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    """The name, made longer until no feature has it."""
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,65 @@
+"""demo, run and simulate: carry out an experiment, say how it ended; must not know how it is done."""
+
+import signal
+from pathlib import Path
+
+from gossipfl.cli.built_in import path
+from gossipfl.cli.options import As, File, Out, Quiet, Set
+from gossipfl.cli.say import Format, say
+
+DEMO = "\b\nExample:\n  gossipfl demo"
+RUN = """\b
+Examples:
+  gossipfl run demo.toml
+  gossipfl run demo.toml -s topology.graph=torus:4x4 -s stop.rounds=200 --out /tmp/torus
+  gossipfl run demo.toml --format json > result.json"""
+SIMULATE = RUN.replace("gossipfl run", "gossipfl simulate")
+
+
+def demo(out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
+    """Watch 16 real peers reach the model of all their data pooled.
+
+    Breast cancer data, sorted by diagnosis over a ring of 16 processes on this machine, so that most peers
+    have seen one diagnosis only. They talk over TCP sockets with their two neighbours. Takes some seconds.
+    """
+    return _carry_out("run", path("demo"), [], out=out, format=format, quiet=quiet)
+
+
+def run(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
+    """Learn with real peers on this machine, a process each.
+
+    The launcher only starts the peers and collects what they report. Ctrl-C ends the learning early: the
+    models of that moment are still written.
+    """
+    return _carry_out("run", file, set, out=out, format=format, quiet=quiet)
+
+
+def simulate(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
+    """Learn in one process: the same numbers, sooner.
+
+    All peers are rows of one tensor; what each computes and would send is the same as with gossipfl run.
+    """
+    return _carry_out("simulate", file, set, out=out, format=format, quiet=quiet)
+
+
+def _carry_out(
+    command: str, file: Path, set: list[str] | None, *, out: Path | None, format: Format, quiet: bool
+) -> int:
+    """Read the file, learn while showing it, and judge."""
+    from gossipfl.experiment.config import load
+
+    experiment = load(file, set or ())  # what is wrong in the file is said before anything heavy is imported
+    from gossipfl.experiment.launch import run
+    from gossipfl.experiment.simulate import simulate
+    from gossipfl.experiment.verdict import verdict
+    from gossipfl.report.live import follow
+    from gossipfl.report.result import result
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an init system's stop is a Ctrl-C
+    engine, other = (run, "simulate") if command == "run" else (simulate, "run")
+    finished = follow(engine(experiment, out), quiet, silent=format == "json")
+    code, sentence = verdict(finished.summary, experiment.stop.tolerance)
+    told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
+    repeat = "" if quiet else f"gossipfl {other} {finished.folder}/config.toml"
+    say(format, told, *result(finished.summary, sentence, code == 0, repeat))
+    return code

@@ -1,0 +1,113 @@
+"""peer: one peer of an experiment, started by hand or by an init system; must not know how it learns."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gossipfl.cli.options import As, File, Out, Set
+from gossipfl.cli.say import Format, error, say
+
+if TYPE_CHECKING:
+    from gossipfl.experiment.process import Report
+
+EXAMPLES = """\b
+Examples:
+  gossipfl peer hospitals.toml va --data va.csv
+  gossipfl peer hospitals.toml va --data va.csv --listen 'tcp://*:5504' --out /var/lib/gossipfl/va"""
+
+
+def peer(
+    file: File,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which peer of the topology this one is.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Its rows; by default its part of the data source."),
+    ] = None,
+    out: Out = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="ENDPOINT",
+            help="Where to listen, if not at the endpoint that neighbours know.",
+        ),
+    ] = None,
+    set: Set = None,
+    format: As = "text",
+) -> int:
+    """Be one peer of an experiment whose others run elsewhere.
+
+    It listens, waits for its neighbours, learns with them and writes the result. The topology must be a file
+    that gives this peer and its neighbours an endpoint each. All peers are started with the same experiment
+    file, in any order; only their data differ. SIGINT and SIGTERM end it early and politely.
+    """
+    from gossipfl.experiment.config import load
+
+    experiment = load(file, set or ())
+    from gossipfl.experiment import folder as files
+    from gossipfl.experiment.alone import endpoints, peer, unsuitable
+    from gossipfl.experiment.events import Started
+    from gossipfl.experiment.learn import Progress
+    from gossipfl.experiment.process import interrupt_once
+    from gossipfl.experiment.study import study
+    from gossipfl.experiment.tables import own_table
+    from gossipfl.report.console import console
+    from gossipfl.report.live import View
+
+    unsuitable(experiment)
+    made = study(experiment)
+    places = endpoints(made, name, listen)
+    table = own_table(made, name, data)
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
+    folder = files.create(experiment, made.graph, out or files.RUNS / stamp)
+    neighbours = ", ".join(peer for peer in places if peer != name)
+    with View(console(), quiet=False, silent=format == "json", plain=True) as view:
+        view.show(Started(folder, 1, experiment.stop.rounds))
+
+        def tell(what: str, progress: Progress | None) -> None:
+            if progress is not None:
+                view.show(progress)
+            elif what == "listening":
+                view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
+            elif what == "learning":
+                view.say("all are here: learning")
+
+        interrupt_once()
+        report = peer(made, name, table, folder, places, tell)
+    return _tell(name, folder, report, experiment.stop.tolerance, format)
+
+
+def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: Format) -> int:
+    """Say how one peer ended; its exit code."""
+    code, sentence = _verdict(report, tolerance)
+    if report.error:
+        return error(sentence, code, format == "json")
+    told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
+    told |= {field: getattr(report, field) for field in ("rounds", "stopped", "bytes_sent", "messages_sent")}
+    said = [sentence] if report.model is None else [sentence, f"the model is {folder}/model.json"]
+    say(format, told, *said)
+    return code
+
+
+def _verdict(report: "Report", tolerance: float) -> tuple[int, str]:
+    """The exit code and the sentence that one peer ends with."""
+    if report.error:
+        return report.exit_code, report.error
+    match report.stopped:
+        case "diverged":
+            return 6, f"diverged: {report.why}. Try a smaller algorithm.step (it was {report.step:.3g})"
+        case "interrupted":
+            return 130, report.why or f"interrupted after {report.rounds} rounds"
+        case "tolerance":
+            return (
+                0,
+                f"all peers stopped together after {report.rounds} rounds, below tolerance {tolerance:g}",
+            )
+    if tolerance:
+        return (
+            6,
+            f"tolerance {tolerance:g} was not met in {report.rounds} rounds: give it more stop.rounds",
+        )
+    return 0, f"learned for {report.rounds} rounds"

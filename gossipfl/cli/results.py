@@ -1,0 +1,139 @@
+"""results ls, show, compare: what earlier runs left in their folders; must not know how they were made."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gossipfl.cli.options import As
+from gossipfl.cli.say import say
+from gossipfl.errors import BadExperiment
+
+if TYPE_CHECKING:
+    from gossipfl.report.compare import Run
+
+app = typer.Typer(help="Look at what earlier runs have left.", no_args_is_help=True)
+
+RUNS = Path("runs")
+Which = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, a part of its name under runs/, or latest.")
+]
+
+
+@app.command(epilog="\b\nExample:\n  gossipfl results ls")
+def ls(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of run folders.")] = RUNS,
+    format: As = "text",
+) -> None:
+    """List runs, the oldest first, and how they ended."""
+    from gossipfl.report.compare import read
+    from gossipfl.report.tables import plain
+
+    found = [read(run) for run in _runs(folder)]
+    keys = ("engine", "algorithm", "topology", "peers", "rounds", "stopped", "agreed", "distance_to_optimum")
+    rows = [(run.folder.name, *(_short(run.summary.get(key)) for key in keys)) for run in found]
+    headings = (
+        "run",
+        "engine",
+        "algorithm",
+        "topology",
+        "peers",
+        "rounds",
+        "stopped by",
+        "agreed",
+        "to optimum",
+    )
+    told = {
+        "runs": [{"folder": str(run.folder)} | {key: run.summary.get(key) for key in keys} for run in found]
+    }
+    empty = f"no run in {folder} yet; begin with: gossipfl demo"
+    say(format, told, plain(headings, rows, (4, 5, 8)) if rows else empty)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  gossipfl results show latest
+  gossipfl results show 20250131-120000_demo --format json"""
+)
+def show(run: Which, format: As = "text") -> None:
+    """Say again how a run ended."""
+    found = _read(run)
+    if not found.summary:
+        raise BadExperiment(f"{found.folder} has no summary.json: that run has not ended, or was killed")
+    from gossipfl.experiment.verdict import verdict
+    from gossipfl.report.result import figures, metrics, result
+
+    told: dict[str, Any] = {"folder": str(found.folder)} | found.summary
+    if "peers" not in found.summary:  # one peer, started by hand
+        say(
+            format,
+            told,
+            f"{found.folder}: one peer, {found.summary['rounds']} rounds, {found.summary['stopped']}",
+        )
+        return
+    code, sentence = verdict(found.summary, found.tolerance)
+    parts = [metrics(found.summary)] if found.summary.get("test") else []
+    say(
+        format,
+        told,
+        f"{found.folder}",
+        *result(found.summary, sentence, code == 0),
+        *parts,
+        figures(found.summary),
+    )
+
+
+@app.command(epilog="\b\nExample:\n  gossipfl results compare runs/20250131-120000_demo latest")
+def compare(a: Which, b: Which, format: As = "text") -> None:
+    """How far apart the models of two runs are, and their figures.
+
+    The distance is relative to the first; the feature in which they differ most is named.
+    """
+    from gossipfl.report.compare import compare, table
+
+    one, other = _read(a), _read(b)
+    found = compare(one, other)
+    say(format, found, *table(one, other, found))
+
+
+def _short(value: object) -> str:
+    """A figure; of a file its name only."""
+    from gossipfl.report.tables import number
+
+    return number(value).rpartition("/")[2]
+
+
+def _read(run: str) -> "Run":
+    from gossipfl.report.compare import read
+
+    return read(find(run))
+
+
+def _runs(folder: Path) -> list[Path]:
+    """The run folders in a folder, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((p.parent for p in folder.glob("*/config.toml")), key=lambda p: (p.stat().st_mtime, p.name))
+
+
+def find(run: str) -> Path:
+    """The run folder that is meant. Raises BadExperiment where there is none, or more than one."""
+    folder = Path(run)
+    if (folder / "config.toml").is_file():
+        return folder
+    if folder.is_dir() and run != "latest":
+        raise BadExperiment(f"{run} is no run folder: there is no config.toml in it")
+    known = _runs(RUNS)
+    if not known:
+        raise BadExperiment(
+            f"there is no run {run}, and none in {RUNS.absolute()}; begin with: gossipfl demo"
+        )
+    if run == "latest":
+        return known[-1]
+    matching = [path for path in known if run in path.name]
+    exact = [path for path in matching if path.name == run]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    what = f"{len(matching)} runs are called like {run}" if matching else f"there is no run {run}"
+    raise BadExperiment(f"{what}; there are {', '.join(p.name for p in (matching or known)[-8:])}")

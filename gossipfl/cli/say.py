@@ -1,0 +1,34 @@
+"""What a command says, for people or for programs; must not know what it is about."""
+
+import sys
+from typing import Any, Literal
+
+Format = Literal["text", "json"]
+
+
+def say(format: Format, value: Any, *readable: Any) -> None:
+    """Print `value` as the one JSON object on stdout, or the readable renderables.
+
+    Numbers that are not finite become null, and paths strings.
+    """
+    if format == "json":
+        import msgspec
+
+        sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
+        return
+    from gossipfl.report.console import console
+
+    screen = console()
+    for part in readable:
+        screen.print(part)
+
+
+def error(sentence: str, exit_code: int, as_json: bool) -> int:
+    """Say what is wrong and what to do, on stderr (and as an object on stdout); returns the exit code."""
+    from rich.console import Console
+    from rich.text import Text
+
+    if as_json:
+        say("json", {"error": sentence, "exit_code": exit_code})
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), sentence))
+    return exit_code

@@ -1,0 +1,173 @@
+"""What people do with the command, from the first look to comparing two runs."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from commands import SMALL, gossipfl, small
+
+from gossipfl.cli import built_in
+from gossipfl.experiment.config import load
+
+HEAVY = ("torch", "sklearn", "networkx", "pandas", "scipy", "zmq", "pydantic", "numpy", "matplotlib")
+COMMANDS = [
+    (), ("demo",), ("run",), ("simulate",), ("peer",), ("examples",), ("topology", "show"), ("topology", "make"),
+    ("topology", "check"), ("topology", "families"), ("data", "describe"), ("data", "partition"),
+    ("config", "check"), ("config", "schema"), ("results", "ls"), ("results", "show"), ("results", "compare"),
+]  # fmt: skip
+EXAMPLES = sorted(file.stem for file in built_in.HERE.glob("*.toml"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_with_an_example(command: tuple[str, ...]) -> None:
+    said = gossipfl(*command, "--help")
+    assert said.code == 0
+    assert " ".join(("  gossipfl", *command)) in said.out
+    assert max(map(len, said.out.splitlines())) <= 100
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = f"[name for name in {HEAVY} if name in sys.modules]"
+    code = f"import sys; from gossipfl.cli import main; main(['--help']); print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_a_word_the_help_is_printed() -> None:
+    assert "gossipfl demo" in gossipfl().out
+    assert "families" in gossipfl("topology").out
+    assert gossipfl("--version").out.startswith("gossipfl ")
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "hospitals"])
+def test_examples_run(name: str, tmp_path: Path) -> None:
+    """Each as it is where that takes a second, and at least for some rounds."""
+    file = tmp_path / "mine.toml"
+    assert gossipfl("examples", name, "--out", file).code == 0
+    words = ["-s", "stop.rounds=30", "-s", "stop.tolerance=0", "-s", "reference=false"]
+    said = gossipfl("simulate", file, *words, "--out", tmp_path / "run", "--format", "json")
+    assert said.code == 0, said
+    assert said.json["rounds"] == 30
+    assert said.json["test"]["all"]
+
+
+def test_the_hospitals_come_with_their_topology(tmp_path: Path) -> None:
+    file = tmp_path / "hospitals.toml"
+    assert (
+        gossipfl("examples", "hospitals", "--out", file, "--format", "json").json["written"][1]
+        == f"{tmp_path}/hospitals.json"
+    )
+    assert gossipfl("config", "check", file, "--format", "json").json["peers"] == 4
+    assert gossipfl("examples", "hospitals", "--out", file).code == 3, "never overwrites"
+
+
+def test_examples_are_listed_and_checked() -> None:
+    listed = gossipfl("examples", "--format", "json").json["examples"]
+    assert list(listed) == EXAMPLES
+    assert all(len(about) > 20 for about in listed.values())
+    for name in EXAMPLES:
+        assert load(built_in.path(name)).name == name
+        assert gossipfl("examples", name).out == built_in.path(name).read_text()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small experiment, and a run of it in each engine under runs/."""
+    folder = tmp_path_factory.mktemp("flow")
+    file = small(folder)
+    for engine in ("simulate", "run"):
+        said = gossipfl(engine, file, "-s", "reference=true", "--out", folder / "runs" / engine)
+        assert said.code == 0, said
+        assert said.out.splitlines()[0] == f"run folder {folder}/runs/{engine}"
+        assert "hold one model" in said.out
+        assert "pooled" in said.out
+        assert f"Next: gossipfl {'run' if engine == 'simulate' else 'simulate'}" in said.out
+    return folder
+
+
+def test_both_engines_learn_the_same(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs)
+    found = gossipfl("results", "compare", "simulate", "run", "--format", "json").json
+    assert found["distance"] < 1e-12
+    assert found["largest_difference"]["feature"] in ("a", "b", "(intercept)")
+    assert found["a"]["rounds"] == found["b"]["rounds"]
+    told = gossipfl("results", "compare", "simulate", "run").out
+    assert "apart, relative to the first" in told
+    assert "consensus distance" in told
+
+
+def test_results_are_found_again(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs)
+    listed = gossipfl("results", "ls", "--format", "json").json["runs"]
+    assert [Path(one["folder"]).name for one in listed] == ["simulate", "run"]
+    assert "exact-diffusion" in gossipfl("results", "ls").out
+    for name in ("latest", "run", "runs/run", "ru"):
+        assert gossipfl("results", "show", name, "--format", "json").json["engine"] == "peers"
+    assert "hold one model" in gossipfl("results", "show", "latest").out
+    unclear = gossipfl("results", "show", "u")
+    assert unclear.code == 3
+    assert "simulate, run" in unclear.err
+
+
+def test_a_run_is_repeated_from_its_folder(runs: Path, tmp_path: Path) -> None:
+    config = runs / "runs" / "simulate" / "config.toml"
+    said = gossipfl("simulate", config, "--out", tmp_path / "again", "--quiet")
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 2, "the folder, and how it ended"
+    found = gossipfl("results", "compare", runs / "runs" / "simulate", tmp_path / "again", "--format", "json")
+    assert found.json["distance"] == 0.0
+
+
+def test_parts_give_the_same_model_as_the_whole(runs: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    said = gossipfl("data", "partition", runs / "small.toml", "--out", parts)
+    assert said.code == 0
+    section = tomllib.loads(said.out[said.out.index("[data]") :])["data"]
+    assert sorted(path.name for path in parts.iterdir()) == ["0.csv", "1.csv", "2.csv", "3.csv"]
+    words = [word for key, value in section.items() for word in ("-s", f"data.{key}={value}")]
+    again = tmp_path / "again"
+    assert gossipfl("simulate", runs / "small.toml", *words, "--out", again).code == 0
+    found = gossipfl("results", "compare", runs / "runs" / "simulate", again, "--format", "json").json
+    assert found["distance"] < 1e-12
+
+
+def test_data_are_described(runs: Path) -> None:
+    found = gossipfl("data", "describe", runs / "small.toml", "--format", "json").json
+    assert sum(share["train"] + share["test"] for share in found["shares"]) == 60
+    told = gossipfl("data", "describe", runs / "small.toml").out
+    assert "heterogeneity" in told
+    assert "class 1" in told
+    numbers = gossipfl("data", "describe", built_in.path("ridge"))
+    assert "target mean" in numbers.out
+
+
+def test_configuration_is_checked(tmp_path: Path) -> None:
+    file = small(tmp_path)
+    assert gossipfl("config", "check", file).out.startswith("ok")
+    found = gossipfl("config", "check", file, "-s", "seed=7", "--format", "json").json
+    assert found["experiment"]["seed"] == 7
+    assert gossipfl("config", "schema").json["title"] == "Experiment"
+    assert '"title": "Experiment"' in gossipfl("config", "schema", "--format", "text").out
+
+
+def test_topologies_are_shown_made_and_checked(tmp_path: Path) -> None:
+    found = gossipfl("topology", "show", "ring:16", "--format", "json").json
+    assert (found["peers"], found["edges"], found["diameter"]) == (16, 16, 8)
+    assert round(found["weights"]["metropolis"]["rounds"], 1) == 44.2
+    for spec in ("torus:3x4", "ring:5", "er:40:0.2", "ws:120:4:0.1", "line:70"):
+        picture = tmp_path / f"{spec.replace(':', '-')}.svg"
+        assert f"drawn in {picture}" in gossipfl("topology", "show", spec, "--plot", picture).out.replace(
+            "\n", ""
+        )
+        assert picture.read_text().startswith("<?xml")
+    made = tmp_path / "made.graphml"
+    assert gossipfl("topology", "make", "regular:10:3", made, "--seed", 5).code == 0
+    assert gossipfl("topology", "check", made, "--format", "json").json["edges"] == 15
+    assert gossipfl("topology", "make", "ring:4", made).code == 3, "never overwrites"
+    assert "ws:100:4:0.1" in gossipfl("topology", "families").out, "not an emoji"
+
+
+def test_small_is_the_smallest_file_that_says_all(tmp_path: Path) -> None:
+    assert load(small(tmp_path, text=SMALL)).stop.rounds == 400

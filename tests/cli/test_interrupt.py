@@ -1,0 +1,63 @@
+"""Ctrl-C: the models of that moment are written, and the exit code is 130."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import small
+
+# Whoever runs the tests in the background of a shell ignores SIGINT, and so would the process begin.
+CODE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gossipfl.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["simulate", "run"])
+def test_a_signal_ends_it_early_and_politely(command: str, number: int, tmp_path: Path) -> None:
+    endless = ["-s", "stop.rounds=100000000", "-s", "stop.tolerance=0", "-s", "peers.report=20"]
+    words = [command, str(small(tmp_path)), *endless, "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", CODE, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("round 1/"))
+        os.killpg(process.pid, number)  # as a terminal does: to the launcher and to every peer
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, (out, err)
+    assert "interrupted after" in out
+    assert "Traceback" not in err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["stopped"] == "interrupted"
+    assert (tmp_path / "run" / "model.json").is_file()
+
+
+TWO = """
+import os, signal
+from gossipfl.experiment.process import interrupt_once
+interrupt_once()
+both = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, both)
+for one in both:
+    os.kill(os.getpid(), one)
+try:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+except KeyboardInterrupt:
+    print("once")
+"""
+
+
+def test_the_terminals_signal_and_the_launchers_at_once_interrupt_once() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("once\n", "")
