@@ -1,0 +1,179 @@
+"""What a peer's round costs beside the bare exchange of the same bytes; must not know experiments or files.
+
+Every process plays three parts in turn: a loop of pyzmq calls that sends and receives frames of the very same lengths and
+does nothing else (but the two products of a gradient, where the case says so); the same loop with the peer's own gradient
+in it, which shows how much of the rest is torch's; and a whole D-PSGD round of a real peer. CPU time is user plus system time
+of whole processes, ZeroMQ's I/O threads included, during the rounds only; the figure is the median over repetitions of
+the mean over peers.
+
+    python benchmarks/round_cost.py
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from statistics import median
+from time import process_time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import zmq
+
+from gossipfl import topology
+from gossipfl.algorithms import DPSGD
+from gossipfl.models import LOSSES, Linear
+from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer.wire import Header, encode
+
+BATCH, STUDY, WAIT = 32, b"roundcst", 60.0
+Part = Callable[[int], None]  # carries out so many rounds
+
+
+class Case(NamedTuple):
+    """One comparison: a ring of peers with logistic models of `features` features, `rounds` in a repetition."""
+
+    peers: int
+    features: int
+    rows: int
+    rounds: int
+    gradient: bool  # whether the bare part computes the two products of a gradient, too
+    limit: float
+
+
+CASES = (
+    Case(8, 57, 287, 1000, False, 2.0),
+    Case(16, 57, 287, 1000, False, 2.0),
+    Case(8, 100_000, 40, 20, True, 1.3),
+)
+REPETITIONS = 5
+
+
+def problem(case: Case, me: int) -> Linear:
+    """A peer's own rows: noise."""
+    torch.manual_seed(me)
+    x, y = torch.randn(case.rows, case.features).double().numpy(), np.arange(case.rows) % 2.0
+    return Linear([(x, y)], LOSSES["logistic"](), l2=0.1, rows=torch.tensor([me]), batch=BATCH)
+
+
+def real(case: Case, me: int, own: Linear, transport: ZeroMQ) -> Part:
+    """A real peer."""
+    graph = topology.load(f"ring:{case.peers}")
+    neighbours = [list(graph).index(other) for other in graph[list(graph)[me]]]
+    exchange = Exchange(me, list(graph), STUDY, neighbours, transport, WAIT)
+    links = topology.WEIGHTS["metropolis"](graph)
+    peer = Peer(exchange, DPSGD(0.01), own, topology.static(links))
+    runs = peer.rounds(peer.init(torch.zeros(1, own.width, dtype=torch.float64)))
+    return lambda rounds: [None for _ in islice(runs, rounds)].clear()
+
+
+def bare(
+    me: int,
+    work: Callable[[int], object],
+    width: int,
+    inbox: "zmq.Socket[bytes]",
+    outboxes: "list[zmq.Socket[bytes]]",
+) -> Part:
+    """The same bytes, and nothing else but `work`."""
+    frames = [encode(Header(STUDY, me, 1000)), bytes(8 * width)]
+
+    def part(rounds: int) -> None:
+        for round in range(rounds):
+            work(round)
+            for outbox in outboxes:
+                outbox.send_multipart(frames, copy=False)
+            for _ in outboxes:
+                inbox.recv_multipart()
+
+    return part
+
+
+def products(case: Case) -> Callable[[int], object]:
+    """The two products that no gradient can do without, or nothing."""
+    width = case.features + 1
+    batch, w, slopes = (torch.randn(shape).double() for shape in ((BATCH, width), (width, 1), (1, BATCH)))
+    return (lambda _: (torch.mm(batch, w), torch.mm(slopes, batch))) if case.gradient else (lambda _: None)
+
+
+def peer(pipe: Connection, case: Case, me: int) -> None:
+    """One process: bind, connect, and carry out a part whenever it is asked to, telling the CPU time it took."""
+    torch.set_num_threads(1)
+    context = zmq.Context()
+    inbox = context.socket(zmq.PULL)
+    inbox.bind("tcp://127.0.0.1:*")
+    transport = ZeroMQ("tcp://127.0.0.1:*", 2**30)
+    pipe.send((inbox.getsockopt_string(zmq.LAST_ENDPOINT), transport.endpoint))
+    endpoints: Mapping[int, tuple[str, str]] = pipe.recv()
+    outboxes = [context.socket(zmq.PUSH) for _ in endpoints]
+    for outbox, (endpoint, _) in zip(outboxes, endpoints.values(), strict=True):
+        outbox.connect(endpoint)
+    transport.connect({other: endpoint for other, (_, endpoint) in endpoints.items()})
+    own = problem(case, me)
+    start = torch.zeros(1, own.width, dtype=torch.float64)
+    parts = (
+        bare(me, products(case), own.width, inbox, outboxes),
+        bare(me, lambda round: own.grad(round)(start), own.width, inbox, outboxes),
+        real(case, me, own, transport),
+    )
+    while (order := pipe.recv()) is not None:
+        part, rounds = order
+        began = process_time()
+        parts[part](rounds)
+        pipe.send(process_time() - began)
+    transport.close()
+    context.destroy(linger=0)
+
+
+def costs(case: Case) -> Iterator[tuple[float, float, float]]:
+    """CPU seconds of a peer's round, (bare, with its gradient, real), in each repetition."""
+    processes = get_context("forkserver")
+    pipes, crew = [], []
+    for me in range(case.peers):
+        mine, theirs = processes.Pipe()
+        crew.append(processes.Process(target=peer, args=(theirs, case, me), daemon=True))
+        crew[-1].start()
+        pipes.append(mine)
+    endpoints = [pipe.recv() for pipe in pipes]
+    for me, pipe in enumerate(pipes):
+        near = sorted({(me - 1) % case.peers, (me + 1) % case.peers})
+        pipe.send({other: endpoints[other] for other in near})
+
+    def cost(part: int) -> float:
+        for pipe in pipes:
+            pipe.send((part, case.rounds))
+        return sum(pipe.recv() for pipe in pipes) / (case.peers * case.rounds)
+
+    for repetition in range(REPETITIONS + 1):
+        triple = cost(0), cost(1), cost(2)
+        if repetition:  # the first one warms up
+            yield triple
+    for pipe, process in zip(pipes, crew, strict=True):
+        pipe.send(None)
+        process.join()
+
+
+def main() -> None:
+    print(
+        f"CPU microseconds of a peer's round, median of {REPETITIONS}; batch {BATCH}, float64, {os.cpu_count()} cores"
+    )
+    print(
+        f"{'ring':>5} {'parameters':>11} {'bare':>9} {'+gradient':>10} {'real':>9} {'ratio':>6} {'aim':>5}   bare is"
+    )
+    for case in CASES:
+        bares, gradients, reals = zip(*costs(case), strict=True)
+        ratio = median(r / b for b, r in zip(bares, reals, strict=True))
+        print(
+            f"{case.peers:>5} {case.features + 1:>11,} {1e6 * median(bares):>9.1f} {1e6 * median(gradients):>10.1f} "
+            f"{1e6 * median(reals):>9.1f} {ratio:>6.2f} {case.limit:>5.1f}   "
+            f"the exchange{' + two products' if case.gradient else ''}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
