@@ -1,0 +1,121 @@
+"""The floors of docs/design.md, read off the source: arrows point down only."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "gossipfl"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "rng": {"errors"},
+    "topology": {"rng", "errors"},
+    "models": {"rng", "errors"},
+    "data": {"rng", "errors"},
+    "mixing": {"rng", "errors"},
+    "algorithms": {"mixing", "models", "rng", "errors"},
+    "engine": {"algorithms", "mixing", "models", "topology", "errors"},
+}
+ENGINES = {"engine", *BELOW["engine"], "rng"}
+BELOW |= {"simulator": ENGINES, "peer": ENGINES}
+BELOW["experiment"] = {*BELOW}
+BELOW["report"] = {*BELOW}
+BELOW["cli"] = {*BELOW}
+
+PURE = {"errors", "rng", "topology", "models", "data", "mixing", "algorithms", "engine", "simulator"}
+IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
+GLOBAL_RANDOMNESS = {
+    *(f"{numpy}.random.{name}" for numpy in ("np", "numpy") for name in ("seed", "rand", "randn", "normal")),
+    *(f"torch.{name}" for name in ("manual_seed", "seed", "rand", "randn", "randint", "randperm")),
+}
+NEVER = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Full names of all modules that are imported, wherever in the file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "absolute imports only"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+each = pytest.mark.parametrize("path", FILES, ids=named)
+
+
+@each
+def test_arrows_point_down(path: Path) -> None:
+    here = room(path)
+    if here == "__init__":
+        assert not [name for name in imports(parse(path)) if name.startswith("gossipfl.")], (
+            "importing the package is free"
+        )
+        return
+    assert here in BELOW, f"{named(path)} is in a room that docs/design.md does not know"
+    rooms = {name.split(".")[1] for name in imports(parse(path)) if name.startswith("gossipfl.")}
+    wrong = rooms - BELOW[here] - {here}
+    assert not wrong, f"{named(path)} imports {', '.join(sorted(wrong))}, which does not lie below {here}"
+
+
+@each
+def test_pure_rooms_know_no_network_no_clock_and_no_global_randomness(path: Path) -> None:
+    tree = parse(path)
+    top = {name.split(".")[0] for name in imports(tree)}
+    assert not top & NEVER
+    if room(path) in PURE:
+        assert not top & IMPURE
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & (GLOBAL_RANDOMNESS | {"eval", "exec"})
+
+
+@each
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(parse(path)), f"{named(path)} has no docstring"
+
+
+def test_all_rooms_are_packages() -> None:
+    folders = {path.parent for path in FILES}
+    assert not [named(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+QUIET = """
+import sys, threading, warnings
+warnings.simplefilter("error")
+import zmq
+made = []
+zmq.Context.__init__ = lambda *_, **__: made.append(1)
+import gossipfl.peer, gossipfl.simulator
+assert threading.active_count() == 1, threading.enumerate()
+assert not made, "a ZeroMQ context at import"
+assert "sklearn" not in sys.modules, "scikit-learn"
+assert "matplotlib" not in sys.modules, "matplotlib"
+assert not hasattr(sys.modules.get("torch._dynamo"), "optimize"), "torch._dynamo costs a second"
+"""
+
+
+def test_importing_the_engines_is_quiet() -> None:
+    """A preloaded forkserver must hold no thread and no socket when it forks."""
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
