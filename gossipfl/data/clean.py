@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gossipfl.data.names import listed
-from gossipfl.data.table import Table, words
+from gossipfl.data.table import Table, words, wordy
 from gossipfl.errors import BadData
 
 Missing = Literal["refuse", "drop", "mean"]
@@ -61,8 +61,9 @@ def holes(table: Table) -> dict[str, int]:
 def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
     """Where values are missing, (n,) for each column that has a missing one."""
     if isinstance(table.features, pd.DataFrame):
-        absent = table.features.isna()
-        return {name: absent[name].to_numpy() for name in absent.columns[absent.any()]}
+        frame = table.features
+        absent = frame.isna().to_numpy() if wordy(frame) else np.isnan(frame.to_numpy())
+        return {table.columns[j]: absent[:, j] for j in np.flatnonzero(absent.any(axis=0))}
     found = table.features.tocoo()
     rows, columns = (index[np.isnan(found.data)] for index in found.coords)
     here = np.arange(len(table))
@@ -75,7 +76,7 @@ def _refuse_infinite(table: Table) -> None:
         row = table.row(int(np.isinf(table.target.to_numpy()).argmax()))
         raise BadData(f"{table.where}: the target is infinite in row {row}: correct the file")
     if isinstance(table.features, pd.DataFrame):
-        numbers = table.features.select_dtypes(np.float64)
+        numbers = table.features.drop(columns=wordy(table.features))
         names, (rows, columns) = numbers.columns, np.nonzero(np.isinf(numbers.to_numpy()))
     else:
         found = table.features.tocoo()

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from gossipfl.data.clean import clean
 from gossipfl.data.names import NUMBER, listed, natural, text
-from gossipfl.data.table import Table, words
+from gossipfl.data.table import Table, words, wordy
 from gossipfl.errors import BadData
 
 
@@ -78,7 +78,7 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
         if categorical:
             raise BadData(f"{table.where}: sparse columns cannot be categorical: {listed(categorical)}")
         return {}
-    unclear = {c: _no_numbers(table.features[c]) for c in table.columns if c not in set(categorical)}
+    unclear = {c: _no_numbers(table.features[c]) for c in wordy(table.features) if c not in set(categorical)}
     if unclear := {name: values for name, values in unclear.items() if len(values)}:
         first = next(iter(unclear.values()))
         raise BadData(
@@ -90,8 +90,8 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
 
 
 def _no_numbers(column: pd.Series) -> pd.Series:
-    """Those values that are words and cannot be read as numbers."""
-    values = column.dropna() if words(column) else column[:0]
+    """Those words that cannot be read as numbers."""
+    values = column.dropna()
     return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
 
 

@@ -43,8 +43,9 @@ class Table:
         series = pd.Series(_values(pd.Series(target)), index=index, name="target" if name is None else name)
         test = np.zeros(rows, dtype=np.bool_)
         if isinstance(features, pd.DataFrame):
-            frame = pd.DataFrame({str(c): _values(features[c]) for c in features.columns}, index=index)
-            return cls(frame, series, test, where)
+            names = pd.Index([str(c) for c in features.columns], dtype=object)  # not Arrow's: peers never load it
+            columns = {c: _values(features[given]) for c, given in zip(names, features.columns, strict=True)}
+            return cls(pd.DataFrame(columns, index=index, columns=names), series, test, where)
         names = tuple(sparse_names) or tuple(f"x{j}" for j in range(features.shape[1]))
         return cls(csr_array(features, dtype=np.float64), series, test, where, names)
 
@@ -105,6 +106,11 @@ class Table:
 def discrete(target: pd.Series) -> bool:
     """Whether a target looks like classes: words, or at most 20 distinct numbers."""
     return words(target) or bool(target.nunique() <= _FEW)
+
+
+def wordy(frame: pd.DataFrame) -> list[str]:
+    """The columns that hold words."""
+    return [name for name, kind in zip(frame.columns, frame.dtypes, strict=True) if kind != np.float64]
 
 
 def words(column: pd.Series) -> bool:

@@ -17,7 +17,7 @@ from gossipfl.errors import NetworkError
 from gossipfl.mixing import Average, Maximum, Mixing, Union
 from gossipfl.mixing.union import to_row, to_set
 from gossipfl.models import Problem
-from gossipfl.topology import WEIGHTS, Topology, averaging, static
+from gossipfl.topology import WEIGHTS, Averaging, Topology, static
 
 MakeEngine = Callable[[Algorithm, Problem | None, Topology, Mixing, int], Engine]
 
@@ -28,14 +28,15 @@ class Agreement:
     Args:
         graph: all peers.
         hops: its diameter.
+        averaging: its exact averaging.
         make: the engine: (algorithm, problem, topology, mixing, diameter) -> Engine.
     """
 
-    def __init__(self, graph: nx.Graph, hops: int, make: MakeEngine) -> None:
+    def __init__(self, graph: nx.Graph, hops: int, averaging: Averaging, make: MakeEngine) -> None:
         self.peers, self.diameter = len(graph), hops
         self.messages_sent = self.bytes_sent = 0
         self._make = make
-        self._schedule = averaging(graph)
+        self._schedule = averaging.rounds(graph)
         self._flood = static(WEIGHTS["metropolis"](graph))
 
     def mean(self, x: Tensor) -> Tensor:

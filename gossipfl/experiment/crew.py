@@ -5,6 +5,7 @@ It waits for events only: a message in a pipe, or the end of a process.
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import shutil
 import signal
@@ -31,6 +32,22 @@ class Failed(GossipError):
         self.exit_code = exit_code  # type: ignore[misc]
 
 
+def forkserver() -> multiprocessing.context.ForkServerContext:
+    """The context whose server forks the peers. Starts it, if it is not running, and does not wait for its imports."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["gossipfl.experiment.preload"])
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the server and all that it forks
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = threads
+    return context
+
+
 class Crew:
     """The peers' processes, from a preloaded forkserver, and what they have said so far."""
 
@@ -47,27 +64,18 @@ class Crew:
         self._asked = False
         self._lines: dict[int, list[Progress]] = {}
         self._graph = made.graph
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["gossipfl.experiment.preload"])
+        context = forkserver()
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
-        threads = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = "1"  # for the forkserver and all that it forks
-        try:
-            for me, name in enumerate(self.names):
-                mine, theirs = context.Pipe()
-                own = files.peer_folder(folder, name)
-                arguments = (theirs, made.experiment, made.graph, me, rows[me], own, self._endpoint(me))
-                process = context.Process(target=main, args=arguments, name=name, daemon=True)
-                process.start()
-                theirs.close()
-                self._pipes.append(mine)
-                self._processes.append(process)
-        finally:
-            if threads is None:
-                del os.environ["OMP_NUM_THREADS"]
-            else:
-                os.environ["OMP_NUM_THREADS"] = threads
+        for me, name in enumerate(self.names):
+            mine, theirs = context.Pipe()
+            own = files.peer_folder(folder, name)
+            arguments = (theirs, made, me, rows[me], own, self._endpoint(me))
+            process = context.Process(target=main, args=arguments, name=name, daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(mine)
+            self._processes.append(process)
 
     def follow(self) -> Iterator[Progress]:
         """Everything that the peers tell until all have ended, as one line for each round that all have reported."""

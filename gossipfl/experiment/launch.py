@@ -11,7 +11,7 @@ import msgspec
 
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.config import Experiment
-from gossipfl.experiment.crew import Crew
+from gossipfl.experiment.crew import Crew, forkserver
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import finish
 from gossipfl.experiment.process import collect
@@ -31,6 +31,7 @@ def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
             and summary of those that learned are written before.
     """
     began = time.monotonic()
+    forkserver()  # it imports while the data are read
     made = study(experiment)
     rows = tables(made)
     folder = files.create(experiment, made.graph, out)

@@ -19,7 +19,6 @@ import torch
 from gossipfl.data import Table
 from gossipfl.errors import Departed, GossipError
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.finish import Learned
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.session import Session
@@ -155,14 +154,13 @@ def collect(
 
 
 def main(
-    pipe: Connection, experiment: Experiment, graph: Any, me: int, table: Table, folder: Path, endpoint: str
+    pipe: Connection, made: Study, me: int, table: Table, folder: Path, endpoint: str
 ) -> None:
     """A peer started by the launcher: tell the endpoint, learn the others', live, and report through the pipe."""
     interrupt_once()
     torch.set_num_threads(1)
     log_to(folder)
     try:
-        made = Study(experiment, graph, list(graph))
         transport = ZeroMQ(endpoint, LARGEST)
         pipe.send(("endpoint", transport.endpoint))
         endpoints = pipe.recv()
@@ -178,7 +176,7 @@ def main(
     except Exception as error:
         log.exception("an error that nobody expected")
         told = (
-            f"peer {list(graph)[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
+            f"peer {made.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
         )
         pipe.send(("report", Report(exit_code=1, error=told)))
 

@@ -33,7 +33,7 @@ class Session:
         device: str = "cpu",
     ) -> None:
         self.study = study
-        self.agreement = Agreement(study.graph, study.diameter, make)
+        self.agreement = Agreement(study.graph, study.diameter, study.averaging, make)
         self.prepared = prepare(study, tables, torch.tensor(rows, dtype=torch.int64), self.agreement, device)
         problem = self.prepared.problem
         algorithm = study.algorithm(self.prepared.step, problem.prox)

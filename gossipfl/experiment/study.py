@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import networkx as nx
 import torch
@@ -18,7 +19,7 @@ from gossipfl.experiment.settings import Decay, Experiment
 from gossipfl.mixing import Mixing
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
-from gossipfl.topology import WEIGHTS, Links, Topology, diameter, every, extreme, load, static
+from gossipfl.topology import WEIGHTS, Averaging, Links, Topology, averaging, diameter, every, extreme, load, static
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Study:
     experiment: Experiment
     graph: nx.Graph
     holders: list[str]  # who holds the rows: the peers, except that "pooled" learns in one place
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a peer's process is handed: also the numbers that are the same for all, so that they are computed once."""
+        shared = ("experiment", "graph", "holders", "diameter", "averaging", "fingerprint")
+        return {name: getattr(self, name) for name in shared}
 
     @cached_property
     def names(self) -> list[str]:
@@ -67,7 +73,11 @@ class Study:
     def dtype(self) -> torch.dtype:
         return torch.float64 if self.experiment.model.dtype == "float64" else torch.float32
 
-    @property
+    @cached_property
+    def averaging(self) -> Averaging:
+        return averaging(self.graph)
+
+    @cached_property
     def fingerprint(self) -> bytes:
         """8 bytes that are equal where two peers mean the same study: not where the data lie, nor how to talk."""
         e = self.experiment

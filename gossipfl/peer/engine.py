@@ -28,10 +28,14 @@ class Edges:
     """My edges in one round: whom I send to, whom I await, and my row of W, (1, 1 + e), my own weight first."""
 
     def __init__(self, links: Links, me: int, dtype: torch.dtype) -> None:
-        mine = links.receivers == me
-        self.awaited: list[int] = links.senders[mine].tolist()
+        self._mine = (links.receivers == me).nonzero().flatten()
+        self.awaited: list[int] = links.senders[self._mine].tolist()
         self.to: list[int] = links.receivers[links.senders == me].tolist()
-        weights = links.weights[mine]
+        self.weigh(links, dtype)
+
+    def weigh(self, links: Links, dtype: torch.dtype) -> None:
+        """Take over the weights of other links along the same edges."""
+        weights = links.weights[self._mine]
         self.weights = torch.cat((1.0 - weights.sum(0, keepdim=True), weights))[None, :].to(dtype)
 
 
@@ -142,6 +146,11 @@ class Peer:
 
     def _along(self, links: Links, like: Tensor) -> Edges:
         """My edges among these links, kept while the links stay the same."""
-        if self._edges is None or links is not self._links:
-            self._edges, self._links = Edges(links, self.exchange.me, like.dtype), links
+        if links is not self._links or self._edges is None:
+            last = self._links
+            if self._edges and last and links.receivers is last.receivers and links.senders is last.senders:
+                self._edges.weigh(links, like.dtype)
+            else:
+                self._edges = Edges(links, self.exchange.me, like.dtype)
+            self._links = links
         return self._edges

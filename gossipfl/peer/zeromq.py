@@ -14,6 +14,7 @@ from gossipfl.errors import NetworkError
 QUEUE = (
     128  # messages each way and neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 )
+LARGE = 65536  # bytes from which a frame is worth the trouble of not copying it
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 1000
 
 
@@ -66,7 +67,11 @@ class ZeroMQ:
 
     def send(self, to: int, frames: list[bytes]) -> bool:
         try:
-            self._outboxes[to].send_multipart(frames, zmq.NOBLOCK, copy=False)
+            outbox = self._outboxes[to]
+            *first, last = frames
+            for frame in first:
+                outbox.send(frame, zmq.SNDMORE | zmq.NOBLOCK)
+            outbox.send(last, zmq.NOBLOCK, copy=len(last) < LARGE)
         except zmq.Again:
             return False
         return True

@@ -4,7 +4,7 @@ A topology's graph is a simple, undirected, connected `networkx.Graph` whose nod
 natural order: peer number i is the i-th node.
 """
 
-from gossipfl.topology.averaging import averaging
+from gossipfl.topology.averaging import Averaging, averaging
 from gossipfl.topology.check import check
 from gossipfl.topology.describe import Description, Speed, describe
 from gossipfl.topology.families import FAMILIES
@@ -17,7 +17,7 @@ from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, e
 from gossipfl.topology.weights import WEIGHTS
 
 __all__ = [
-    "FAMILIES", "FORMATS", "WEIGHTS", "Description", "Links", "Spectrum", "Speed", "Topology", "averaging",
+    "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Description", "Links", "Spectrum", "Speed", "Topology", "averaging",
     "check", "dense", "describe", "diameter", "eigenvalues", "every", "extreme", "generate", "load", "read",
     "rounds_per_tenfold", "shorthands", "static", "write",
 ]  # fmt: skip

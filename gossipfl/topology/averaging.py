@@ -5,6 +5,7 @@ p(L) x with p(l) = prod_k (1 - l / z_k): the mean, if p vanishes on the non-zero
 """
 
 import math
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -18,7 +19,19 @@ TOLERANCE = 1e-12  # the rounding error, relative to max |x|, above which the ex
 REMAINDER = 1e-15  # what Chebyshev's schedule leaves of the disagreement
 
 
-def averaging(graph: nx.Graph) -> tuple[Links, ...]:
+class Averaging(NamedTuple):
+    """The weights of round k: those of the Laplacian (1 on each edge) or of Metropolis, divided by nodes[k]."""
+
+    laplacian: bool
+    nodes: tuple[float, ...]
+
+    def rounds(self, graph: nx.Graph) -> tuple[Links, ...]:
+        """Each round's links, for the graph that this was made for."""
+        links = unit(graph) if self.laplacian else metropolis(graph)
+        return tuple(links._replace(weights=links.weights / node) for node in self.nodes)
+
+
+def averaging(graph: nx.Graph) -> Averaging:
     """The rounds of `x_i + sum_j w_ij (x_j - x_i)` that take any x to its mean, to full precision; none for
     one peer.
 
@@ -30,21 +43,15 @@ def averaging(graph: nx.Graph) -> tuple[Links, ...]:
     """
     peers = len(graph)
     if peers < 2:
-        return ()
-    links = metropolis(graph)
-    ends = extreme(links, peers)
+        return Averaging(True, ())
+    ends = extreme(metropolis(graph), peers)
     chebyshev = _chebyshev(1 - ends.second, 1 - ends.smallest)
     if peers <= DENSE:
-        equal = unit(graph)
-        values = _laplacian_eigenvalues(equal, peers)
+        values = _laplacian_eigenvalues(unit(graph), peers)
         exact = _distinct(values)
         if len(exact) <= len(chebyshev) and _rounding(leja(exact), values) <= TOLERANCE:
-            return _rounds(equal, leja(exact))
-    return _rounds(links, leja(chebyshev))
-
-
-def _rounds(links: Links, nodes: Array) -> tuple[Links, ...]:
-    return tuple(links._replace(weights=links.weights / node) for node in nodes.tolist())
+            return Averaging(True, tuple(leja(exact).tolist()))
+    return Averaging(False, tuple(leja(chebyshev).tolist()))
 
 
 def _laplacian_eigenvalues(links: Links, peers: int) -> Array:
