@@ -43,7 +43,9 @@ class Table:
         series = pd.Series(_values(pd.Series(target)), index=index, name="target" if name is None else name)
         test = np.zeros(rows, dtype=np.bool_)
         if isinstance(features, pd.DataFrame):
-            names = pd.Index([str(c) for c in features.columns], dtype=object)  # not Arrow's: peers never load it
+            names = pd.Index(
+                [str(c) for c in features.columns], dtype=object
+            )  # not Arrow's: peers never load it
             columns = {c: _values(features[given]) for c, given in zip(names, features.columns, strict=True)}
             return cls(pd.DataFrame(columns, index=index, columns=names), series, test, where)
         names = tuple(sparse_names) or tuple(f"x{j}" for j in range(features.shape[1]))

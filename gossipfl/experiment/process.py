@@ -153,9 +153,7 @@ def collect(
     )
 
 
-def main(
-    pipe: Connection, made: Study, me: int, table: Table, folder: Path, endpoint: str
-) -> None:
+def main(pipe: Connection, made: Study, me: int, table: Table, folder: Path, endpoint: str) -> None:
     """A peer started by the launcher: tell the endpoint, learn the others', live, and report through the pipe."""
     interrupt_once()
     torch.set_num_threads(1)

@@ -19,7 +19,18 @@ from gossipfl.experiment.settings import Decay, Experiment
 from gossipfl.mixing import Mixing
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
-from gossipfl.topology import WEIGHTS, Averaging, Links, Topology, averaging, diameter, every, extreme, load, static
+from gossipfl.topology import (
+    WEIGHTS,
+    Averaging,
+    Links,
+    Topology,
+    averaging,
+    diameter,
+    every,
+    extreme,
+    load,
+    static,
+)
 
 
 @dataclass(frozen=True)

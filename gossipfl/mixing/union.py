@@ -1,7 +1,7 @@
 """The union of sets of words, by which peers agree on classes and category levels; must not know what they mean.
 
-A set travels as a row of numbers like everything else: its sorted words, joined by line feeds, as UTF-8 bytes,
-one number a byte, padded with zeros.
+A set travels as a row of numbers like everything else: its sorted words, joined by line feeds, as UTF-8 bytes
+(uint8), padded with zeros.
 """
 
 from collections.abc import Iterable
@@ -16,19 +16,14 @@ from gossipfl.mixing.received import Received
 
 
 def to_row(words: Iterable[str], width: int = 0) -> Tensor:
-    """The row (max(width, its length),) float64 that stands for a set of words: not empty, no line feeds, no NULs."""
+    """The row (max(width, its length),) uint8 that stands for a set of words: not empty, no line feeds, no NULs."""
     data = "\n".join(sorted(set(words))).encode()
-    row = torch.zeros(max(width, len(data)), dtype=torch.float64)
-    row[: len(data)] = torch.tensor(list(data), dtype=torch.float64)
-    return row
+    return torch.from_numpy(np.frombuffer(data.ljust(width, b"\0"), np.uint8).copy())
 
 
 def to_set(row: Tensor) -> set[str]:
     """The set that a row stands for. Raises ValueError where the row is none (a stranger may have sent it)."""
-    numbers = row.numpy()
-    if not ((numbers >= 0) & (numbers <= 255) & (numbers == numbers.round())).all():
-        raise ValueError("not a row of bytes")
-    data = numbers.astype(np.uint8).tobytes().rstrip(b"\0")
+    data = row.numpy().tobytes().rstrip(b"\0")
     return set(data.decode().split("\n")) if data else set()
 
 

@@ -48,7 +48,8 @@ def test_a_killed_peer_is_named_and_nobody_hangs(tmp_path):
 
 @pytest.mark.timeout(60)
 def test_a_silent_peer_is_given_up_after_the_wait(tmp_path):
-    events = run(parse(settings(topology__graph="ring:4", stop=LONG, peers={"wait": 5.0})), tmp_path / "run")
+    # Everybody is its neighbour: one that waits for those who wait would give them up in the same second.
+    events = run(parse(settings(topology__graph="full:4", stop=LONG, peers={"wait": 5.0})), tmp_path / "run")
     until_learning(events)
     process = child("1")
     stopped = process.pid
@@ -63,7 +64,7 @@ def test_a_silent_peer_is_given_up_after_the_wait(tmp_path):
 
     thread = threading.Thread(target=drain)
     thread.start()
-    neighbours = [child("0"), child("2")]
+    neighbours = [child("0"), child("2"), child("3")]
     for one in neighbours:
         one.join(40)
     os.kill(stopped, signal.SIGCONT)

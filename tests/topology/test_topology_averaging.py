@@ -53,4 +53,4 @@ def test_where_rounding_would_cost_digits_chebyshev_takes_over() -> None:
 
 def test_all_peers_compute_the_same_schedule() -> None:
     one, other = averaging(graph("ba:50:2")), averaging(graph("ba:50:2"))
-    assert all((a.weights == b.weights).all() for a, b in zip(one, other, strict=True))
+    assert one == other
