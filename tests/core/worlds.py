@@ -44,7 +44,7 @@ def metropolis(graph: nx.Graph) -> Links:
 def dense(links: Links, peers: int, gamma: float = 1.0) -> np.ndarray:
     """(1 - gamma) I + gamma W, written edge by edge."""
     w = np.eye(peers)
-    for i, j, weight in zip(*(t.tolist() for t in links), strict=True):
+    for i, j, weight in zip(*(t.tolist() for t in links[:3]), strict=True):
         w[i, j] += gamma * weight
         w[i, i] -= gamma * weight
     return w
