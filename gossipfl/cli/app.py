@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gossipfl.cli import built_in, config, data, learn, peer, results, topology
+from gossipfl.cli import built_in, config, data, learn, optimise, peer, results, topology
 
 app = typer.Typer(
     name="gossipfl",
@@ -47,5 +47,6 @@ app.command(epilog=peer.EXAMPLES)(peer.peer)
 app.command(epilog=built_in.EXAMPLES)(built_in.examples)
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
+topology.app.command(epilog=optimise.EXAMPLES)(optimise.optimise)
 app.add_typer(topology.app, name="topology")
 app.add_typer(results.app, name="results")

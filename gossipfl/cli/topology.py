@@ -47,9 +47,8 @@ def show(
     if weights is not None and weights not in WEIGHTS:
         raise BadExperiment(f"--weights {weights}: there is no such rule; use one of {', '.join(WEIGHTS)}")
     graph = _load(spec, seed)
-    found = asdict(describe(graph))
+    found = asdict(describe(graph) if weights is None else describe(graph, [weights]))
     found["name"] = found["name"] or spec
-    found["weights"] = {rule: speed for rule, speed in found["weights"].items() if weights in (None, rule)}
     if not any("weight" in link for link in graph.edges.values()) and weights is None:
         del found["weights"]["file"]
     drawn = []

@@ -46,7 +46,7 @@ class Graph(Section):
 
     graph: str = "ring:16"
     """A shorthand ("ring:16", "torus:4x4", "regular:16:4", ...) or a topology file."""
-    weights: Literal["metropolis", "uniform", "best-constant", "lazy", "file"] = "metropolis"
+    weights: Literal["metropolis", "uniform", "best-constant", "lazy", "file", "fdla", "fastest-mixing"] = "metropolis"
     """The rule that gives each edge its mixing weight."""
 
 

@@ -35,7 +35,7 @@ def _number(allowed: Callable[[float], bool], sentence: str) -> Callable[[Any], 
 
 PEER: dict[str, Callable[[Any], Any]] = {"endpoint": _text, "public_key": _text, "role": _text}
 LINK: dict[str, Callable[[Any], Any]] = {
-    "weight": _number(lambda value: 0 < value < math.inf, "must be a number above 0"),
+    "weight": _number(math.isfinite, "must be a finite number"),
     "delay": _number(lambda value: 0 <= value < math.inf, "must be a number of seconds, 0 or above"),
     "drop": _number(lambda value: 0 <= value <= 1, "must be a probability, from 0 to 1"),
 }

@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 
 class Links(NamedTuple):
     """The off-diagonal part of one round's mixing matrix W, as a list of directed edges.
 
-    Peer `receivers[e]` weighs what `senders[e]` holds with `weights[e]` = w_ij > 0. Peers are numbered from 0
-    in the order of the graph. Edges are sorted by receiver, then by sender. The diagonal is never stored: a
-    peer keeps what its neighbours leave, w_ii = 1 - sum_j w_ij, so that a missing neighbour costs no code.
+    Peer `receivers[e]` weighs what `senders[e]` holds with `weights[e]` = w_ij, above 0 unless optimal weights or a
+    file say otherwise. Peers are numbered from 0 in the order of the graph. Edges are sorted by receiver, then by
+    sender. The diagonal is never stored: a peer keeps what its neighbours leave, w_ii = 1 - sum_j w_ij, so that a
+    missing neighbour costs no code.
 
     `arrives[e]` is False where that message is lost on its way, of which the sender learns nothing; None: all arrive.
     """
@@ -25,3 +29,18 @@ class Links(NamedTuple):
 # A schedule: round -> that round's links. Every peer computes the same without a word. A schedule that does
 # not change returns the same object each time, so that an engine can keep what it derives from it.
 Topology = Callable[[int], Links]
+
+
+def arrange(
+    receivers: npt.NDArray[np.int64], senders: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | float
+) -> Links:
+    """The `Links` of edges (e,) in any order; what two from the same sender to the same receiver weigh is added."""
+    edges, place = np.unique(receivers << 32 | senders, return_inverse=True)
+    total = np.bincount(place, np.broadcast_to(weights, receivers.shape), minlength=len(edges))
+    return Links(*map(torch.from_numpy, (edges >> 32, edges & 0xFFFFFFFF, total)))
+
+
+def silence() -> Links:
+    """No links at all."""
+    none = torch.empty(0, dtype=torch.int64)
+    return Links(none, none, torch.empty(0, dtype=torch.float64))

@@ -54,26 +54,43 @@ def lazy(graph: nx.Graph) -> Links:
 
 
 def from_file(graph: nx.Graph) -> Links:
-    """w_ij = the `weight` of the edge.
+    """w_ij = the `weight` of the edge. Any number will do, below 0 too, as long as W takes peers to their mean.
 
     Raises:
-        BadExperiment: an edge has none, or one not above 0, or a peer's weights sum above 1.
+        BadExperiment: an edge has none, or W has an eigenvalue other than the mean's that is not between -1 and 1.
     """
-    bare = [f"{u} - {v}" for u, v, weight in graph.edges(data="weight", default=0.0) if not weight > 0]
+    bare = [f"{u} - {v}" for u, v, weight in graph.edges(data="weight") if weight is None]
     if bare:
         raise BadExperiment(
-            f'weights "file": no weight above 0 on {several(bare)}; give each edge one, or use another rule'
+            f'weights "file": no weight on {several(bare)}; give each edge one, or use another rule'
         )
     peers = list(graph)
     links = unit(graph)
     pairs = zip(links.receivers.tolist(), links.senders.tolist(), strict=True)
     values = torch.tensor([graph.edges[peers[i], peers[j]]["weight"] for i, j in pairs], dtype=torch.float64)
-    sums = torch.zeros(len(peers), dtype=torch.float64).index_add_(0, links.receivers, values)
-    if above := [peer for peer, total in zip(peers, sums.tolist(), strict=True) if total > 1 + 1e-12]:
+    links = links._replace(weights=values)
+    ends = extreme(links, len(peers))
+    if ends.rho >= 1 - 1e-12 and len(peers) > 1:
+        far = ends.smallest if ends.smallest <= -1 + 1e-12 else ends.second
         raise BadExperiment(
-            f'weights "file": the weights on the edges of {several(above)} sum above 1; make them smaller'
+            f'weights "file": with these the peers never reach the mean, as an eigenvalue of W is {far:.3g}; let the '
+            "weights of a peer's edges sum to less than 1, none of them below 0, or use another rule"
         )
-    return links._replace(weights=values)
+    return links
+
+
+def fdla(graph: nx.Graph) -> Links:
+    """The fastest symmetric W there is: see `optimal`, which needs the extra `weights`."""
+    from gossipfl.topology import optimal
+
+    return optimal.fdla(graph)
+
+
+def fastest_mixing(graph: nx.Graph) -> Links:
+    """The fastest without an entry below 0: see `optimal`, which needs the extra `weights`."""
+    from gossipfl.topology import optimal
+
+    return optimal.fastest_mixing(graph)
 
 
 def _constant(graph: nx.Graph, weight: float) -> Links:
@@ -87,4 +104,7 @@ WEIGHTS: dict[str, Callable[[nx.Graph], Links]] = {
     "best-constant": best_constant,
     "lazy": lazy,
     "file": from_file,
+    "fdla": fdla,
+    "fastest-mixing": fastest_mixing,
 }
+SOLVED = ("fdla", "fastest-mixing")  # by semidefinite programming: nothing to be done in passing

@@ -14,7 +14,7 @@ from gossipfl.experiment.config import load
 HEAVY = ("torch", "sklearn", "networkx", "pandas", "scipy", "zmq", "pydantic", "numpy", "matplotlib")
 COMMANDS = [
     (), ("demo",), ("run",), ("simulate",), ("peer",), ("examples",), ("topology", "show"), ("topology", "make"),
-    ("topology", "check"), ("topology", "families"), ("data", "describe"), ("data", "partition"),
+    ("topology", "check"), ("topology", "families"), ("topology", "optimise"), ("data", "describe"), ("data", "partition"),
     ("config", "check"), ("config", "schema"), ("results", "ls"), ("results", "show"), ("results", "compare"),
 ]  # fmt: skip
 EXAMPLES = sorted(file.stem for file in built_in.HERE.glob("*.toml"))
@@ -167,6 +167,24 @@ def test_topologies_are_shown_made_and_checked(tmp_path: Path) -> None:
     assert gossipfl("topology", "check", made, "--format", "json").json["edges"] == 15
     assert gossipfl("topology", "make", "ring:4", made).code == 3, "never overwrites"
     assert "ws:100:4:0.1" in gossipfl("topology", "families").out, "not an emoji"
+
+
+def test_weights_are_optimised(tmp_path: Path) -> None:
+    file = tmp_path / "fast.json"
+    found = gossipfl(
+        "topology", "optimise", "star:8", file, "--rule", "fastest-mixing", "--format", "json"
+    ).json
+    assert round(found["weights"]["fastest-mixing"]["gap"], 5) == round(1 / 7, 5)
+    assert found["weight_max"] <= 1
+    assert "fastest-mixing" not in gossipfl("topology", "show", file).out
+    shown = gossipfl("topology", "show", file, "--weights", "file", "--format", "json").json
+    assert shown["weights"] == {"file": found["weights"]["fastest-mixing"]}
+    learned = gossipfl(
+        "simulate", small(tmp_path), "-s", f"topology.graph={file}", "-s", "topology.weights=file",
+        "-s", "stop.rounds=9", "-s", "stop.tolerance=0", "--out", tmp_path / "run", "--format", "json",
+    )  # fmt: skip
+    assert learned.code == 0, learned
+    assert gossipfl("topology", "optimise", "star:8", file).code == 3, "never overwrites"
 
 
 def test_small_is_the_smallest_file_that_says_all(tmp_path: Path) -> None:

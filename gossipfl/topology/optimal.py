@@ -1,0 +1,100 @@
+"""The weights with which a graph averages fastest, by semidefinite programming; must not know rounds or schedules.
+
+It needs the extra `weights` (cvxpy, SCS). Solvers differ in the last digits from machine to machine: peers that are started
+by hand share a file of the weights (`gossipfl topology optimise`) instead of solving for them each.
+"""
+
+import warnings
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+
+from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Links
+from gossipfl.topology.spectrum import extreme
+from gossipfl.topology.weights import best_constant, metropolis, uniform, unit
+
+Peers = npt.NDArray[np.int64]
+
+MOST = 300  # peers; 100 take half a second, 200 seven, 300 half a minute
+DIGITS = 7  # of a weight; SCS promises no more
+
+
+def fdla(graph: nx.Graph) -> Links:
+    """The symmetric W on these links with the smallest |W - 11^T / n|: fastest distributed linear averaging.
+
+    Weights may be negative, and so may diagonals. Minimise s subject to -s I <= I - B diag(w) B^T - 11^T / n <= s I, B the
+    graph's incidence matrix: Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53,
+    2004, eq. 17.
+
+    Raises:
+        BadExperiment: cvxpy or SCS is missing, or the graph has too many peers.
+    """
+    return _fastest([_solved(graph, "fdla"), best_constant(graph), metropolis(graph)], len(graph))
+
+
+def fastest_mixing(graph: nx.Graph) -> Links:
+    """The same without an entry of W below 0: the fastest mixing Markov chain (Boyd, Diaconis, Xiao, SIAM Review 46, 2004).
+
+    Weights may be 0: those peers are neighbours still, and pass on the word that all is done.
+
+    Raises:
+        BadExperiment: cvxpy or SCS is missing, or the graph has too many peers.
+    """
+    peers, found = len(graph), _solved(graph, "fastest-mixing")
+    weights = found.weights.clamp(min=0)
+    sums = torch.zeros(peers, dtype=torch.float64).index_add_(0, found.receivers, weights).clamp(min=1)
+    weights = weights / torch.maximum(sums[found.receivers], sums[found.senders])
+    return _fastest([found._replace(weights=weights), metropolis(graph), uniform(graph)], peers)
+
+
+def _fastest(candidates: list[Links], peers: int) -> Links:
+    """The fastest of several: a rule in closed form that is optimal is not replaced by the solver's approximation."""
+    return min(candidates, key=lambda links: round(extreme(links, peers).rho, DIGITS + 2))
+
+
+def _solved(graph: nx.Graph, rule: str) -> Links:
+    """What the solver makes of it: symmetric, and rounded to the digits that it promises."""
+    try:
+        import cvxpy
+        import scs  # noqa: F401  (cvxpy calls it)
+    except ImportError:
+        raise BadExperiment(
+            f'weights "{rule}" are found by cvxpy and SCS, which are missing: pip install "gossipfl[weights]"'
+        ) from None
+    peers, links = len(graph), unit(graph)
+    if peers > MOST:
+        raise BadExperiment(
+            f'weights "{rule}" of {peers} peers would take too long to find: use "best-constant", or up to {MOST} peers'
+        )
+    half = (links.receivers < links.senders).numpy()
+    if not half.any():
+        return links
+    ends = links.receivers.numpy()[half], links.senders.numpy()[half]
+    w, s = cvxpy.Variable(int(half.sum())), cvxpy.Variable()
+    L = cvxpy.reshape(_laplacian(*ends, peers) @ w, (peers, peers), order="C")
+    one, mean = np.eye(peers), np.full((peers, peers), 1 / peers)
+    bounds = [L + mean >> (1 - s) * one, L + mean << (1 + s) * one]
+    bounds += [w >= 0, cvxpy.diag(L) <= 1] if rule == "fastest-mixing" else []
+    problem = cvxpy.Problem(cvxpy.Minimize(s), bounds)
+    with warnings.catch_warnings():  # of stopping early: what it has found is compared with the other rules
+        warnings.simplefilter("ignore")
+        problem.solve(solver=cvxpy.SCS, eps_abs=1e-7, eps_rel=1e-7, max_iters=10_000)
+    if w.value is None or not np.isfinite(w.value).all():
+        raise BadExperiment(
+            f'weights "{rule}": the solver ends as {problem.status} on this graph; use "best-constant"'
+        )
+    W = np.zeros((peers, peers))
+    W[ends] = W[ends[::-1]] = np.round(w.value, DIGITS)
+    return links._replace(weights=torch.from_numpy(W[links.receivers, links.senders]))
+
+
+def _laplacian(u: Peers, v: Peers, peers: int) -> sparse.csr_array:
+    """The matrix that takes the weights w of the edges u - v to the entries of B diag(w) B^T, row by row."""
+    edges, one = np.arange(len(u)), np.ones(len(u))
+    places = np.concatenate([u * peers + u, v * peers + v, u * peers + v, v * peers + u])
+    entries = np.concatenate([one, one, -one, -one]), (places, np.tile(edges, 4))
+    return sparse.csr_array(entries, shape=(peers * peers, len(u)))
