@@ -23,12 +23,23 @@ BELOW: dict[str, set[str]] = {
     "engine": {"algorithms", "mixing", "models", "topology", "errors"},
 }
 ENGINES = {"engine", *BELOW["engine"], "rng"}
-BELOW |= {"simulator": ENGINES, "peer": ENGINES}
+BELOW |= {"simulator": ENGINES, "peer": ENGINES, "gossip": {"models", "topology", "rng", "errors"}}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 
-PURE = {"errors", "rng", "topology", "models", "data", "mixing", "algorithms", "engine", "simulator"}
+PURE = {
+    "errors",
+    "rng",
+    "topology",
+    "models",
+    "data",
+    "mixing",
+    "algorithms",
+    "engine",
+    "simulator",
+    "gossip",
+}
 IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
 GLOBAL_RANDOMNESS = {
     *(f"{numpy}.random.{name}" for numpy in ("np", "numpy") for name in ("seed", "rand", "randn", "normal")),

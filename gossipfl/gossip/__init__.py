@@ -1,0 +1,26 @@
+"""Gossip learning: models that wander, merge and learn while peers wake on clocks of their own; must not know sockets.
+
+The peers are the rows of one tensor, time is simulated in ticks, and a run is a function of its seed:
+
+    learning = GossipLearning(Pegasos(LOSSES["svm"](), l2=1e-4), MergeUpdate())
+    engine = Gossip(learning, Shards.of(rows), EXTREME, seed=0)
+    for run in islice(engine.cycles(engine.init()), 400):
+        print(run.tick, error(run, x, y))
+"""
+
+from gossipfl.gossip.control import Control, Generalised, Proactive, Randomised, Simple
+from gossipfl.gossip.create import Create, MergeUpdate, Model, UpdateMerge, Walk, by_age, equal
+from gossipfl.gossip.engine import Gossip
+from gossipfl.gossip.learning import GossipLearning
+from gossipfl.gossip.letters import Letters
+from gossipfl.gossip.measure import error, similarity, voted_error
+from gossipfl.gossip.network import EXTREME, PERFECT, Network
+from gossipfl.gossip.rule import Pegasos, Rule
+from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT, Run
+from gossipfl.gossip.shards import Shards
+
+__all__ = [
+    "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Generalised", "Gossip", "GossipLearning",
+    "Letters", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive", "Randomised", "Rule", "Run", "Shards", "Simple",
+    "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity", "voted_error",
+]  # fmt: skip

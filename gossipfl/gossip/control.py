@@ -1,0 +1,104 @@
+"""When a peer speaks: at every wake-up, or out of an account of tokens; must not know what it says.
+
+At a wake-up a peer sends with probability `proactive(a)`, or else saves a token, a' = a + 1. On hearing a model it spends
+x of its tokens on x messages at once, x being `reactive(a, useful)` rounded up or down at random with that mean. Since
+proactive(capacity) = 1 and reactive(a) <= a, the account stays within 0 ... capacity, and a peer that wakes k times in a
+stretch of time sends at most k + capacity messages in it: bursts are bounded, and the rate is the clock's.
+
+Danner, Jelasity, "Token account algorithms: the best of the proactive and reactive worlds", ICDCS 2018, section III.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from gossipfl.errors import BadExperiment
+
+
+class Control(Protocol):
+    """Flow control. `tokens` is (n,) int64 and `useful` (n,) bool: whether what came is no younger than what I had."""
+
+    @property
+    def capacity(self) -> int: ...
+    def proactive(self, tokens: Tensor) -> Tensor:
+        """The probability to send on waking, (n,) float64."""
+
+    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
+        """How many messages to answer with on average, (n,) float64."""
+
+
+@dataclass(frozen=True)
+class Proactive:
+    """A message at every wake-up, and none in between."""
+
+    capacity: ClassVar[int] = 0
+
+    def proactive(self, tokens: Tensor) -> Tensor:
+        return torch.ones(len(tokens), dtype=torch.float64)
+
+    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
+        return torch.zeros(len(tokens), dtype=torch.float64)
+
+
+def _full(tokens: Tensor, capacity: int) -> Tensor:
+    return (tokens >= capacity).double()
+
+
+@dataclass(frozen=True)
+class Simple:
+    """proactive = [a >= C];  reactive = [a > 0]: a message that came is passed on while there are tokens."""
+
+    capacity: int = 10
+
+    def __post_init__(self) -> None:
+        _check(self.capacity, 1)
+
+    def proactive(self, tokens: Tensor) -> Tensor:
+        return _full(tokens, self.capacity)
+
+    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
+        return (tokens > 0).double()
+
+
+@dataclass(frozen=True)
+class Generalised:
+    """proactive = [a >= C];  reactive = floor((A - 1 + a) / A), halved before the floor where what came is not useful."""
+
+    capacity: int = 10
+    spend: int = 5  # A: the larger, the thriftier
+
+    def __post_init__(self) -> None:
+        _check(self.capacity, self.spend)
+
+    def proactive(self, tokens: Tensor) -> Tensor:
+        return _full(tokens, self.capacity)
+
+    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
+        return torch.floor((self.spend - 1 + tokens) / (self.spend * torch.where(useful, 1.0, 2.0).double()))
+
+
+@dataclass(frozen=True)
+class Randomised:
+    """proactive = (a - A + 1) / (C - A + 1), within 0 and 1;  reactive = a / A where what came is useful, else 0."""
+
+    capacity: int = 10
+    spend: int = 5  # A
+
+    def __post_init__(self) -> None:
+        _check(self.capacity, self.spend)
+
+    def proactive(self, tokens: Tensor) -> Tensor:
+        return ((tokens - self.spend + 1) / (self.capacity - self.spend + 1)).double().clamp(0, 1)
+
+    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
+        return tokens.double() / self.spend * useful
+
+
+def _check(capacity: int, spend: int) -> None:
+    if not 1 <= spend <= capacity:
+        raise BadExperiment(
+            f"A token account needs 1 <= spend <= capacity, but spend is {spend} and capacity {capacity}: "
+            "raise capacity, or take the control that sends at every wake-up"
+        )

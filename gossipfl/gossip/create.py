@@ -1,0 +1,83 @@
+"""What a peer makes of a model that arrives; must not know how it travelled, nor what the rule learns.
+
+Ormándi, Hegedűs, Jelasity, "Gossip learning with linear models on fully distributed data", Concurrency and Computation
+25(4), 2013, alg. 2 and 3. The merged model's age is the larger one of the two.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Model(NamedTuple):
+    """n models, one a row, and their ages: how many steps each has learned along its way."""
+
+    w: Tensor  # (n, d)
+    age: Tensor  # (n,) int64
+
+
+Update = Callable[[Model], Model]  # each model learns from its peer's rows
+Mean = Callable[[Model, Model], Model]
+
+
+class Create(Protocol):
+    """The model that a peer holds next.
+
+    own: whether `other` is the model the peer holds, or else the one that arrived there before this one. The latter has not
+    learned from this peer's rows yet (the paper's choice); the former is as in Hegedűs, Danner, Jelasity 2021.
+    """
+
+    @property
+    def own(self) -> bool: ...
+    def __call__(self, received: Model, other: Model, update: Update) -> Model: ...
+
+
+def equal(a: Model, b: Model) -> Model:
+    """(a + b) / 2."""
+    return Model((a.w + b.w) / 2, torch.maximum(a.age, b.age))
+
+
+def by_age(a: Model, b: Model) -> Model:
+    """(t_a a + t_b b) / (t_a + t_b): who has learned longer counts for more; two that have not count the same.
+
+    Hegedűs, Danner, Jelasity, "Decentralized learning works", J. Parallel and Distributed Computing 148, 2021, alg. 3.
+    """
+    ages = torch.stack((a.age, b.age), 1).to(a.w.dtype)
+    ages = torch.where((ages == 0).all(1, keepdim=True), 1.0, ages)
+    share = ages / ages.sum(1, keepdim=True)
+    return Model(share[:, :1] * a.w + share[:, 1:] * b.w, torch.maximum(a.age, b.age))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """update(received), "RW": independent random walks of models that never merge."""
+
+    own: bool = False
+
+    def __call__(self, received: Model, other: Model, update: Update) -> Model:
+        return update(received)
+
+
+@dataclass(frozen=True)
+class MergeUpdate:
+    """update(mean(received, other)), "MU"."""
+
+    mean: Mean = equal
+    own: bool = False
+
+    def __call__(self, received: Model, other: Model, update: Update) -> Model:
+        return update(self.mean(received, other))
+
+
+@dataclass(frozen=True)
+class UpdateMerge:
+    """mean(update(received), update(other)), "UM": both learn from the same rows."""
+
+    mean: Mean = equal
+    own: bool = False
+
+    def __call__(self, received: Model, other: Model, update: Update) -> Model:
+        return self.mean(update(received), update(other))

@@ -1,0 +1,47 @@
+"""How a model learns from one row; must not know peers, messages or time."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.models import Loss
+
+
+class Rule(Protocol):
+    """One step of online learning, for n models at once, row by row."""
+
+    def __call__(self, w: Tensor, age: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """The models (n, d) after learning from x (n, d), y (n,), this being their step number `age` (n,), from 1."""
+
+
+@dataclass(frozen=True)
+class Pegasos:
+    """w' = (1 - 1/t) w - eta slope(<w, x>, y) x, eta = 1 / (l2 t): stochastic subgradient of l2/2 |w|^2 + loss.
+
+    With the hinge loss it is Pegasos without its projection, and with l2 = 1e-4 and merging it is P2Pegasos; the logistic
+    loss takes the very same steps. The intercept is a feature like any other here, and shrinks too.
+
+    Shalev-Shwartz, Singer, Srebro, Cotter, "Pegasos: primal estimated sub-gradient solver for SVM", Math. Programming 127,
+    2011, fig. 1; Ormándi, Hegedűs, Jelasity, "Gossip learning with linear models on fully distributed data", Concurrency
+    and Computation 25(4), 2013, alg. 3.
+    """
+
+    loss: Loss
+    l2: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not self.l2 > 0:
+            raise BadExperiment(
+                f"Pegasos steps are 1 / (l2 t), so that l2 must be above 0, not {self.l2}: try 1e-4"
+            )
+        if self.loss.outputs(3) != 1:
+            raise Incompatible(
+                "Gossip learning's models have one output, but softmax has one a class: take svm or logistic"
+            )
+
+    def __call__(self, w: Tensor, age: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        t = age.to(w.dtype).unsqueeze(1)
+        slope = self.loss.slope((w * x).sum(1, keepdim=True), y)
+        return w * (1 - 1 / t) - slope / (self.l2 * t) * x

@@ -1,0 +1,46 @@
+"""Whose rows are whose; must not know who learns from them, nor when."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gossipfl.errors import BadData
+
+
+class Shards(NamedTuple):
+    """All peers' rows, one peer after the other. The last feature is the constant 1."""
+
+    x: Tensor  # (rows, d)
+    y: Tensor  # (rows,), 0 or 1 where a loss wants labels
+    starts: Tensor  # (n,) int64, the position of each peer's first row
+    sizes: Tensor  # (n,) int64, each at least 1
+
+    @staticmethod
+    def of(
+        rows: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], dtype: torch.dtype = torch.float32
+    ) -> "Shards":
+        """From each peer's (x, y), x (n_i, p) and y (n_i,); d = p + 1.
+
+        Raises:
+            BadData: a peer has no rows, another number of features than the first, or not as many targets as rows.
+        """
+        if not rows:
+            raise BadData("Nobody learns: there are no peers")
+        features = rows[0][0].shape[1]
+        for peer, (x, y) in enumerate(rows):
+            if not len(x) or x.shape[1] != features or len(y) != len(x):
+                raise BadData(
+                    f"Peer {peer} has {x.shape[0]} rows of {x.shape[1]} features and {len(y)} targets: each peer needs at "
+                    f"least one row, {features} features and a target a row"
+                )
+        sizes = torch.tensor([len(x) for x, _ in rows])
+        stacked = torch.cat([torch.as_tensor(x, dtype=dtype) for x, _ in rows])
+        return Shards(
+            torch.cat((stacked, torch.ones(len(stacked), 1, dtype=dtype)), 1),
+            torch.cat([torch.as_tensor(y, dtype=dtype) for _, y in rows]),
+            sizes.cumsum(0) - sizes,
+            sizes,
+        )
