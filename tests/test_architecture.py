@@ -28,18 +28,7 @@ BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 
-PURE = {
-    "errors",
-    "rng",
-    "topology",
-    "models",
-    "data",
-    "mixing",
-    "algorithms",
-    "engine",
-    "simulator",
-    "gossip",
-}
+PURE = {*ENGINES, "data", "simulator", "gossip"}
 IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
 GLOBAL_RANDOMNESS = {
     *(f"{numpy}.random.{name}" for numpy in ("np", "numpy") for name in ("seed", "rand", "randn", "normal")),

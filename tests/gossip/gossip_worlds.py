@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from gossipfl import rng
-from gossipfl.gossip import Gossip, GossipLearning, Pegasos, Shards
+from gossipfl.gossip import Gossip, GossipLearning, Network, Pegasos, Shards
 from gossipfl.models import LOSSES
 
 SVM = Pegasos(LOSSES["svm"](), l2=0.1)
@@ -31,8 +31,6 @@ def rows(peers, features=4, one_hot=False, seed=0, most=4):
 
 
 def world(peers=6, learning=None, seed=0, ticks=5, links=None, dtype=torch.float64, **network):
-    from gossipfl.gossip import Network
-
     return Gossip(
         learning or GossipLearning(SVM),
         Shards.of(rows(peers), dtype),
