@@ -1,6 +1,7 @@
 """What both engines promise and share; must not know either of them."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, State
 from gossipfl.models import Grad
-from gossipfl.topology import Links
+from gossipfl.topology import Links, Topology
 
 
 class Run(NamedTuple):
@@ -58,11 +59,12 @@ def carry_out(
     grad: Grad,
     links: Links,
     run: Run,
-    exchange: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    exchange: Callable[[Tensor, Any, Sequence[int]], tuple[Tensor, Any]],
 ) -> Run:
-    """One round of `algorithm`, whose `mix` is the engine's `exchange`: (rows, replicas) -> (mixed rows, replicas).
+    """One round of `algorithm`, whose `mix` is the engine's `exchange`: (rows, replicas, lanes) -> (mixed rows, replicas).
 
-    Several tensors travel side by side in one exchange; a round without links keeps what it has.
+    Several tensors travel side by side in one exchange, `lanes` being their widths; a round without links keeps what it
+    has.
 
     Raises:
         RuntimeError: the algorithm mixed not exactly once.
@@ -75,15 +77,39 @@ def carry_out(
         if exchanges > 1 or not len(links.receivers):
             return tensors if len(tensors) > 1 else tensors[0]
         if len(tensors) == 1:
-            mixed, replicas = exchange(tensors[0], replicas)
+            mixed, replicas = exchange(tensors[0], replicas, (tensors[0].shape[1],))
             return mixed
-        mixed, replicas = exchange(torch.cat(tensors, 1), replicas)
-        return torch.split(mixed, [t.shape[1] for t in tensors], 1)
+        lanes = [t.shape[1] for t in tensors]
+        mixed, replicas = exchange(torch.cat(tensors, 1), replicas, lanes)
+        return torch.split(mixed, lanes, 1)
 
     state = algorithm.round(run.state, grad, mix)
     if exchanges != 1:
         raise RuntimeError(f"{algorithm} mixed {exchanges} times in one round: a round mixes exactly once")
     return Run(run.round + 1, state, replicas)
+
+
+class Lookback:
+    """The last `diameter` + 1 exchanges: whether a word of the first of them has reached everybody by the last.
+
+    On links that never change it has; on others that is looked up, and every peer finds the same.
+    """
+
+    def __init__(self, topology: Topology, diameter: int, changing: bool) -> None:
+        self._topology, self._changing = topology, changing
+        self._rounds: deque[int] = deque(maxlen=diameter + 1)
+
+    def note(self, round: int) -> None:
+        """An exchange has taken place in that round."""
+        self._rounds.append(round)
+
+    def reached(self, peers: int) -> bool:
+        if not self._changing:
+            return True
+        from gossipfl.topology.reach import spreads
+
+        first, last = self._rounds[0], self._rounds[-1]
+        return spreads(self._topology, peers, first + 1, last - first)
 
 
 def relative_distance(x: Tensor, y: Tensor) -> Tensor:

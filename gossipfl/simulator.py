@@ -5,13 +5,14 @@ All N peers are the rows of one tensor, and `mix` is one sparse product over the
 
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm
-from gossipfl.engine import Run, carry_out, relative_distance
+from gossipfl.engine import Lookback, Run, carry_out, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.topology import Links, Topology
@@ -21,25 +22,56 @@ class Heard:
     """One round's messages to all rows (a `Received`): what was sent, seen along the links."""
 
     def __init__(self, links: Links, like: Tensor) -> None:
-        peers, device = len(like), like.device
-        self.rows, self.senders = links.receivers.to(device), links.senders.to(device)
-        each = torch.arange(peers, device=device)
-        weights = links.weights.to(device)
-        kept = torch.ones(peers, dtype=weights.dtype, device=device).index_add_(0, self.rows, -weights)
+        self._links = links._replace(weights=links.weights.to(like.dtype))
+        self._links = Links(*(None if t is None else t.to(like.device) for t in self._links))  # type: ignore[arg-type]
+        arrived = slice(None) if self._links.arrives is None else self._links.arrives
+        self.rows, self.senders = self._links.receivers[arrived], self._links.senders[arrived]
+        self._weights = self._links.weights[arrived]
+        self.own = like
+        self.held: Tensor | None = None  # (e, d): where messages get lost, the last that came along each link
+
+    def average(self, own: Tensor) -> Tensor:
+        return self._averaging @ own
+
+    def push(self, own: Tensor) -> Tensor:
+        if self.held is None:
+            return self._pushing @ own
+        kept = self._less(self._links.senders, self._links.weights)
+        return (kept[:, None] * own).index_add_(
+            0, self._links.receivers, self._links.weights[:, None] * self.held
+        )
+
+    def pull(self, own: Tensor) -> Tensor:
+        return self._pulling @ own
+
+    def stack(self) -> tuple[Tensor, Tensor]:
+        return self.own[self.senders], self.rows
+
+    @cached_property
+    def _averaging(self) -> Tensor:
+        return self._matrix(self._weights, self._less(self.rows, self._weights))
+
+    @cached_property
+    def _pushing(self) -> Tensor:
+        return self._matrix(self._weights, self._less(self._links.senders, self._links.weights))
+
+    @cached_property
+    def _pulling(self) -> Tensor:
+        share = 1 / self.own.new_ones(len(self.own)).index_add_(0, self.rows, torch.ones_like(self._weights))
+        return self._matrix(share[self.rows], share)
+
+    def _less(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """1 less the weights, summed by these rows."""
+        return self.own.new_ones(len(self.own)).index_add_(0, rows, -weights)
+
+    def _matrix(self, weights: Tensor, diagonal: Tensor) -> Tensor:
+        peers = len(diagonal)
+        each = torch.arange(peers, device=diagonal.device)
         places = torch.stack((torch.cat((self.rows, each)), torch.cat((self.senders, each))))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)
-            entries = torch.sparse_coo_tensor(
-                places, torch.cat((weights, kept)).to(like.dtype), (peers, peers)
-            )
-            self._matrix = entries.to_sparse_csr()  # W, with its diagonal
-        self.replicas = like
-
-    def average(self, own: Tensor) -> Tensor:
-        return self._matrix @ own
-
-    def stack(self) -> tuple[Tensor, Tensor]:
-        return self.replicas[self.senders], self.rows
+            entries = torch.sparse_coo_tensor(places, torch.cat((weights, diagonal)), (peers, peers))
+            return entries.to_sparse_csr()
 
 
 class Simulator:
@@ -50,7 +82,8 @@ class Simulator:
         problem: the peers' objectives, row i being peer i's; None for consensus, which learns nothing.
         topology: round -> links.
         mixing: how rows cross edges and what is made of them.
-        diameter: rounds that a word takes to reach everybody; `settled` looks that far back.
+        diameter: exchanges that a word takes to reach everybody; `settled` looks that far back.
+        changing: the topology changes, so that whether a word has reached everybody is to be checked.
     """
 
     def __init__(
@@ -60,12 +93,14 @@ class Simulator:
         topology: Topology,
         mixing: Mixing = Mixing(),
         diameter: int = 0,
+        changing: bool = False,
     ) -> None:
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self.messages_sent = self.bytes_sent = 0
         self._links: Links | None = None
         self._heard: Heard | None = None
         self._calm: deque[bool] = deque(maxlen=diameter + 1)
+        self._lookback, self._round = Lookback(topology, diameter, changing), 0
 
     def init(self, x: Tensor) -> Run:
         return Run(0, self.algorithm.init(x), None)
@@ -73,8 +108,9 @@ class Simulator:
     def step(self, run: Run) -> Run:
         links = self.topology(run.round)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
+        self._round = run.round
         return carry_out(
-            self.algorithm, grad, links, run, lambda x, r: self._exchange(links, x, r, run.round)
+            self.algorithm, grad, links, run, lambda *sent: self._exchange(links, run.round, *sent)
         )
 
     def rounds(self, run: Run) -> Iterator[Run]:
@@ -83,32 +119,51 @@ class Simulator:
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
-        own: Tensor = run.replicas[:, : run.state.x.shape[1]]
+        own: Tensor = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
         heard = self._along(self._links or self.topology(run.round - 1), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
     def settled(self, calm: Tensor) -> bool:
         self._calm.append(bool(calm.all()))
-        return len(self._calm) == self._calm.maxlen and self._calm[0]
+        self._lookback.note(self._round)
+        return len(self._calm) == self._calm.maxlen and self._calm[0] and self._lookback.reached(len(calm))
 
     def _exchange(
-        self, links: Links, x: Tensor, replicas: Tensor | None, round: int
+        self, links: Links, round: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """The mixed rows and the new replicas."""
-        channel = self.mixing.channel
-        before = channel.init(x) if replicas is None else replicas
-        payload = channel.send(x, before, round)
-        after = channel.receive(payload, before)
+        """The mixed rows and the new replicas: of all rows, then, where messages get lost, what each link's end holds."""
+        channel, peers = self.mixing.channel, len(x)
+        before = channel.init(x) if replicas is None else replicas[:peers]
+        payload = channel.send(x, before, round, lanes)
+        after = channel.receive(payload, before, round, lanes)
         self.messages_sent += len(links.receivers)
-        self.bytes_sent += len(links.receivers) * payload.element_size() * payload[0].numel()
-        return self.mixing.combine(x, after, self._along(links, after)), after
+        self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
+        heard = self._along(links, after)
+        if links.arrives is None:
+            return self.mixing.combine(x, after, heard), after
+        held = self._hold(links, round, payload, None if replicas is None else replicas[peers:], lanes)
+        heard.held = held
+        return self.mixing.combine(x, after, heard), torch.cat((after, held))
+
+    def _hold(
+        self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor | None, lanes: Sequence[int]
+    ) -> Tensor:
+        """What the end of each link holds of its beginning: what arrives now, or else what arrived last."""
+        assert links.arrives is not None
+        sent = tuple(t[links.senders] for t in payload)
+        if held is None or len(held) != len(links.senders):
+            held = torch.zeros(
+                len(links.senders), sum(lanes), dtype=payload[0].dtype, device=payload[0].device
+            )
+        got = self.mixing.channel.receive(sent, held, round, lanes)
+        return torch.where(links.arrives.to(got.device)[:, None], got, held)
 
     def _along(self, links: Links, replicas: Tensor) -> Heard:
         """The replicas as heard along these links. What depends on links alone is kept while they stay the same."""
         heard = self._heard
-        if heard is None or links is not self._links or heard.replicas.dtype != replicas.dtype:
+        if heard is None or links is not self._links or heard.own.dtype != replicas.dtype:
             heard = self._heard = Heard(links, replicas)
             self._links = links
-        heard.replicas = replicas
+        heard.own = replicas
         return heard

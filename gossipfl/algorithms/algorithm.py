@@ -5,7 +5,7 @@ here", and a round never reduces over it: `mix` is the only arrow that crosses r
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -14,10 +14,10 @@ from gossipfl.models import Grad
 
 Mix = Callable[..., Any]  # one or more (n, d) tensors in, as many out: ONE exchange a round
 Prox = Callable[[Tensor, float], Tensor]  # x (n, d), step -> proximal map of step * penalty at x
-State = Any  # a NamedTuple of (n, d) tensors, x first
+State = Any  # a NamedTuple of row tensors, or of such NamedTuples, x first
 
 
-__all__ = ["Account", "Algorithm", "Grad", "Mix", "Prox", "State", "no_penalty"]
+__all__ = ["Account", "Algorithm", "Grad", "Mix", "Prox", "State", "leaves", "no_penalty", "rebuilt"]
 
 
 class Account(NamedTuple):
@@ -34,15 +34,45 @@ class Account(NamedTuple):
 class Algorithm(Protocol):
     """One method of decentralised optimisation."""
 
-    requires: ClassVar[Property]  # what the exchange must preserve for the method to be right
-    above: ClassVar[float]  # every eigenvalue of the mixing matrix must lie above this
-    accounts: ClassVar[Mapping[str, Account]]
+    @property
+    def requires(self) -> Property:
+        """What the exchange must preserve for the method to be right."""
+
+    @property
+    def above(self) -> float:
+        """Every eigenvalue of the mixing matrix must lie above this."""
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Which fields of the state sum what was heard; "inner.e" is field e of the field `inner`."""
 
     def init(self, x: Tensor) -> State:
         """The state before round 0, from x (n, d)."""
 
     def round(self, s: State, grad: Grad, mix: Mix) -> State:
         """The next state. Calls `mix` exactly once."""
+
+
+def leaves(state: State, name: str = "") -> dict[str, Tensor]:
+    """A state's tensors by their names, those of nested states as "inner.e"."""
+    if isinstance(state, Tensor):
+        return {name: state}
+    return {
+        path: tensor
+        for field, value in state._asdict().items()
+        for path, tensor in leaves(value, f"{name}.{field}" if name else field).items()
+    }
+
+
+def rebuilt(tensors: Mapping[str, Tensor], like: State, name: str = "") -> State:
+    """The state of these tensors, of the kind of `like`: rebuilt(leaves(s), s) is s."""
+    if isinstance(like, Tensor):
+        return tensors[name]
+    values = {
+        field: rebuilt(tensors, value, f"{name}.{field}" if name else field)
+        for field, value in like._asdict().items()
+    }
+    return type(like)(**values)
 
 
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing

@@ -1,33 +1,57 @@
-"""Whether a method fits the exchange it is to use; must not know any engine."""
+"""Whether a method fits the exchange and the network it is to use; must not know any engine."""
+
+from typing import NamedTuple
 
 from gossipfl.algorithms.algorithm import Algorithm
 from gossipfl.errors import Incompatible
-from gossipfl.mixing import Mixing, Property
+from gossipfl.mixing import Average, Mixing, Property, Push
 
 
-def check(name: str, algorithm: Algorithm, mixing: Mixing, smallest: float) -> None:
-    """Refuse a pair that would converge to the wrong place, or not at all.
+class Network(NamedTuple):
+    """What is to be known of a topology."""
 
-    Args:
-        name: what the user calls the algorithm.
-        algorithm: the method, with what it `requires` and the bound its spectrum must lie `above`.
-        mixing: the exchange, with what it `preserves`.
-        smallest: the smallest eigenvalue of W; that of the exchange is 1 - gamma + gamma * smallest.
+    smallest: float = -1.0  # the smallest eigenvalue of W; where links change, nothing is known but -1
+    doubly: bool = True  # rows and columns of W sum to 1 in every round
+    reliable: bool = True  # no message gets lost
+    changing: bool = False  # links are not the same in every round
+
+
+STATIC = Network()
+WAYS_OUT = {
+    Property.RELIABLE: "use push-pull, for which lost messages are only late, or no loss",
+    Property.MEAN: "use push-diging or push-pull on directed links, or symmetric weights",
+    Property.CONSENSUS: "use the plain average",
+    Property.SETTLING: "give the channel feedback, or none",
+    Property.LINEAR: "use gradient-tracking, which bears compression with feedback",
+}
+
+
+def check(name: str, algorithm: Algorithm, mixing: Mixing, network: Network = STATIC) -> None:
+    """Refuse a combination that would converge to the wrong place, or not at all.
 
     Raises:
         Incompatible: naming what is missing and the way out.
     """
-    missing = algorithm.requires & ~(
-        mixing.preserves | Property.RELIABLE
-    )  # lock-step engines wait for every message
-    if missing:
+    preserved = mixing.preserves
+    if isinstance(mixing.aggregator, Average | Push) and network.doubly:
+        preserved |= (Property.CONSENSUS | Property.MEAN) & mixing.channel.preserves
+    if network.reliable:
+        preserved |= Property.RELIABLE
+    if missing := algorithm.requires & ~preserved:
         words = " and ".join(p.name or "" for p in missing)
+        where = f"{type(mixing.aggregator).__name__} over {type(mixing.channel).__name__}"
         raise Incompatible(
-            f"{name} requires {words} of every exchange, which {type(mixing.aggregator).__name__} over "
-            f"{type(mixing.channel).__name__} does not preserve: use the plain average, or d-psgd"
+            f"{name} requires {words} of every exchange, which {where} on this topology does not preserve: "
+            + "; ".join(way for need, way in WAYS_OUT.items() if need in missing)
         )
+    if mixing.channel.remembers and (network.changing or not network.reliable):
+        raise Incompatible(
+            "a channel with feedback remembers what each neighbour holds, so that nobody may miss a message: use it on "
+            "links that do not change, without loss"
+        )
+    smallest = -1.0 if network.changing else network.smallest
     effective = 1.0 - mixing.gamma + mixing.gamma * smallest
-    if effective <= algorithm.above + 1e-9:
+    if effective <= algorithm.above + 1e-9 and not (network.changing and algorithm.above <= -1.0):
         raise Incompatible(
             f"{name} needs every eigenvalue of the mixing matrix above {algorithm.above:.3g}, but these weights have "
             f'{effective:.3g}: use weights = "lazy", or algorithm "exact-diffusion", which halves them by itself'

@@ -35,7 +35,7 @@ class GradientTracking:
     step: float
     prox: Prox = no_penalty
 
-    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
+    requires: ClassVar[Property] = Property.CONSENSUS | Property.MEAN | Property.SETTLING | Property.RELIABLE
     above: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {"c": Account(lane=1, factor=1.0)}
 

@@ -36,7 +36,7 @@ class Session:
         self.agreement = Agreement(study.graph, study.diameter, study.averaging, make)
         self.prepared = prepare(study, tables, torch.tensor(rows, dtype=torch.int64), self.agreement, device)
         problem = self.prepared.problem
-        algorithm = study.algorithm(self.prepared.step, problem.prox)
+        algorithm = study.algorithm(self.prepared.step, problem)
         self.engine = make(algorithm, study.scheduled(problem), study.topology, study.mixing, study.diameter)
         self.outcome = Outcome(self.engine.init(self.prepared.start))
         self.cpu = 0.0

@@ -6,14 +6,14 @@ A study is what every peer knows before it has seen a row or heard a word, and i
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import networkx as nx
 import torch
 
-from gossipfl.algorithms import ALGORITHMS, DPSGD, Algorithm, ExactDiffusion, Extra, Grad, Prox, check
+from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Ingredients, Network, check, made, no_penalty
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.settings import Decay, Experiment
 from gossipfl.mixing import Mixing
@@ -100,16 +100,11 @@ class Study:
         canonical = json.dumps([shared, self.names, edges], sort_keys=True)
         return hashlib.blake2b(canonical.encode(), digest_size=8).digest()
 
-    def algorithm(self, step: float, prox: Prox) -> Algorithm:
+    def algorithm(self, step: float, problem: Problem | None) -> Algorithm:
         settings = self.experiment.algorithm
-        if settings.kind not in ALGORITHMS:
-            return DPSGD(step, prox)
-        made = ALGORITHMS[settings.kind].make(step, prox)
-        return (
-            replace(made, local_steps=settings.local_steps)
-            if isinstance(made, ExactDiffusion | Extra)
-            else made
-        )
+        prox = problem.prox if problem else no_penalty
+        kind = settings.kind if settings.kind in ALGORITHMS else "d-psgd"
+        return made(kind, Ingredients(step, prox, settings.local_steps))
 
     def scheduled(self, problem: Problem) -> Problem:
         """The problem whose gradients shrink as `decay` says: the same as a shrinking step."""
@@ -152,7 +147,7 @@ class Study:
             )
         if kind in ALGORITHMS and len(self.names) > 1:
             smallest = extreme(self.links, len(self.names)).smallest
-            check(kind, self.algorithm(1.0, lambda x, _: x), self.mixing, smallest)
+            check(kind, self.algorithm(1.0, None), self.mixing, Network(smallest))
 
 
 def study(experiment: Experiment) -> Study:

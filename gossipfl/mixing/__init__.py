@@ -8,19 +8,27 @@ where the *replica* r_i is what the neighbours currently hold of peer i, and A, 
 said otherwise. gamma = 1/2 is the lazy walk (I + W) / 2.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from gossipfl.mixing.average import Average
+from gossipfl.mixing.compressor import Compressor, Payload
+from gossipfl.mixing.compressors import COMPRESSORS, Amount
 from gossipfl.mixing.direct import Direct
+from gossipfl.mixing.lossy import Compressed, Feedback
 from gossipfl.mixing.maximum import Maximum
 from gossipfl.mixing.properties import Property
+from gossipfl.mixing.push import Push, PushPull
 from gossipfl.mixing.received import Received
 from gossipfl.mixing.union import Union
 
-__all__ = ["Aggregator", "Average", "Channel", "Direct", "Maximum", "Mixing", "Property", "Received", "Union"]
+__all__ = [
+    "COMPRESSORS", "Aggregator", "Amount", "Average", "Channel", "Compressed", "Compressor", "Direct", "Feedback", "Maximum",
+    "Mixing", "Payload", "Property", "Push", "PushPull", "Received", "Union",
+]  # fmt: skip
 
 
 class Aggregator(Protocol):
@@ -34,19 +42,25 @@ class Aggregator(Protocol):
 
 
 class Channel(Protocol):
-    """How a row crosses an edge. Both ends run the same `receive`, so that they hold the same replica."""
+    """How a row crosses an edge. Both ends run the same `receive`, so that they hold the same replica.
+
+    `lanes` are the widths of the tensors that lie side by side in a row; `round` is the only source of chance.
+    """
 
     @property
     def preserves(self) -> Property: ...
+    @property
+    def remembers(self) -> bool:
+        """Whether what is sent depends on the replica, so that each neighbour must hear every message."""
 
     def init(self, x: Tensor) -> Tensor:
         """The replica before the first message, (n, d), for rows shaped like x."""
 
-    def send(self, x: Tensor, replica: Tensor, key: int) -> Tensor:
-        """The payload that tells neighbours of x (n, d), who hold `replica`; `key` is the round, for random channels."""
+    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+        """The payload that tells neighbours of x (n, d), who hold `replica`."""
 
-    def receive(self, payload: Tensor, replica: Tensor) -> Tensor:
-        """The new replica, (n, d)."""
+    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
+        """The new replica, (n, d). Raises BadMessage for a payload that cannot be one."""
 
 
 class Mixing(NamedTuple):

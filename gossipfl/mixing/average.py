@@ -9,9 +9,12 @@ from gossipfl.mixing.received import Received
 
 
 class Average(NamedTuple):
-    """A(r_i, {r_j}) = (1 - sum_j w_ij) r_i + sum_j w_ij r_j, which is row i of W r."""
+    """A(r_i, {r_j}) = (1 - sum_j w_ij) r_i + sum_j w_ij r_j, which is row i of W r.
 
-    preserves: Property = Property.EXACT
+    Rows of W sum to 1 by construction; columns do, and the mean stays, where each peer is given as much weight as it gives.
+    """
+
+    preserves: Property = Property.CONSENSUS | Property.LINEAR | Property.SETTLING
 
     def __call__(self, own: Tensor, received: Received) -> Tensor:
         return received.average(own)

@@ -1,9 +1,12 @@
 """The channel that sends numbers as they are; must not know how they travel."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from gossipfl.mixing.compressor import Payload
 from gossipfl.mixing.properties import Property
 
 
@@ -11,12 +14,13 @@ class Direct(NamedTuple):
     """Whole rows at full precision: after each message the replica is exactly what was sent."""
 
     preserves: Property = Property.EXACT
+    remembers: bool = False
 
     def init(self, x: Tensor) -> Tensor:
-        return x
+        return torch.zeros_like(x)
 
-    def send(self, x: Tensor, replica: Tensor, key: int) -> Tensor:
-        return x
+    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+        return (x,)
 
-    def receive(self, payload: Tensor, replica: Tensor) -> Tensor:
-        return payload
+    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
+        return payload[0]

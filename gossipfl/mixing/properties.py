@@ -9,5 +9,6 @@ class Property(Flag):
     CONSENSUS = auto()  # rows of W sum to 1: peers that agree go on agreeing
     MEAN = auto()  # columns of W sum to 1: the average over peers stays where it is
     LINEAR = auto()  # the result is a linear function of what was sent
+    SETTLING = auto()  # what arrives tends to what is sent, once that settles
     RELIABLE = auto()  # nobody misses a message
-    EXACT = CONSENSUS | MEAN | LINEAR
+    EXACT = CONSENSUS | MEAN | LINEAR | SETTLING

@@ -10,9 +10,9 @@ from scipy import sparse
 from torch import Tensor
 
 from gossipfl import rng
-from gossipfl.errors import BadData
+from gossipfl.errors import BadData, Incompatible
 from gossipfl.models.batches import batches
-from gossipfl.models.dense import Dense
+from gossipfl.models.dense import Block, Dense
 from gossipfl.models.losses import Loss
 from gossipfl.models.problem import Grad
 from gossipfl.models.sparse import Sparse
@@ -106,6 +106,19 @@ class Linear:
             return torch.addcmul(back(slopes).reshape(x.shape), ridge, x)
 
         return gradient
+
+    def hessian(self, x: Tensor) -> Tensor:
+        """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); dense features only."""
+        n, q, outputs = self._shape
+        rows = self.data.full
+        if not isinstance(rows, Block):
+            raise Incompatible("sparse features have too large a Hessian: use a first-order method")
+        curve = (
+            self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target) * self._weights[..., None]
+        )
+        blocks = [rows.gram(curve[..., a, b]) for a in range(outputs) for b in range(outputs)]
+        smooth = torch.stack(blocks).view(outputs, outputs, n, q, q).permute(2, 3, 0, 4, 1)
+        return smooth.reshape(n, self.width, self.width) + torch.diag_embed(self._ridge)
 
     def prox(self, x: Tensor, step: float) -> Tensor:
         """Soft threshold of the weights: sign(w) max(|w| - step l1, 0); the intercept passes."""

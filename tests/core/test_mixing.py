@@ -57,7 +57,7 @@ def test_what_is_sent_stays_as_it_was() -> None:
 
 
 def test_properties() -> None:
-    assert Mixing().preserves == Property.CONSENSUS | Property.MEAN | Property.LINEAR
+    assert Mixing().preserves == Property.CONSENSUS | Property.LINEAR | Property.SETTLING
     assert Mixing(Maximum()).preserves == Mixing(Union(), Direct()).preserves == Property.CONSENSUS
 
 

@@ -9,11 +9,23 @@ import torch
 from worlds import DATA, PEERS, STEP, WIDTH, Toy, after, dense, metropolis, soft, start
 
 from gossipfl import topology
-from gossipfl.algorithms import ALGORITHMS, DPSGD, Extra, Prox, check, no_penalty
+from gossipfl.algorithms import (
+    ALGORITHMS,
+    DPSGD,
+    Extra,
+    Ingredients,
+    Network,
+    Newton,
+    Prox,
+    check,
+    made,
+    no_penalty,
+)
 from gossipfl.errors import Incompatible
-from gossipfl.mixing import Average, Maximum, Mixing
+from gossipfl.mixing import Average, Compressed, Feedback, Maximum, Mixing, Push, PushPull
+from gossipfl.mixing.compressors import TopK
 from gossipfl.simulator import Simulator
-from gossipfl.topology import WEIGHTS, static
+from gossipfl.topology import WEIGHTS, Links, static
 
 Matrix = np.ndarray
 Gradient = Callable[[Matrix], Matrix]
@@ -72,51 +84,155 @@ def gradient_tracking(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[M
         x, y = new, w @ y + g(new) - g(x)
 
 
+def sgp(c: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
+    """Assran et al. 2019, algorithm 1: x' = P (x - a g(z)), w' = P w, z' = x' / w'."""
+    z, w = x, np.ones((len(x), 1))
+    while True:
+        x, w = c @ (x - a * g(z)), c @ w
+        z = x / w
+        yield z
+
+
+def push_diging(c: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
+    """Nedic et al. 2017, algorithm 2, semi-ATC: u' = C (u - a y), v' = C v, x' = u'/v', y' = C y + g(x') - g(x).
+
+    Here after one round that only mixes.
+    """
+    u, v = c @ x, c @ np.ones((len(x), 1))
+    x = u / v
+    y = g(x)
+    while True:
+        yield x
+        u, v = c @ (u - a * y), c @ v
+        y, x = c @ y + g(u / v) - g(x), u / v
+
+
+def push_pull(c: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
+    """Pu et al. 2021, algorithm 1 in the order x' = R (x - a y); y' = C y + g(x') - g(x), R averaging plainly."""
+    r = (c != 0) / (c != 0).sum(1, keepdims=True)
+    x = r @ x
+    y = g(x)
+    while True:
+        yield x
+        new = r @ (x - a * y)
+        x, y = new, c @ y + g(new) - g(x)
+
+
+def qg_dsgdm(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
+    """Lin et al. 2021, algorithm 1: x' = W (x - a (0.9 m + g(x))), m' = 0.9 m + 0.1 (x - x') / a."""
+    m = 0 * x
+    while True:
+        new = w @ (x - a * (0.9 * m + g(x)))
+        m, x = 0.9 * m + 0.1 * (x - new) / a, new
+        yield x
+
+
 PAPERS = {
     "d-psgd": d_psgd,
     "extra": extra,
     "exact-diffusion": exact_diffusion,
     "d2": d2,
     "gradient-tracking": gradient_tracking,
+    "sgp": sgp,
+    "push-diging": push_diging,
+    "push-pull": push_pull,
+    "qg-dsgdm": qg_dsgdm,
 }
 EYE = torch.eye(WIDTH, dtype=torch.float64)
-each = pytest.mark.parametrize("name", ALGORITHMS)
+each = pytest.mark.parametrize("name", PAPERS)
 
 
 def test_every_algorithm_has_its_paper() -> None:
-    assert PAPERS.keys() == ALGORITHMS.keys()
+    assert PAPERS.keys() | {"newton"} == ALGORITHMS.keys()  # newton's twin is below
+
+
+def numpy_gradient(problem: Toy) -> Gradient:
+    a, label = problem.a.numpy(), problem.b.numpy()
+
+    def gradient(x: Matrix) -> Matrix:
+        rows = []
+        for i in range(len(a)):
+            z = a[i] @ x[i]
+            slope = z - label[i] if problem.squares else -label[i] / (1 + np.exp(label[i] * z))
+            rows.append(a[i].T @ slope / len(z) + problem.l2 * x[i])
+        return np.stack(rows)
+
+    return gradient
+
+
+def mixing_of(name: str) -> Mixing:
+    return Mixing(ALGORITHMS[name].aggregator, gamma=ALGORITHMS[name].gamma)
 
 
 @each
 @pytest.mark.parametrize("spec", GRAPHS)
 @pytest.mark.parametrize("loss", ["squares", "logistic"])
 def test_twin(name: str, spec: str, loss: str) -> None:
-    problem, links, gamma = Toy(range(PEERS), loss=loss), metropolis(GRAPHS[spec]), ALGORITHMS[name].gamma
-    a, label = problem.a.numpy(), problem.b.numpy()
-
-    def gradient(x: Matrix) -> Matrix:
-        rows = []
-        for i in range(PEERS):
-            z = a[i] @ x[i]
-            slope = z - label[i] if loss == "squares" else -label[i] / (1 + np.exp(label[i] * z))
-            rows.append(a[i].T @ slope / len(z) + problem.l2 * x[i])
-        return np.stack(rows)
-
-    simulator = Simulator(
-        ALGORITHMS[name].make(STEP, no_penalty), problem, static(links), Mixing(gamma=gamma)
-    )
+    problem, links = Toy(range(PEERS), loss=loss), metropolis(GRAPHS[spec])
+    simulator = Simulator(made(name, Ingredients(STEP)), problem, static(links), mixing_of(name))
     runs = after(simulator, simulator.init(start()), 40)[1:]
-    twin = PAPERS[name](dense(links, PEERS, gamma), start().numpy(), gradient, STEP)
+    w = dense(links, PEERS, ALGORITHMS[name].gamma)
+    twin = PAPERS[name](w, start().numpy(), numpy_gradient(problem), STEP)
     for run, expected in zip(runs, twin, strict=False):
         np.testing.assert_allclose(run.state.x.numpy(), expected, rtol=1e-10, atol=1e-11)
+
+
+def lopsided() -> Links:
+    """A directed graph with unlike degrees, each peer giving equal shares to those it sends to and to itself."""
+    edges = sorted([(1, 0), (2, 1), (3, 2), (4, 3), (0, 4), (0, 2), (3, 0), (1, 3)])  # receiver, sender
+    receivers, senders = torch.tensor(edges).T
+    given = torch.bincount(senders, minlength=PEERS)
+    return Links(receivers, senders, 1 / (1 + given[senders].double()))
+
+
+@pytest.mark.parametrize("name", ["sgp", "push-diging", "push-pull"])
+def test_twin_on_a_directed_graph(name: str) -> None:
+    problem, links = Toy(range(PEERS), loss="logistic"), lopsided()
+    c = np.zeros((PEERS, PEERS))
+    for i, j, share in zip(*(t.tolist() for t in links[:3]), strict=True):
+        c[i, j] = share
+    c += np.diag(1 - c.sum(0))
+    simulator = Simulator(made(name, Ingredients(STEP)), problem, static(links), mixing_of(name))
+    runs = after(simulator, simulator.init(start()), 60)[1:]
+    for run, expected in zip(
+        runs, PAPERS[name](c, start().numpy(), numpy_gradient(problem), STEP), strict=False
+    ):
+        np.testing.assert_allclose(run.state.x.numpy(), expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["push-diging", "push-pull"])
+def test_exact_methods_reach_the_optimum_on_a_directed_graph(name: str) -> None:
+    problem = Toy(range(PEERS), loss="logistic")
+    algorithm = made(name, Ingredients(0.2 / float(problem.smoothness().max())))
+    simulator = Simulator(algorithm, problem, static(lopsided()), mixing_of(name))
+    x = after(simulator, simulator.init(start()), 3000)[-1].state.x
+    assert ((x - newton(problem)).norm(dim=1) / newton(problem).norm()).max() < 1e-11
+
+
+@pytest.mark.parametrize("spec", [f"ring:{PEERS}", f"star:{PEERS}", f"line:{PEERS}"])
+@pytest.mark.parametrize("loss", ["squares", "logistic"])
+def test_newton_takes_the_steps_of_one_that_holds_all_data(spec: str, loss: str) -> None:
+    problem, graph = Toy(range(PEERS), loss=loss), GRAPHS[spec]
+    rounds = topology.averaging(graph).rounds(graph)
+    algorithm = Newton(len(rounds), problem.hessian)
+    simulator = Simulator(algorithm, problem, lambda k: rounds[k % len(rounds)])
+    run, x = simulator.init(torch.zeros_like(start())), torch.zeros(WIDTH, dtype=torch.float64)
+    for _ in range(8):
+        all_at_x = x.expand(PEERS, -1)
+        hessian, gradient = problem.hessian(all_at_x).mean(0), problem.grad(0)(all_at_x).mean(0)
+        x = x - torch.linalg.solve(hessian, gradient)
+        for _ in rounds:
+            run = simulator.step(run)
+        torch.testing.assert_close(run.state.x, x.expand(PEERS, -1), rtol=1e-11, atol=1e-12)
+    optimum = ridge(problem) if loss == "squares" else newton(problem)
+    torch.testing.assert_close(run.state.x, optimum.expand(PEERS, -1), rtol=1e-13, atol=1e-14)
 
 
 def learned(
     name: str, problem: Toy, graph: nx.Graph, rounds: int, step: float, *, prox: Prox = no_penalty
 ) -> torch.Tensor:
-    method = ALGORITHMS[name]
-    algorithm, mixing, links = method.make(step, prox), Mixing(gamma=method.gamma), metropolis(graph)
-    check(name, algorithm, mixing, float(topology.eigenvalues(links, len(graph))[0]))
+    algorithm, mixing, links = made(name, Ingredients(step, prox)), mixing_of(name), metropolis(graph)
+    check(name, algorithm, mixing, Network(float(topology.eigenvalues(links, len(graph))[0])))
     simulator = Simulator(algorithm, problem, static(links), mixing)
     run = simulator.init(start(len(graph)))
     for _ in range(rounds):
@@ -187,13 +303,52 @@ def test_proximal_versions_reach_the_pooled_lasso(name: str) -> None:
 
 
 def test_check_refuses_what_would_not_converge() -> None:
-    smallest = -0.6  # of a torus with raw weights
+    smallest = Network(-0.6)  # of a torus with raw weights
     with pytest.raises(Incompatible, match=r"d2 needs every eigenvalue of the mixing matrix above -0\.333"):
-        check("d2", ALGORITHMS["d2"].make(0.1, no_penalty), Mixing(), smallest)
-    check("exact-diffusion", ALGORITHMS["exact-diffusion"].make(0.1, no_penalty), Mixing(gamma=0.5), smallest)
+        check("d2", made("d2", Ingredients(0.1)), Mixing(), smallest)
+    check("exact-diffusion", made("exact-diffusion", Ingredients(0.1)), Mixing(gamma=0.5), smallest)
     with pytest.raises(Incompatible, match=r"extra requires MEAN and LINEAR .* Maximum over Direct"):
         check("extra", Extra(0.1), Mixing(Maximum()), smallest)
     check("d-psgd", DPSGD(0.1), Mixing(Average()), smallest)
+
+
+ONE_WAY, LOSING, TURNING = Network(doubly=False), Network(reliable=False), Network(changing=True)
+FED, BARE = (Mixing(channel=channel(TopK(0.1)), gamma=0.3) for channel in (Feedback, Compressed))
+
+
+@pytest.mark.parametrize(
+    ("name", "mixing", "network", "sentence"),
+    [
+        ("gradient-tracking", Mixing(), ONE_WAY, "requires MEAN .* use push-diging or push-pull"),
+        ("exact-diffusion", Mixing(gamma=0.5), LOSING, "requires RELIABLE .* use push-pull"),
+        ("push-diging", Mixing(Push()), LOSING, "requires RELIABLE"),
+        ("exact-diffusion", FED, Network(0.5), "requires LINEAR .* use gradient-tracking"),
+        ("gradient-tracking", BARE, Network(0.5), "requires SETTLING .* give the channel feedback"),
+        ("gradient-tracking", FED, TURNING, "nobody may miss a message"),
+        ("d2", Mixing(), TURNING, "every eigenvalue"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_way_out(
+    name: str, mixing: Mixing, network: Network, sentence: str
+) -> None:
+    with pytest.raises(Incompatible, match=sentence):
+        check(name, made(name, Ingredients(0.1)), mixing, network)
+
+
+@pytest.mark.parametrize(
+    ("name", "mixing", "network"),
+    [
+        ("push-diging", Mixing(Push()), ONE_WAY),
+        ("push-pull", Mixing(PushPull()), Network(doubly=False, reliable=False)),
+        ("gradient-tracking", FED, Network(0.5)),
+        ("d-psgd", BARE, Network(0.5)),
+        ("exact-diffusion", Mixing(gamma=0.5), TURNING),
+        ("gradient-tracking", Mixing(), TURNING),
+        ("d-psgd", Mixing(), Network(0.5, reliable=False)),
+    ],
+)
+def test_what_fits_is_let_through(name: str, mixing: Mixing, network: Network) -> None:
+    check(name, made(name, Ingredients(0.1)), mixing, network)
 
 
 def test_d2_does_diverge_where_check_refuses_it() -> None:
@@ -202,7 +357,7 @@ def test_d2_does_diverge_where_check_refuses_it() -> None:
     links = WEIGHTS["best-constant"](graph)
     assert topology.eigenvalues(links, 6)[0] < -0.34
     problem = Toy(range(6), peers=6, loss="squares")
-    algorithm = ALGORITHMS["d2"].make(0.5 / float(problem.smoothness().max()), no_penalty)
+    algorithm = made("d2", Ingredients(0.5 / float(problem.smoothness().max())))
     simulator = Simulator(algorithm, problem, static(links))
     x = after(simulator, simulator.init(start(6)), 400)[-1].state.x
     assert not x.abs().max() < 1e3

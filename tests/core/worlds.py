@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from gossipfl import rng, topology
-from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Mix, State
+from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Ingredients, Mix, Prox, State, made, no_penalty
 from gossipfl.engine import Run
-from gossipfl.mixing import Mixing
+from gossipfl.mixing import COMPRESSORS, Amount, Compressed, Feedback, Mixing
 from gossipfl.peer import Exchange, Memory, Peer, Transport, ZeroMQ
 from gossipfl.simulator import Simulator
 from gossipfl.topology import WEIGHTS, Links, Topology, static
 
-PEERS, WIDTH, DATA = 5, 4, 12
+PEERS, WIDTH, DATA, STEP = 5, 4, 12, 0.05
 STUDY = b"8 bytes."
 
 
@@ -84,6 +84,13 @@ class Toy:
 
         return gradient
 
+    def hessian(self, x: Tensor) -> Tensor:
+        z = torch.einsum("nmp,np->nm", self.a, x)
+        p = torch.sigmoid(-self.b * z)
+        curve = torch.ones_like(z) if self.squares else p * (1 - p)
+        h = torch.einsum("nmp,nm,nmq->npq", self.a, curve, self.a) / DATA
+        return h + self.l2 * torch.eye(WIDTH, dtype=torch.float64)
+
     def prox(self, x: Tensor, step: float) -> Tensor:
         return x
 
@@ -97,28 +104,61 @@ class Instance:
     """One row of the table that all laws run through."""
 
     name: str
-    algorithm: Algorithm
+    make: Callable[["Toy"], Algorithm]
     mixing: Mixing
 
     def __str__(self) -> str:
         return self.name
 
 
-STEP = 0.05
+def instance(
+    name: str, mixing: Mixing, prox: Prox = no_penalty, beta: float = 0.0, step: float = STEP, cycle: int = 3
+) -> Instance:
+    words = [name, f"gamma {mixing.gamma}"] + ["l1"] * (prox is soft) + [f"beta {beta}"] * (beta > 0)
+    if isinstance(mixing.channel, Feedback | Compressed):
+        words.append(f"{type(mixing.channel).__name__} {mixing.channel.compressor}")
+    return Instance(
+        ", ".join(words),
+        lambda toy: made(name, Ingredients(step, prox, beta=beta, hessian=toy.hessian, cycle=cycle)),
+        mixing,
+    )
+
+
+LOSSY = [COMPRESSORS[name](Amount(0.5, 1, 2, 7)) for name in COMPRESSORS]
+PLAIN = [instance(name, Mixing(method.aggregator, gamma=method.gamma)) for name, method in ALGORITHMS.items()]
 INSTANCES = [
-    Instance(f"{name}, gamma {gamma}{penalty}", ALGORITHMS[name].make(STEP, prox), Mixing(gamma=gamma))
-    for name in ALGORITHMS
-    for gamma in (1.0, 0.5)
-    for penalty, prox in (("", lambda x, step: x), (", l1", soft))
+    *PLAIN,
+    *(
+        instance(name, Mixing(method.aggregator, gamma=1.5 - method.gamma))
+        for name, method in ALGORITHMS.items()
+    ),
+    *(
+        instance(name, Mixing(method.aggregator, gamma=method.gamma), soft)
+        for name, method in ALGORITHMS.items()
+        if method.penalty
+    ),
+    *(
+        instance(name, Mixing(channel=channel(compressor), gamma=0.3))
+        for name in ("d-psgd", "gradient-tracking")
+        for channel in (Compressed, Feedback)
+        for compressor in LOSSY
+    ),
+    *(
+        instance(name, Mixing(ALGORITHMS[name].aggregator, gamma=ALGORITHMS[name].gamma), beta=0.5)
+        for name in ("exact-diffusion", "gradient-tracking", "sgp", "push-pull")
+    ),
 ]
+
+
+Exchanges = list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
 
 
 @dataclass
 class Spied:
-    """An algorithm that remembers what it sent, what it got back and how its state changed."""
+    """An algorithm that tells what it sent and what it got back."""
 
     algorithm: Algorithm
-    exchanges: list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = field(default_factory=list)
+    exchanges: Exchanges
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.algorithm, name)
@@ -129,10 +169,18 @@ class Spied:
     def round(self, s: State, grad: Grad, mix: Mix) -> State:
         def spying(*sent: Tensor) -> Any:
             mixed = mix(*sent)
-            self.exchanges.append((sent, mixed if isinstance(mixed, tuple) else (mixed,)))
+            self.exchanges.append((sent, tuple(mixed) if isinstance(mixed, tuple | list) else (mixed,)))
             return mixed
 
         return self.algorithm.round(s, grad, spying)
+
+
+def spied(instance: Instance) -> tuple[Exchanges, Instance]:
+    """An instance, and the list of what it will exchange."""
+    exchanges: Exchanges = []
+    return exchanges, Instance(
+        instance.name, lambda toy: Spied(instance.make(toy), exchanges), instance.mixing
+    )
 
 
 def start(peers: int = PEERS, width: int = WIDTH) -> Tensor:
@@ -146,12 +194,8 @@ def after(engine: Any, run: Run, rounds: int) -> list[Run]:
 
 
 def simulate(instance: Instance, rounds: int, graph: nx.Graph, batch: int = 0, period: int = 1) -> list[Run]:
-    simulator = Simulator(
-        instance.algorithm,
-        Toy(range(len(graph)), batch, peers=len(graph)),
-        timetable(graph, period),
-        instance.mixing,
-    )
+    toy = Toy(range(len(graph)), batch, peers=len(graph))
+    simulator = Simulator(instance.make(toy), toy, timetable(graph, period), instance.mixing)
     return after(simulator, simulator.init(start(len(graph))), rounds)
 
 
@@ -202,7 +246,8 @@ def run_live(
     peers, schedule, x = len(graph), timetable(graph, period), start(len(graph))
 
     def act(i: int, exchange: Exchange) -> list[Run]:
-        peer = Peer(exchange, instance.algorithm, Toy([i], batch, peers=peers), schedule, instance.mixing)
+        toy = Toy([i], batch, peers=peers)
+        peer = Peer(exchange, instance.make(toy), toy, schedule, instance.mixing)
         return after(peer, peer.init(x[i : i + 1]), rounds)
 
     return live(kind, graph, act)

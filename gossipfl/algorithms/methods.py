@@ -1,0 +1,93 @@
+"""The methods under the names that an experiment calls them by; must not know experiments or engines."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Algorithm, Prox, no_penalty
+from gossipfl.algorithms.d_psgd import DPSGD
+from gossipfl.algorithms.exact_diffusion import ExactDiffusion
+from gossipfl.algorithms.extra import Extra
+from gossipfl.algorithms.gradient_tracking import GradientTracking
+from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
+from gossipfl.algorithms.newton import Hessian, Newton
+from gossipfl.algorithms.push_pull import PushPull
+from gossipfl.algorithms.push_sum import PushSum
+from gossipfl.mixing import Aggregator, Average, Push
+from gossipfl.mixing import PushPull as Both
+
+
+def no_hessian(x: Tensor) -> Tensor:
+    """Stands where a problem has no second derivative."""
+    raise NotImplementedError("this problem has no Hessian")
+
+
+class Ingredients(NamedTuple):
+    """What a method may be made of."""
+
+    step: float
+    prox: Prox = no_penalty
+    local_steps: int = 1
+    beta: float = 0.0  # momentum
+    hessian: Hessian = no_hessian
+    cycle: int = 1  # exchanges of an exact average
+
+
+class Method(NamedTuple):
+    """An algorithm with the exchange that it is to be mixed with."""
+
+    make: Callable[[Ingredients], Algorithm]
+    summary: str
+    exact: bool
+    gamma: float = 1.0
+    aggregator: Aggregator = Average()
+    penalty: bool = True  # whether it takes an l1 penalty
+    least: str = "d"  # numbers sent along each link in a round
+
+
+def made(name: str, of: Ingredients) -> Algorithm:
+    """The algorithm of that name; `beta` above 0 gives it momentum."""
+    algorithm = ALGORITHMS[name].make(of)
+    if of.beta and not isinstance(algorithm, QuasiGlobal):
+        return Momentum(algorithm, of.beta)
+    return algorithm
+
+
+ALGORITHMS: dict[str, Method] = {
+    "newton": Method(
+        lambda i: Newton(i.cycle, i.hessian), "exact in a few dozen exchanges, for up to some thousand parameters",
+        True, penalty=False, least="2d + d(d + 1)/2",
+    ),
+    "exact-diffusion": Method(
+        lambda i: ExactDiffusion(i.step, i.prox, i.local_steps), "exact, step 1/L on any network", True, gamma=0.5
+    ),
+    "d2": Method(
+        lambda i: ExactDiffusion(i.step, i.prox, i.local_steps),
+        "exact diffusion with raw weights; their eigenvalues must exceed -1/3", True,
+    ),
+    "extra": Method(lambda i: Extra(i.step, i.prox, i.local_steps), "exact", True, gamma=0.5),
+    "gradient-tracking": Method(
+        lambda i: GradientTracking(i.step, i.prox), "exact, also on changing links and (BEER) compressed", True,
+        least="2d",
+    ),
+    "push-pull": Method(
+        lambda i: PushPull(i.step, i.prox), "exact over directed links that lose messages", True,
+        aggregator=Both(), least="2d",
+    ),
+    "push-diging": Method(
+        lambda i: PushSum(GradientTracking(i.step)), "exact over directed links", True,
+        aggregator=Push(), penalty=False, least="2d + 1",
+    ),
+    "d-psgd": Method(
+        lambda i: DPSGD(i.step, i.prox), "gradient step, then average; biased where data differ; compressed: CHOCO-SGD",
+        False,
+    ),
+    "qg-dsgdm": Method(
+        lambda i: QuasiGlobal(i.step, i.prox, i.beta or 0.9), "D-PSGD whose momentum follows the network", False
+    ),
+    "sgp": Method(
+        lambda i: PushSum(DPSGD(i.step)), "D-PSGD over directed links", False,
+        aggregator=Push(), penalty=False, least="d + 1",
+    ),
+}  # fmt: skip

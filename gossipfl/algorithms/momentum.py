@@ -1,0 +1,92 @@
+"""Momentum, local and quasi-global; must not know any engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, Prox, State, no_penalty
+from gossipfl.mixing import Property
+
+
+class Moving(NamedTuple):
+    """Parameters x (n, d), the state of the method inside, and the momentum m (n, d)."""
+
+    x: Tensor
+    inner: State
+    m: Tensor
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """m' = beta m + grad(x), which the method inside takes for the gradient; from m = 0 (heavy ball at each peer).
+
+    An exact method stays exact: where the peers rest, the mean of m is that of the gradients over 1 - beta. Its steps
+    are 1 / (1 - beta) times as long.
+
+    Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Comp. Math. 4(5), 1964.
+    """
+
+    inner: Algorithm
+    beta: float
+
+    @property
+    def requires(self) -> Property:
+        return self.inner.requires
+
+    @property
+    def above(self) -> float:
+        return self.inner.above
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        return {f"inner.{name}": account for name, account in self.inner.accounts.items()}
+
+    def init(self, x: Tensor) -> Moving:
+        return Moving(x, self.inner.init(x), torch.zeros_like(x))
+
+    def round(self, s: Moving, grad: Grad, mix: Mix) -> Moving:
+        m = s.m
+
+        def heavy(x: Tensor) -> Tensor:
+            nonlocal m
+            m = self.beta * s.m + grad(x)
+            return m
+
+        inner = self.inner.round(s.inner, heavy, mix)
+        return Moving(inner.x, inner, m)
+
+
+class Paced(NamedTuple):
+    """Parameters x and momentum m, each (n, d)."""
+
+    x: Tensor
+    m: Tensor
+
+
+@dataclass(frozen=True)
+class QuasiGlobal:
+    """x' = prox(mix(x - step (beta m + grad(x))));  m' = beta m + (1 - beta) (x - x') / step,  from m = 0.
+
+    The momentum follows where the peers went together, not each its own gradient: on unlike data it is the better guide.
+    Biased like D-PSGD. Sends d numbers a round.
+
+    Lin, Karimireddy, Stich, Jaggi, "Quasi-global momentum", ICML 2021, algorithm 1 (QG-DSGDm).
+    """
+
+    step: float
+    prox: Prox = no_penalty
+    beta: float = 0.9
+
+    requires: ClassVar[Property] = Property.CONSENSUS
+    above: ClassVar[float] = -1.0
+    accounts: ClassVar[Mapping[str, Account]] = {}
+
+    def init(self, x: Tensor) -> Paced:
+        return Paced(x, torch.zeros_like(x))
+
+    def round(self, s: Paced, grad: Grad, mix: Mix) -> Paced:
+        x = self.prox(mix(s.x - self.step * (self.beta * s.m + grad(s.x))), self.step)
+        return Paced(x, self.beta * s.m + (1.0 - self.beta) / self.step * (s.x - x))

@@ -1,0 +1,51 @@
+"""Push-sum, by which any method learns over directed edges; must not know any engine or method."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State
+from gossipfl.mixing import Property
+
+
+class Pushed(NamedTuple):
+    """Parameters x = u / w (n, d), the state of the method that moves u, and the weights w (n, 1)."""
+
+    x: Tensor
+    inner: State
+    w: Tensor
+
+
+@dataclass(frozen=True)
+class PushSum:
+    """u', w' = mix(u, w) with shares that are given away;  x' = u' / w', where gradients are taken;  from w = 1.
+
+    A peer that gives each receiver an equal share of what it has needs to know its own out-degree only. Mass is
+    conserved, and what was pushed unevenly is evened out by dividing. Over D-PSGD it is SGP, over gradient tracking
+    Push-DIGing. Sends one number more than the method inside.
+
+    Kempe, Dobra, Gehrke, "Gossip-based computation of aggregate information", FOCS 2003; Assran, Loizou, Ballas, Rabbat,
+    "Stochastic gradient push", ICML 2019; Nedic, Olshevsky, Shi, SIAM J. Optimization 27(4), 2017, algorithm 2.
+    """
+
+    inner: Algorithm
+
+    requires: ClassVar[Property] = Property.MEAN | Property.LINEAR | Property.SETTLING | Property.RELIABLE
+    above: ClassVar[float] = float("-inf")
+    accounts: ClassVar[Mapping[str, Account]] = {}
+
+    def init(self, x: Tensor) -> Pushed:
+        return Pushed(x, self.inner.init(x), x.new_ones(len(x), 1))
+
+    def round(self, s: Pushed, grad: Grad, mix: Mix) -> Pushed:
+        w = s.w
+
+        def push(*tensors: Tensor) -> Any:
+            nonlocal w
+            *mixed, w = mix(*tensors, w)
+            return mixed if len(mixed) > 1 else mixed[0]
+
+        inner = self.inner.round(s.inner, lambda u: grad(u / w), push)
+        return Pushed(inner.x / w, inner, w)

@@ -1,0 +1,68 @@
+"""Channels through a compressor, with and without memory; must not know any compressor."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gossipfl.mixing.compressor import Compressor, Payload
+from gossipfl.mixing.properties import Property
+
+
+class Compressed(NamedTuple):
+    """The replica is C(x), what the compressor leaves of each tensor sent: r' = C(x)."""
+
+    compressor: Compressor
+    preserves: Property = Property.CONSENSUS | Property.MEAN
+    remembers: bool = False
+
+    def init(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+        return _compress(self.compressor, x, round, lanes)
+
+    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
+        return _decompress(self.compressor, payload, replica, round, lanes)
+
+
+class Feedback(NamedTuple):
+    """Error feedback: r' = r + C(x - r). What is left out now is sent later, so that r tends to x once x settles.
+
+    Koloskova, Stich, Jaggi, "Decentralized stochastic optimization and gossip algorithms with compressed communication",
+    ICML 2019, algorithm 2 (over D-PSGD it is CHOCO-SGD); Zhao, Li, Li, Richtarik, Chi, "BEER", NeurIPS 2022 (over
+    gradient tracking).
+    """
+
+    compressor: Compressor
+    preserves: Property = Property.CONSENSUS | Property.MEAN | Property.SETTLING
+    remembers: bool = True
+
+    def init(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+        return _compress(self.compressor, x - replica, round, lanes)
+
+    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
+        return replica + _decompress(self.compressor, payload, replica, round, lanes)
+
+
+def _compress(compressor: Compressor, x: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+    parts = torch.split(x, list(lanes), 1)
+    return tuple(tensor for part in parts for tensor in compressor.compress(part, round))
+
+
+def _decompress(
+    compressor: Compressor, payload: Payload, like: Tensor, round: int, lanes: Sequence[int]
+) -> Tensor:
+    each = len(payload) // len(lanes)
+    parts = torch.split(like, list(lanes), 1)
+    return torch.cat(
+        [
+            compressor.decompress(payload[i * each : (i + 1) * each], part, round)
+            for i, part in enumerate(parts)
+        ],
+        1,
+    )
