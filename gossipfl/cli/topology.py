@@ -20,7 +20,8 @@ app = typer.Typer(help="Look at, make and check who talks to whom.", no_args_is_
 Examples:
   gossipfl topology show torus:4x4
   gossipfl topology show topologies/hospitals.toml --plot hospitals.svg
-  gossipfl topology show er:32:0.2 --seed 7 --weights metropolis"""
+  gossipfl topology show er:32:0.2 --seed 7 --weights metropolis
+  gossipfl topology show base:3:12"""
 )
 def show(
     spec: Spec,
@@ -37,7 +38,8 @@ def show(
     """Figures of a graph, and how fast it averages.
 
     Size, degrees and diameter; for each rule that gives links their weights the spectral gap, and the rounds
-    in which disagreement falls to a tenth.
+    in which disagreement falls to a tenth. Of a graph whose links change: how often, after how many rounds
+    all peers hold the exact mean if they do, and how fast disagreement falls.
     """
     from dataclasses import asdict
 
@@ -47,10 +49,12 @@ def show(
     if weights is not None and weights not in WEIGHTS:
         raise BadExperiment(f"--weights {weights}: there is no such rule; use one of {', '.join(WEIGHTS)}")
     graph = _load(spec, seed)
-    found = asdict(describe(graph) if weights is None else describe(graph, [weights]))
+    if weights is not None and "schedule" in graph.graph:
+        raise BadExperiment(f"--weights {weights}: {spec} brings its own weights; leave --weights out")
+    found = asdict(describe(graph, None if weights is None else [weights], seed))
     found["name"] = found["name"] or spec
     if not any("weight" in link for link in graph.edges.values()) and weights is None:
-        del found["weights"]["file"]
+        found["weights"].pop("file", None)
     drawn = []
     if plot is not None:
         from gossipfl.report.plots import draw
@@ -74,7 +78,8 @@ def make(
 ) -> None:
     """Write a graph to a file, from a shorthand or another file.
 
-    The suffix says how: .json .toml .graphml .gml .edgelist .adj or .g6.
+    The suffix says how: .json .toml .graphml .gml .edgelist .adj or .g6. The first four hold directed graphs,
+    and the schedule of one whose links change.
     """
     from gossipfl.topology import write
 
@@ -98,7 +103,8 @@ def check(
 ) -> None:
     """Say ok, or what is wrong in a topology file.
 
-    An unknown neighbour, a peer linked to itself, peers that are cut off from the others.
+    An unknown neighbour, a peer linked to itself, peers that are cut off from the others, links that its schedule
+    needs.
     """
     graph = _load(spec, 0)
     silent = [peer for peer, known in graph.nodes.items() if not known.get("endpoint")]
@@ -111,7 +117,7 @@ def check(
     say(
         format,
         {"ok": True, "peers": len(graph), "edges": links, "without_endpoint": silent},
-        f"ok: {len(graph)} peers, {links} links, connected; {where}",
+        f"ok: {len(graph)} peers, {links} {'one-way ' * graph.is_directed()}links, connected; {where}",
     )
 
 

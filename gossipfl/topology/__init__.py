@@ -1,23 +1,31 @@
 """Who may talk to whom, and with which weight; must not know data, models, algorithms or sockets.
 
-A topology's graph is a simple, undirected, connected `networkx.Graph` whose nodes are the peers' names in
-natural order: peer number i is the i-th node.
+A topology's graph is a simple, connected `networkx.Graph`, or a strongly connected `networkx.DiGraph` in which an edge u -> v
+says that u sends to v. Its nodes are the peers' names in natural order: peer number i is the i-th node. Its attribute
+`schedule` names what changes from round to round: see `schedule`.
 """
 
 from gossipfl.topology.averaging import Averaging, averaging
 from gossipfl.topology.check import check
-from gossipfl.topology.describe import Description, Speed, describe
+from gossipfl.topology.conditions import churn, dropping, lossy, partition, stragglers
+from gossipfl.topology.describe import Changes, Description, Speed, describe
 from gossipfl.topology.families import FAMILIES
 from gossipfl.topology.files import load, read, write
 from gossipfl.topology.formats import FORMATS
 from gossipfl.topology.links import Links, Topology
-from gossipfl.topology.schedule import every, static
+from gossipfl.topology.pace import Pace, pace
+from gossipfl.topology.plan import schedule
+from gossipfl.topology.preserves import stochastic, symmetric
+from gossipfl.topology.reach import horizon, period, spreads
+from gossipfl.topology.schedule import cycle, every, static
 from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
 from gossipfl.topology.weights import WEIGHTS
 
 __all__ = [
-    "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Description", "Links", "Spectrum", "Speed", "Topology", "averaging",
-    "check", "dense", "describe", "diameter", "eigenvalues", "every", "extreme", "generate", "load", "read",
-    "rounds_per_tenfold", "shorthands", "static", "write",
+    "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Changes", "Description", "Links", "Pace", "Spectrum", "Speed",
+    "Topology", "averaging", "check", "churn", "cycle", "dense", "describe", "diameter", "dropping", "eigenvalues",
+    "every", "extreme", "generate", "horizon", "load", "lossy", "pace", "partition", "period", "read",
+    "rounds_per_tenfold", "schedule", "shorthands", "spreads", "static", "stochastic", "stragglers", "symmetric",
+    "write",
 ]  # fmt: skip

@@ -13,9 +13,10 @@ from gossipfl.topology.names import name_of, natural
 class Listed(NamedTuple):
     """What a file says, before any of it is believed. Peers that only links name are not added."""
 
-    name: str
+    about: Mapping[str, Any]  # the graph's own attributes
     peers: Iterable[tuple[Any, Mapping[str, Any]]]
     links: Iterable[tuple[Any, Any, Mapping[str, Any]]]
+    directed: bool = False  # a link goes from the first peer to the second only
 
 
 def _text(value: Any) -> str:
@@ -33,6 +34,7 @@ def _number(allowed: Callable[[float], bool], sentence: str) -> Callable[[Any], 
     return convert
 
 
+GRAPH: dict[str, Callable[[Any], Any]] = {"name": _text, "schedule": _text}
 PEER: dict[str, Callable[[Any], Any]] = {"endpoint": _text, "public_key": _text, "role": _text}
 LINK: dict[str, Callable[[Any], Any]] = {
     "weight": _number(math.isfinite, "must be a finite number"),
@@ -42,7 +44,7 @@ LINK: dict[str, Callable[[Any], Any]] = {
 
 
 def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
-    """The graph, its peers in natural order, its links sorted, with the attributes of `PEER` and `LINK`.
+    """The graph, its peers in natural order, its links sorted, with the attributes of `GRAPH`, `PEER` and `LINK`.
 
     Args:
         listed: what the file says.
@@ -62,7 +64,9 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
         peers[peer] = _convert(attributes, PEER, f'peer "{peer}"', strict)
     links: dict[tuple[str, str], dict[str, Any]] = {}
     for one, other, attributes in listed.links:
-        u, v = sorted((name_of(one), name_of(other)), key=natural)
+        u, v = name_of(one), name_of(other)
+        if not listed.directed:
+            u, v = sorted((u, v), key=natural)
         for peer in (u, v):
             if peer not in peers:
                 raise ValueError(f'link "{u}" - "{v}" names no listed peer "{peer}"{_hint(peer, peers)}')
@@ -71,8 +75,10 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
         if (u, v) in links:
             raise ValueError(f'the link "{u}" - "{v}" is listed twice; keep one')
         links[u, v] = _convert(attributes, LINK, f'link "{u}" - "{v}"', strict)
-    about = {"name": listed.name} if listed.name else {}
-    graph = nx.Graph(**_convert(about, {"name": _text}, "the graph", strict))
+    about = _convert(
+        {key: value for key, value in listed.about.items() if value != ""}, GRAPH, "the graph", strict
+    )
+    graph = nx.DiGraph(**about) if listed.directed else nx.Graph(**about)
     graph.add_nodes_from((peer, peers[peer]) for peer in sorted(peers, key=natural))
     order = {peer: i for i, peer in enumerate(graph)}
     graph.add_edges_from(

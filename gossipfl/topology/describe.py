@@ -5,12 +5,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import networkx as nx
+import numpy as np
 
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.spectrum import diameter, extreme, rounds_per_tenfold
-from gossipfl.topology.weights import SOLVED, WEIGHTS
+from gossipfl.topology.links import Links
+from gossipfl.topology.pace import pace
+from gossipfl.topology.plan import schedule
+from gossipfl.topology.preserves import stochastic, symmetric
+from gossipfl.topology.reach import STARTS, horizon, period
+from gossipfl.topology.schedule import static
+from gossipfl.topology.spectrum import DENSE, dense, diameter, extreme, rounds_per_tenfold
+from gossipfl.topology.weights import ONE_WAY, SOLVED, WEIGHTS
 
-QUICK = tuple(rule for rule in WEIGHTS if rule not in SOLVED)
+QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))
 
 
 @dataclass(frozen=True)
@@ -23,45 +30,98 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Changes:
+    """What a schedule makes of a graph: by its first 32 rounds, or one period of up to 64; rho and rounds are measured."""
+
+    schedule: str
+    period: int | None  # None: the same links never come again
+    heard_max: int  # the most neighbours that a peer hears in one round
+    both_ways: bool  # W is symmetric
+    keeps_mean: bool  # W is doubly stochastic
+    horizon: int  # rounds in which a word of every peer reaches every peer
+    exact: int | None  # rounds after which every peer holds the exact mean
+    rho: float  # disagreement falls by this factor each round
+    rounds: float | None  # for a tenfold fall of disagreement, unless it ends
+
+
+@dataclass(frozen=True)
 class Description:
-    """A graph in figures; `dataclasses.asdict` makes it JSON."""
+    """A graph in figures; `dataclasses.asdict` makes it JSON. The degrees of a directed one count those sent to."""
 
     name: str
     peers: int
     edges: int
+    directed: bool
     degree_min: int
     degree_mean: float
     degree_max: int
     diameter: int
     weights: dict[str, Speed]
+    changes: Changes | None
 
 
-def describe(graph: nx.Graph, rules: Iterable[str] = QUICK) -> Description:
+def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0) -> Description:
     """Size, degrees, diameter, and for each weight rule the gap and the rounds for a tenfold fall.
+
+    For a graph with a schedule, which has no use for rules, what changes instead.
 
     Args:
         graph: connected, as `load` gives it.
-        rules: which of WEIGHTS; all but those that are solved for, unless given.
+        rules: which of WEIGHTS; all that suit the graph but those that are solved for, unless given.
+        seed: what a random schedule draws from.
     """
-    degrees = [degree for _, degree in graph.degree]
+    degrees = [degree for _, degree in (graph.out_degree if graph.is_directed() else graph.degree)]
+    changing = "schedule" in graph.graph
+    if rules is None:
+        rules = () if changing else ONE_WAY if graph.is_directed() else QUICK
     return Description(
         name=graph.name,
         peers=len(graph),
         edges=graph.number_of_edges(),
+        directed=graph.is_directed(),
         degree_min=min(degrees),
         degree_mean=sum(degrees) / len(degrees),
         degree_max=max(degrees),
         diameter=diameter(graph),
         weights={rule: _speed(graph, rule) for rule in rules},
+        changes=_changes(graph, seed) if changing else None,
     )
 
 
 def _speed(graph: nx.Graph, rule: str) -> Speed:
     try:
-        ends = extreme(WEIGHTS[rule](graph), len(graph))
+        links = WEIGHTS[rule](graph)
     except BadExperiment as why:
         return Speed(reason=str(why))
-    rounds = rounds_per_tenfold(ends.rho)
+    rho = _rho(Links(links.senders, links.receivers, links.weights) if rule == "push" else links, len(graph))
+    rounds = rounds_per_tenfold(rho)
     if math.isinf(rounds):
         return Speed(gap=0.0, reason="these weights never reach the mean: an eigenvalue of W is -1")
-    return Speed(gap=ends.gap, rounds=rounds)
+    return Speed(gap=1 - rho, rounds=rounds)
+
+
+def _rho(links: Links, peers: int) -> float:
+    """The second largest modulus of W's eigenvalues, which are those of W^T; measured where W is large and not symmetric."""
+    if symmetric(links):
+        return extreme(links, peers).rho
+    if peers > DENSE:
+        return pace(static(links), peers).rho
+    return float(np.sort(np.abs(np.linalg.eigvals(dense(links, peers))))[-2])
+
+
+def _changes(graph: nx.Graph, seed: int) -> Changes:
+    topology, peers = schedule(graph, seed=seed), len(graph)
+    again = period(topology)
+    some = [topology(round) for round in range(again or STARTS)]
+    found = pace(topology, peers)
+    return Changes(
+        schedule=graph.graph["schedule"],
+        period=again,
+        heard_max=max(int(links.receivers.bincount(minlength=1).max()) for links in some),
+        both_ways=all(map(symmetric, some)),
+        keeps_mean=all(stochastic(links, peers)[1] for links in some),
+        horizon=horizon(topology, peers),
+        exact=found.exact,
+        rho=found.rho,
+        rounds=None if found.exact is not None else rounds_per_tenfold(found.rho),
+    )

@@ -1,29 +1,14 @@
 """The kinds of graphs that have a name; must not know how the name is written, files or weights."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import combinations
 
 import networkx as nx
 
 from gossipfl.errors import BadExperiment
-
-
-@dataclass(frozen=True)
-class Family:
-    """One kind of graph.
-
-    `signature` names the parameters, separated by colons; `make` takes their values, and a seed too where
-    `random`. `links` estimates the number of edges before any is made, so that a typing error cannot eat the
-    memory.
-    """
-
-    signature: str
-    example: str
-    about: str
-    make: Callable[..., nx.Graph]
-    links: Callable[..., int]
-    random: bool = False
+from gossipfl.topology.changing import CHANGING
+from gossipfl.topology.directed import DIRECTED
+from gossipfl.topology.family import Family
 
 
 def _graph(peers: int, edges: Iterable[tuple[int, int]]) -> nx.Graph:
@@ -73,7 +58,7 @@ def exponential(peers: int) -> nx.Graph:
     """The static exponential graph, symmetrised: i is linked with i +- 2^k mod n for 2^k < n.
 
     Degree about 2 log2(n), spectral gap about 1 / log2(n). Ying, Yuan, Chen, Hu, Pan, Yin: "Exponential graph
-    is provably efficient for decentralized deep training", NeurIPS 2021; theirs is directed.
+    is provably efficient for decentralized deep training", NeurIPS 2021; theirs is `directed-exp`.
     """
     hops = [1 << k for k in range((peers - 1).bit_length())]
     return _graph(peers, ((i, (i + hop) % peers) for i in range(peers) for hop in hops))
@@ -119,4 +104,6 @@ FAMILIES: dict[str, Family] = {
         "exp:n", "exp:16", "exponential: linked with those 1, 2, 4, ... further", exponential,
         lambda n: n * n.bit_length(),
     ),
+    **DIRECTED,
+    **CHANGING,
 }  # fmt: skip

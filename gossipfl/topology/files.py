@@ -1,9 +1,9 @@
 """Topology files, in the format that the suffix names; must not know weights, rounds or what a format looks
 like.
 
-`read(write(graph)) == graph` for `.json`, `.toml`, `.graphml` and `.gml`, all attributes included. An edge
-list keeps names and weights; an adjacency list names only; graph6 neither: there peers come back as "0", "1",
-...
+`read(write(graph)) == graph` for `.json`, `.toml`, `.graphml` and `.gml`, all attributes included, directed graphs
+and those with a schedule too, which the others cannot hold. An edge list keeps names and weights; an adjacency
+list names only; graph6 neither: there peers come back as "0", "1", ...
 """
 
 from difflib import get_close_matches
@@ -18,6 +18,7 @@ from gossipfl.topology.assemble import Listed, assemble
 from gossipfl.topology.check import check
 from gossipfl.topology.families import FAMILIES
 from gossipfl.topology.formats import FORMATS, Format
+from gossipfl.topology.plan import fits
 from gossipfl.topology.shorthand import generate
 
 # What parsers raise on bytes that they did not expect.
@@ -35,11 +36,15 @@ def load(spec: str | PathLike[str], seed: int = 0) -> nx.Graph:
     from `seed`.
 
     Raises:
-        BadExperiment: it is neither, or not a simple connected graph.
+        BadExperiment: it is neither, or not a simple connected graph (strongly connected, if it is directed), or does
+            not fit its schedule.
     """
     text = str(spec)
-    graph = read(text) if Path(text).suffix in FORMATS or _is_file(text) else generate(text, seed)
+    file = Path(text).suffix in FORMATS or _is_file(text)
+    graph = read(text) if file else generate(text, seed)
     check(graph, text)
+    if file:
+        fits(graph, text)
     return graph
 
 
@@ -75,7 +80,11 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
     check(graph, str(path))
     edges = [(u, v, attributes) for (u, v), attributes in graph.edges.items()]
     try:
-        content = format.dump(assemble(Listed(graph.name, graph.nodes.items(), edges)))
+        plain = not graph.is_directed() and "schedule" not in graph.graph
+        if not plain and not format.whole:
+            raise ValueError("it is directed, or has a schedule, which this format cannot hold; use .json")
+        listed = Listed(graph.graph, graph.nodes.items(), edges, graph.is_directed())
+        content = format.dump(assemble(listed))
         Path(path).write_bytes(content)
     except ValueError as why:
         raise BadExperiment(f"{path}: cannot write this graph: {why}") from None

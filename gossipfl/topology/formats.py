@@ -22,6 +22,7 @@ class Format(NamedTuple):
     parse: Callable[[bytes], Listed]
     dump: Callable[[nx.Graph], bytes]
     strict: bool = False
+    whole: bool = False  # holds whatever `assemble` gives: directed graphs and schedules too
 
 
 def _table(value: Any, what: str, kind: type = dict) -> Any:
@@ -35,8 +36,8 @@ def _table(value: Any, what: str, kind: type = dict) -> Any:
 
 def _parse_json(content: bytes) -> Listed:
     data = _table(json.loads(content.decode("utf-8-sig")), "the whole file")
-    if data.get("directed") or data.get("multigraph"):
-        raise ValueError("links must be undirected and single; directed and multigraph must be false")
+    if data.get("multigraph"):
+        raise ValueError("links must be single; multigraph must be false")
     nodes = _table(data.get("nodes"), '"nodes"', list)
     edges = _table(data.get("edges", data.get("links")), '"edges"', list)
     for item, keys in [
@@ -48,9 +49,10 @@ def _parse_json(content: bytes) -> Listed:
                 f"each of its {'nodes' if 'id' in keys else 'edges'} must be a table with {sorted(keys)}"
             )
     return Listed(
-        _table(data.get("graph", {}), '"graph"').get("name", ""),
+        _table(data.get("graph", {}), '"graph"'),
         [(node["id"], node) for node in nodes],
         [(edge["source"], edge["target"], edge) for edge in edges],
+        bool(data.get("directed")),
     )
 
 
@@ -58,31 +60,39 @@ def _dump_json(graph: nx.Graph) -> bytes:
     nodes = [{"id": peer, **attributes} for peer, attributes in graph.nodes.items()]
     edges = [{"source": u, "target": v, **attributes} for (u, v), attributes in graph.edges.items()]
     lists = (",\n    ".join(json.dumps(item) for item in items) for items in (nodes, edges))
-    head = f'"directed": false, "multigraph": false, "graph": {json.dumps(graph.graph)}'
+    directed = json.dumps(graph.is_directed())
+    head = f'"directed": {directed}, "multigraph": false, "graph": {json.dumps(graph.graph)}'
     return '{{{},\n  "nodes": [\n    {}\n  ],\n  "edges": [\n    {}\n  ]}}\n'.format(head, *lists).encode()
 
 
-# .toml, by hand: name, edges = [["a", "b"], ["b", "c", { weight = 0.3 }]], and [peers.a] for each peer
+# .toml, by hand: name, edges = [["a", "b"], ["b", "c", { weight = 0.3 }]], and [peers.a] for each peer;
+# directed = true where ["a", "b"] only says that a sends to b
 
 
 def _parse_toml(content: bytes) -> Listed:
     data = tomllib.loads(content.decode("utf-8-sig"))
-    if unknown := data.keys() - {"name", "edges", "peers"}:
-        raise ValueError(f'"{min(unknown)}" is no key of a topology; known: name, edges, peers')
+    known = ("name", "schedule", "directed", "edges", "peers")
+    if unknown := data.keys() - {*known}:
+        raise ValueError(f'"{min(unknown)}" is no key of a topology; known: {", ".join(known)}')
+    directed = data.get("directed", False)
+    if not isinstance(directed, bool):
+        raise ValueError('"directed" must be true or false')
     edges = _table(data.get("edges", []), '"edges"', list)
     for edge in edges:
         if not isinstance(edge, list) or len(edge) not in (2, 3):
             raise ValueError('each of "edges" must be ["one", "other"] or ["one", "other", { weight = 0.5 }]')
     return Listed(
-        data.get("name", ""),
+        {key: data[key] for key in ("name", "schedule") if key in data},
         _table(data.get("peers"), '"peers" (one [peers.NAME] for each)').items(),
         [(edge[0], edge[1], edge[2] if len(edge) == 3 else {}) for edge in edges],
+        directed,
     )
 
 
 def _dump_toml(graph: nx.Graph) -> bytes:
     edges = [[u, v, attributes] if attributes else [u, v] for (u, v), attributes in graph.edges.items()]
-    return tomli_w.dumps({**graph.graph, "edges": edges, "peers": dict(graph.nodes.items())}).encode()
+    about = {**graph.graph, "directed": True} if graph.is_directed() else graph.graph
+    return tomli_w.dumps({**about, "edges": edges, "peers": dict(graph.nodes.items())}).encode()
 
 
 # .graphml: read here and not by networkx, which follows whatever extensions it meets
@@ -95,8 +105,8 @@ def _parse_graphml(content: bytes) -> Listed:
     root = ET.fromstring(text)
     keys = {key.get("id"): key for key in root.iterfind("{*}key")}
     graph = root.find("{*}graph")
-    if graph is None or graph.get("edgedefault") == "directed":
-        raise ValueError('there must be a <graph edgedefault="undirected"> in it')
+    if graph is None:
+        raise ValueError('there must be a <graph edgedefault="undirected"> in it, or a directed one')
 
     def attributes(element: ET.Element) -> Iterator[tuple[str, Any]]:
         for data in element.iterfind("{*}data"):
@@ -107,12 +117,13 @@ def _parse_graphml(content: bytes) -> Listed:
             yield str(key.get("attr.name")), float(data.text or "") if number else data.text or ""
 
     return Listed(
-        dict(attributes(graph)).get("name", ""),
+        dict(attributes(graph)),
         [(node.get("id"), dict(attributes(node))) for node in graph.iterfind("{*}node")],
         [
             (edge.get("source"), edge.get("target"), dict(attributes(edge)))
             for edge in graph.iterfind("{*}edge")
         ],
+        graph.get("edgedefault") == "directed",
     )
 
 
@@ -125,13 +136,14 @@ def _dump_graphml(graph: nx.Graph) -> bytes:
 
 def _parse_gml(content: bytes) -> Listed:
     graph = nx.parse_gml(content.decode("utf-8-sig"), label=None)
-    if graph.is_directed() or graph.is_multigraph():
-        raise ValueError("links must be undirected and single; directed and multigraph must be 0")
+    if graph.is_multigraph():
+        raise ValueError("links must be single; multigraph must be 0")
     name = {number: attributes.get("label", number) for number, attributes in graph.nodes.items()}
     return Listed(
-        graph.name,
+        graph.graph,
         [(name[number], attributes) for number, attributes in graph.nodes.items()],
         [(name[u], name[v], attributes) for (u, v), attributes in graph.edges.items()],
+        graph.is_directed(),
     )
 
 
@@ -158,7 +170,7 @@ def _parse_edges(content: bytes) -> Listed:
         if words[1:]:
             weight = {"weight": float(words[2])} if words[2:] not in ([], ["{}"]) else {}
             links.append((words[0], words[1], weight))
-    return Listed("", peers.items(), links)
+    return Listed({}, peers.items(), links)
 
 
 def _dump_edges(graph: nx.Graph) -> bytes:
@@ -176,7 +188,7 @@ def _parse_adjacency(content: bytes) -> Listed:
         if len(set(others)) < len(others):
             raise ValueError(f'peer "{one}" has the same neighbour twice; keep one')
         links |= {(one, other): {} for other in others if (other, one) not in links or other == one}
-    return Listed("", peers.items(), [(*link, {}) for link in links])
+    return Listed({}, peers.items(), [(*link, {}) for link in links])
 
 
 def _dump_adjacency(graph: nx.Graph) -> bytes:
@@ -199,7 +211,7 @@ def _parse_g6(content: bytes) -> Listed:
     if not line or min(line) < 63 or max(line) > 126:
         raise ValueError("it must be one line of the characters ? to ~")
     graph = nx.from_graph6_bytes(line)
-    return Listed("", [(peer, {}) for peer in graph], [(u, v, {}) for u, v in graph.edges])
+    return Listed({}, [(peer, {}) for peer in graph], [(u, v, {}) for u, v in graph.edges])
 
 
 def _dump_g6(graph: nx.Graph) -> bytes:
@@ -207,10 +219,10 @@ def _dump_g6(graph: nx.Graph) -> bytes:
 
 
 FORMATS: dict[str, Format] = {
-    ".json": Format(_parse_json, _dump_json),
-    ".toml": Format(_parse_toml, _dump_toml, strict=True),
-    ".graphml": Format(_parse_graphml, _dump_graphml),
-    ".gml": Format(_parse_gml, _dump_gml),
+    ".json": Format(_parse_json, _dump_json, whole=True),
+    ".toml": Format(_parse_toml, _dump_toml, strict=True, whole=True),
+    ".graphml": Format(_parse_graphml, _dump_graphml, whole=True),
+    ".gml": Format(_parse_gml, _dump_gml, whole=True),
     ".edgelist": Format(_parse_edges, _dump_edges),
     ".edges": Format(_parse_edges, _dump_edges),
     ".adj": Format(_parse_adjacency, _dump_adjacency),

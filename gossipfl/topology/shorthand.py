@@ -7,7 +7,8 @@ import networkx as nx
 
 from gossipfl import rng
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.families import FAMILIES, Family
+from gossipfl.topology.families import FAMILIES
+from gossipfl.topology.family import Family
 
 MOST_LINKS = 5_000_000
 DRAWS = 50
@@ -39,26 +40,51 @@ def _sides(text: str) -> tuple[int, ...]:
     return tuple(map(_whole(1), sides))
 
 
+def _offsets(text: str) -> int | tuple[int, ...]:
+    """A number of offsets to be drawn, or the offsets themselves: +1+4+6."""
+    return tuple(map(_whole(1), text[1:].split("+"))) if text.startswith("+") else _whole(1)(text)
+
+
 _PARAMETERS: dict[str, Callable[[str], object]] = {
     "n": _whole(1), "RxC": _sides, "d": _whole(0), "degree": _whole(0), "p": _probability, "k": _whole(0),
-    "m": _whole(1), "branching": _whole(1), "height": _whole(0),
+    "m": _whole(1), "branching": _whole(1), "height": _whole(0), "b": _whole(2), "s": _whole(1), "M": _offsets,
 }  # fmt: skip
 
 
 def shorthands() -> str:
     """Every shorthand with what it is, one a line: the help text."""
     return "\n".join(
-        f"{family.example:16} {family.signature:22} {family.about}" for family in FAMILIES.values()
+        f"{family.example:27} {family.signature:27} {family.about}" for family in FAMILIES.values()
     )
 
 
 def generate(shorthand: str, seed: int = 0) -> nx.Graph:
-    """The graph that a shorthand names, its peers called "0" to "n-1" in that order.
+    """The graph that a shorthand names, its peers called "0" to "n-1" in that order; directed, if the family is.
 
-    Random families draw from `rng.generator(seed, "topology")`, again until the graph is connected.
+    Random families draw from `rng.generator(seed, "topology")`, again until the graph is connected. Where links change
+    from round to round, the graph has the edges of all rounds, and its attribute `schedule` is the shorthand.
 
     Raises:
         BadExperiment: no such family, a parameter out of range, or no connected draw in 50.
+    """
+    family, values = parse(shorthand)
+    try:
+        graph = _make(family, values, seed)
+    except (ValueError, BadExperiment) as why:
+        raise _refused(shorthand, family, why) from None
+    schedule = {"schedule": graph.graph.get("schedule", shorthand.strip())} if family.schedule else {}
+    named = nx.DiGraph(**schedule) if graph.is_directed() else nx.Graph(**schedule)
+    edges = graph.edges if graph.is_directed() else map(sorted, graph.edges)
+    named.add_nodes_from(map(str, range(len(graph))))
+    named.add_edges_from((str(u), str(v)) for u, v in sorted(edges) if u != v)
+    return named
+
+
+def parse(shorthand: str) -> tuple[Family, list[object]]:
+    """The family that a shorthand names, and the values of its parameters.
+
+    Raises:
+        BadExperiment: no such family, or a parameter out of range.
     """
     name, *values = shorthand.strip().split(":")
     if name not in FAMILIES:
@@ -68,15 +94,13 @@ def generate(shorthand: str, seed: int = 0) -> nx.Graph:
         raise BadExperiment(f"{_quoted(shorthand)} is no topology: {hint}use a file or one of {known}")
     family = FAMILIES[name]
     try:
-        graph = _make(family, _parsed(family, values), seed)
-    except (ValueError, BadExperiment) as why:
-        raise BadExperiment(
-            f"{_quoted(shorthand)}: {why}; write {family.signature}, as in {family.example}"
-        ) from None
-    named = nx.Graph()
-    named.add_nodes_from(map(str, range(len(graph))))
-    named.add_edges_from((str(u), str(v)) for u, v in sorted(map(sorted, graph.edges)) if u != v)
-    return named
+        return family, _parsed(family, values)
+    except ValueError as why:
+        raise _refused(shorthand, family, why) from None
+
+
+def _refused(shorthand: str, family: Family, why: Exception) -> BadExperiment:
+    return BadExperiment(f"{_quoted(shorthand)}: {why}; write {family.signature}, as in {family.example}")
 
 
 def _parsed(family: Family, values: list[str]) -> list[object]:
@@ -100,7 +124,7 @@ def _make(family: Family, values: list[object], seed: int) -> nx.Graph:
     draw = rng.generator(seed, "topology")
     for _ in range(DRAWS):
         graph = family.make(*values, seed=int(draw.integers(2**31)))
-        if nx.is_connected(graph):
+        if (nx.is_strongly_connected if graph.is_directed() else nx.is_connected)(graph):
             return graph
     raise BadExperiment(f"none of {DRAWS} draws was connected: ask for more links")
 

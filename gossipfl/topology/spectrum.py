@@ -15,7 +15,9 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from gossipfl import rng
+from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Links
+from gossipfl.topology.preserves import symmetric
 
 Array = npt.NDArray[np.float64]
 
@@ -41,12 +43,17 @@ class Spectrum(NamedTuple):
 
 def dense(links: Links, peers: int) -> Array:
     """W with its diagonal w_ii = 1 - sum_j w_ij, shape (peers, peers)."""
-    W: Array = np.eye(peers) - _laplacian(links, peers).toarray()
+    W: Array = np.eye(peers) - laplacian(links, peers).toarray()
     return W
 
 
 def eigenvalues(links: Links, peers: int) -> Array:
-    """All eigenvalues of a symmetric W, ascending, shape (peers,). Cubic: for many peers see `extreme`."""
+    """All eigenvalues of a symmetric W, ascending, shape (peers,). Cubic: for many peers see `extreme`.
+
+    Raises:
+        BadExperiment: W is not symmetric.
+    """
+    _check(links)
     return np.linalg.eigvalsh(dense(links, peers)).astype(np.float64)
 
 
@@ -56,7 +63,11 @@ def extreme(links: Links, peers: int) -> Spectrum:
     The whole spectrum up to 500 peers; above that Lanczos, and shift-invert where it does not converge: the
     graphs on which it is slow are ring-like, and factorise with little fill. One peer alone has nothing to
     mix: (0, 0).
+
+    Raises:
+        BadExperiment: W is not symmetric.
     """
+    _check(links)
     if peers < 2:
         return Spectrum(0.0, 0.0)
     if not len(links.weights):
@@ -64,11 +75,19 @@ def extreme(links: Links, peers: int) -> Spectrum:
     if peers <= DENSE:
         values = eigenvalues(links, peers)
         return Spectrum(float(values[0]), float(values[-2]))
-    return _lanczos(_laplacian(links, peers), peers)
+    return _lanczos(laplacian(links, peers), peers)
 
 
-def _laplacian(links: Links, peers: int) -> sparse.csr_array:
-    """I - W."""
+def _check(links: Links) -> None:
+    if not symmetric(links):
+        raise BadExperiment(
+            "these weights are not symmetric, so that W has no ordered eigenvalues: use weights such as "
+            '"metropolis", on an undirected graph'
+        )
+
+
+def laplacian(links: Links, peers: int) -> sparse.csr_array:
+    """I - W, shape (peers, peers)."""
     entries = (links.weights.numpy(), (links.receivers.numpy(), links.senders.numpy()))
     W = sparse.csr_array(entries, shape=(peers, peers))
     return sparse.csr_array(sparse.diags_array(W.sum(axis=1)) - W)
@@ -98,19 +117,21 @@ def rounds_per_tenfold(rho: float) -> float:
 
 
 def diameter(graph: nx.Graph) -> int:
-    """The largest number of hops between two peers of a connected graph.
+    """The largest number of hops from a peer to another in a (strongly) connected graph.
 
     Bounds each peer's eccentricity by those already known, and searches only from peers that could still be
     further out than the furthest (Takes, Kosters: "Determining the diameter of small world networks", CIKM
     2011).
     """
     adjacency = nx.to_scipy_sparse_array(graph, weight=None, format="csr")
+    reverse = adjacency.T.tocsr() if graph.is_directed() else None
     upper = np.full(len(graph), np.inf)
     furthest = 0.0
     while (upper > furthest).any():
         peer = int(upper.argmax())
         hops = dijkstra(adjacency, unweighted=True, indices=peer)
+        back = hops if reverse is None else dijkstra(reverse, unweighted=True, indices=peer)
         furthest = max(furthest, hops.max())
-        upper = np.minimum(upper, hops.max() + hops)
+        upper = np.minimum(upper, back + hops.max())
         upper[peer] = 0
     return int(furthest)

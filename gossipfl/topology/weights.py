@@ -1,6 +1,6 @@
 """Rules that give a graph's links their mixing weights; must not know rounds or schedules.
 
-All give a symmetric W whose rows sum to 1. d_i is the degree of peer i.
+All but push and pull give a symmetric W whose rows sum to 1, and need links both ways. d_i is the degree of peer i.
 """
 
 from collections.abc import Callable
@@ -10,19 +10,19 @@ import numpy as np
 import torch
 
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.links import Links
+from gossipfl.topology.links import Links, arrange
 from gossipfl.topology.names import several
 from gossipfl.topology.spectrum import extreme
 
 
 def unit(graph: nx.Graph) -> Links:
     """w_ij = 1 on each edge, so that I - W is the graph's Laplacian: what the rules scale, none itself."""
-    number = {peer: i for i, peer in enumerate(graph)}
-    ends = np.fromiter((number[peer] for edge in graph.edges for peer in edge), np.int64).reshape(-1, 2)
-    u, v = np.concatenate([ends, ends[:, ::-1]]).T
-    order = np.lexsort((v, u))
-    receivers, senders = torch.from_numpy(u[order]), torch.from_numpy(v[order])
-    return Links(receivers, senders, torch.ones(len(order), dtype=torch.float64))
+    if graph.is_directed():
+        raise BadExperiment(
+            "symmetric weights need links both ways, and this graph is directed: use the weights "
+            '"push" with a method for directed graphs, or an undirected graph'
+        )
+    return _edges(graph)
 
 
 def metropolis(graph: nx.Graph) -> Links:
@@ -51,6 +51,24 @@ def lazy(graph: nx.Graph) -> Links:
     """(I + W) / 2 of the Metropolis weights: no eigenvalue below 0."""
     links = metropolis(graph)
     return links._replace(weights=links.weights / 2)
+
+
+def push(graph: nx.Graph) -> Links:
+    """w_ij = 1 / (1 + d_j), d_j the number of peers that j sends to: j divides what it has among them and itself.
+
+    With the diagonal 1 / (1 + d_j) the columns of W sum to 1; for aggregators that push. Nedic, Olshevsky: "Distributed
+    optimization over time-varying directed graphs", IEEE Trans. Automatic Control 60, 2015.
+    """
+    links = _edges(graph)
+    degree = torch.bincount(links.senders, minlength=len(graph)).double()
+    return links._replace(weights=1 / (1 + degree[links.senders]))
+
+
+def pull(graph: nx.Graph) -> Links:
+    """w_ij = 1 / (1 + d_i), d_i the number of peers that i hears: i averages what it has and hears. Rows of W sum to 1."""
+    links = _edges(graph)
+    degree = torch.bincount(links.receivers, minlength=len(graph)).double()
+    return links._replace(weights=1 / (1 + degree[links.receivers]))
 
 
 def from_file(graph: nx.Graph) -> Links:
@@ -93,6 +111,14 @@ def fastest_mixing(graph: nx.Graph) -> Links:
     return optimal.fastest_mixing(graph)
 
 
+def _edges(graph: nx.Graph) -> Links:
+    """w_ij = 1 on each edge; an edge u -> v of a directed graph says that u sends to v."""
+    number = {peer: i for i, peer in enumerate(graph)}
+    ends = np.fromiter((number[peer] for edge in graph.edges for peer in edge), np.int64).reshape(-1, 2)
+    senders, receivers = (ends if graph.is_directed() else np.concatenate([ends, ends[:, ::-1]])).T
+    return arrange(receivers, senders, 1.0)
+
+
 def _constant(graph: nx.Graph, weight: float) -> Links:
     links = unit(graph)
     return links._replace(weights=links.weights * weight)
@@ -104,7 +130,10 @@ WEIGHTS: dict[str, Callable[[nx.Graph], Links]] = {
     "best-constant": best_constant,
     "lazy": lazy,
     "file": from_file,
+    "push": push,
+    "pull": pull,
     "fdla": fdla,
     "fastest-mixing": fastest_mixing,
 }
+ONE_WAY = ("push", "pull")  # for directed graphs, where the others cannot be
 SOLVED = ("fdla", "fastest-mixing")  # by semidefinite programming: nothing to be done in passing

@@ -1,0 +1,122 @@
+"""What goes wrong on the way, as functions from a topology to a topology; must not know what is sent, or why.
+
+Whether a link or a peer fails in a round is drawn from the seed, the round and their numbers, so that every peer computes the
+same, in any order. Give two conditions of a kind two seeds. Where no link is left out, the links are the very same object as
+without the condition.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from gossipfl import rng
+from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Links, Topology
+from gossipfl.topology.preserves import select
+
+
+def lossy(topology: Topology, p: float, seed: int = 0) -> Topology:
+    """Each message is lost with probability p, of which its sender learns nothing: `arrives` says which come through.
+
+    The other parts of `Links` are the very same tensors.
+    """
+    _probability("p, of losing a message,", p)
+
+    def links(round: int) -> Links:
+        sent = topology(round)
+        ends = sent.receivers << 32 | sent.senders
+        arrives = rng.uniform(seed, "lossy", ends, round, 1)[:, 0] >= p
+        return sent._replace(arrives=arrives if sent.arrives is None else arrives & sent.arrives)
+
+    return links if p else topology
+
+
+def dropping(topology: Topology, p: float, seed: int = 0) -> Topology:
+    """Each link fails with probability p, in both directions, and both ends notice: it is left out.
+
+    Symmetric weights stay symmetric.
+    """
+    _probability("p, of a link failing,", p)
+
+    def links(round: int) -> Links:
+        whole = topology(round)
+        one = torch.minimum(whole.receivers, whole.senders)
+        other = torch.maximum(whole.receivers, whole.senders)
+        return select(whole, rng.uniform(seed, "dropping", one << 32 | other, round, 1)[:, 0] >= p)
+
+    return links if p else topology
+
+
+def churn(topology: Topology, peers: int, online: float, session: int, seed: int = 0) -> Topology:
+    """Peers come and go: the links of those that are away are left out.
+
+    A peer's time is cut into sessions of so many rounds, from a round of its own on; in each it is there with probability
+    `online`, whatever it was before.
+
+    Args:
+        topology: of all peers.
+        peers: how many there are.
+        online: the share of its time that a peer is there.
+        session: rounds, 1 or more.
+        seed: what is drawn from.
+    """
+    _probability("online", online)
+    if session < 1:
+        raise BadExperiment(f"sessions of {session} rounds: make it 1 or more")
+    each = torch.arange(peers)
+    phase = rng.integers(seed, "churn-phase", each, 0, 1, torch.full((peers,), session))[:, 0]
+
+    def links(round: int) -> Links:
+        number, now = (round + phase) // session, round // session
+        drawn = rng.uniform(seed, "churn", each, range(now, now + 2), 1)[:, :, 0]
+        return _without(topology(round), each[torch.where(number == now, drawn[0], drawn[1]) >= online])
+
+    return links
+
+
+def partition(topology: Topology, groups: Sequence[Collection[int]], begin: int, end: int) -> Topology:
+    """In rounds begin, ..., end - 1 the links between peers of different groups are left out.
+
+    Args:
+        topology: of all peers.
+        groups: the numbers of the peers in each; those in none are one group more.
+        begin, end: rounds.
+    """
+    among = [torch.tensor(sorted(group), dtype=torch.int64) for group in groups]
+
+    @lru_cache(1)  # tensors are hashed by identity: the links of a static topology are cut once
+    def cut(links: Links) -> Links:
+        kept = torch.ones_like(links.receivers, dtype=torch.bool)
+        for group in among:
+            kept &= torch.isin(links.receivers, group) == torch.isin(links.senders, group)
+        return select(links, kept)
+
+    return lambda round: cut(topology(round)) if begin <= round < end else topology(round)
+
+
+def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int = 0) -> Topology:
+    """Slow peers take part in each `every`-th round only, each beginning at a round of its own; else their links are left out.
+
+    Args:
+        topology: of all peers.
+        slow: their numbers.
+        every: how many times slower they are, 1 or more.
+        seed: what the rounds in which they begin are drawn from.
+    """
+    if every < 1:
+        raise BadExperiment(f"stragglers in every {every}-th round: make it 1 or more")
+    number = torch.tensor(sorted(slow), dtype=torch.int64)
+    phase = rng.integers(seed, "stragglers", number, 0, 1, torch.full((len(number),), every))[:, 0]
+    return lambda round: _without(topology(round), number[(round + phase) % every > 0])
+
+
+def _without(links: Links, away: Tensor) -> Links:
+    """The links between peers that are not away."""
+    return select(links, ~(torch.isin(links.receivers, away) | torch.isin(links.senders, away)))
+
+
+def _probability(name: str, p: float) -> None:
+    if not 0 <= p <= 1:
+        raise BadExperiment(f"{name} is {p}: make it a probability, from 0 to 1")

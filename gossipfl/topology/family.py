@@ -1,0 +1,27 @@
+"""What a named kind of graph is; must not know any."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import networkx as nx
+
+from gossipfl.topology.links import Topology
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of graph.
+
+    `signature` names the parameters, separated by colons; `make` takes their values, and a seed too where
+    `random`. `links` estimates the number of edges before any is made, so that a typing error cannot eat the
+    memory. Where links change, or bring their own weights, `schedule` takes the values and a seed, and `make`
+    gives the edges of all rounds.
+    """
+
+    signature: str
+    example: str
+    about: str
+    make: Callable[..., nx.Graph]
+    links: Callable[..., int]
+    random: bool = False
+    schedule: Callable[..., Topology] | None = None

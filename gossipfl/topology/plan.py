@@ -1,0 +1,71 @@
+"""The topology of a graph: the schedule that it names, or the same links each round; must not know files."""
+
+from collections.abc import Callable
+
+import networkx as nx
+
+from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Topology
+from gossipfl.topology.names import several
+from gossipfl.topology.schedule import static
+from gossipfl.topology.shorthand import generate, parse
+from gossipfl.topology.weights import WEIGHTS
+
+
+def schedule(graph: nx.Graph, rule: str = "metropolis", seed: int = 0) -> Topology:
+    """The links of each round: the changing ones that the graph's attribute `schedule` names, or its own, weighed by `rule`.
+
+    Args:
+        graph: as `load` gives it.
+        rule: one of WEIGHTS. A schedule brings its own weights, and accepts the default only.
+        seed: what random schedules draw from.
+
+    Raises:
+        BadExperiment: a rule for a schedule, or one that does not fit the graph.
+    """
+    if "schedule" not in graph.graph:
+        return static(WEIGHTS[rule](graph))
+    if rule != "metropolis":
+        raise BadExperiment(
+            f'weights "{rule}": the schedule {graph.graph["schedule"]} brings its own weights; leave the rule out'
+        )
+    make, values = _parsed(graph.graph["schedule"])
+    return make(*values, seed)
+
+
+def fits(graph: nx.Graph, where: str) -> None:
+    """Refuse a graph that lacks links which the schedule that it names would use.
+
+    Args:
+        graph: checked; with or without a schedule.
+        where: the file it came from, for the message.
+
+    Raises:
+        BadExperiment: there is no such schedule, it is of another number of peers, or uses other links.
+    """
+    if "schedule" not in graph.graph:
+        return
+    shorthand = graph.graph["schedule"]
+    try:
+        _parsed(shorthand)
+        whole = generate(shorthand)
+    except BadExperiment as why:
+        raise BadExperiment(f"{where}: schedule: {why}") from None
+    said = f'{where}: schedule "{shorthand}"'
+    if graph.is_directed():
+        raise BadExperiment(f"{said} says itself who sends to whom: make the graph undirected")
+    if whole.graph["schedule"] != shorthand:
+        raise BadExperiment(f'{said} is drawn anew from each seed: name the offsets, as in "equi:16:+1+4+6"')
+    if len(whole) != len(graph):
+        raise BadExperiment(f"{said} is of {len(whole)} peers, but the graph has {len(graph)}")
+    peers = list(graph)
+    used = [(peers[int(u)], peers[int(v)]) for u, v in whole.edges]
+    if lacking := [f"{u} - {v}" for u, v in used if not graph.has_edge(u, v)]:
+        raise BadExperiment(f"{said} uses links that the graph lacks: {several(lacking)}; add them")
+
+
+def _parsed(shorthand: str) -> tuple[Callable[..., Topology], list[object]]:
+    family, values = parse(shorthand)
+    if family.schedule is None:
+        raise BadExperiment(f'the links of "{shorthand}" are the same each round: leave the schedule out')
+    return family.schedule, values

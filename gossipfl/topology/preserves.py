@@ -1,0 +1,39 @@
+"""What one round's mixing matrix preserves, read off its links; must not know graphs, rules or schedules."""
+
+import torch
+from torch import Tensor
+
+from gossipfl.topology.links import Links
+
+TOLERANCE = 1e-9
+
+
+def stochastic(links: Links, peers: int) -> tuple[bool, bool]:
+    """Whether the rows of W sum to 1, and whether its columns do, lost messages being left out.
+
+    Rows do, always: a peer keeps what its neighbours leave. Columns do where each peer is given as much weight as it gives.
+    """
+    links = arriving(links)
+    balance = torch.zeros(peers, dtype=torch.float64)
+    balance.index_add_(0, links.receivers, links.weights).index_add_(0, links.senders, -links.weights)
+    return True, bool((balance.abs() <= TOLERANCE).all())
+
+
+def symmetric(links: Links) -> bool:
+    """Whether W is symmetric, lost messages being left out."""
+    links = arriving(links)
+    there, back = links.receivers << 32 | links.senders, links.senders << 32 | links.receivers
+    order, mirrored = there.argsort(), back.argsort()
+    return torch.equal(there[order], back[mirrored]) and bool(
+        ((links.weights[order] - links.weights[mirrored]).abs() <= TOLERANCE).all()
+    )
+
+
+def arriving(links: Links) -> Links:
+    """The links whose message arrives."""
+    return links if links.arrives is None else select(links, links.arrives)._replace(arrives=None)
+
+
+def select(links: Links, kept: Tensor) -> Links:
+    """The links where `kept` (e,) bool is true; the very same object, if that is all."""
+    return links if kept.all() else Links(*(None if part is None else part[kept] for part in links))  # type: ignore[arg-type]

@@ -1,0 +1,66 @@
+"""How fast word spreads along a topology's rounds; must not know what the words are."""
+
+import numpy as np
+import numpy.typing as npt
+
+from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Links, Topology
+from gossipfl.topology.preserves import arriving
+
+STARTS = 32  # rounds from which `horizon` tries
+Known = npt.NDArray[np.uint8]  # bit j of row i: peer j's word has reached peer i
+
+
+def spreads(topology: Topology, peers: int, start: int, rounds: int) -> bool:
+    """Whether a word of every peer reaches every peer in rounds start, ..., start + rounds - 1, along links that arrive."""
+    return _rounds(topology, peers, start, rounds) is not None
+
+
+def horizon(topology: Topology, peers: int, most: int = 10_000) -> int:
+    """The fewest rounds in which a word of every peer reaches every peer, whichever of the first 32 rounds it starts in.
+
+    The diameter, if the links never change.
+
+    Raises:
+        BadExperiment: after `most` rounds from one of these there are peers that a word has not reached.
+    """
+    needed = 0
+    for start in range(min(STARTS, period(topology) or STARTS)):
+        rounds = _rounds(topology, peers, start, most)
+        if rounds is None:
+            raise BadExperiment(
+                f"a word of some peer has not reached all others {most} rounds after round {start}: "
+                "let the links of several rounds together connect all peers"
+            )
+        needed = max(needed, rounds)
+    return needed
+
+
+def period(topology: Topology, most: int = 64) -> int | None:
+    """The fewest rounds, up to `most`, after which the very same links come again, in the same order; None if they do not."""
+    seen = [topology(round) for round in range(2 * most)]
+    fits = (p for p in range(1, most + 1) if all(a is b for a, b in zip(seen, seen[p:], strict=False)))
+    return next(fits, None)
+
+
+def _rounds(topology: Topology, peers: int, start: int, most: int) -> int | None:
+    """The fewest rounds from `start` after which everybody knows all; None where `most` are too few."""
+    known: Known = np.packbits(np.eye(peers, dtype=bool), axis=1)
+    everything = np.packbits(np.ones(peers, dtype=bool))
+    for round in range(most + 1):
+        if (known == everything).all():
+            return round
+        if round < most:
+            known = _heard(known, topology(start + round))
+    return None
+
+
+def _heard(known: Known, links: Links) -> Known:
+    links = arriving(links)
+    receivers, senders = links.receivers.numpy(), links.senders.numpy()
+    if not len(receivers):
+        return known
+    first = np.flatnonzero(np.diff(receivers, prepend=-1))  # of each receiver's links, which lie side by side
+    after = known.copy()
+    after[receivers[first]] |= np.bitwise_or.reduceat(known[senders], first, axis=0)
+    return after
