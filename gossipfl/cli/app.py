@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gossipfl.cli import built_in, config, data, learn, optimise, peer, results, topology
+from gossipfl.cli import built_in, config, data, learn, optimise, peer, results, sweep, topology
 
 app = typer.Typer(
     name="gossipfl",
@@ -43,6 +43,7 @@ def gossipfl(
 app.command(epilog=learn.DEMO)(learn.demo)
 app.command(epilog=learn.RUN)(learn.run)
 app.command(epilog=learn.SIMULATE)(learn.simulate)
+app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command(epilog=peer.EXAMPLES)(peer.peer)
 app.command(epilog=built_in.EXAMPLES)(built_in.examples)
 app.add_typer(config.app, name="config")

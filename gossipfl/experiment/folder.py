@@ -40,7 +40,7 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None) -> Path:
     Raises:
         BadExperiment: `out` holds a run already, or cannot be made.
     """
-    folder = out or _fresh(RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}")
+    folder = out or fresh(experiment.name)
     if (folder / "config.toml").exists() or (folder / "summary.json").exists():
         raise BadExperiment(f"--out {folder} holds a run already: give another folder, or remove that one")
     try:
@@ -63,13 +63,14 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None) -> Path:
     return folder
 
 
-def _fresh(path: Path) -> Path:
-    """The path, or with a number behind it, so that it does not exist yet."""
-    fresh, count = path, 1
-    while fresh.exists():
+def fresh(name: str) -> Path:
+    """runs/<time>_<name>, with a number behind it where that exists already."""
+    path = first = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}_{name}"
+    count = 1
+    while path.exists():
         count += 1
-        fresh = path.with_name(f"{path.name}-{count}")
-    return fresh
+        path = first.with_name(f"{first.name}-{count}")
+    return path
 
 
 def write(path: Path, content: bytes) -> None:

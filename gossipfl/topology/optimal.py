@@ -19,7 +19,7 @@ from gossipfl.topology.weights import best_constant, metropolis, uniform, unit
 
 Peers = npt.NDArray[np.int64]
 
-MOST = 300  # peers; 100 take half a second, 200 seven, 300 half a minute
+MOST = 200  # peers; 100 take a second, 200 ten, 300 minutes
 DIGITS = 7  # of a weight; SCS promises no more
 
 

@@ -13,7 +13,7 @@ from gossipfl.experiment.config import load
 
 HEAVY = ("torch", "sklearn", "networkx", "pandas", "scipy", "zmq", "pydantic", "numpy", "matplotlib")
 COMMANDS = [
-    (), ("demo",), ("run",), ("simulate",), ("peer",), ("examples",), ("topology", "show"), ("topology", "make"),
+    (), ("demo",), ("run",), ("simulate",), ("sweep",), ("peer",), ("examples",), ("topology", "show"), ("topology", "make"),
     ("topology", "check"), ("topology", "families"), ("topology", "optimise"), ("data", "describe"), ("data", "partition"),
     ("config", "check"), ("config", "schema"), ("results", "ls"), ("results", "show"), ("results", "compare"),
 ]  # fmt: skip

@@ -94,8 +94,8 @@ def test_weights_travel_in_files(tmp_path: object) -> None:
 
 
 def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = nx.Graph(pairwise([*map(str, range(301)), "0"]))
-    with pytest.raises(BadExperiment, match=r"301 peers.*best-constant"):
+    ring = nx.Graph(pairwise([*map(str, range(201)), "0"]))
+    with pytest.raises(BadExperiment, match=r"201 peers.*best-constant"):
         WEIGHTS["fdla"](ring)
     monkeypatch.setitem(sys.modules, "cvxpy", None)
     with pytest.raises(BadExperiment, match=r'pip install "gossipfl\[weights\]"'):

@@ -1,0 +1,170 @@
+"""What is seen of a sweep, a bar while it runs and a table at its end; must not know how cells are run."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from gossipfl.experiment.grid import MAIN, Cell, Grid
+from gossipfl.experiment.sweep import Ended, Moved
+from gossipfl.report.result import METRICS, RISING
+from gossipfl.report.tables import bytes_, number, plain, seconds
+from gossipfl.report.tally import Row
+
+HEADINGS = {
+    "rounds": "rounds",
+    "distance_to_optimum": "to optimum",
+    "consensus_distance": "between peers",
+    **{key: METRICS[key] for key in RISING},
+    "bytes": "sent by each",
+    "seconds": "time",
+}
+SPARE = ("ended by", "between peers", "sent by each", "time", "rounds")  # columns to do without
+REASONS = 12  # are written out
+
+
+class Bar:
+    """A bar over all cells with the time that is left, on a terminal; elsewhere a line for each cell that ends."""
+
+    def __init__(self, screen: Console, grid: Grid, quiet: bool) -> None:
+        self._screen, self._quiet = screen, quiet
+        self._done, self._all = 0, len(grid.cells)
+        self._shares: dict[str, float] = {}
+        columns = (
+            TextColumn("{task.description}"), BarColumn(28), TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[cells]}"), TimeElapsedColumn(), TextColumn("elapsed,"),
+            TimeRemainingColumn(), TextColumn("left at most"),
+        )  # fmt: skip
+        self._bar = Progress(*columns, console=screen, auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("cells", total=self._all, cells=f"0 of {self._all}")
+        if screen.is_terminal and not quiet:
+            self._bar.start()
+
+    def show(self, event: Moved | Ended) -> None:
+        """Draw what is new."""
+        self._shares[event.cell.folder] = 1.0 if isinstance(event, Ended) else min(1.0, event.share)
+        self._done += isinstance(event, Ended)
+        if self._quiet:
+            return
+        if isinstance(event, Ended) and (not self._screen.is_terminal or not event.summary):
+            told = event.told.partition(". ")[0] if event.summary else event.told
+            self._screen.print(f"[{self._done}/{self._all}] {name(event.cell)}: {told}", soft_wrap=True)
+        if self._screen.is_terminal:
+            done = f"{self._done} of {self._all}"
+            self._bar.update(self._task, completed=sum(self._shares.values()), cells=done, refresh=True)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+def name(cell: Cell) -> str:
+    """A cell, as people call it."""
+    return ", ".join([*cell.values, f"seed {cell.seed}"])
+
+
+def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
+    """A line for each combination, the best of each column marked, and the reasons of those that failed.
+
+    Columns that do not fit into the width are left out, the least telling first.
+    """
+    named: dict[str, list[Text]] = {}
+    for place, axis in enumerate(grid.axes):
+        named[_short(axis)] = [Text(row.values[place]) for row in rows]
+    if not grid.axes:
+        named["experiment"] = [Text(grid.cells[0].experiment.name)]
+    fixed = len(named)
+    for figure, heading in HEADINGS.items():
+        if any(row.mean.get(figure) is not None for row in rows):
+            named[heading] = [_cell(row, figure) for row in rows]
+    named["ended by"] = [_how(row.runs, grid.repeats) for row in rows]
+    left_out = []
+    for heading in SPARE:
+        wide = sum(_width(name, texts) for name, texts in named.items()) > width
+        if wide and heading in named:
+            del named[heading]
+            left_out.append(heading)
+    shown = plain([], [])
+    for place, heading in enumerate(named):
+        right = fixed <= place < len(named) - 1
+        shown.add_column(
+            heading, justify="right" if right else "left", no_wrap=place >= fixed, overflow="fold"
+        )
+    for line in zip(*named.values(), strict=True):
+        shown.add_row(*line)
+    told = ["* the best of its column"] if any(row.best for row in rows) else []
+    told += ["± the deviation of the repeats"] if grid.repeats > 1 else []
+    told += [f"no room for: {', '.join(left_out)}"] if left_out else []
+    return [shown, *(["; ".join(told)] if told else []), *_reasons(rows)]
+
+
+def _width(heading: str, texts: Sequence[Text]) -> int:
+    """What a column takes on the screen, the gap included."""
+    return max(len(line) for text in (heading, *map(str, texts)) for line in text.split("\n")) + 3
+
+
+def _cell(row: Row, figure: str) -> Text:
+    mean, deviation = row.mean.get(figure), row.deviation.get(figure)
+    text = _plain(figure, mean)
+    if deviation and mean is not None:
+        text += f"\n±{_plain(figure, deviation)}"
+    return (
+        Text(text.replace("\n", "*\n", 1) if deviation else f"{text}*", "bold green")
+        if figure in row.best
+        else Text(text)
+    )
+
+
+def _short(axis: str) -> str:
+    """topology.graph is the topology; other keys go without their section."""
+    section, _, key = axis.partition(".")
+    return section if MAIN.get(section, section) == key else axis.rpartition(".")[2]
+
+
+def _plain(figure: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    match figure:
+        case "bytes":
+            return bytes_(value)
+        case "seconds":
+            return seconds(value)
+        case "rounds":
+            return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"
+        case _:
+            return number(float(value), 3)
+
+
+def _how(runs: Iterable[Ended], repeats: int) -> Text:
+    """How many runs ended how: "5 tolerance", "3 rounds, 2 failed"."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        how = run.summary.get("stopped", "failed")
+        counts[how] = counts.get(how, 0) + 1
+    if (missing := repeats - sum(counts.values())) > 0:
+        counts["not run"] = missing
+    bad = counts.keys() & {"failed", "diverged", "not run"}
+    return Text(", ".join(f"{count} {how}" for how, count in counts.items()), "red" if bad else "")
+
+
+def _reasons(rows: Sequence[Row]) -> list[RenderableType]:
+    """One line for each combination and reason."""
+    wrong = {
+        (row.values, run.told): run
+        for row in rows
+        for run in row.runs
+        if not run.summary or run.summary["stopped"] == "diverged"
+    }
+    lines: list[RenderableType] = [
+        Text.assemble(("✗ ", "red"), f"{', '.join(values) or 'the experiment'}: {told}")
+        for values, told in list(wrong)[:REASONS]
+    ]
+    if len(wrong) > REASONS:
+        lines.append(f"and {len(wrong) - REASONS} more: see results.json")
+    return lines
