@@ -43,14 +43,15 @@ def graphs(draw: st.DrawFn, names: st.SearchStrategy[str] = name) -> nx.Graph:
 
 @pytest.mark.parametrize("suffix", FULL)
 @LOOSE
-@given(g=graphs())
-def test_what_is_written_is_read(tmp_path: Path, suffix: str, g: nx.Graph) -> None:
+@given(g=graphs(), directed=st.booleans())
+def test_what_is_written_is_read(tmp_path: Path, suffix: str, g: nx.Graph, directed: bool) -> None:
     path = tmp_path / f"g{suffix}"
+    g = g.to_directed() if directed else g
     write(g, path)
     back = load(path)
     assert list(back) == list(g)
     assert nx.utils.graphs_equal(back, g)
-    assert back.name == g.name
+    assert back.is_directed() == directed
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

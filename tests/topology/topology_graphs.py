@@ -26,6 +26,11 @@ def graph(spec: str) -> nx.Graph:
     return load(spec, seed=3)
 
 
+def pairs(links: Links) -> list[tuple[int, int]]:
+    """(receiver, sender) of each link, as it lies."""
+    return list(zip(links.receivers.tolist(), links.senders.tolist(), strict=True))
+
+
 def laplacian(graph: nx.Graph) -> np.ndarray:
     L = np.zeros((len(graph), len(graph)))
     for u, v in graph.edges:
