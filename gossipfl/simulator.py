@@ -18,6 +18,9 @@ from gossipfl.models import Problem
 from gossipfl.topology import Links, Topology
 
 
+CYCLE = 64  # rounds of a periodic topology whose matrices are kept
+
+
 class Heard:
     """One round's messages to all rows (a `Received`): what was sent, seen along the links."""
 
@@ -98,7 +101,7 @@ class Simulator:
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self.messages_sent = self.bytes_sent = 0
         self._links: Links | None = None
-        self._heard: Heard | None = None
+        self._known: deque[tuple[Links, Heard]] = deque(maxlen=CYCLE)
         self._calm: deque[bool] = deque(maxlen=diameter + 1)
         self._lookback, self._round = Lookback(topology, diameter, changing), 0
 
@@ -160,10 +163,11 @@ class Simulator:
         return torch.where(links.arrives.to(got.device)[:, None], got, held)
 
     def _along(self, links: Links, replicas: Tensor) -> Heard:
-        """The replicas as heard along these links. What depends on links alone is kept while they stay the same."""
-        heard = self._heard
-        if heard is None or links is not self._links or heard.own.dtype != replicas.dtype:
-            heard = self._heard = Heard(links, replicas)
-            self._links = links
-        heard.own = replicas
+        """The replicas as heard along these links. What depends on links alone is kept while they come again."""
+        heard = next((known for of, known in self._known if of is links), None)
+        if heard is None or heard.own.dtype != replicas.dtype:
+            heard = Heard(links, replicas)
+            if links.arrives is None:
+                self._known.append((links, heard))
+        self._links, heard.own = links, replicas
         return heard

@@ -44,6 +44,7 @@ class Method(NamedTuple):
     aggregator: Aggregator = Average()
     penalty: bool = True  # whether it takes an l1 penalty
     least: str = "d"  # numbers sent along each link in a round
+    stride: float = 1.0  # the step that is safe, in units of 1/L
 
 
 def made(name: str, of: Ingredients) -> Algorithm:
@@ -73,11 +74,11 @@ ALGORITHMS: dict[str, Method] = {
     ),
     "push-pull": Method(
         lambda i: PushPull(i.step, i.prox), "exact over directed links that lose messages", True,
-        aggregator=Both(), least="2d",
+        aggregator=Both(), least="2d", stride=0.3,
     ),
     "push-diging": Method(
         lambda i: PushSum(GradientTracking(i.step)), "exact over directed links", True,
-        aggregator=Push(), penalty=False, least="2d + 1",
+        aggregator=Push(), penalty=False, least="2d + 1", stride=0.3,
     ),
     "d-psgd": Method(
         lambda i: DPSGD(i.step, i.prox), "gradient step, then average; biased where data differ; compressed: CHOCO-SGD",

@@ -22,7 +22,7 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
     from gossipfl.experiment.config import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.study import study
+    from gossipfl.experiment.method import study
     from gossipfl.report.tables import plain
 
     made = study(experiment)

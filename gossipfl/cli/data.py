@@ -90,7 +90,7 @@ def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Ta
     from gossipfl.experiment.config import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.study import study
+    from gossipfl.experiment.method import study
     from gossipfl.experiment.tables import tables
 
     made = study(experiment)

@@ -11,15 +11,16 @@ import networkx as nx
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, Consensus
+from gossipfl.algorithms import Algorithm, Consensus, PushSum
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
-from gossipfl.mixing import Average, Maximum, Mixing, Union
+from gossipfl.mixing import Average, Maximum, Mixing, Push, Union
 from gossipfl.mixing.union import to_row, to_set
 from gossipfl.models import Problem
 from gossipfl.topology import WEIGHTS, Averaging, Topology, static
 
-MakeEngine = Callable[[Algorithm, Problem | None, Topology, Mixing, int], Engine]
+MakeEngine = Callable[[Algorithm, Problem | None, Topology, Mixing, int, bool], Engine]
+CONSENSUS = Consensus()
 
 
 class Agreement:
@@ -29,7 +30,7 @@ class Agreement:
         graph: all peers.
         hops: its diameter.
         averaging: its exact averaging.
-        make: the engine: (algorithm, problem, topology, mixing, diameter) -> Engine.
+        make: the engine: (algorithm, problem, topology, mixing, diameter, changing) -> Engine.
     """
 
     def __init__(self, graph: nx.Graph, hops: int, averaging: Averaging, make: MakeEngine) -> None:
@@ -37,11 +38,13 @@ class Agreement:
         self.messages_sent = self.bytes_sent = 0
         self._make = make
         self._schedule = averaging.rounds(graph)
-        self._flood = static(WEIGHTS["metropolis"](graph))
+        self._directed = graph.is_directed()
+        self._flood = static(WEIGHTS["push" if self._directed else "metropolis"](graph))
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean over all peers, (n, k) float64 -> (n, k), exact but for rounding."""
-        mixed = self._consensus(x, lambda k: self._schedule[k], Mixing(Average()), len(self._schedule))
+        how = (PushSum(Consensus()), Mixing(Push())) if self._directed else (Consensus(), Mixing(Average()))
+        mixed = self._consensus(x, lambda k: self._schedule[k], how[1], len(self._schedule), how[0])
         return self.maximum(mixed)  # means that differ in their last bits become the largest of them
 
     def maximum(self, x: Tensor) -> Tensor:
@@ -62,8 +65,10 @@ class Agreement:
                 f"a peer sent classes or category levels that cannot be read: {error}"
             ) from error
 
-    def _consensus(self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int) -> Tensor:
-        engine = self._make(Consensus(), None, topology, mixing, 0)
+    def _consensus(
+        self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int, algorithm: Algorithm = CONSENSUS
+    ) -> Tensor:
+        engine = self._make(algorithm, None, topology, mixing, 0, False)
         before = engine.messages_sent, engine.bytes_sent
         run = engine.init(x)
         for _ in range(rounds):

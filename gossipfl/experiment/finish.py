@@ -29,6 +29,7 @@ class Learned:
     """What came out of a session, from whichever engine: the peers' models and figures."""
 
     engine: str  # "simulator" or "peers"
+    algorithm: str
     names: list[str]  # the peers whose models these are
     models: Tensor  # (n, d)
     schema: Schema
@@ -68,7 +69,7 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     summary: Summary = {
         "name": e.name,
         "engine": learned.engine,
-        "algorithm": e.algorithm.kind,
+        "algorithm": learned.algorithm,
         "topology": e.topology.graph,
         "model": e.model.kind,
         "peers": len(learned.names),

@@ -14,8 +14,8 @@ from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.crew import Crew, forkserver
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import finish
+from gossipfl.experiment.method import study
 from gossipfl.experiment.process import collect
-from gossipfl.experiment.study import study
 from gossipfl.experiment.tables import tables
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from torch import Tensor
+import torch
 
 from gossipfl.engine import Engine, Run, relative_distance
 from gossipfl.errors import Departed
@@ -40,18 +40,23 @@ class Outcome:
     seconds: float = 0.0
 
 
-def learn(
-    engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, local_steps: int, every: int
-) -> Iterator[Progress]:
-    """Drive `engine` from `outcome.run` until `stop` says so, yielding a line of metrics each `every` exchanges.
+class Pace(NamedTuple):
+    """Rounds for an exchange, exchanges for a step of which all is known, and exchanges between two lines of metrics."""
+
+    local_steps: int
+    cycle: int
+    every: int
+
+
+def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: Pace) -> Iterator[Progress]:
+    """Drive `engine` from `outcome.run` until `stop` says so, yielding a line of metrics each `pace.every` exchanges.
 
     The first and the last exchange are always measured. Divergence (a model that is not finite, or whose loss, when it is
     measured, has grown a thousandfold) and a neighbour's goodbye end it as a value in `outcome.stopped`; so does
     KeyboardInterrupt, wherever it strikes.
     """
-    before = outcome.run
-    ceiling = 1000.0 * (problem.loss(before.state.x) + 1.0)
-    measured = False
+    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
+    rest, measured = Rest(engine, outcome.run, stop.tolerance, pace.cycle), False
     try:
         for run in engine.rounds(outcome.run):
             x = run.state.x
@@ -61,18 +66,13 @@ def learn(
                     f"the model is not finite in round {outcome.rounds + 1}",
                 )
                 break
-            if run.round % local_steps:
+            if run.round % pace.local_steps:
                 continue
             outcome.run, outcome.rounds = run, outcome.rounds + 1
-            if (
-                stop.tolerance
-            ):  # not in the first round: gradient tracking knows nothing yet, and does not move
-                calm = _calm(engine, before, run, stop.tolerance) & (outcome.rounds > 1)
-                if engine.settled(calm):
-                    outcome.stopped = "tolerance"
-                    break
-                before = run
-            measured = outcome.rounds == 1 or outcome.rounds % every == 0
+            if stop.tolerance and rest.reached(run, outcome.rounds):
+                outcome.stopped = "tolerance"
+                break
+            measured = outcome.rounds == 1 or outcome.rounds % pace.every == 0
             if measured:
                 yield measure(engine, problem, outcome)
                 if bool((problem.loss(x) > ceiling).any()):
@@ -94,12 +94,24 @@ def learn(
         yield measure(engine, problem, outcome)
 
 
-def _calm(engine: Engine, before: Run, after: Run, tolerance: float) -> Tensor:
-    """Which of the peers here moved, and differ from their neighbours, by less than the tolerance, (n,)."""
-    calm = relative_distance(after.state.x, before.state.x) < tolerance
-    if after.replicas is not None and bool(calm.all()):
-        calm = calm & (engine.disagreement(after) < tolerance)
-    return calm
+class Rest:
+    """Who is calm: its last step, of `cycle` exchanges, and its distance to all neighbours were below the tolerance."""
+
+    def __init__(self, engine: Engine, run: Run, tolerance: float, cycle: int) -> None:
+        self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, cycle
+        self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
+
+    def reached(self, run: Run, exchanges: int) -> bool:
+        """Whether all peers of the network are known to be calm after that many exchanges. Not in the first step:
+
+        gradient tracking knows nothing yet, and does not move.
+        """
+        if exchanges % self._cycle == 0:
+            calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
+            if run.replicas is not None and bool(calm.all()):
+                calm = calm & (self._engine.disagreement(run) < self._tolerance)
+            self._calm, self._before = calm & (exchanges > self._cycle), run
+        return self._engine.settled(self._calm)
 
 
 def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:

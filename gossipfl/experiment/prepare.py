@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gossipfl.algorithms import ALGORITHMS
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
-from gossipfl.errors import BadData
+from gossipfl.errors import BadData, Incompatible
 from gossipfl.experiment.agree import Agreement
+from gossipfl.experiment.method import choose
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale, standardise
 from gossipfl.experiment.study import Study
@@ -33,6 +35,7 @@ class Prepared:
     train: list[Rows]
     test: list[Rows]
     mean_rows: float
+    kind: str  # of algorithm
     problem: Linear | Module
     step: float
     start: Tensor  # (n, d)
@@ -69,13 +72,26 @@ def prepare(
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
     problem = make_problem(study, schema, train, rows, total / agreement.peers, device)
-    step = study.experiment.algorithm.step
+    kind, step = choose(study, problem), study.experiment.algorithm.step
     if step == "auto":
-        step = 1.0 / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
+        step = auto_step(study, kind, problem, agreement)
     start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
     if isinstance(problem, Module):
         start += problem.initial()
-    return Prepared(schema, scales, train, test, total / agreement.peers, problem, step, start)
+    return Prepared(schema, scales, train, test, total / agreement.peers, kind, problem, step, start)
+
+
+def auto_step(study: Study, kind: str, problem: Linear | Module, agreement: Agreement) -> float:
+    """1/L, L the largest smoothness constant of any peer, or as much of it as the method bears; 1 for Newton's."""
+    if kind == "newton":
+        return 1.0
+    if study.experiment.model.kind in ("svm", "poisson", "module"):
+        raise Incompatible(
+            f'step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'
+        )
+    part = ALGORITHMS[kind].stride if kind in ALGORITHMS else 1.0
+    momentum = 1.0 - study.experiment.algorithm.momentum
+    return part * momentum / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
 
 
 def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) -> Schema:

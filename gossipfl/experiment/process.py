@@ -37,6 +37,7 @@ class Report:
     rounds: int = 0
     stopped: str = "interrupted"
     why: str = ""
+    algorithm: str = ""
     step: float = 0.0
     seconds: float = 0.0
     cpu: float = 0.0
@@ -118,7 +119,7 @@ def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, A
     outcome, prepared = session.outcome, session.prepared
     stopped = "interrupted" if failure else outcome.stopped
     return Report(
-        rounds=outcome.rounds, stopped=stopped, why=outcome.why, step=prepared.step,
+        rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
         seconds=outcome.seconds or time.monotonic() - outcome.began, cpu=session.cpu,
         model=session.models[0].tolist(), schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
     )  # fmt: skip
@@ -136,6 +137,7 @@ def collect(
     stopped = next((s for s in ("diverged", "interrupted", "rounds") if s in ends), "tolerance")
     return Learned(
         engine="peers",
+        algorithm=every[0].algorithm,
         names=[made.names[me] for me in present],
         models=torch.tensor([report.model for report in every], dtype=made.dtype),
         schema=every[0].schema,

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from gossipfl.data import Table
 from gossipfl.experiment.agree import Agreement, MakeEngine
-from gossipfl.experiment.learn import Outcome, Progress, interval, learn
+from gossipfl.experiment.learn import Outcome, Pace, Progress, interval, learn
+from gossipfl.experiment.method import method
 from gossipfl.experiment.prepare import prepare
 from gossipfl.experiment.study import Study
 
@@ -36,8 +37,11 @@ class Session:
         self.agreement = Agreement(study.graph, study.diameter, study.averaging, make)
         self.prepared = prepare(study, tables, torch.tensor(rows, dtype=torch.int64), self.agreement, device)
         problem = self.prepared.problem
-        algorithm = study.algorithm(self.prepared.step, problem)
-        self.engine = make(algorithm, study.scheduled(problem), study.topology, study.mixing, study.diameter)
+        self.method = method(study, self.prepared.kind, problem, self.prepared.step)
+        self.engine = make(
+            self.method.algorithm, study.scheduled(problem), self.method.topology, self.method.mixing,
+            study.horizon, study.changing,
+        )  # fmt: skip
         self.outcome = Outcome(self.engine.init(self.prepared.start))
         self.cpu = 0.0
 
@@ -47,7 +51,8 @@ class Session:
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, steps, every):
+        pace = Pace(steps, self.method.cycle, every)
+        for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
             self.cpu = time.process_time() - began
             yield progress
         self.cpu = time.process_time() - began

@@ -46,8 +46,23 @@ class Graph(Section):
 
     graph: str = "ring:16"
     """A shorthand ("ring:16", "torus:4x4", "regular:16:4", ...) or a topology file."""
-    weights: Literal["metropolis", "uniform", "best-constant", "lazy", "file", "fdla", "fastest-mixing"] = "metropolis"
-    """The rule that gives each edge its mixing weight."""
+    weights: Literal[
+        "auto",
+        "metropolis",
+        "uniform",
+        "best-constant",
+        "lazy",
+        "file",
+        "fdla",
+        "fastest-mixing",
+        "push",
+        "pull",
+    ] = "auto"
+    """The rule that gives each edge its mixing weight; "auto" is "metropolis", and "push" on directed links."""
+    drop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The probability that a link fails in a round of learning, of which both ends know."""
+    loss: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The probability that a message of learning is lost, of which its sender learns nothing."""
 
 
 class Model(Section):
@@ -88,10 +103,13 @@ class Decay(Section):
 class Method(Section):
     """How it is learned."""
 
-    kind: Literal["d-psgd", "exact-diffusion", "d2", "extra", "gradient-tracking", "local", "pooled"] = (
-        "exact-diffusion"
-    )
-    """The algorithm; "local" never talks, "pooled" puts all rows in one place (two baselines)."""
+    kind: Literal[
+        "auto", "newton", "exact-diffusion", "d2", "extra", "gradient-tracking", "push-pull", "push-diging", "d-psgd",
+        "qg-dsgdm", "sgp", "local", "pooled",
+    ] = "auto"  # fmt: skip
+    """The algorithm; "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("push-diging" on
+    directed links, "push-pull" where messages get lost, "gradient-tracking" with a compressed channel). "local" never
+    talks, "pooled" puts all rows in one place (two baselines)."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     """The learning rate; "auto" is 1/L, L the largest smoothness constant of any peer, agreed by gossip."""
     decay: Decay | None = None
@@ -102,6 +120,25 @@ class Method(Section):
     """Gradient steps for each exchange."""
     gamma: Annotated[float, Field(gt=0, le=1)] | None = None
     """How far to go towards the average; each algorithm has its own default."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Heavy-ball momentum at each peer; for "qg-dsgdm" its own, 0.9 unless given."""
+
+
+class Channel(Section):
+    """How numbers cross an edge."""
+
+    compress: Literal["none", "top-k", "random-k", "int8", "int4", "sign", "fp16", "bf16", "low-rank"] = (
+        "none"
+    )
+    """What is sent instead of whole numbers."""
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """For top-k and random-k: the part of the numbers that is sent."""
+    rank: PositiveInt = 1
+    """For low-rank: of the matrix that softmax coefficients are."""
+    feedback: bool = True
+    """What is left out now is sent later (CHOCO-SGD over d-psgd, BEER over gradient-tracking)."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """How far to go towards what compressed messages say; algorithm.gamma comes first."""
 
 
 class Stop(Section):
@@ -134,5 +171,6 @@ class Experiment(Section):
     topology: Graph = Graph()
     model: Model = Model()
     algorithm: Method = Method()
+    channel: Channel = Channel()
     stop: Stop = Stop()
     peers: Peers = Peers()

@@ -10,8 +10,8 @@ from gossipfl.experiment import folder as files
 from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import Learned, finish
+from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
-from gossipfl.experiment.study import study
 from gossipfl.experiment.tables import tables
 from gossipfl.simulator import Simulator
 
@@ -43,7 +43,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
                 break
     outcome, prepared = session.outcome, session.prepared
     learned = Learned(
-        "simulator", made.names, session.models, prepared.schema, prepared.scales, prepared.step,
+        "simulator", prepared.kind, made.names, session.models, prepared.schema, prepared.scales, prepared.step,
         outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
         outcome.seconds, session.cpu, dict.fromkeys(made.names, outcome.stopped),
     )  # fmt: skip

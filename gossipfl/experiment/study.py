@@ -13,10 +13,9 @@ from typing import Any
 import networkx as nx
 import torch
 
-from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Ingredients, Network, check, made, no_penalty
+from gossipfl.algorithms import Grad
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.settings import Decay, Experiment
-from gossipfl.mixing import Mixing
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
 from gossipfl.topology import (
@@ -26,11 +25,14 @@ from gossipfl.topology import (
     Topology,
     averaging,
     diameter,
-    every,
-    extreme,
-    load,
+    dropping,
+    horizon,
+    lossy,
+    pace,
+    period,
+    schedule,
     static,
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,16 @@ class Study:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a peer's process is handed: also the numbers that are the same for all, so that they are computed once."""
-        shared = ("experiment", "graph", "holders", "diameter", "averaging", "fingerprint")
+        shared = (
+            "experiment",
+            "graph",
+            "holders",
+            "diameter",
+            "horizon",
+            "averaging",
+            "cycle",
+            "fingerprint",
+        )
         return {name: getattr(self, name) for name in shared}
 
     @cached_property
@@ -51,28 +62,59 @@ class Study:
         """The peers' names; peer number i is the i-th."""
         return list(self.graph)
 
+    @property
+    def rule(self) -> str:
+        """The rule that gives each edge its weight."""
+        told = self.experiment.topology.weights
+        return told if told != "auto" else "push" if self.graph.is_directed() else "metropolis"
+
     @cached_property
     def links(self) -> Links:
-        """The edges with their mixing weights."""
-        return WEIGHTS[self.experiment.topology.weights](self.graph)
+        """All edges with their mixing weights; of a changing topology, whoever may ever talk to whom."""
+        return WEIGHTS[self.rule](self.graph)
 
     @cached_property
     def topology(self) -> Topology:
-        """The links of each round of learning: none at all for the baselines that do not talk."""
-        if self.experiment.algorithm.kind in ("local", "pooled"):
-            return static(Links(self.links.receivers[:0], self.links.senders[:0], self.links.weights[:0]))
-        steps = self.experiment.algorithm.local_steps
-        return every(static(self.links), steps) if steps > 1 else static(self.links)
+        """The links of each exchange, with what is to go wrong."""
+        told, seed = self.experiment.topology, self.experiment.seed
+        whole = (
+            schedule(self.graph, self.rule, seed) if "schedule" in self.graph.graph else static(self.links)
+        )
+        return lossy(dropping(whole, told.drop, seed), told.loss, seed)
+
+    @property
+    def failing(self) -> bool:
+        """Whether links or messages are to be lost."""
+        return bool(self.experiment.topology.drop or self.experiment.topology.loss)
+
+    @property
+    def changing(self) -> bool:
+        """Whether the links are not the same each round."""
+        return self.failing or "schedule" in self.graph.graph
 
     @cached_property
     def diameter(self) -> int:
+        """Exchanges along all edges in which a word reaches everybody, while peers agree."""
         return diameter(self.graph)
 
     @cached_property
-    def mixing(self) -> Mixing:
-        method = ALGORITHMS.get(self.experiment.algorithm.kind)
-        default = method.gamma if method else 1.0
-        return Mixing(gamma=self.experiment.algorithm.gamma or default)
+    def horizon(self) -> int:
+        """Exchanges of learning in which a word reaches everybody."""
+        return horizon(self.topology, len(self.names)) if self.changing else self.diameter
+
+    @cached_property
+    def averaging(self) -> Averaging:
+        return averaging(self.graph)
+
+    @cached_property
+    def cycle(self) -> int:
+        """Exchanges of learning after which a mean is exact, again and again; 0 where it never is."""
+        if self.graph.is_directed() or self.failing:
+            return 0
+        if not self.changing:
+            return max(1, len(self.averaging.nodes))
+        again, exact = period(self.topology), pace(self.topology, len(self.names)).exact
+        return again if again and exact and exact <= again else 0
 
     @cached_property
     def loss(self) -> Loss:
@@ -85,26 +127,17 @@ class Study:
         return torch.float64 if self.experiment.model.dtype == "float64" else torch.float32
 
     @cached_property
-    def averaging(self) -> Averaging:
-        return averaging(self.graph)
-
-    @cached_property
     def fingerprint(self) -> bytes:
         """8 bytes that are equal where two peers mean the same study: not where the data lie, nor how to talk."""
         e = self.experiment
-        shared = e.model_dump(mode="json", include={"seed", "data", "model", "algorithm", "stop"})
+        shared = e.model_dump(mode="json", include={"seed", "data", "model", "algorithm", "channel", "stop"})
         shared["data"].pop("source")
         for own in ("module", "device"):
             shared["model"].pop(own)
         edges = [t.tolist() for t in self.links[:3]]
-        canonical = json.dumps([shared, self.names, edges], sort_keys=True)
+        failing = [self.graph.graph.get("schedule"), e.topology.drop, e.topology.loss]
+        canonical = json.dumps([shared, self.names, edges, failing], sort_keys=True)
         return hashlib.blake2b(canonical.encode(), digest_size=8).digest()
-
-    def algorithm(self, step: float, problem: Problem | None) -> Algorithm:
-        settings = self.experiment.algorithm
-        prox = problem.prox if problem else no_penalty
-        kind = settings.kind if settings.kind in ALGORITHMS else "d-psgd"
-        return made(kind, Ingredients(step, prox, settings.local_steps))
 
     def scheduled(self, problem: Problem) -> Problem:
         """The problem whose gradients shrink as `decay` says: the same as a shrinking step."""
@@ -122,6 +155,8 @@ class Study:
                 f'reference = true finds the pooled optimum, which is not available for kind = "{model.kind}": '
                 "set reference = false" + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
             )
+        if e.topology.loss and kind in ("local", "pooled"):
+            raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
         if kind == "local" and e.stop.tolerance:
             raise Incompatible(
                 'algorithm "local" never talks, so that its peers cannot agree to stop: set stop.tolerance = 0'
@@ -139,26 +174,12 @@ class Study:
                 raise Incompatible(
                     "l1 is for linear models: leave it out, or put the penalty into the module's loss"
                 )
-        elif e.algorithm.step == "auto" and self.loss.curvature == float("inf"):
+        elif e.algorithm.step == "auto" and kind != "newton" and self.loss.curvature == float("inf"):
             raise Incompatible(
                 f'step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
                 "give a number, for example algorithm.step = 0.01"
                 + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
             )
-        if kind in ALGORITHMS and len(self.names) > 1:
-            smallest = extreme(self.links, len(self.names)).smallest
-            check(kind, self.algorithm(1.0, None), self.mixing, Network(smallest))
-
-
-def study(experiment: Experiment) -> Study:
-    """The study of an experiment, checked. Raises BadExperiment (or Incompatible) for what cannot be."""
-    graph = load(experiment.topology.graph, experiment.seed)
-    holders = list(graph)
-    if experiment.algorithm.kind == "pooled":
-        graph = load("full:1")
-    made = Study(experiment, graph, holders)
-    made.check()
-    return made
 
 
 @dataclass(frozen=True)

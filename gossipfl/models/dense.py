@@ -58,7 +58,8 @@ class Dense:
         self.numbers = p + ones + 1
         self.real = (torch.arange(m) < self.sizes[:, None]).to(device)
         self.starts = (torch.arange(n) * m).to(device)
-        self.full = self._block(self._joined)
+        # Targets of their own: seen through the joined rows, each would cost a cache line.
+        self.full = Block(self._joined[..., :-1], self._joined[..., -1].contiguous())
 
     def _block(self, joined: Tensor) -> Block:
         return Block(joined[..., :-1], joined[..., -1])

@@ -84,6 +84,11 @@ class Linear:
             )
         self._batch = batch
 
+    @property
+    def dense(self) -> bool:
+        """Whether features are dense, so that there is a Hessian."""
+        return isinstance(self.data, Dense)
+
     def loss(self, x: Tensor) -> Tensor:
         """Each peer's own objective, penalties included, (n, d) -> (n,)."""
         rows = self.data.full

@@ -159,7 +159,8 @@ class Peer:
             self._quorum.hear(message.header.calm)
         heard = from_bytes([data, *(message.payload for message in messages)], payload)
         after = self._receive(edges, heard, replicas, round, lanes)
-        mixed = self.mixing.combine(x, after[:1], Heard(edges, after))
+        own = x if payload[0] is x else after[:1]  # the very same, where nothing was changed on the way
+        mixed = self.mixing.combine(x, own, Heard(edges, after))
         if not math.isfinite(mixed.sum()):
             self._accuse(edges, after)
         return mixed, after

@@ -12,22 +12,28 @@ import numpy as np
 
 from gossipfl.topology.links import Links
 from gossipfl.topology.spectrum import DENSE, Array, dense, extreme
-from gossipfl.topology.weights import metropolis, unit
+from gossipfl.topology.weights import metropolis, push, unit
 
 EPS = float(np.finfo(np.float64).eps)
 TOLERANCE = 1e-12  # the rounding error, relative to max |x|, above which the exact schedule is not used
 REMAINDER = 1e-15  # what Chebyshev's schedule leaves of the disagreement
 
 
-class Averaging(NamedTuple):
-    """The weights of round k: those of the Laplacian (1 on each edge) or of Metropolis, divided by nodes[k]."""
+RULES = {"laplacian": unit, "metropolis": metropolis, "push": push}
 
-    laplacian: bool
+
+class Averaging(NamedTuple):
+    """The weights of round k: those of `rule` ("laplacian" has 1 on each edge), divided by nodes[k].
+
+    Those of "push" are shares that are given away, on directed links: push-sum makes them a mean.
+    """
+
+    rule: str
     nodes: tuple[float, ...]
 
     def rounds(self, graph: nx.Graph) -> tuple[Links, ...]:
         """Each round's links, for the graph that this was made for."""
-        links = unit(graph) if self.laplacian else metropolis(graph)
+        links = RULES[self.rule](graph)
         return tuple(links._replace(weights=links.weights / node) for node in self.nodes)
 
 
@@ -40,18 +46,34 @@ def averaging(graph: nx.Graph) -> Averaging:
     products small (Reichel: "The application of Leja points to Richardson iteration", Linear Algebra Appl.
     1991). Where rounding would still cost more than 1e-12, above 500 peers, and where they are fewer, as many
     Chebyshev nodes on the spectrum of the Metropolis weights as leave 1e-15. Weights may be above 1 in single rounds.
+    On directed links as many rounds of push-sum as leave 1e-15.
     """
     peers = len(graph)
     if peers < 2:
-        return Averaging(True, ())
+        return Averaging("laplacian", ())
+    if graph.is_directed():
+        return Averaging("push", (1.0,) * _pushes(push(graph), peers))
     ends = extreme(metropolis(graph), peers)
     chebyshev = _chebyshev(1 - ends.second, 1 - ends.smallest)
     if peers <= DENSE:
         values = _laplacian_eigenvalues(unit(graph), peers)
         exact = _distinct(values)
         if len(exact) <= len(chebyshev) and _rounding(leja(exact), values) <= TOLERANCE:
-            return Averaging(True, tuple(leja(exact).tolist()))
-    return Averaging(False, tuple(leja(chebyshev).tolist()))
+            return Averaging("laplacian", tuple(leja(exact).tolist()))
+    return Averaging("metropolis", tuple(leja(chebyshev).tolist()))
+
+
+def _pushes(links: Links, peers: int) -> int:
+    """Rounds of C after which each of its columns is the same to 1e-15, by repeated squaring."""
+    shares = np.zeros((peers, peers))
+    shares[links.receivers.numpy(), links.senders.numpy()] = links.weights.numpy()
+    shares += np.diag(1 - shares.sum(axis=0))
+    power, rounds = shares, 1
+    while (
+        np.abs(power - power.mean(axis=1, keepdims=True)) > REMAINDER * power.max()
+    ).any() and rounds < 2**40:
+        power, rounds = power @ power, 2 * rounds
+    return rounds
 
 
 def _laplacian_eigenvalues(links: Links, peers: int) -> Array:

@@ -10,7 +10,7 @@ from runs import carry_out, settings
 
 from gossipfl.errors import BadData, BadExperiment, GossipError, Incompatible
 from gossipfl.experiment.config import Experiment, dump, load, parse, schema
-from gossipfl.experiment.study import study
+from gossipfl.experiment.method import study
 
 GOOD = {"data": {"source": "iris"}}
 

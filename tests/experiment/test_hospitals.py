@@ -13,7 +13,8 @@ from gossipfl import topology
 from gossipfl.data import encode
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.process import LARGEST, live
-from gossipfl.experiment.study import Study, study
+from gossipfl.experiment.method import study
+from gossipfl.experiment.study import Study
 from gossipfl.experiment.tables import tables
 from gossipfl.peer import ZeroMQ
 

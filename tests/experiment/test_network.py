@@ -16,7 +16,7 @@ from gossipfl.experiment.alone import endpoints, peer
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.events import Finished, Progress
 from gossipfl.experiment.launch import run
-from gossipfl.experiment.study import study
+from gossipfl.experiment.method import study
 from gossipfl.experiment.tables import own_table
 
 LONG = {"rounds": 1_000_000}
