@@ -36,9 +36,7 @@ def arrange(
 ) -> Links:
     """The `Links` of edges (e,) in any order; what two from the same sender to the same receiver weigh is added."""
     edges, place = np.unique(receivers << 32 | senders, return_inverse=True)
-    total = np.bincount(place, np.broadcast_to(weights, receivers.shape)).astype(
-        np.float64
-    )  # none: whole numbers
+    total = np.bincount(place, np.broadcast_to(weights, receivers.shape)).astype(np.float64)  # int64 if empty
     return Links(*map(torch.from_numpy, (edges >> 32, edges & 0xFFFFFFFF, total)))
 
 
