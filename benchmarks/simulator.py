@@ -1,0 +1,163 @@
+"""What a peer's round costs in the simulator, beside the torch calls that no simulator can do without; must not know files.
+
+    python benchmarks/simulator.py                     # N = 100, 1,000, 10,000, 100,000
+    python benchmarks/simulator.py --peers 1000 --profile
+    python benchmarks/simulator.py --million           # N = 1,000,000 with 8 rows each, and the memory that it takes
+
+D-PSGD, logistic, 57 features and an intercept, 46 rows a peer, a 20-regular graph, float32, one pass over all rows as one
+minibatch a round. *bare* is a loop of the gradient's two batched products with the sigmoid between them, and the sparse
+product that mixes; *simulator* is `Simulator.step`. They take turns in this process. CPU time is that of the whole process,
+user and system, on one thread unless --threads says otherwise; figures are medians over the turns.
+"""
+
+import argparse
+import resource
+from collections.abc import Callable
+from statistics import median
+from time import process_time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gossipfl.algorithms import DPSGD
+from gossipfl.models import LOSSES, Linear
+from gossipfl.simulator import Heard, Simulator
+from gossipfl.topology import Links, static
+
+FEATURES, DEGREE = 57, 20
+RATE, RATIO = 160_000, 1.5  # aims, at 1,000 and 10,000 peers
+AIMED = (1_000, 10_000)
+SHARDS = 1_000  # different ones; peer i holds shard i mod SHARDS, in memory of its own
+
+
+class Figures(NamedTuple):
+    """CPU seconds of one round of all peers, the medians over turns."""
+
+    bare: float
+    simulator: float
+
+
+def graph(peers: int) -> Links:
+    """A circle, every peer linked with the 10 before and the 10 after it, its places drawn: neighbours lie anywhere."""
+    draw = np.random.default_rng(0)
+    peer = draw.permutation(peers)
+    steps = np.arange(1, DEGREE // 2 + 1)
+    there = (np.arange(peers)[:, None] + np.concatenate([-steps, steps])) % peers
+    senders = np.empty((peers, DEGREE), np.int64)
+    senders[peer] = np.sort(peer[there], axis=1)
+    receivers = torch.arange(peers).repeat_interleave(DEGREE)
+    weights = torch.full((peers * DEGREE,), 1 / (1 + DEGREE), dtype=torch.float64)
+    return Links(receivers, torch.from_numpy(senders.ravel()), weights)
+
+
+def problem(peers: int, rows: int) -> Linear:
+    draw = np.random.default_rng(1)
+    shards = [
+        (draw.standard_normal((rows, FEATURES), np.float32), draw.integers(0, 2, rows).astype(np.float32))
+        for _ in range(min(peers, SHARDS))
+    ]
+    return Linear(
+        [shards[i % SHARDS] for i in range(peers)], LOSSES["logistic"](), l2=1e-4, dtype=torch.float32
+    )
+
+
+def bare(links: Links, features: Tensor, width: int) -> Callable[[], None]:
+    """The calls that cannot be avoided: two batched products, the sigmoid, the sparse product."""
+    peers = len(features)
+    x = torch.zeros(peers, width)
+    heard = Heard(links, x)
+    heard.average(x)
+
+    def turn() -> None:
+        slopes = torch.sigmoid(torch.bmm(features, x.view(peers, width, 1)))
+        torch.bmm(slopes.mT, features)
+        heard.average(x)
+
+    return turn
+
+
+def simulated(links: Links, learned: Linear) -> Callable[[], None]:
+    engine = Simulator(DPSGD(0.1), learned, static(links))
+    run = engine.init(torch.zeros(len(learned.share), learned.width))
+
+    def turn() -> None:
+        nonlocal run
+        run = engine.step(run)
+
+    return turn
+
+
+def seconds(turn: Callable[[], None], rounds: int) -> float:
+    began = process_time()
+    for _ in range(rounds):
+        turn()
+    return (process_time() - began) / rounds
+
+
+def measure(peers: int, rows: int, turns: int) -> Figures:
+    links, learned = graph(peers), problem(peers, rows)
+    parts = bare(links, learned.data.full.features, learned.width), simulated(links, learned)
+    rounds = max(1, 50_000 // peers)
+    times: list[list[float]] = [[], []]
+    for turn in range(turns + 1):
+        for part, found in zip(parts, times, strict=True):
+            taken = seconds(part, rounds)
+            if turn:  # the first one warms up
+                found.append(taken)
+    return Figures(*map(median, times))
+
+
+def profile(peers: int, rows: int) -> None:
+    """Where the simulator's time goes, by torch's operations."""
+    turn = simulated(graph(peers), problem(peers, rows))
+    turn()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        for _ in range(max(3, 20_000 // peers)):
+            turn()
+    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=40))
+
+
+def table(sizes: list[int], rows: int, turns: int) -> None:
+    print(
+        f"{rows} rows a peer, {FEATURES} features, degree {DEGREE}, float32, {torch.get_num_threads()} threads"
+    )
+    print(f"{'peers':>10} {'peer-rounds per CPU second':>28} {'bare':>12} {'ratio':>7}   aim", flush=True)
+    for peers in sizes:
+        found = measure(peers, rows, turns)
+        rate, least, ratio = peers / found.simulator, peers / found.bare, found.simulator / found.bare
+        aim = ""
+        if peers in AIMED and rows == 46:
+            met = rate >= RATE and ratio <= RATIO
+            aim = f"{RATE:,} and {RATIO}: {'met' if met else 'MISSED'}"
+        print(f"{peers:>10,} {rate:>28,.0f} {least:>12,.0f} {ratio:>7.2f}   {aim}", flush=True)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--peers", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
+    options.add_argument("--turns", type=int, default=7)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--profile", action="store_true")
+    options.add_argument("--million", action="store_true")
+    chosen = options.parse_args()
+    torch.set_num_threads(chosen.threads)
+    if chosen.million:
+        table([1_000_000], 8, min(chosen.turns, 3))
+        print(
+            f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB, of which the data are",
+            end=" ",
+        )
+        print(f"{1_000_000 * 8 * (FEATURES + 2) * 4 / 2**30:.1f}")
+    elif chosen.profile:
+        for peers in chosen.peers:
+            profile(peers, 46)
+    else:
+        table(chosen.peers, 46, chosen.turns)
+
+
+if __name__ == "__main__":
+    main()
