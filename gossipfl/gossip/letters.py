@@ -10,7 +10,7 @@ CARRIES, ASKS = 1, 2  # what a message does: bring a model, ask for one
 
 
 class Letters(NamedTuple):
-    """m messages, or places for them: a place whose `due` has passed is free."""
+    """m messages, or places for them: a place whose `due` has come is free, its message taken."""
 
     due: Tensor  # (m,) int64, the tick of arrival
     sent: Tensor  # (m,) int64, the tick of sending
@@ -35,7 +35,7 @@ def take(letters: Letters, which: Tensor) -> Letters:
 
 def put(letters: Letters, more: Letters, now: int) -> Letters:
     """With `more` of them, in place where there are places enough, else in twice as many."""
-    free = (letters.due < now).nonzero()[: len(more.due), 0]
+    free = (letters.due <= now).nonzero()[: len(more.due), 0]
     if len(free) < len(more.due):
         wider = room(len(letters.due) + len(more.due), letters.w.shape[1], letters.w.dtype)
         grown = Letters._make(map(torch.cat, zip(letters, wider, strict=True)))

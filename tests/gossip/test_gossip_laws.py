@@ -34,6 +34,12 @@ BAD_WEATHER = {"loss": 0.3, "delay": (0.5, 3.0), "online": 0.8, "session": 5.0}
 ACCOUNTS = [Simple(3), Generalised(6, 2), Randomised(6, 2), Randomised(1, 1)]
 
 
+def copy(run):
+    return type(run)._make(
+        v.clone() if isinstance(v, torch.Tensor) else copy(v) if isinstance(v, tuple) else v for v in run
+    )
+
+
 def same(a, b):
     return all(
         torch.equal(p, q) if isinstance(p, torch.Tensor) else same(p, q) if isinstance(p, tuple) else p == q
@@ -45,13 +51,14 @@ def same(a, b):
 def test_a_run_that_goes_on_is_one_that_never_stopped_and_leaves_its_past_alone(dtype):
     learning = GossipLearning(SVM, control=Generalised(4, 2), cache=3)
     engine = world(12, learning, dtype=dtype, **BAD_WEATHER)
-    middle = after(engine, 7)
-    kept = engine.cycle(after(engine, 6))
-    end = after(engine, 5, middle)
-    assert same(middle, kept), "later cycles must not write into an earlier run"
-    again = world(12, learning, dtype=dtype, **BAD_WEATHER)
-    assert same(end, after(again, 5, kept))
-    assert same(end, after(again, 12))
+    runs = [engine.init()]
+    kept = [copy(runs[0])]
+    for _ in range(12):
+        runs.append(engine.cycle(runs[-1]))
+        kept.append(copy(runs[-1]))
+    assert all(map(same, runs, kept)), "later cycles must not write into an earlier run"
+    end = after(world(12, learning, dtype=dtype, **BAD_WEATHER), 5, kept[7])
+    assert same(end, runs[12])
     assert end.models.dtype == dtype
     assert not same(end.models, after(world(12, learning, 1, dtype=dtype, **BAD_WEATHER), 12).models)
 
@@ -96,8 +103,8 @@ def test_what_is_sent_goes_along_links_and_everybody_gets_a_share():
         1,
         5,
     }  # fmt: skip
-    heard = after(world(5, ticks=2), 1000).tally[:, RECEIVED].double()
-    assert float(((heard - 1000).square() / 800).sum()) < 24, "multinomial: 1 in 10,000 seeds"
+    heard = after(world(5, ticks=2), 300).tally[:, RECEIVED].double()
+    assert float(((heard - 300).square() / 240).sum()) < 24, "multinomial: 1 in 10,000 seeds"
 
 
 def test_losses_and_delays_are_as_frequent_and_as_long_as_told():
