@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gossipfl.cli import built_in, config, data, learn, optimise, peer, results, sweep, topology
+from gossipfl.cli import algorithms, built_in, config, data, learn, optimise, peer, results, sweep, topology
 
 app = typer.Typer(
     name="gossipfl",
@@ -45,6 +45,7 @@ app.command(epilog=learn.RUN)(learn.run)
 app.command(epilog=learn.SIMULATE)(learn.simulate)
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command(epilog=peer.EXAMPLES)(peer.peer)
+app.command(epilog=algorithms.EXAMPLES)(algorithms.algorithms)
 app.command(epilog=built_in.EXAMPLES)(built_in.examples)
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")

@@ -1,0 +1,75 @@
+"""What is known of the algorithms, read off their code; must not know experiments.
+
+Formula and papers are those of the docstrings; where an algorithm may be used follows from what it requires.
+"""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gossipfl.algorithms import ALGORITHMS, Algorithm, Ingredients, PushSum, made
+from gossipfl.mixing import COMPRESSORS, Amount, Average, Property
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One algorithm."""
+
+    name: str
+    summary: str
+    formula: str
+    sends: str  # numbers along each link in a round, d being the parameters
+    links: str
+    exact: bool
+    about: str
+    papers: str
+
+
+def entries() -> list[Entry]:
+    """All algorithms, in the order of their table."""
+    return [_entry(name) for name in ALGORITHMS]
+
+
+def as_json() -> dict[str, Any]:
+    """The algorithms by name, and the names of the compressors."""
+    return {
+        "algorithms": {entry.name: asdict(entry) for entry in entries()},
+        "compressors": {name: _paragraphs(make(Amount()))[0] for name, make in COMPRESSORS.items()},
+    }
+
+
+def _entry(name: str) -> Entry:
+    method, algorithm = ALGORITHMS[name], made(name, Ingredients(1.0))
+    formula, *about, papers = _paragraphs(algorithm)
+    if isinstance(algorithm, PushSum):
+        inner, *_ = _paragraphs(algorithm.inner)
+        formula = f"{formula} Moving u by: {inner}"
+    return Entry(
+        name,
+        method.summary,
+        formula,
+        method.least,
+        _links(name, algorithm),
+        method.exact,
+        " ".join(about),
+        papers,
+    )
+
+
+def _links(name: str, algorithm: Algorithm) -> str:
+    """The topologies that an algorithm is right on, from what it requires."""
+    method = ALGORITHMS[name]
+    if not isinstance(method.aggregator, Average):
+        lossy = Property.RELIABLE not in algorithm.requires
+        return "directed, changing" if not lossy else "directed, fixed, messages may get lost"
+    if name == "newton":
+        return "undirected, fixed, or with exact averages"
+    if algorithm.accounts and Property.LINEAR in algorithm.requires:
+        return "undirected, may change"
+    if Property.MEAN in algorithm.requires:
+        return "balanced, may change; may be compressed"
+    return "any, also compressed or lossy"
+
+
+def _paragraphs(algorithm: object) -> list[str]:
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", (type(algorithm).__doc__ or "").strip())]

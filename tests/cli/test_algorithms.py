@@ -1,0 +1,71 @@
+"""The table of algorithms is true: what it says of each is what the code does."""
+
+import re
+
+import pytest
+import torch
+from commands import gossipfl
+
+from gossipfl.algorithms import ALGORITHMS, Ingredients, made
+from gossipfl.mixing import COMPRESSORS
+from gossipfl.report.algorithms import entries
+
+ENTRIES = {entry.name: entry for entry in entries()}
+
+
+def numbers_sent(name: str, d: int) -> int:
+    """What one row gives to `mix` in a round."""
+    sent = []
+
+    def mix(*tensors):
+        sent.append(sum(tensor.shape[1] for tensor in tensors))
+        return tensors if len(tensors) > 1 else tensors[0]
+
+    algorithm = made(
+        name, Ingredients(0.1, hessian=lambda x: torch.eye(d, dtype=x.dtype).expand(len(x), -1, -1), cycle=3)
+    )
+    algorithm.round(algorithm.init(torch.zeros(1, d, dtype=torch.float64)), torch.zeros_like, mix)
+    (count,) = sent
+    return count
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("d", [1, 4, 7])
+def test_what_is_sent_is_what_the_table_says(name, d):
+    formula = re.sub(r"(\d)d", r"\1*d", ENTRIES[name].sends).replace("d(", "d*(").replace("/", "//")
+    assert set(formula) <= set("d0123456789+*/() ")
+    terms = (
+        sum(_value(term, d) for term in formula.split(" + "))
+        if "(" not in formula
+        else 2 * d + d * (d + 1) // 2
+    )
+    assert numbers_sent(name, d) == terms
+
+
+def _value(term, d):
+    factor, _, rest = term.partition("*")
+    return d if term == "d" else int(factor) * d if rest else int(term)
+
+
+def test_every_algorithm_has_formula_and_papers():
+    for entry in ENTRIES.values():
+        assert "mix(" in entry.formula or "mean" in entry.formula
+        assert re.search(r"(19|20)\d\d", entry.papers), entry.name
+        assert entry.about
+
+
+def test_the_list_and_one_of_it(capsys):
+    told = gossipfl("algorithms")
+    assert told.code == 0
+    assert all(name in told.out for name in ALGORITHMS)
+    told = gossipfl("algorithms", "push-diging")
+    assert "SIAM" in told.out
+    found = gossipfl("algorithms", "--format", "json").json
+    assert set(found["algorithms"]) == set(ALGORITHMS)
+    assert set(found["compressors"]) == set(COMPRESSORS)
+
+
+def test_an_unknown_one_is_refused_with_the_known_ones():
+    told = gossipfl("algorithms", "adam")
+    assert told.code == 3
+    assert "exact-diffusion" in told.err
