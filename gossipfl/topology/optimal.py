@@ -57,7 +57,14 @@ def _fastest(candidates: list[Links], peers: int) -> Links:
 
 
 def _solved(graph: nx.Graph, rule: str) -> Links:
-    """What the solver makes of it: symmetric, and rounded to the digits that it promises."""
+    """What the solver makes of it: symmetric, and rounded to the digits that it promises.
+
+    The graph remembers it, and takes it along to peers that are handed the graph: they need not solve again.
+    """
+    peers, links = len(graph), unit(graph)
+    known: dict[str, list[float]] = graph.graph.setdefault("solved", {})
+    if rule in known and len(known[rule]) == len(links.weights):
+        return links._replace(weights=torch.tensor(known[rule], dtype=torch.float64))
     try:
         import cvxpy
         import scs  # noqa: F401  (cvxpy calls it)
@@ -65,7 +72,6 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
         raise BadExperiment(
             f'weights "{rule}" are found by cvxpy and SCS, which are missing: pip install "gossipfl[weights]"'
         ) from None
-    peers, links = len(graph), unit(graph)
     if peers > MOST:
         raise BadExperiment(
             f'weights "{rule}" of {peers} peers would take too long to find: use "best-constant", or up to {MOST} peers'
@@ -89,7 +95,9 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
         )
     W = np.zeros((peers, peers))
     W[ends] = W[ends[::-1]] = np.round(w.value, DIGITS)
-    return links._replace(weights=torch.from_numpy(W[links.receivers, links.senders]))
+    weights = torch.from_numpy(W[links.receivers, links.senders])
+    known[rule] = weights.tolist()
+    return links._replace(weights=weights)
 
 
 def _laplacian(u: Peers, v: Peers, peers: int) -> sparse.csr_array:

@@ -1,5 +1,6 @@
 """Optimal weights are those of the textbook where it knows them, and nothing near them is faster."""
 
+import copy
 import math
 import sys
 from itertools import pairwise
@@ -91,6 +92,16 @@ def test_weights_travel_in_files(tmp_path: object) -> None:
         write(graph, f"{tmp_path}/fast{suffix}")
         again = WEIGHTS["file"](read(f"{tmp_path}/fast{suffix}"))
         torch.testing.assert_close(again.weights, links.weights, rtol=0, atol=0)
+
+
+def test_the_graph_takes_its_solution_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = load("er:12:0.3", seed=3)
+    found = WEIGHTS["fdla"](graph)
+    handed = copy.deepcopy(graph)
+    monkeypatch.setitem(sys.modules, "cvxpy", None)
+    torch.testing.assert_close(WEIGHTS["fdla"](handed).weights, found.weights, rtol=0, atol=0)
+    with pytest.raises(BadExperiment, match="missing"):
+        WEIGHTS["fastest-mixing"](handed)
 
 
 def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
