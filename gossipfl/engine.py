@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, State
+from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
 from gossipfl.topology import Links, Topology
 
@@ -15,8 +16,8 @@ from gossipfl.topology import Links, Topology
 class Run(NamedTuple):
     """All there is of a learning run; saving it is the checkpoint.
 
-    `replicas` are what the neighbours held of each row, and what was heard of them, after the last exchange, in the
-    engine's own form; None before the first.
+    `replicas` are what the neighbours held of each row, and what was heard of them, after the last round's (first)
+    exchange, in the engine's own form; None before there was one.
     """
 
     round: int
@@ -42,15 +43,15 @@ class Engine(Protocol):
         """The runs after each further round, without end."""
 
     def disagreement(self, run: Run) -> Tensor:
-        """max_j |r_j - r_i| / |r_i| over the neighbours j heard in the last exchange, (n,).
+        """max_j |r_j - r_i| / |r_i| over the neighbours j heard in the last round with links, (n,).
 
         Of a method that sends several tensors, the first counts: it stands for the parameters.
         """
 
     def settled(self, calm: Tensor) -> bool:
-        """Whether every peer was calm `diameter` exchanges ago, given which of the rows here (n,) are calm now.
+        """Whether every peer was calm `diameter` rounds with links ago, given which of the rows here (n,) are calm now.
 
-        Every peer gives the same answer in the same round. To be asked once after each exchange.
+        Every peer gives the same answer in the same round. To be asked once after each round with links.
         """
 
 
@@ -59,38 +60,40 @@ def carry_out(
     grad: Grad,
     links: Links,
     run: Run,
-    exchange: Callable[[Tensor, Any, Sequence[int]], tuple[Tensor, Any]],
+    mixing: Mixing,
+    exchange: Callable[[int, Tensor, Any, Sequence[int]], tuple[Tensor, Any]],
 ) -> Run:
-    """One round of `algorithm`, whose `mix` is the engine's `exchange`: (rows, replicas, lanes) -> (mixed rows, replicas).
+    """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, lanes) -> (mixed rows, replicas).
 
     Several tensors travel side by side in one exchange, `lanes` being their widths; a round without links keeps what it
-    has.
+    has. k counts the round's exchanges, as many as `mixing` says.
 
     Raises:
         RuntimeError: the algorithm mixed not exactly once.
     """
-    replicas, exchanges = run.replicas, 0
+    replicas, times = run.replicas, 0
 
     def mix(*tensors: Tensor) -> Any:
-        nonlocal replicas, exchanges
-        exchanges += 1
-        if exchanges > 1 or not len(links.receivers):
+        nonlocal replicas, times
+        times += 1
+        if times > 1 or not len(links.receivers):
             return tensors if len(tensors) > 1 else tensors[0]
-        if len(tensors) == 1:
-            mixed, replicas = exchange(tensors[0], replicas, (tensors[0].shape[1],))
-            return mixed
         lanes = [t.shape[1] for t in tensors]
-        mixed, replicas = exchange(torch.cat(tensors, 1), replicas, lanes)
-        return torch.split(mixed, lanes, 1)
+        sent = tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
+        mixed, replicas = exchange(0, sent, replicas, lanes)
+        for k in range(1, mixing.exchanges):
+            mixed, _ = exchange(k, mixed, replicas, lanes)
+        mixed = mixing.conclude(sent, mixed)
+        return mixed if len(tensors) == 1 else torch.split(mixed, lanes, 1)
 
     state = algorithm.round(run.state, grad, mix)
-    if exchanges != 1:
-        raise RuntimeError(f"{algorithm} mixed {exchanges} times in one round: a round mixes exactly once")
+    if times != 1:
+        raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
     return Run(run.round + 1, state, replicas)
 
 
 class Lookback:
-    """The last `diameter` + 1 exchanges: whether a word of the first of them has reached everybody by the last.
+    """The last `diameter` + 1 rounds with links: whether a word of the first of them has reached everybody by the last.
 
     On links that never change it has; on others that is looked up, and every peer finds the same.
     """
@@ -100,7 +103,7 @@ class Lookback:
         self._rounds: deque[int] = deque(maxlen=diameter + 1)
 
     def note(self, round: int) -> None:
-        """An exchange has taken place in that round."""
+        """There were links in that round."""
         self._rounds.append(round)
 
     def reached(self, peers: int) -> bool:

@@ -6,7 +6,7 @@ All N peers are the rows of one tensor, and `mix` is one sparse product over the
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from gossipfl.engine import Lookback, Run, carry_out, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.topology import Links, Topology
-
 
 CYCLE = 64  # rounds of a periodic topology whose matrices are kept
 
@@ -85,7 +84,7 @@ class Simulator:
         problem: the peers' objectives, row i being peer i's; None for consensus, which learns nothing.
         topology: round -> links.
         mixing: how rows cross edges and what is made of them.
-        diameter: exchanges that a word takes to reach everybody; `settled` looks that far back.
+        diameter: rounds with links that a word takes to reach everybody; `settled` looks that far back.
         changing: the topology changes, so that whether a word has reached everybody is to be checked.
     """
 
@@ -112,9 +111,8 @@ class Simulator:
         links = self.topology(run.round)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
         self._round = run.round
-        return carry_out(
-            self.algorithm, grad, links, run, lambda *sent: self._exchange(links, run.round, *sent)
-        )
+        exchange = partial(self._exchange, links, run.round)
+        return carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:
@@ -133,7 +131,7 @@ class Simulator:
         return len(self._calm) == self._calm.maxlen and self._calm[0] and self._lookback.reached(len(calm))
 
     def _exchange(
-        self, links: Links, round: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
+        self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """The mixed rows and the new replicas: of all rows, then, where messages get lost, what each link's end holds."""
         channel, peers = self.mixing.channel, len(x)
@@ -144,10 +142,10 @@ class Simulator:
         self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
         heard = self._along(links, after)
         if links.arrives is None:
-            return self.mixing.combine(x, after, heard), after
+            return self.mixing.combine(x, after, heard, k), after
         held = self._hold(links, round, payload, None if replicas is None else replicas[peers:], lanes)
         heard.held = held
-        return self.mixing.combine(x, after, heard), torch.cat((after, held))
+        return self.mixing.combine(x, after, heard, k), torch.cat((after, held))
 
     def _hold(
         self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor | None, lanes: Sequence[int]

@@ -5,7 +5,8 @@ The house form of every exchange is
     x_i + gamma * (A(r_i, {r_j}) - r_i)
 
 where the *replica* r_i is what the neighbours currently hold of peer i, and A, the aggregator, is a weighted average unless
-said otherwise. gamma = 1/2 is the lazy walk (I + W) / 2.
+said otherwise. gamma = 1/2 is the lazy walk (I + W) / 2. With several exchanges in a round, what they make of x together
+takes the place of A.
 """
 
 from collections.abc import Sequence
@@ -64,19 +65,33 @@ class Channel(Protocol):
 
 
 class Mixing(NamedTuple):
-    """One exchange: through `channel`, by `aggregator`, `gamma` of the way."""
+    """One exchange: through `channel`, by `aggregator`, `gamma` of the way.
+
+    Or several in one round, along the same links: each goes its own of `steps` of the way, and the round `gamma` of the way
+    to where they lead. Only a channel without memory can carry them.
+    """
 
     aggregator: Aggregator = Average()
     channel: Channel = Direct()
     gamma: float = 1.0
+    steps: tuple[float, ...] = ()
+
+    @property
+    def exchanges(self) -> int:
+        """How many there are in a round."""
+        return max(1, len(self.steps))
 
     @property
     def preserves(self) -> Property:
         return self.aggregator.preserves & self.channel.preserves
 
-    def combine(self, x: Tensor, own: Tensor, received: Received) -> Tensor:
-        """x + gamma (A(own, received) - own), (n, d); `own` is the replica of x, and may be x itself."""
-        mixed = self.aggregator(own, received)
+    def combine(self, x: Tensor, own: Tensor, received: Received, k: int = 0) -> Tensor:
+        """x + gamma (A(own, received) - own), (n, d), or steps[k] for gamma; `own` is the replica of x, and may be x itself."""
+        mixed, part = self.aggregator(own, received), self.steps[k] if self.steps else self.gamma
         if own is x:
-            return mixed if self.gamma == 1.0 else torch.lerp(x, mixed, self.gamma)
-        return x + self.gamma * (mixed - own)
+            return mixed if part == 1.0 else torch.lerp(x, mixed, part)
+        return x + part * (mixed - own)
+
+    def conclude(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What a round makes of x (n, d), its last exchange having led to `mixed`."""
+        return torch.lerp(x, mixed, self.gamma) if self.steps and self.gamma != 1.0 else mixed

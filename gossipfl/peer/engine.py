@@ -6,6 +6,7 @@ the transport buffers while we compute.
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NoReturn
 
 import torch
@@ -118,10 +119,9 @@ class Peer:
         links = self.topology(run.round)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
         self._round = run.round
-        after = carry_out(
-            self.algorithm, grad, links, run, lambda *sent: self._exchange(links, run.round, *sent)
-        )
-        self.exchange.tick = self._start + after.round
+        exchange = partial(self._exchange, links, run.round)
+        after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
+        self.exchange.tick = self._start + after.round * self.mixing.exchanges
         return after
 
     def rounds(self, run: Run) -> Iterator[Run]:
@@ -141,7 +141,7 @@ class Peer:
         return self._quorum.settled(bool(calm)) and self._lookback.reached(len(self.exchange.names))
 
     def _exchange(
-        self, links: Links, round: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
+        self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """The mixed row and the new replicas (1 + e, D): what my neighbours hold of me, and what I hold of them."""
         channel, edges = self.mixing.channel, self._along(links, x)
@@ -152,15 +152,14 @@ class Peer:
             return x, replicas  # diverged: the loop sees it, and nobody else is infected
         payload = channel.send(x, replicas[:1], round, lanes)
         data = to_bytes(payload)
-        messages = self.exchange.swap(
-            self._start + round, edges.to, edges.awaited, data, self._quorum.speak()
-        )
+        tick = self._start + round * self.mixing.exchanges + k
+        messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak())
         for message in messages:
             self._quorum.hear(message.header.calm)
         heard = from_bytes([data, *(message.payload for message in messages)], payload)
         after = self._receive(edges, heard, replicas, round, lanes)
         own = x if payload[0] is x else after[:1]  # the very same, where nothing was changed on the way
-        mixed = self.mixing.combine(x, own, Heard(edges, after))
+        mixed = self.mixing.combine(x, own, Heard(edges, after), k)
         if not math.isfinite(mixed.sum()):
             self._accuse(edges, after)
         return mixed, after
