@@ -28,28 +28,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gossipfl import rng
-from gossipfl.gossip import (
-    EXTREME,
-    PERFECT,
-    SENT,
-    Create,
-    Gossip,
-    GossipLearning,
-    MergeUpdate,
-    Network,
-    Pegasos,
-    Shards,
-    Walk,
-    error,
-    similarity,
-    voted_error,
-)
+from gossipfl import gossip, rng
 from gossipfl.gossip.measure import wrong
 from gossipfl.models import LOSSES
 
 CYCLES, TRAIN, ITERATIONS = 400, 4140, 20_000
-PEGASOS = Pegasos(LOSSES["svm"](), l2=1e-4)
+PEGASOS = gossip.Pegasos(LOSSES["svm"](), l2=1e-4)
 SHOWN = (1, 10, 40, 100, 200, 400)
 POINTS = sorted({round(10 ** (k / 10)) for k in range(27)} | {*SHOWN})
 
@@ -59,22 +43,22 @@ class Case(NamedTuple):
 
     peers: int
     name: str
-    network: Network
-    create: Create = MergeUpdate()
+    network: gossip.Network
+    create: gossip.Create = gossip.MergeUpdate()
     steps: int = 1
     colour: str = "#1f6feb"
     style: str = "-"
 
 
 CASES = (
-    Case(100, "one row", PERFECT),
-    Case(100, "one row, extreme", EXTREME, style="--"),
-    Case(100, "a pass", PERFECT, steps=41, colour="#2da44e"),
-    Case(100, "a pass, extreme", EXTREME, steps=41, colour="#2da44e", style="--"),
-    Case(100, "walks", PERFECT, Walk(), colour="#9aa5b1"),
-    Case(4140, "one row", PERFECT),
-    Case(4140, "one row, extreme", EXTREME, style="--"),
-    Case(4140, "walks", PERFECT, Walk(), colour="#9aa5b1"),
+    Case(100, "one row", gossip.PERFECT),
+    Case(100, "one row, extreme", gossip.EXTREME, style="--"),
+    Case(100, "a pass", gossip.PERFECT, steps=41, colour="#2da44e"),
+    Case(100, "a pass, extreme", gossip.EXTREME, steps=41, colour="#2da44e", style="--"),
+    Case(100, "walks", gossip.PERFECT, gossip.Walk(), colour="#9aa5b1"),
+    Case(4140, "one row", gossip.PERFECT),
+    Case(4140, "one row, extreme", gossip.EXTREME, style="--"),
+    Case(4140, "walks", gossip.PERFECT, gossip.Walk(), colour="#9aa5b1"),
 )
 
 
@@ -105,24 +89,26 @@ def split(raw: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> Split:
     return Split(x[:TRAIN], y[:TRAIN], x[TRAIN:], y[TRAIN:])
 
 
-def gossip(case: Case, data: Split, seed: int) -> Curve:
+def learn(case: Case, data: Split, seed: int) -> Curve:
     began = process_time()
     places = np.array_split(np.arange(TRAIN), case.peers)
-    shards = Shards.of([(data.x[own].numpy(), data.y[own].numpy()) for own in places])
-    learning = GossipLearning(PEGASOS, case.create, steps=case.steps, cache=10)
-    engine = Gossip(learning, shards, case.network, seed=seed)
+    shards = gossip.Shards.of([(data.x[own].numpy(), data.y[own].numpy()) for own in places])
+    learning = gossip.GossipLearning(PEGASOS, case.create, steps=case.steps, cache=10)
+    engine = gossip.Gossip(learning, shards, case.network, seed=seed)
     sample = torch.from_numpy(rng.generator(seed, "sample").permutation(case.peers)[:100])
     errors = []
     for cycle, run in enumerate(islice(engine.cycles(engine.init()), CYCLES), 1):
         if cycle in POINTS:
-            errors.append(float(error(run, data.test_x, data.test_y, sample).mean()))
-    voted = float(voted_error(run, data.test_x, data.test_y, sample).mean())
-    return Curve(errors, voted, similarity(run), int(run.tally[:, SENT].sum()), process_time() - began)
+            errors.append(float(gossip.error(run, data.test_x, data.test_y, sample).mean()))
+    voted = float(gossip.voted_error(run, data.test_x, data.test_y, sample).mean())
+    return Curve(
+        errors, voted, gossip.similarity(run), int(run.tally[:, gossip.SENT].sum()), process_time() - began
+    )
 
 
 def sequential(data: Split, seed: int, runs: int = 10) -> tuple[list[float], float]:
     """Mean errors of Pegasos on its own, after POINTS rows and at the end."""
-    shards = Shards.of([(data.x.numpy(), data.y.numpy())])
+    shards = gossip.Shards.of([(data.x.numpy(), data.y.numpy())])
     who, below = torch.arange(runs), torch.full((runs,), TRAIN)
     w, errors = torch.zeros(runs, shards.x.shape[1]), []
     for t in range(1, ITERATIONS + 1):
@@ -145,7 +131,7 @@ def plot(
 
     rcParams["svg.hashsalt"] = "gossipfl"  # the same picture, the same file
     sizes = sorted({case.peers for case in curves})
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
     panels: Any = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for axes, peers in zip(panels, sizes, strict=True):
         for case, runs in curves.items():
@@ -167,7 +153,7 @@ def plot(
         )
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(f"0-1 error on test rows, {seeds} seeds: mean and range")
-    panels[0].legend(fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -193,7 +179,7 @@ def main() -> None:
     )
     curves: dict[Case, list[Curve]] = {}
     for case in CASES:
-        runs = curves[case] = [gossip(case, data, seed) for seed, data in enumerate(splits)]
+        runs = curves[case] = [learn(case, data, seed) for seed, data in enumerate(splits)]
         at = {cycle: [run.errors[POINTS.index(cycle)] for run in runs] for cycle in SHOWN}
         less = [run.errors[-1] - end for run, end in zip(runs, ends, strict=True)]
         print(
