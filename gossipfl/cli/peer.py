@@ -50,8 +50,8 @@ def peer(
     from gossipfl.experiment.alone import endpoints, peer, unsuitable
     from gossipfl.experiment.events import Started
     from gossipfl.experiment.learn import Progress
-    from gossipfl.experiment.process import interrupt_once
     from gossipfl.experiment.method import study
+    from gossipfl.experiment.process import interrupt_once
     from gossipfl.experiment.tables import own_table
     from gossipfl.report.console import console
     from gossipfl.report.live import View

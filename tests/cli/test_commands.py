@@ -102,7 +102,7 @@ def test_results_are_found_again(runs: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(runs)
     listed = gossipfl("results", "ls", "--format", "json").json["runs"]
     assert [Path(one["folder"]).name for one in listed] == ["simulate", "run"]
-    assert "exact-diffusion" in gossipfl("results", "ls").out
+    assert "newton" in gossipfl("results", "ls").out
     for name in ("latest", "run", "runs/run", "ru"):
         assert gossipfl("results", "show", name, "--format", "json").json["engine"] == "peers"
     assert "hold one model" in gossipfl("results", "show", "latest").out
