@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import networkx as nx
 import torch
 
 from gossipfl.data import Table
@@ -33,7 +34,8 @@ def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, st
     """
     if name not in made.graph:
         raise BadExperiment(f"there is no peer {name} in the topology; it has {', '.join(made.names[:20])}")
-    known = {peer: made.graph.nodes[peer].get("endpoint") for peer in (name, *made.graph[name])}
+    around = sorted(set(nx.all_neighbors(made.graph, name)), key=made.names.index)
+    known = {peer: made.graph.nodes[peer].get("endpoint") for peer in (name, *around)}
     known |= {name: listen} if listen else {}
     if silent := [peer for peer, endpoint in known.items() if not endpoint]:
         raise BadExperiment(

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+
 from gossipfl.data import Table
 from gossipfl.errors import GossipError, NetworkError
 from gossipfl.experiment import folder as files
@@ -123,7 +125,7 @@ class Crew:
     def _introduce(self) -> None:
         """Everybody listens: tell each peer where its neighbours do."""
         for me, name in enumerate(self.names):
-            near = [self.names.index(other) for other in self._graph[name]]
+            near = sorted({self.names.index(other) for other in nx.all_neighbors(self._graph, name)})
             with contextlib.suppress(BrokenPipeError):  # it has ended meanwhile, which its pipe tells next
                 self._pipes[me].send({other: self._endpoints[other] for other in near})
 

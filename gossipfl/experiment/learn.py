@@ -41,10 +41,11 @@ class Outcome:
 
 
 class Pace(NamedTuple):
-    """Rounds for an exchange, exchanges for a step of which all is known, and exchanges between two lines of metrics."""
+    """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics."""
 
     local_steps: int
     cycle: int
+    hops: int
     every: int
 
 
@@ -56,7 +57,7 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
     KeyboardInterrupt, wherever it strikes.
     """
     ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
-    rest, measured = Rest(engine, outcome.run, stop.tolerance, pace.cycle), False
+    rest, measured = Rest(engine, outcome.run, stop.tolerance, pace), False
     try:
         for run in engine.rounds(outcome.run):
             x = run.state.x
@@ -95,10 +96,14 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
 
 
 class Rest:
-    """Who is calm: its last step, of `cycle` exchanges, and its distance to all neighbours were below the tolerance."""
+    """Who is calm: whose last step was below the tolerance, and whose distance to each neighbour is so small that over
 
-    def __init__(self, engine: Engine, run: Run, tolerance: float, cycle: int) -> None:
-        self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, cycle
+    all hops between two peers it stays below.
+    """
+
+    def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Pace) -> None:
+        self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
+        self._near = tolerance / max(1, pace.hops)
         self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
 
     def reached(self, run: Run, exchanges: int) -> bool:
@@ -109,7 +114,7 @@ class Rest:
         if exchanges % self._cycle == 0:
             calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
             if run.replicas is not None and bool(calm.all()):
-                calm = calm & (self._engine.disagreement(run) < self._tolerance)
+                calm = calm & (self._engine.disagreement(run) < self._near)
             self._calm, self._before = calm & (exchanges > self._cycle), run
         return self._engine.settled(self._calm)
 

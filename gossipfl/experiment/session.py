@@ -51,7 +51,7 @@ class Session:
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        pace = Pace(steps, self.method.cycle, every)
+        pace = Pace(steps, self.method.cycle, self.study.diameter, every)
         for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
             self.cpu = time.process_time() - began
             yield progress

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import torch
 
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.config import Experiment
@@ -14,6 +15,14 @@ from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.tables import tables
 from gossipfl.simulator import Simulator
+
+SMALL = 2_000_000  # numbers of a round's work below which waking a second thread costs more than it does
+
+
+def threads(session: Session) -> int:
+    """How many threads are worth their while for this session's rounds; never more than torch was given."""
+    rows = sum(len(part.y) for part in session.prepared.train)
+    return 1 if rows * session.prepared.problem.width < SMALL else torch.get_num_threads()
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
@@ -32,6 +41,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     folder = files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds)
     session = Session(made, rows, range(len(made.names)), Simulator, experiment.model.device)
+    torch.set_num_threads(threads(session))
     startup = time.monotonic() - began
     with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
         for progress in session:

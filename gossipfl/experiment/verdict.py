@@ -28,11 +28,18 @@ def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         if summary["agreed"]
         else f"the {peers} peers do NOT hold one model"
     )
-    if summary["stopped"] == "tolerance" and summary["agreed"]:
-        return DONE, f"{held}: they {agree}, and stopped together after {rounds} rounds"
-    if tolerance:
-        return NOT_REACHED, (
-            f"{held}: they {agree}, but tolerance {tolerance:.0e} was not met in {rounds} rounds. "
-            "Give it more stop.rounds, or another algorithm or topology"
+    together = f"stopped together after {rounds} rounds"
+    if summary["stopped"] != "tolerance":
+        told = (
+            f"{held}: they {agree} after {rounds} rounds"
+            if met
+            else (
+                f"{held}: they {agree}, but tolerance {tolerance:.0e} was not met in {rounds} rounds. "
+                "Give it more stop.rounds, or another algorithm or topology"
+            )
         )
-    return DONE, f"{held}: they {agree} after {rounds} rounds"
+    elif summary["agreed"]:
+        told = f"{held}: they {agree}, and {together}"
+    else:
+        met, told = False, f"{held}: they {together}, each close to its neighbours, but {agree} only"
+    return DONE if met else NOT_REACHED, told
