@@ -20,11 +20,12 @@ from gossipfl.algorithms.gradient_tracking import GradientTracking, Tracked
 from gossipfl.algorithms.methods import ALGORITHMS, Ingredients, Method, made, no_hessian
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
 from gossipfl.algorithms.newton import Newton
+from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
 
 __all__ = [
-    "ALGORITHMS", "DPSGD", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra", "Grad",
-    "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "Network", "Newton", "Prox", "PushPull",
-    "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty", "rebuilt",
+    "ALGORITHMS", "DPSGD", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra", "Grad",
+    "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "Network", "Newton", "Prox",
+    "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty", "rebuilt",
 ]  # fmt: skip

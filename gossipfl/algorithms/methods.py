@@ -12,6 +12,7 @@ from gossipfl.algorithms.extra import Extra
 from gossipfl.algorithms.gradient_tracking import GradientTracking
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
 from gossipfl.algorithms.newton import Hessian, Newton
+from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
 from gossipfl.mixing import Aggregator, Average, Push
@@ -32,6 +33,8 @@ class Ingredients(NamedTuple):
     beta: float = 0.0  # momentum
     hessian: Hessian = no_hessian
     cycle: int = 1  # exchanges of an exact average
+    mu: float = 1.0  # how curved the objective is at least
+    chi: float = 1.0  # the condition number of I - W
 
 
 class Method(NamedTuple):
@@ -68,6 +71,10 @@ ALGORITHMS: dict[str, Method] = {
         "exact diffusion with raw weights; their eigenvalues must exceed -1/3", True,
     ),
     "extra": Method(lambda i: Extra(i.step, i.prox, i.local_steps), "exact", True, gamma=0.5),
+    "opapc": Method(
+        lambda i: OPAPC(i.step, i.mu, i.chi), "exact, accelerated: for badly conditioned problems with l2", True,
+        gamma=0.5, penalty=False,
+    ),
     "gradient-tracking": Method(
         lambda i: GradientTracking(i.step, i.prox), "exact, also on changing links and (BEER) compressed", True,
         least="2d",

@@ -16,13 +16,15 @@ from gossipfl.algorithms import (
     no_penalty,
 )
 from gossipfl.errors import Incompatible
+from gossipfl.experiment.against import against
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.mixing import COMPRESSORS, Amount, Average, Channel, Compressed, Direct, Feedback, Mixing
 from gossipfl.models import Linear, Problem
-from gossipfl.topology import Topology, cycle, every, extreme, load, static, stochastic
+from gossipfl.topology import Spectrum, Topology, cycle, every, extreme, load, static, stochastic
+from gossipfl.topology.chebyshev import accelerated
 
-SMALL, LARGE = 1000, 2000  # parameters up to which Newton's method is the default, and is allowed
+SMALL = 1000  # parameters up to which Newton's method is the default
 SAMPLE = 32  # rounds of a changing topology that are looked at
 BASELINES = ("local", "pooled")
 
@@ -39,11 +41,15 @@ class Method(NamedTuple):
 
 def choose(study: Study, problem: Problem | None) -> str:
     """The kind of algorithm: what the experiment says or, where it says "auto", what is best for this problem."""
-    kind = study.experiment.algorithm.kind
-    if kind != "auto":
-        if kind == "newton" and (why := against_newton(study, problem)):
-            raise Incompatible(f'algorithm "newton" {why}')
-        return kind
+    told = study.experiment.algorithm.kind
+    kind = best(study, problem) if told == "auto" else told
+    if why := against(study, kind, problem):
+        raise Incompatible(f'algorithm "{kind}" {why}')
+    return kind
+
+
+def best(study: Study, problem: Problem | None) -> str:
+    """What "auto" stands for."""
     if study.experiment.topology.loss:
         return "push-pull"
     if study.graph.is_directed():
@@ -51,52 +57,21 @@ def choose(study: Study, problem: Problem | None) -> str:
     if study.experiment.channel.compress != "none":
         return "gradient-tracking"
     small = problem is not None and problem.width <= SMALL
-    return "newton" if small and not against_newton(study, problem) else "exact-diffusion"
-
-
-def against_newton(study: Study, problem: Problem | None) -> str | None:
-    """Why Newton's method cannot be used, with the way out; None where it can."""
-    e = study.experiment
-    reasons = {
-        "takes full gradients: leave out batch, local_steps and decay": e.algorithm.batch != "full"
-        or e.algorithm.local_steps > 1
-        or e.algorithm.decay is not None,
-        "has no momentum: leave it out": bool(e.algorithm.momentum),
-        'has no proximal step: set l1 = 0, or use algorithm "exact-diffusion"': bool(e.model.l1),
-        f"needs a second derivative, which the model {e.model.kind} lacks: use another algorithm": e.model.kind
-        in ("svm", "module"),
-        "needs exact averages: use undirected links that do not fail": study.graph.is_directed()
-        or study.failing
-        or not study.cycle,
-        "sends no compressed Hessians: leave out channel.compress": e.channel.compress != "none",
-    }
-    if why := next((reason for reason, holds in reasons.items() if holds), None):
-        return why
-    if problem is None:
-        return None
-    if not (isinstance(problem, Linear) and problem.dense):
-        return 'would send a Hessian of sparse features: use algorithm "exact-diffusion"'
-    d = problem.width
-    if d > LARGE:
-        return (
-            f"would send {d * (d + 1) // 2:,} numbers in each message, as there are {d:,} parameters: above {LARGE:,} "
-            'use algorithm "exact-diffusion" or "gradient-tracking"'
-        )
-    return None
+    return "newton" if small and not against(study, "newton", problem) else "exact-diffusion"
 
 
 def method(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Method:
     """The parts of a kind of algorithm; without a problem only to be checked."""
     settings = study.experiment.algorithm
     newton = kind == "newton"
+    mixed, turns = mixing(study, kind, problem), study.cycle if newton else 1
     ingredients = Ingredients(
         step, problem.prox if problem else no_penalty, settings.local_steps, settings.momentum,
-        problem.hessian if isinstance(problem, Linear) else no_hessian, study.cycle if newton else 1,
+        problem.hessian if isinstance(problem, Linear) else no_hessian, turns, settings.mu or study.experiment.model.l2,
+        1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if kind == "opapc" else 1.0,
     )  # fmt: skip
     algorithm = made("d-psgd" if kind in BASELINES else kind, ingredients)
-    return Method(
-        kind, algorithm, topology(study, kind), mixing(study, kind, problem), study.cycle if newton else 1
-    )
+    return Method(kind, algorithm, topology(study, kind), mixed, turns)
 
 
 def topology(study: Study, kind: str) -> Topology:
@@ -121,7 +96,17 @@ def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
     usual = ALGORITHMS[kind]
     told = channel(study, problem.outputs if isinstance(problem, Linear) else 1)
     gamma = usual.gamma if isinstance(told, Direct) else min(usual.gamma, study.experiment.channel.gamma)
-    return Mixing(usual.aggregator, told, study.experiment.algorithm.gamma or gamma)
+    steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
+    return Mixing(usual.aggregator, told, study.experiment.algorithm.gamma or gamma, steps)
+
+
+def exchanges(study: Study) -> tuple[tuple[float, ...], Spectrum]:
+    """The steps of a round's exchanges, none for a plain one, and the ends of the spectrum of what they do together."""
+    ends, several = extreme(study.links, len(study.names)), study.experiment.algorithm.exchanges
+    if several == 1:
+        return (), ends
+    steps, left = accelerated(ends.second, ends.smallest, several)
+    return steps, Spectrum(-left, left)
 
 
 def channel(study: Study, columns: int) -> Channel:
@@ -143,9 +128,7 @@ def compose(study: Study) -> None:
     made = method(study, kind)
     sample = [study.topology(round) for round in range(SAMPLE if study.changing else 1)]
     network = Network(
-        smallest=-1.0
-        if study.changing or study.graph.is_directed()
-        else extreme(study.links, len(study.names)).smallest,
+        smallest=-1.0 if study.changing or study.graph.is_directed() else exchanges(study)[1].smallest,
         doubly=all(stochastic(links._replace(arrives=None), len(study.names))[1] for links in sample),
         reliable=not study.experiment.topology.loss,
         changing=study.changing,

@@ -104,8 +104,8 @@ class Method(Section):
     """How it is learned."""
 
     kind: Literal[
-        "auto", "newton", "exact-diffusion", "d2", "extra", "gradient-tracking", "push-pull", "push-diging", "d-psgd",
-        "qg-dsgdm", "sgp", "local", "pooled",
+        "auto", "newton", "exact-diffusion", "d2", "extra", "opapc", "gradient-tracking", "push-pull", "push-diging",
+        "d-psgd", "qg-dsgdm", "sgp", "local", "pooled",
     ] = "auto"  # fmt: skip
     """The algorithm; "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("push-diging" on
     directed links, "push-pull" where messages get lost, "gradient-tracking" with a compressed channel). "local" never
@@ -122,6 +122,10 @@ class Method(Section):
     """How far to go towards the average; each algorithm has its own default."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Heavy-ball momentum at each peer; for "qg-dsgdm" its own, 0.9 unless given."""
+    exchanges: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Exchanges in each round: Chebyshev-accelerated averaging, for links that do not change."""
+    mu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """For "opapc": what the objective is at least as curved as; model.l2 unless given. A wrong one costs rounds only."""
 
 
 class Channel(Section):
@@ -145,7 +149,7 @@ class Stop(Section):
     """When it ends."""
 
     rounds: PositiveInt = 1000
-    """At the latest after so many exchanges."""
+    """At the latest after so many rounds; of local steps only the last, which exchanges, counts."""
     tolerance: NonNegative = 0.0
     """As soon as all peers' relative change and disagreement are below; 0 switches it off."""
 

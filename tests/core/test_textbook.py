@@ -71,6 +71,22 @@ def d2(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
         before, x = x, w @ (2 * x - before - a * g(x) + a * g(before))
 
 
+def opapc(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
+    """Kovalev, Salim, Richtarik 2020, algorithm 2 (APAPC), gossip matrix I - W, here with L = 1/a, mu = chi = 1."""
+    one, mu = np.eye(len(w)), 1.0
+    tau = min(1.0, 0.5 * np.sqrt(1.0 / (1 / a / mu)))
+    eta = 1 / (4 * tau / a)
+    theta = 1 / eta
+    y, xf = 0 * x, x
+    while True:
+        xg = tau * x + (1 - tau) * xf
+        half = (x - eta * (g(xg) - mu * xg + y)) / (1 + eta * mu)
+        y = y + theta * (one - w) @ half
+        new = (x - eta * (g(xg) - mu * xg + y)) / (1 + eta * mu)
+        x, xf = new, xg + 2 * tau / (2 - tau) * (new - x)
+        yield x
+
+
 def gradient_tracking(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
     """Semi-ATC tracking: x' = W (x - a y); y' = W y + g(x') - g(x), from y = g(x).
 
@@ -132,6 +148,7 @@ PAPERS = {
     "extra": extra,
     "exact-diffusion": exact_diffusion,
     "d2": d2,
+    "opapc": opapc,
     "gradient-tracking": gradient_tracking,
     "sgp": sgp,
     "push-diging": push_diging,
