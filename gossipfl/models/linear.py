@@ -113,7 +113,11 @@ class Linear:
         return gradient
 
     def hessian(self, x: Tensor) -> Tensor:
-        """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); dense features only."""
+        """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); dense features only.
+
+        Softmax with free intercepts is constant along their common shift. There it gets the curvature 1, so that it can be
+        inverted; as gradients have no part in that direction, nothing moves along it.
+        """
         n, q, outputs = self._shape
         rows = self.data.full
         if not isinstance(rows, Block):
@@ -123,7 +127,10 @@ class Linear:
         )
         blocks = [rows.gram(curve[..., a, b]) for a in range(outputs) for b in range(outputs)]
         smooth = torch.stack(blocks).view(outputs, outputs, n, q, q).permute(2, 3, 0, 4, 1)
-        return smooth.reshape(n, self.width, self.width) + torch.diag_embed(self._ridge)
+        hessian = smooth.reshape(n, self.width, self.width) + torch.diag_embed(self._ridge)
+        if outputs > 1 and not self.penalised[-1]:
+            hessian[:, -outputs:, -outputs:] += 1.0 / outputs
+        return hessian
 
     def prox(self, x: Tensor, step: float) -> Tensor:
         """Soft threshold of the weights: sign(w) max(|w| - step l1, 0); the intercept passes."""

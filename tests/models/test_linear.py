@@ -215,3 +215,29 @@ def test_unusable_rows_are_refused() -> None:
         linear("linear", data=[(np.ones((2, 3)), np.ones(2)), (np.ones((2, 4)), np.ones(2))])
     with pytest.raises(BadData, match="No peer"):
         Linear([], LOSSES["linear"]())
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "softmax", "squared-svm", "poisson", "huber"])
+def test_hessian_is_the_second_derivative(name: str) -> None:
+    draw = np.random.default_rng(3)
+    sizes, width, classes = (5, 9), 3, 3
+    loss = LOSSES[name]()
+    shards = [
+        (draw.normal(size=(n, width)), draw.integers(0, 3 if name == "softmax" else 2, n) * 1.0)
+        for n in sizes
+    ]
+    problem = Linear(shards, loss, outputs=loss.outputs(classes), l2=0.3)
+    x = torch.from_numpy(draw.normal(size=(len(sizes), problem.width)))
+    expected = torch.stack(
+        [
+            torch.autograd.functional.hessian(lambda row, i=i: problem.loss(_with_row(x, i, row))[i], x[i])  # type: ignore[no-untyped-call]
+            for i in range(len(sizes))
+        ]
+    )
+    if name == "softmax":  # and the shift of all intercepts, along which the loss is constant
+        expected[:, -classes:, -classes:] += 1 / classes
+    torch.testing.assert_close(problem.hessian(x), expected, rtol=1e-10, atol=1e-12)
+
+
+def _with_row(x: torch.Tensor, i: int, row: torch.Tensor) -> torch.Tensor:
+    return torch.cat((x[:i], row[None], x[i + 1 :]))
