@@ -24,6 +24,7 @@ from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer.inbox import AHEAD
 
 LARGEST = 2**30  # bytes of a frame: 128 million float64 parameters
 Tell = Callable[[str, Progress | None], None]
@@ -72,13 +73,20 @@ def live(
         endpoints: of its neighbours, by number.
         tell: called with "learning" when agreement is reached, and with "progress" and each line of metrics.
     """
+    ahead = AHEAD + 4 * made.horizon  # which is measured from some rounds only; chance may make others longer
     exchange = Exchange(
-        me, made.names, made.fingerprint, sorted(endpoints), transport, made.experiment.peers.wait
+        me,
+        made.names,
+        made.fingerprint,
+        sorted(endpoints),
+        transport,
+        made.experiment.peers.wait,
+        ahead=ahead,
     )
     session: Session | None = None
     failure: dict[str, Any] = {}
     try:
-        transport.connect(endpoints)
+        transport.connect(endpoints, 2 * ahead)
         session = Session(made, [table], [me], lambda *parts: Peer(exchange, *parts))
         tell("learning", None)
         with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:

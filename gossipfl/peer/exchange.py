@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from gossipfl.errors import BadMessage, Departed, NetworkError
-from gossipfl.peer.inbox import Inbox, Message
+from gossipfl.peer.inbox import AHEAD, Inbox, Message
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.wire import Header, encode
 
@@ -23,6 +23,7 @@ class Exchange:
         transport: how frames travel.
         wait: seconds that an exchange may take before a silent neighbour is given up.
         clock: monotonic seconds.
+        ahead: messages of each neighbour that may wait here for their turn.
     """
 
     def __init__(
@@ -34,11 +35,12 @@ class Exchange:
         transport: Transport,
         wait: float,
         clock: Callable[[], float] = time.monotonic,
+        ahead: int = AHEAD,
     ) -> None:
         self.me, self.names, self.neighbours, self.wait = me, names, neighbours, wait
         self.tick = 0
         self.messages_sent = self.bytes_sent = 0
-        self.inbox = Inbox(study, neighbours)
+        self.inbox = Inbox(study, neighbours, ahead)
         self._study, self._transport, self._clock = study, transport, clock
 
     def swap(

@@ -1,7 +1,7 @@
 """Who has spoken, about which exchange; must not know sockets, clocks or models.
 
 Sans-IO: messages are put in as they come, in any order, from anybody; what belongs to the exchange at hand is taken out
-when it is complete. Memory is bounded: at most `AHEAD` messages of each neighbour are kept.
+when it is complete. Memory is bounded: of each neighbour's messages only the nearest are kept.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gossipfl.errors import BadMessage
 from gossipfl.peer.wire import Header, decode
 
-AHEAD = 64  # exchanges that a neighbour may be ahead of me: on a static graph it is never more than one
+AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 
 
 class Message(NamedTuple):
@@ -24,14 +24,16 @@ class Inbox:
     Args:
         study: this study's fingerprint, 8 bytes.
         neighbours: the peers that may speak to me at all.
+        ahead: messages of each that are kept. Where links change, a neighbour may be as many rounds ahead of me as word of
+            me takes to reach it.
     """
 
-    def __init__(self, study: bytes, neighbours: Iterable[int]) -> None:
+    def __init__(self, study: bytes, neighbours: Iterable[int], ahead: int = AHEAD) -> None:
         self.tick = 0
         self.refused = 0
         self.strangers: dict[int, str] = {}  # neighbours that were heard but not understood, and why
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
-        self._study = study
+        self._study, self._ahead = study, ahead
         self._size = 0
         self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
 
@@ -58,7 +60,8 @@ class Inbox:
         if header.leaving:
             self.gone[header.sender] = header.leaving
             return
-        if not self.tick <= header.tick < self.tick + AHEAD:
+        furthest = max(box) if len(box) >= self._ahead else None
+        if header.tick < self.tick or (furthest is not None and header.tick > furthest):
             raise BadMessage(
                 f"peer {header.sender} speaks of exchange {header.tick}, and I am at {self.tick}"
             )
@@ -69,6 +72,9 @@ class Inbox:
             )
         if header.tick in box:
             raise BadMessage(f"peer {header.sender} speaks twice of exchange {header.tick}")
+        if furthest is not None:
+            del box[furthest]
+            self.refused += 1
         box[header.tick] = Message(header, frames[1])
 
     def missing(self, awaited: Iterable[int]) -> list[int]:

@@ -11,9 +11,7 @@ import zmq
 
 from gossipfl.errors import NetworkError
 
-QUEUE = (
-    128  # messages each way and neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
-)
+QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 LARGE = 65536  # bytes from which a frame is worth the trouble of not copying it
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 1000
 
@@ -48,12 +46,12 @@ class ZeroMQ:
             ) from error
         self.endpoint: str = self._inbox.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def connect(self, neighbours: Mapping[int, str]) -> None:
-        """Begin to connect to each neighbour's endpoint; returns at once."""
+    def connect(self, neighbours: Mapping[int, str], queue: int = QUEUE) -> None:
+        """Begin to connect to each neighbour's endpoint; returns at once. `queue` messages to each may wait."""
         for peer, endpoint in neighbours.items():
             _check(endpoint)
             socket = self._context.socket(zmq.PUSH)
-            socket.setsockopt(zmq.SNDHWM, QUEUE)
+            socket.setsockopt(zmq.SNDHWM, queue)
             socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
             self._outboxes[peer] = socket

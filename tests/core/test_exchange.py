@@ -167,14 +167,25 @@ def test_early_messages_are_kept() -> None:
     assert script.now == 103.0
 
 
-def test_a_neighbour_may_be_as_far_ahead_as_the_inbox_reaches() -> None:
+@pytest.mark.parametrize("ahead", [2, AHEAD, 3 * AHEAD])
+def test_a_neighbour_may_be_as_far_ahead_as_the_inbox_reaches(ahead: int) -> None:
     script = Script(
-        *((0.0, says(1, tick)) for tick in range(AHEAD)),
-        *((1.0 + tick, says(2, tick)) for tick in range(AHEAD)),
+        *((0.0, says(1, tick)) for tick in range(ahead)),
+        *((1.0 + tick, says(2, tick)) for tick in range(ahead)),
     )
-    end = exchange(script)
-    for tick in range(AHEAD):
+    end = Exchange(0, NAMES, STUDY, [1, 2], script, WAIT, script.clock, ahead)
+    for tick in range(ahead):
         swap(end, tick)
+    assert end.inbox.refused == 0
+
+
+def test_a_neighbour_may_take_many_local_steps_before_its_next_exchange() -> None:
+    """Exchanges are then far apart, and a neighbour that is one ahead speaks of a far one."""
+    far = 10 * AHEAD
+    script = Script((0.0, says(1, 0)), (0.0, says(1, far, b"two")), (1.0, says(2, 0)), (1.0, says(2, far)))
+    end = exchange(script)
+    swap(end)
+    assert swap(end, far) == [b"two", b"pay"]
     assert end.inbox.refused == 0
 
 

@@ -20,6 +20,7 @@ from worlds import (
     live,
     metropolis,
     neighbours,
+    rng_calm,
     run_live,
     simulate,
     spied,
@@ -324,10 +325,3 @@ def test_live_peers_and_simulator_stop_in_the_same_round(spec: str) -> None:
     first = next(k for k in range(1, 60) if calm[k].all())
     simulator = Simulator(Consensus(), None, timetable(graph, 2), diameter=diameter)
     assert {stops(simulator, slice(None)), *live("memory", graph, act)} == {2 * (first + diameter)}
-
-
-def rng_calm(peers: int, rounds: int) -> Tensor:
-    """Peers become calm one after the other, each with relapses; all are in the end."""
-    calm = torch.rand((rounds, peers), generator=torch.Generator().manual_seed(peers)) < 0.6
-    calm[rounds // 3 :] = True
-    return calm

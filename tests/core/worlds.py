@@ -251,3 +251,10 @@ def run_live(
         return after(peer, peer.init(x[i : i + 1]), rounds)
 
     return live(kind, graph, act)
+
+
+def rng_calm(peers: int, rounds: int) -> Tensor:
+    """Peers become calm one after the other, each with relapses; all are in the end."""
+    calm = torch.rand((rounds, peers), generator=torch.Generator().manual_seed(peers)) < 0.6
+    calm[rounds // 3 :] = True
+    return calm
