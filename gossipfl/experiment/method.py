@@ -54,7 +54,7 @@ def best(study: Study, problem: Problem | None) -> str:
         return "push-pull"
     if study.graph.is_directed():
         return "push-diging"
-    if study.experiment.channel.compress != "none":
+    if study.experiment.channel.compress != "none" or (study.changing and not study.cycle):
         return "gradient-tracking"
     small = problem is not None and problem.width <= SMALL
     return "newton" if small and not against(study, "newton", problem) else "exact-diffusion"
@@ -95,7 +95,8 @@ def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
         return Mixing(Average())
     usual = ALGORITHMS[kind]
     told = channel(study, problem.outputs if isinstance(problem, Linear) else 1)
-    gamma = usual.gamma if isinstance(told, Direct) else min(usual.gamma, study.experiment.channel.gamma)
+    gamma = usual.gamma if not study.changing or usual.restless is None else usual.restless
+    gamma = gamma if isinstance(told, Direct) else min(gamma, study.experiment.channel.gamma)
     steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
     return Mixing(usual.aggregator, told, study.experiment.algorithm.gamma or gamma, steps)
 

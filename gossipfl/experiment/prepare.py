@@ -20,6 +20,7 @@ from gossipfl.experiment.standardise import Scale, standardise
 from gossipfl.experiment.study import Study
 from gossipfl.models import Linear, Module
 
+COMPRESSED = 0.3  # of 1/L, which is what BEER bears at a tenth of the numbers
 _COLUMN, _CLASS = "column", "class"
 
 
@@ -90,6 +91,7 @@ def auto_step(study: Study, kind: str, problem: Linear | Module, agreement: Agre
             f'step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'
         )
     part = ALGORITHMS[kind].stride if kind in ALGORITHMS else 1.0
+    part = part if study.experiment.channel.compress == "none" else min(part, COMPRESSED)
     momentum = 1.0 - study.experiment.algorithm.momentum
     return part * momentum / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
 

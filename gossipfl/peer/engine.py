@@ -35,7 +35,7 @@ class Edges:
     def renew(self, links: Links, dtype: torch.dtype) -> None:
         """Take over the weights and losses of other links along the same edges."""
         weights, given = links.weights[self._mine], links.weights[self._given].sum()
-        self.awaited, self.to = self.sources, self._targets.tolist()
+        self.awaited, self.to, self.lost = self.sources, self._targets.tolist(), 0
         self.places: Tensor | None = None  # the rows of the replicas that change: none named means all
         shown = torch.ones_like(weights)
         if links.arrives is not None:
@@ -43,6 +43,7 @@ class Edges:
             self.places = torch.cat((torch.tensor([True]), arrives)).nonzero().flatten()
             self.awaited = [self.sources[place - 1] for place in self.places[1:].tolist()]
             self.to = self._targets[taken].tolist()
+            self.lost = len(self._targets) - len(self.to)
             shown = arrives.to(weights)
         heard = weights * shown
         share = 1 / (1 + shown.sum())
@@ -153,7 +154,7 @@ class Peer:
         payload = channel.send(x, replicas[:1], round, lanes)
         data = to_bytes(payload)
         tick = self._start + round * self.mixing.exchanges + k
-        messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak())
+        messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost)
         for message in messages:
             self._quorum.hear(message.header.calm)
         heard = from_bytes([data, *(message.payload for message in messages)], payload)

@@ -44,9 +44,17 @@ class Exchange:
         self._study, self._transport, self._clock = study, transport, clock
 
     def swap(
-        self, tick: int, to: Sequence[int], awaited: Sequence[int], payload: bytes, calm: bytes = b""
+        self,
+        tick: int,
+        to: Sequence[int],
+        awaited: Sequence[int],
+        payload: bytes,
+        calm: bytes = b"",
+        lost: int = 0,
     ) -> list[Message]:
         """Send `payload` to the peers `to`, and return the messages of the peers `awaited`, in that order.
+
+        `lost` counts messages that are to be lost on their way: they cost what they cost, and nobody gets them.
 
         Raises:
             Departed: an awaited neighbour said goodbye.
@@ -59,8 +67,8 @@ class Exchange:
                 raise NetworkError(
                     f"neighbour {self.names[peer]} takes no more messages: it is stopped, or far behind"
                 )
-        self.messages_sent += len(to)
-        self.bytes_sent += len(to) * (len(frames[0]) + len(payload))
+        self.messages_sent += len(to) + lost
+        self.bytes_sent += (len(to) + lost) * (len(frames[0]) + len(payload))
         missing = self.inbox.missing(awaited)
         if missing:
             self._listen(awaited, missing)

@@ -72,4 +72,5 @@ def _links(name: str, algorithm: Algorithm) -> str:
 
 
 def _paragraphs(algorithm: object) -> list[str]:
-    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", (type(algorithm).__doc__ or "").strip())]
+    parts = re.split(r"\n\s*\n", (type(algorithm).__doc__ or "").strip())
+    return [" ".join(part.split()) for part in parts if not part.lstrip().startswith("Args:")]

@@ -65,7 +65,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "one class": (with_data(rows(lambda _: 1)), 4, "nothing to tell apart"),
     "too many peers": (with_set("topology.graph=ring:80"), 4, "without rows.*fewer peers"),
     "few rows told": (with_set("topology.graph=ring:15"), 4, "training rows.*give the rows away"),
-    "diverges": (with_set("model.kind=linear", "algorithm.kind=d-psgd", "algorithm.step=1e9"), 6, "diverged.*round.*algorithm.step"),
+    "diverges": (
+        with_set("model.kind=linear", "algorithm.kind=d-psgd", "algorithm.step=1e9"),
+        6,
+        "diverged.*round.*algorithm.step",
+    ),
     "not met": (with_set("stop.rounds=2"), 6, "tolerance 1e-06 was not met in 2 rounds"),
     "peer: reference": (with_set("reference=true", command="peer"), 2, "NAME"),
     "peer: who?": (with_graph(RING, "peer", "FILE", "z"), 3, "no peer z.*a, b, c, d"),

@@ -30,11 +30,12 @@ def same_in_both_engines(name: str, mixing: Mixing, links: Links) -> None:
     simulator = Simulator(made(name, Ingredients(0.05)), toy, schedule, mixing)
     expected = after(simulator, simulator.init(x), 40)[-1]
 
-    def act(i: int, exchange: Exchange) -> Run:
+    def act(i: int, exchange: Exchange) -> tuple[Run, int]:
         peer = Peer(exchange, made(name, Ingredients(0.05)), Toy([i], 3), schedule, mixing)
-        return after(peer, peer.init(x[i : i + 1]), 40)[-1]
+        return after(peer, peer.init(x[i : i + 1]), 40)[-1], peer.messages_sent
 
-    runs = live("memory", RING, act)
+    runs, sent = zip(*live("memory", RING, act), strict=True)
+    assert sum(sent) == simulator.messages_sent  # lost ones were sent, too
     for field, tensor in leaves(expected.state).items():
         found = torch.cat([leaves(run.state)[field] for run in runs])
         torch.testing.assert_close(found, tensor, rtol=1e-11, atol=1e-12)

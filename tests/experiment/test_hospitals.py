@@ -12,8 +12,8 @@ from runs import carry_out, settings
 from gossipfl import topology
 from gossipfl.data import encode
 from gossipfl.experiment.config import parse
-from gossipfl.experiment.process import LARGEST, live
 from gossipfl.experiment.method import study
+from gossipfl.experiment.process import LARGEST, live
 from gossipfl.experiment.study import Study
 from gossipfl.experiment.tables import tables
 from gossipfl.peer import ZeroMQ
