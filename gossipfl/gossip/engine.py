@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import BadExperiment
+from gossipfl.gossip.conduct import Conduct
 from gossipfl.gossip.create import Model
 from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import ASKS, CARRIES, Letters, arriving, put, ranks, room, take
@@ -23,8 +24,6 @@ from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT, Run, copy
 from gossipfl.gossip.shards import Shards
 from gossipfl.topology import Links
-
-_KINDS = {"push": CARRIES, "pull": ASKS, "push-pull": CARRIES | ASKS}
 
 
 class Gossip:
@@ -50,34 +49,22 @@ class Gossip:
     ) -> None:
         if ticks < 1:
             raise BadExperiment(f"A cycle has at least one tick, not {ticks}")
-        self.learning, self.shards, self.network = learning, shards, network
+        self.learning, self.network = learning, network
         self.seed, self.ticks = seed, ticks
         self._choose = overlay(links, len(shards.sizes))
+        self._conduct = Conduct(learning, shards, torch.arange(len(shards.sizes)), seed)
 
     def init(self, x: Tensor | None = None) -> Run:
         """The run before tick 0, all models of age 0 being x (n, d), or 0."""
-        peers, width, dtype = len(self.shards.sizes), self.shards.x.shape[1], self.shards.x.dtype
-        everyone = torch.arange(peers)
-        u = rng.uniform(self.seed, "begin", everyone, 0, 4)
+        run = self._conduct.begin(self.ticks, x)
+        peers, width = run.x.shape
+        run = run._replace(letters=room(peers, width, run.x.dtype))
+        if not self.network.churn:
+            return run
+        u = rng.uniform(self.seed, "begin", torch.arange(peers), 0, 4)
         online = u[:, 1] < self.network.online
-        models = torch.zeros(peers, self.learning.cache, width, dtype=dtype)
-        if x is not None:
-            models[:, 0] = x
-        return Run(
-            0,
-            models,
-            torch.zeros(peers, dtype=torch.int64),
-            models[:, 0].clone(),
-            torch.zeros(peers, dtype=torch.int64),
-            (u[:, 0] * self.ticks).long(),
-            torch.zeros(peers, dtype=torch.int64),
-            online,
-            self.network.rest(online, u[:, 2], u[:, 3], self.ticks)
-            if self.network.churn
-            else torch.full((peers,), -1),
-            room(peers, width, dtype),
-            torch.zeros(peers, 4, dtype=torch.int64),
-        )
+        until = self.network.rest(online, u[:, 2], u[:, 3], self.ticks)
+        return run._replace(online=online, until=until)
 
     def cycles(self, run: Run) -> Iterator[Run]:
         """The runs after each further cycle, without end."""
@@ -110,18 +97,17 @@ class Gossip:
         """Sessions end, others begin."""
         who = (run.until == run.tick).nonzero()[:, 0]
         run.online[who] ^= True
-        u = rng.uniform(self.seed, "session", who, run.tick, 1)[:, 0]
+        u = self._conduct.draw("session", run, who, 1)[:, 0]
         run.until[who] = run.tick + self.network.length(run.online[who], u, self.ticks)
 
     def _wake(self, run: Run, said: Tensor) -> Run:
         """Who is due sends, or saves a token, unless it is offline; its clock goes on."""
         who = (run.wake == run.tick).nonzero()[:, 0]
-        u = rng.uniform(self.seed, "wake", who, run.tick, 2)
+        u = self._conduct.draw("wake", run, who, 2)
         run.wake[who] = run.tick + period(self.learning.jitter, u[:, 0], self.ticks)
         who, chance = who[run.online[who]], u[run.online[who], 1]
-        speaks = chance < self.learning.control.proactive(run.tokens[who])
-        run.tokens[who[~speaks]] += 1
-        return self._send(run, said, who[speaks], _KINDS[self.learning.exchange])
+        speaks = self._conduct.speaks(run, who, chance)
+        return self._send(run, said, who[speaks], self.learning.kind)
 
     def _hear(self, run: Run, said: Tensor, letters: Letters, wave: int) -> Run:
         """At most one message to each peer: answer what it asks, make a model of what it carries, maybe pass it on."""
@@ -129,34 +115,9 @@ class Gossip:
         _count(run, RECEIVED, letters.receiver)
         run = self._send(run, said, letters.receiver[asking], CARRIES, letters.sender[asking])
         letters = take(letters, (letters.kind & CARRIES) > 0)
-        who, control = letters.receiver, self.learning.control
-        useful = letters.age >= run.ages[who]
-        self._learn(run, who, Model(letters.w, letters.age), wave)
-        if not control.capacity:
-            return run
-        u = rng.uniform(self.seed, "react", who, run.tick, wave + 1)[:, wave]
-        spent = (control.reactive(run.tokens[who], useful) + u).long()
-        run.tokens[who] -= spent
+        who = letters.receiver
+        spent = self._conduct.hears(run, who, Model(letters.w, letters.age), wave)
         return self._send(run, said, who.repeat_interleave(spent), CARRIES)
-
-    def _learn(self, run: Run, who: Tensor, received: Model, wave: int) -> None:
-        """The peers `who` put the model that they create of what they received before those they keep."""
-        create, shards, steps = self.learning.create, self.shards, self.learning.steps
-        drawn = rng.integers(self.seed, "row", who, run.tick, steps * (wave + 1), shards.sizes[who])
-        rows = shards.starts[who, None] + drawn[:, steps * wave :]
-
-        def update(model: Model) -> Model:
-            w, age = model
-            for row in rows.T:
-                age = age + 1
-                w = self.learning.rule(w, age, shards.x[row], shards.y[row])
-            return Model(w, age)
-
-        other = (run.x, run.ages) if create.own else (run.last, run.last_ages)
-        made = create(received, Model(other[0][who], other[1][who]), update)
-        run.models[who] = torch.cat((made.w.unsqueeze(1), run.models[who, :-1]), 1)
-        run.ages[who] = made.age
-        run.last[who], run.last_ages[who] = received
 
     def _send(self, run: Run, said: Tensor, who: Tensor, kind: int, to: Tensor | None = None) -> Run:
         """Each of `who` (equal ones together) sends its model as it is now, to a random neighbour or to `to`."""
@@ -164,9 +125,7 @@ class Gossip:
             return run
         number = said[who] + ranks(who)
         _add(said, who)
-        width = int(number.max()) + 1
-        u = rng.uniform(self.seed, "message", who, run.tick, 3 * width).view(len(who), width, 3)
-        u = u[torch.arange(len(who)), number]
+        u = self._conduct.draw_messages(run, who, number)
         arrives = u[:, 1] >= self.network.loss
         _count(run, SENT, who)
         _count(run, LOST, who[~arrives])

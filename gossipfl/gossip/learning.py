@@ -6,7 +6,10 @@ from typing import Literal
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.gossip.control import Control, Proactive
 from gossipfl.gossip.create import Create, MergeUpdate
+from gossipfl.gossip.letters import ASKS, CARRIES
 from gossipfl.gossip.rule import Rule
+
+_KINDS = {"push": CARRIES, "pull": ASKS, "push-pull": CARRIES | ASKS}
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,8 @@ class GossipLearning:
             raise Incompatible(
                 f"A token account decides when to push, and exchange is {self.exchange}: take push, or send at every wake-up"
             )
+
+    @property
+    def kind(self) -> int:
+        """What a message sent at a wake-up does."""
+        return _KINDS[self.exchange]

@@ -12,7 +12,10 @@ SENT, LOST, RECEIVED, MISSED = range(
 
 
 class Run(NamedTuple):
-    """The world before tick number `tick`; saving it is the checkpoint. The peers are the rows."""
+    """The world before tick number `tick`; saving it is the checkpoint. The peers are the rows.
+
+    A live peer's run has one row, no letters, and for `tick` how many things have happened to the peer.
+    """
 
     tick: int
     models: Tensor  # (n, cache, d), what each peer made of the last messages, the newest first
