@@ -1,10 +1,12 @@
 """The engine that holds one row and talks to its neighbours; must not know the simulator, files or experiments."""
 
+from gossipfl.peer.asynchronous import live
 from gossipfl.peer.engine import Peer
 from gossipfl.peer.exchange import Exchange
+from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.transport import Memory, Transport
 from gossipfl.peer.zeromq import ZeroMQ
 
-__all__ = ["Exchange", "Inbox", "Memory", "Peer", "Quorum", "Transport", "ZeroMQ"]
+__all__ = ["Exchange", "Gossiper", "Inbox", "Memory", "Peer", "Quorum", "Transport", "ZeroMQ", "live"]

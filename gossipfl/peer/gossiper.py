@@ -1,0 +1,162 @@
+"""One live peer of asynchronous gossip learning, sans-IO; must not know sockets or clocks.
+
+It behaves as a row of the simulated engine does (`gossip.Conduct`). What it makes of things depends on their order alone,
+never on how long they took: random numbers are those of the peer's first, second, ... thing that happens, be it a wake-up or
+a model that it learns from.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from gossipfl.errors import BadExperiment, BadMessage
+from gossipfl.gossip.conduct import Conduct
+from gossipfl.gossip.create import Model
+from gossipfl.gossip.learning import GossipLearning
+from gossipfl.gossip.letters import ASKS, CARRIES
+from gossipfl.gossip.network import period
+from gossipfl.gossip.overlay import overlay
+from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT
+from gossipfl.gossip.shards import Shards
+from gossipfl.peer.letter import Letter, read, write
+from gossipfl.topology import Links
+
+Post = tuple[int, list[bytes]]  # to whom, and the frames
+_MYSELF = torch.tensor([0])  # my row
+
+
+class Gossiper:
+    """Peer number `me`. What its methods return is to be sent, and `undelivered` told of what could not be.
+
+    Models that come while it learns wait: of each neighbour the newest only, so that a slow peer's memory does not grow.
+
+    Args:
+        me: this peer's number among `peers`.
+        learning: what peers do.
+        shard: this peer's own rows, and nobody else's.
+        study: fingerprint of the study, 8 bytes; peers of another one are not listened to.
+        links: along which peers send, from `senders` to `receivers`; None: to anyone.
+        seed: of everything.
+        ticks: how many of them make a cycle, the mean time from one of its wake-ups to the next.
+    """
+
+    def __init__(
+        self,
+        me: int,
+        peers: int,
+        learning: GossipLearning,
+        shard: Shards,
+        study: bytes,
+        links: Links | None = None,
+        seed: int = 0,
+        ticks: int = 1000,
+    ) -> None:
+        if ticks < 1 or len(shard.sizes) != 1:
+            raise BadExperiment(
+                f"Peer {me} has {len(shard.sizes)} shards and {ticks} ticks a cycle: give it one shard, and a tick or more"
+            )
+        self.me, self.learning, self.ticks = me, learning, ticks
+        self.neighbours = neighbours(links, me, peers)
+        self.refused = self.bytes_sent = 0
+        self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
+        self._study, self._choose = study, overlay(links, peers)
+        self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
+        self._waiting: dict[int, Model] = {}
+        self.run = self._conduct.begin(ticks)
+
+    @property
+    def due(self) -> int:
+        """The tick of my next wake-up."""
+        return int(self.run.wake)
+
+    @property
+    def waiting(self) -> int:
+        """How many models wait for me to learn from them."""
+        return len(self._waiting)
+
+    def heard(self, frames: list[bytes]) -> list[Post]:
+        """A message came: answer what it asks at once; the model that it carries waits.
+
+        Raises:
+            BadMessage: it is none of ours, and changes nothing but the count of those refused.
+        """
+        try:
+            letter, model = read(frames, self.run.x)
+            if letter.sender not in self.neighbours:
+                raise BadMessage(f"peer {letter.sender} is not my neighbour")
+            if letter.study != self._study:
+                raise BadMessage(f"peer {letter.sender} takes part in another study")
+        except BadMessage:
+            self.refused += 1
+            raise
+        if letter.leaving:
+            self.gone[letter.sender] = letter.leaving
+            return []
+        self.gone.pop(letter.sender, None)  # it is back
+        self._count(MISSED if model and letter.sender in self._waiting else RECEIVED)
+        if model:
+            self._waiting[letter.sender] = model
+        return self._send([letter.sender], CARRIES) if letter.kind & ASKS else []
+
+    def learned(self) -> list[Post]:
+        """Learn from the model of the neighbour that has waited longest; maybe pass mine on. KeyError where none waits."""
+        model = self._waiting.pop(next(iter(self._waiting), -1))
+        spent = self._conduct.hears(self.run, _MYSELF, model)
+        return self._happened(int(spent), CARRIES)
+
+    def woke(self, now: int) -> list[Post]:
+        """At tick `now` I woke: send, or save a token. Wake-ups that I was too busy for are left out."""
+        clock, chance = self._conduct.draw("wake", self.run, _MYSELF, 2)[0, :, None]
+        self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clamp(min=now)
+        speaks = self._conduct.speaks(self.run, _MYSELF, chance)
+        return self._happened(int(speaks), self.learning.kind)
+
+    def leave(self, reason: str) -> list[Post]:
+        """Tell all neighbours that I go, and why, so that nobody sends me more."""
+        frames = write(Letter(self._study, self.me, self._sent, leaving=reason), None)
+        return [(peer, frames) for peer in self.neighbours]
+
+    def undelivered(self) -> None:
+        """A message could not be sent."""
+        self._count(LOST)
+
+    @property
+    def _sent(self) -> int:
+        return int(self.run.tally[0, SENT])
+
+    def _happened(self, messages: int, kind: int) -> list[Post]:
+        """Something did, and makes me send so many messages to random neighbours."""
+        posts: list[Post] = []
+        if messages:
+            who = _MYSELF.expand(messages)
+            u = self._conduct.draw_messages(self.run, who, torch.arange(messages))
+            posts = self._send(self._choose(torch.full_like(who, self.me), u[:, 0]).tolist(), kind)
+        self.run = self.run._replace(tick=self.run.tick + 1)
+        return posts
+
+    def _send(self, to: Iterable[int], kind: int) -> list[Post]:
+        """My model as it is now, to each of them, less those that have gone: that is a message lost."""
+        model: Tensor | None = self.run.x if kind & CARRIES else None
+        posts = []
+        for peer in to:
+            letter = Letter(self._study, self.me, self._sent, age=int(self.run.ages), kind=kind)
+            frames = write(letter, model)
+            self._count(SENT)
+            if peer in self.gone:
+                self._count(LOST)
+                continue
+            self.bytes_sent += sum(map(len, frames))
+            posts.append((peer, frames))
+        return posts
+
+    def _count(self, what: int) -> None:
+        self.run.tally[0, what] += 1
+
+
+def neighbours(links: Links | None, me: int, peers: int) -> set[int]:
+    """Those that I may hear of: who sends to me, and, since they answer what I ask, whom I send to."""
+    if links is None:
+        return {*range(peers)} - {me}
+    heard, told = links.senders[links.receivers == me], links.receivers[links.senders == me]
+    return {*heard.tolist(), *told.tolist()}

@@ -1,0 +1,61 @@
+"""The bytes of a gossip message, a model on its way; must not know sockets, time or what becomes of it."""
+
+import math
+from typing import Annotated
+
+import msgspec
+import torch
+from torch import Tensor
+
+from gossipfl.errors import BadMessage
+from gossipfl.gossip.create import Model
+from gossipfl.gossip.letters import CARRIES
+from gossipfl.peer.payload import from_bytes, to_bytes
+from gossipfl.peer.wire import MAX_HEADER, Header, encode
+
+MAX_AGE = 2**62
+
+_Age = Annotated[int, msgspec.Meta(ge=0, lt=MAX_AGE)]
+_Kind = Annotated[int, msgspec.Meta(ge=1, le=3)]
+
+
+class Letter(Header, array_like=True, frozen=True, gc=False):
+    """What a gossip message says of itself; `tick` counts its sender's messages, and `calm` stays empty.
+
+    age: steps that the model has learned. What does not carry a model has an empty payload.
+    kind: CARRIES | ASKS.
+    """
+
+    age: _Age = 0
+    kind: _Kind = CARRIES
+
+
+_decoder = msgspec.msgpack.Decoder(Letter, strict=True)
+
+
+def write(letter: Letter, model: Tensor | None) -> list[bytes]:
+    """The frames of a message, the model being (1, d)."""
+    return [encode(letter), b"" if model is None else to_bytes((model,))]
+
+
+def read(frames: list[bytes], like: Tensor) -> tuple[Letter, Model | None]:
+    """What is in the frames; a model has the shape and type of `like`, (1, d), and finite numbers.
+
+    Raises:
+        BadMessage: it is no such message; and nothing else, whatever bytes these are.
+    """
+    if len(frames) != 2 or len(frames[0]) > MAX_HEADER:
+        raise BadMessage(f"a message of {len(frames)} frames with {list(map(len, frames[:2]))} bytes")
+    try:
+        letter = _decoder.decode(frames[0])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(f"not a header: {error}") from error
+    size = like.numel() * like.element_size() if letter.kind & CARRIES and not letter.leaving else 0
+    if len(frames[1]) != size:
+        raise BadMessage(f"peer {letter.sender} sent {len(frames[1])} bytes; there should be {size}")
+    if not size:
+        return letter, None
+    (w,) = from_bytes([frames[1]], (like,))
+    if not math.isfinite(w.sum()):
+        raise BadMessage(f"peer {letter.sender} sent numbers that are not finite, or far too large")
+    return letter, Model(w, torch.tensor([letter.age]))
