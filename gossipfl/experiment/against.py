@@ -12,6 +12,7 @@ def against(study: Study, kind: str, problem: Problem | None) -> str | None:
     """What speaks against that kind of algorithm; None where nothing does."""
     why = against_newton(study, problem) if kind == "newton" else None
     why = against_opapc(study) if kind == "opapc" else why
+    why = against_precondition(study) if why is None and study.experiment.algorithm.precondition else why
     return why or (against_exchanges(study, kind) if study.experiment.algorithm.exchanges > 1 else None)
 
 
@@ -29,6 +30,7 @@ def against_newton(study: Study, problem: Problem | None) -> str | None:
         or study.failing
         or not study.cycle,
         "sends no compressed Hessians: leave out channel.compress": e.channel.compress != "none",
+        "needs no preconditioner: leave out algorithm.precondition": bool(e.algorithm.precondition),
     })  # fmt: skip
     if why or problem is None:
         return why
@@ -41,6 +43,16 @@ def against_newton(study: Study, problem: Problem | None) -> str | None:
             'use algorithm "exact-diffusion" or "gradient-tracking"'
         )
     return None
+
+
+def against_precondition(study: Study) -> str | None:
+    """A preconditioner flattens the curvature that a linear model's loss has at 0."""
+    e = study.experiment
+    why = _first({
+        'has no proximal step in other coordinates: set l1 = 0': bool(e.model.l1),
+        f"finds no bounded curvature in the model {e.model.kind}": e.model.kind in ("svm", "poisson", "module"),
+    })  # fmt: skip
+    return why and f"{why}, or leave out algorithm.precondition"
 
 
 def against_opapc(study: Study) -> str | None:

@@ -18,7 +18,8 @@ from gossipfl.experiment.method import choose
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale, standardise
 from gossipfl.experiment.study import Study
-from gossipfl.models import Linear, Module
+from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
+from gossipfl.models.preconditioned import curvature, nystrom, probes
 
 COMPRESSED = 0.3  # of 1/L, which is what BEER bears at a tenth of the numbers
 _COLUMN, _CLASS = "column", "class"
@@ -37,7 +38,7 @@ class Prepared:
     test: list[Rows]
     mean_rows: float
     kind: str  # of algorithm
-    problem: Linear | Module
+    problem: Linear | Module | Preconditioned
     step: float
     start: Tensor  # (n, d)
 
@@ -72,17 +73,29 @@ def prepare(
     train, test = (
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
-    problem = make_problem(study, schema, train, rows, total / agreement.peers, device)
-    kind, step = choose(study, problem), study.experiment.algorithm.step
+    made = make_problem(study, schema, train, rows, total / agreement.peers, device)
+    kind, step = choose(study, made), study.experiment.algorithm.step
+    problem = precondition(study, made, agreement) if study.experiment.algorithm.precondition else made
     if step == "auto":
         step = auto_step(study, kind, problem, agreement)
     start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
-    if isinstance(problem, Module):
-        start += problem.initial()
+    if isinstance(made, Module):
+        start += made.initial()
     return Prepared(schema, scales, train, test, total / agreement.peers, kind, problem, step, start)
 
 
-def auto_step(study: Study, kind: str, problem: Linear | Module, agreement: Agreement) -> float:
+def precondition(study: Study, problem: Linear | Module, agreement: Agreement) -> Preconditioned:
+    """The problem in coordinates in which its steepest directions, on average over all peers, are flatter."""
+    assert isinstance(problem, Linear)
+    rank = min(study.experiment.algorithm.precondition, problem.width)
+    directions = probes(problem.width, rank, study.experiment.seed)
+    told = agreement.mean(curvature(problem, directions.to(problem.penalised)).double().cpu())[0]
+    made = nystrom(directions, told.view(rank, problem.width).T)
+    like = problem.penalised
+    return Preconditioned(problem, Preconditioner(made.directions.to(like), made.curvatures.to(like)))
+
+
+def auto_step(study: Study, kind: str, problem: Problem, agreement: Agreement) -> float:
     """1/L, L the largest smoothness constant of any peer, or as much of it as the method bears; 1 for Newton's."""
     if kind == "newton":
         return 1.0

@@ -12,6 +12,7 @@ from gossipfl.experiment.learn import Outcome, Pace, Progress, interval, learn
 from gossipfl.experiment.method import method
 from gossipfl.experiment.prepare import prepare
 from gossipfl.experiment.study import Study
+from gossipfl.models import Preconditioned
 
 
 class Session:
@@ -67,7 +68,8 @@ class Session:
     def models(self) -> Tensor:
         """The parameters of the peers held here, (n, d)."""
         x: Tensor = self.outcome.run.state.x
-        return x.cpu()
+        problem = self.prepared.problem
+        return (problem.by(x) if isinstance(problem, Preconditioned) else x).cpu()
 
     @property
     def messages_sent(self) -> int:

@@ -126,6 +126,9 @@ class Method(Section):
     """Exchanges in each round: Chebyshev-accelerated averaging, for links that do not change."""
     mu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """For "opapc": what the objective is at least as curved as; model.l2 unless given. A wrong one costs rounds only."""
+    precondition: Annotated[int, Field(ge=0)] = 0
+    """The rank of a preconditioner: peers agree on the objective's so many steepest directions, and learn in coordinates in
+    which those are as flat as the last of them. 0 for none."""
 
 
 class Channel(Section):

@@ -132,6 +132,19 @@ class Linear:
             hessian[:, -outputs:, -outputs:] += 1.0 / outputs
         return hessian
 
+    def hessian_times(self, x: Tensor, v: Tensor) -> Tensor:
+        """H_i(x_i) v_i, H the second derivative of loss and l2 on all rows, (n, d) -> (n, d); sparse features too."""
+        rows = self.data.full
+        curve = self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target)
+        slopes = (curve @ rows.times(v.reshape(self._shape)).unsqueeze(-1)).squeeze(-1)
+        return rows.back(slopes * self._weights).reshape(v.shape) + self._ridge * v
+
+    def bound_times(self, v: Tensor) -> Tensor:
+        """The same with the largest curvature that the loss has: above any H_i, (n, d) -> (n, d)."""
+        rows = self.data.full
+        slopes = self.loss_of_row.curvature * rows.times(v.reshape(self._shape)) * self._weights
+        return rows.back(slopes).reshape(v.shape) + self._ridge * v
+
     def prox(self, x: Tensor, step: float) -> Tensor:
         """Soft threshold of the weights: sign(w) max(|w| - step l1, 0); the intercept passes."""
         if not self.l1:

@@ -1,0 +1,92 @@
+"""A problem in coordinates in which it is better conditioned; must not know how the coordinates were agreed on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gossipfl import rng
+from gossipfl.models.linear import Linear
+from gossipfl.models.problem import Grad
+
+ITERATIONS, MARGIN = (
+    60,
+    1.1,
+)  # of the power method for the smoothness constant, and what is added to its result
+
+
+@dataclass(frozen=True)
+class Preconditioner:
+    """x = P z with P = I + U diag(sqrt(s_r / s) - 1) U^T: along the directions U (d, r), where the pooled objective curves
+    by s (r,), descending, it curves by s_r in z.
+    """
+
+    directions: Tensor
+    curvatures: Tensor
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """P z, (n, d) -> (n, d); P is symmetric."""
+        shrink = (self.curvatures[-1] / self.curvatures).sqrt() - 1
+        x: Tensor = z + ((z @ self.directions) * shrink) @ self.directions.T
+        return x
+
+
+def probes(width: int, rank: int, seed: int) -> Tensor:
+    """The directions along which all peers tell their curvature, orthonormal, (d, r): drawn from the seed."""
+    drawn = rng.uniform(seed, "preconditioner", torch.arange(rank), 0, width).T - 0.5
+    basis: Tensor = torch.linalg.qr(drawn).Q
+    return basis
+
+
+def curvature(problem: Linear, directions: Tensor) -> Tensor:
+    """H_i Q at x = 0, what each peer has to tell, (n, d r) from Q (d, r)."""
+    zero = directions.new_zeros(problem.share.shape[0], problem.width)
+    return torch.cat([problem.hessian_times(zero, q.expand_as(zero)) for q in directions.T], 1)
+
+
+def nystrom(directions: Tensor, told: Tensor) -> Preconditioner:
+    """The leading directions and curvatures of H from Q and Y = H Q, both (d, r): H is about Y (Q^T Y)^-1 Y^T.
+
+    With the shift that keeps it stable: Tropp, Yurtsever, Udell, Cevher, "Fixed-rank approximation of a positive-semidefinite
+    matrix from streaming data", NeurIPS 2017, algorithm 3; for preconditioning Frangella, Tropp, Udell, "Randomized Nystrom
+    preconditioning", SIAM J. Matrix Analysis and Applications 44(2), 2023.
+    """
+    shift = torch.finfo(told.dtype).eps * len(told) ** 0.5 * torch.linalg.matrix_norm(told)
+    shifted = told + shift * directions
+    core = directions.T @ shifted
+    factor = torch.linalg.cholesky((core + core.T) / 2)
+    half = torch.linalg.solve_triangular(factor, shifted.T, upper=False).T
+    found, values, _ = torch.linalg.svd(half, full_matrices=False)
+    curvatures = (values.square() - shift).clamp(min=float(shift))
+    return Preconditioner(found, curvatures)
+
+
+class Preconditioned:
+    """f(P z) of z, for a linear problem f (a `Problem`)."""
+
+    def __init__(self, problem: Linear, by: Preconditioner) -> None:
+        self.problem, self.by, self.width = problem, by, problem.width
+
+    def loss(self, x: Tensor) -> Tensor:
+        return self.problem.loss(self.by(x))
+
+    def grad(self, round: int) -> Grad:
+        inner = self.problem.grad(round)
+        return lambda z: self.by(inner(self.by(z)))
+
+    def prox(self, x: Tensor, step: float) -> Tensor:
+        """Nothing: there is no l1 penalty in these coordinates."""
+        return x
+
+    def smoothness(self) -> Tensor:
+        """As `Linear.smoothness`, of P H_i P: by the power method, and a tenth more."""
+        v = rng.uniform(0, "power", torch.zeros(1, dtype=torch.int64), 0, self.width).expand(
+            len(self.problem.share), -1
+        )
+        v = (v - 0.5).to(self.problem.penalised)
+        size = torch.ones_like(v[:, :1])
+        for _ in range(ITERATIONS):
+            v = v / size
+            v = self.by(self.problem.bound_times(self.by(v)))
+            size = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+        return MARGIN * size[:, 0].double()
