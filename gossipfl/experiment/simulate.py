@@ -1,5 +1,6 @@
 """An experiment in the simulator; must not know live peers."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,6 @@ from gossipfl.experiment.session import Session
 from gossipfl.experiment.tables import tables
 from gossipfl.simulator import Simulator
 
-SMALL = 2_000_000  # numbers of a round's work below which waking a second thread costs more than it does
-
-
-def threads(session: Session) -> int:
-    """How many threads are worth their while for this session's rounds; never more than torch was given."""
-    rows = sum(len(part.y) for part in session.prepared.train)
-    return 1 if rows * session.prepared.problem.width < SMALL else torch.get_num_threads()
-
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
     """Carry out an experiment with all peers in this process: Started, then Progress, then Finished.
@@ -36,12 +29,15 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
         GossipError: the experiment, its data or the folder are not as they should be.
     """
     began = time.monotonic()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(
+            1
+        )  # at any size: threads that wait for each other took two to three times as long
     made = study(experiment)
     rows = tables(made)
     folder = files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds)
     session = Session(made, rows, range(len(made.names)), Simulator, experiment.model.device)
-    torch.set_num_threads(threads(session))
     startup = time.monotonic() - began
     with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
         for progress in session:
