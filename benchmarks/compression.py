@@ -4,8 +4,8 @@
 
 Gradient tracking with error feedback (BEER) for each compressor, beside the same without compression; then what becomes of
 top-k in D-PSGD, with feedback (CHOCO-SGD) and without. Logistic regression of scikit-learn's breast cancer set, l2 = 0.1,
-sorted by label over 16 peers on a ring, in the simulator, which counts what would really be sent. For each compressor the table has the
-gamma of a small grid that takes the fewest bytes.
+sorted by label over 16 peers on a ring, in the simulator, which counts what would really be sent. For each compressor the
+table has the gamma of a small grid that takes the fewest bytes.
 """
 
 import argparse
