@@ -17,10 +17,10 @@ from gossipfl.topology.pace import Pace, pace
 from gossipfl.topology.plan import schedule
 from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import horizon, period, spreads
+from gossipfl.topology.rules import WEIGHTS
 from gossipfl.topology.schedule import cycle, every, static
 from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
-from gossipfl.topology.weights import WEIGHTS
 
 __all__ = [
     "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Changes", "Description", "Links", "Pace", "Spectrum", "Speed",

@@ -13,9 +13,9 @@ from gossipfl.topology.pace import pace
 from gossipfl.topology.plan import schedule
 from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import STARTS, horizon, period
+from gossipfl.topology.rules import ONE_WAY, SOLVED, WEIGHTS
 from gossipfl.topology.schedule import static
 from gossipfl.topology.spectrum import DENSE, dense, diameter, extreme, rounds_per_tenfold
-from gossipfl.topology.weights import ONE_WAY, SOLVED, WEIGHTS
 
 QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))
 

@@ -7,9 +7,9 @@ import networkx as nx
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Topology
 from gossipfl.topology.names import several
+from gossipfl.topology.rules import WEIGHTS
 from gossipfl.topology.schedule import static
 from gossipfl.topology.shorthand import generate, parse
-from gossipfl.topology.weights import WEIGHTS
 
 
 def schedule(graph: nx.Graph, rule: str = "metropolis", seed: int = 0) -> Topology:

@@ -3,8 +3,6 @@
 All but push and pull give a symmetric W whose rows sum to 1, and need links both ways. d_i is the degree of peer i.
 """
 
-from collections.abc import Callable
-
 import networkx as nx
 import numpy as np
 import torch
@@ -97,20 +95,6 @@ def from_file(graph: nx.Graph) -> Links:
     return links
 
 
-def fdla(graph: nx.Graph) -> Links:
-    """The fastest symmetric W there is: see `optimal`, which needs the extra `weights`."""
-    from gossipfl.topology import optimal
-
-    return optimal.fdla(graph)
-
-
-def fastest_mixing(graph: nx.Graph) -> Links:
-    """The fastest without an entry below 0: see `optimal`, which needs the extra `weights`."""
-    from gossipfl.topology import optimal
-
-    return optimal.fastest_mixing(graph)
-
-
 def _edges(graph: nx.Graph) -> Links:
     """w_ij = 1 on each edge; an edge u -> v of a directed graph says that u sends to v."""
     number = {peer: i for i, peer in enumerate(graph)}
@@ -122,18 +106,3 @@ def _edges(graph: nx.Graph) -> Links:
 def _constant(graph: nx.Graph, weight: float) -> Links:
     links = unit(graph)
     return links._replace(weights=links.weights * weight)
-
-
-WEIGHTS: dict[str, Callable[[nx.Graph], Links]] = {
-    "metropolis": metropolis,
-    "uniform": uniform,
-    "best-constant": best_constant,
-    "lazy": lazy,
-    "file": from_file,
-    "push": push,
-    "pull": pull,
-    "fdla": fdla,
-    "fastest-mixing": fastest_mixing,
-}
-ONE_WAY = ("push", "pull")  # for directed graphs, where the others cannot be
-SOLVED = ("fdla", "fastest-mixing")  # by semidefinite programming: nothing to be done in passing
