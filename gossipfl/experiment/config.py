@@ -28,6 +28,11 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
+        if path.is_dir():
+            files = ", ".join(sorted(p.name for p in path.glob("*.toml"))[:8]) or "none"
+            raise BadExperiment(
+                f"{path} is a folder: name the experiment file in it (there: {files})"
+            ) from None
         near = get_close_matches(path.name, _names_in(path.parent), 1)
         hint = (
             f"; did you mean {path.parent / near[0]}?"
@@ -121,6 +126,10 @@ def _sentence(details: Any) -> str:
                 if "data" in loc
                 else ""
             )
+        case "model_type" | "dict_type":
+            keys = _keys(loc) if len(loc) == 1 else []
+            first = f", for example {key}.{keys[0]}" if keys else ""
+            return f"{key} = {_shown(details['input'])}: is a table of keys, not a value{first}"
         case "literal_error":
             near = get_close_matches(
                 str(details["input"]),

@@ -5,10 +5,23 @@ The sections mirror the constructors. The texts below the keys are what editors 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PeerName = Annotated[str, Field(min_length=1)]
+
+
+def _scheme(value: object) -> object:
+    """A scheme without parameters may be written as its name."""
+    return {"scheme": value} if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -33,8 +46,9 @@ class Data(Section):
     """Columns of categories, to become one-hot without the first level."""
     missing: Literal["refuse", "drop", "mean"] = "refuse"
     """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
-    partition: dict[str, str | int | float] = {"scheme": "iid"}
-    """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }."""
+    partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = {"scheme": "iid"}
+    """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }, or the
+    scheme alone."""
     test: Annotated[float, Field(ge=0, lt=1)] | str = 0.2
     """Each peer's test rows: a fraction, or the name of a 0/1 column."""
     standardise: Literal["gossip", "local", "none"] = "gossip"
