@@ -9,18 +9,18 @@ The peers are the rows of one tensor, time is simulated in ticks, and a run is a
 """
 
 from gossipfl.gossip.control import Control, Generalised, Proactive, Randomised, Simple
-from gossipfl.gossip.create import Create, MergeUpdate, Model, UpdateMerge, Walk, by_age, equal
+from gossipfl.gossip.create import Create, Fresh, MergeUpdate, Model, UpdateMerge, Walk, by_age, equal
 from gossipfl.gossip.engine import Gossip
 from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import Letters
 from gossipfl.gossip.measure import error, similarity, voted_error
 from gossipfl.gossip.network import EXTREME, PERFECT, Network
-from gossipfl.gossip.rule import Pegasos, Rule
+from gossipfl.gossip.rule import Descent, Pegasos, Rule
 from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT, Run
 from gossipfl.gossip.shards import Shards
 
 __all__ = [
-    "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Generalised", "Gossip", "GossipLearning",
-    "Letters", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive", "Randomised", "Rule", "Run", "Shards", "Simple",
-    "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity", "voted_error",
+    "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Descent", "Fresh", "Generalised",
+    "Gossip", "GossipLearning", "Letters", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive", "Randomised", "Rule",
+    "Run", "Shards", "Simple", "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity", "voted_error",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from gossipfl.errors import BadExperiment
+
 
 class Model(NamedTuple):
     """n models, one a row, and their ages: how many steps each has learned along its way."""
@@ -49,6 +51,29 @@ def by_age(a: Model, b: Model) -> Model:
     ages = torch.where((ages == 0).all(1, keepdim=True), 1.0, ages)
     share = ages / ages.sum(1, keepdim=True)
     return Model(share[:, :1] * a.w + share[:, 1:] * b.w, torch.maximum(a.age, b.age))
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """(1 - u) a + u b, b the younger by g steps and u = 1 / (2 (1 + g / patience)): half where both are as old.
+
+    What a slow peer made of an old model holds nobody back, and a slow peer catches up with what it hears; but its rows count
+    for less.
+
+    Xie, Koyejo, Gupta, "Asynchronous federated optimization", 2019, section 5: polynomial staleness, of power 1.
+    """
+
+    patience: int
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise BadExperiment(f"Fresh: patience is {self.patience} steps, but must be 1 or more")
+
+    def __call__(self, a: Model, b: Model) -> Model:
+        gap = (a.age - b.age).unsqueeze(1)
+        less = 1 / (2 * (1 + gap.abs().to(a.w.dtype) / self.patience))
+        share = torch.where(gap > 0, less, 1 - less)  # b's
+        return Model((1 - share) * a.w + share * b.w, torch.maximum(a.age, b.age))
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,40 @@ class Pegasos:
             raise BadExperiment(
                 f"Pegasos steps are 1 / (l2 t), so that l2 must be above 0, not {self.l2}: try 1e-4"
             )
-        if self.loss.outputs(3) != 1:
-            raise Incompatible(
-                "Gossip learning's models have one output, but softmax has one a class: take svm or logistic"
-            )
+        _check_outputs(self.loss)
 
     def __call__(self, w: Tensor, age: Tensor, x: Tensor, y: Tensor) -> Tensor:
         t = age.to(w.dtype).unsqueeze(1)
         slope = self.loss.slope((w * x).sum(1, keepdim=True), y)
         return w * (1 - 1 / t) - slope / (self.l2 * t) * x
+
+
+@dataclass(frozen=True)
+class Descent:
+    """w' = w - step (slope(<w, x>, y) x + l2 w): stochastic gradient descent on the same objective, with a constant step.
+
+    With merging of one's own model it is asynchronous decentralised SGD: Lian, Zhang, Zhang, Liu, "Asynchronous decentralized
+    parallel stochastic gradient descent", ICML 2018, but for its pairs, which average at the same time.
+    """
+
+    loss: Loss
+    step: float
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_outputs(self.loss)
+        if not (self.step > 0 and self.l2 >= 0):
+            raise BadExperiment(
+                f"Descent: step is {self.step} and l2 {self.l2}, but the one must be above 0, and the other not below"
+            )
+
+    def __call__(self, w: Tensor, age: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        slope = self.loss.slope((w * x).sum(1, keepdim=True), y)
+        return w - self.step * (slope * x + self.l2 * w)
+
+
+def _check_outputs(loss: Loss) -> None:
+    if loss.outputs(3) != 1:
+        raise Incompatible(
+            "Gossip learning's models have one output, but softmax has one a class: take svm or logistic"
+        )

@@ -12,6 +12,7 @@ from gossipfl.gossip import (
     MISSED,
     RECEIVED,
     SENT,
+    Fresh,
     Generalised,
     Gossip,
     GossipLearning,
@@ -155,7 +156,9 @@ def test_walks_that_learn_nothing_only_carry_models_about():
     assert (run.x[:, None] == x).all(2).any(1).all()
 
 
-@pytest.mark.parametrize("create", [MergeUpdate(own=True), UpdateMerge(own=True), MergeUpdate(by_age)])
+@pytest.mark.parametrize(
+    "create", [MergeUpdate(own=True), UpdateMerge(own=True), MergeUpdate(by_age), MergeUpdate(Fresh(3))]
+)
 @pytest.mark.parametrize("exchange", ["push", "push-pull"])
 def test_merging_stays_within_what_there_was_and_comes_to_agree(create, exchange):
     x = start(8)

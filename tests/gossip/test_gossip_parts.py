@@ -8,6 +8,8 @@ from gossip_worlds import SVM, world
 from gossipfl import topology
 from gossipfl.errors import BadData, BadExperiment, Incompatible
 from gossipfl.gossip import (
+    Descent,
+    Fresh,
     Generalised,
     GossipLearning,
     Model,
@@ -63,6 +65,25 @@ def test_pegasos_by_hand():
     assert w.tolist() == [[5.0, -10.0]], "the first step forgets where it began"
 
 
+def test_a_fresher_model_counts_for_more():
+    a, b = (
+        Model(torch.tensor([[1.0], [1.0], [1.0]]), torch.tensor([30, 20, 0])),
+        Model(torch.tensor([[5.0], [5.0], [5.0]]), torch.tensor([0, 20, 10])),
+    )
+    merged = Fresh(10)(a, b)
+    assert merged.w[:, 0].tolist() == pytest.approx([1 + 4 / 8, 3, 5 - 4 / 4])
+    assert merged.age.tolist() == [30, 20, 10]
+    assert torch.allclose(Fresh(10)(b, a).w, merged.w)
+    assert torch.equal(Fresh(1)(a, a).w, a.w)
+
+
+def test_descent_by_hand():
+    rule = Descent(LOSSES["logistic"](), step=0.5, l2=0.1)
+    x, y = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([1.0, 0.0])
+    w = rule(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([1, 99]), x, y)
+    assert torch.allclose(w, torch.tensor([[0.5, 0.95], [0.95, -0.5]])), "at any age"
+
+
 def test_measures_by_hand():
     run = world(3, GossipLearning(SVM, cache=3)).init()
     x, y = torch.eye(2, dtype=torch.float64), torch.tensor([1.0, 0.0])
@@ -92,6 +113,10 @@ def test_ranks():
         (lambda: Network(spread=-1.0), "spread is -1.0"),
         (lambda: Pegasos(LOSSES["svm"](), 0.0), "above 0"),
         (lambda: Pegasos(LOSSES["softmax"]()), "one output"),
+        (lambda: Descent(LOSSES["svm"](), 0.0), "step is 0.0"),
+        (lambda: Descent(LOSSES["svm"](), 0.1, -1.0), "l2 -1.0"),
+        (lambda: Descent(LOSSES["softmax"](), 0.1), "one output"),
+        (lambda: Fresh(0), "patience is 0"),
         (lambda: GossipLearning(SVM, steps=0), "at least one row"),
         (lambda: GossipLearning(SVM, cache=0), "at least one model"),
         (lambda: GossipLearning(SVM, jitter=0.5), "jitter is 0.5"),
