@@ -36,7 +36,7 @@ class ExactDiffusion:
     prox: Prox = no_penalty
     local_steps: int = 1
 
-    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
+    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
     above: ClassVar[float] = -1.0 / 3.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(lane=0, factor=1.0)}
 

@@ -28,7 +28,7 @@ class Extra:
     prox: Prox = no_penalty
     local_steps: int = 1
 
-    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
+    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
     above: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(lane=0, factor=0.5)}
 

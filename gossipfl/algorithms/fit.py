@@ -13,7 +13,11 @@ class Network(NamedTuple):
     smallest: float = -1.0  # the smallest eigenvalue of W; where links change, nothing is known but -1
     doubly: bool = True  # rows and columns of W sum to 1 in every round
     reliable: bool = True  # no message gets lost
-    changing: bool = False  # links are not the same in every round
+    changing: bool = False  # links, or the messages that arrive, are not the same in every round
+    fixed: bool = True  # W is the same in every round: there are links in all of them, and they do not change
+    symmetric: bool = (
+        True  # w_ij = w_ji; of changing links it is not asked, for there what counts is their mean
+    )
 
 
 STATIC = Network()
@@ -22,6 +26,8 @@ WAYS_OUT = {
     Property.MEAN: "use push-diging or push-pull on directed links, or symmetric weights",
     Property.CONSENSUS: "use the plain average",
     Property.SETTLING: "give the channel feedback, or none",
+    Property.FIXED: "use gradient-tracking or push-diging where links change or are not there in each round",
+    Property.SYMMETRIC: "use gradient-tracking on balanced links, push-diging or push-pull on others",
     Property.LINEAR: "use gradient-tracking, which bears compression with feedback",
 }
 
@@ -35,8 +41,13 @@ def check(name: str, algorithm: Algorithm, mixing: Mixing, network: Network = ST
     preserved = mixing.preserves
     if isinstance(mixing.aggregator, Average | Push) and network.doubly:
         preserved |= (Property.CONSENSUS | Property.MEAN) & mixing.channel.preserves
-    if network.reliable:
-        preserved |= Property.RELIABLE
+    granted = {
+        Property.RELIABLE: network.reliable,
+        Property.FIXED: network.fixed,
+        Property.SYMMETRIC: network.symmetric or not network.fixed,
+    }
+    for one, holds in granted.items():
+        preserved |= one if holds else Property(0)
     if missing := algorithm.requires & ~preserved:
         words = " and ".join(p.name or "" for p in missing)
         where = f"{type(mixing.aggregator).__name__} over {type(mixing.channel).__name__}"

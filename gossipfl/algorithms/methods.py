@@ -95,7 +95,7 @@ ALGORITHMS: dict[str, Method] = {
         False,
     ),
     "qg-dsgdm": Method(
-        lambda i: QuasiGlobal(i.step, i.prox, i.beta or 0.9), "D-PSGD whose momentum follows the network", False
+        lambda i: QuasiGlobal(i.step, i.prox, i.beta), "D-PSGD whose momentum follows the network", False
     ),
     "sgp": Method(
         lambda i: PushSum(DPSGD(i.step)), "D-PSGD over directed links", False,

@@ -11,7 +11,7 @@ from gossipfl.algorithms.algorithm import Account, Grad, Mix
 from gossipfl.mixing import Property
 
 Hessian = Callable[[Tensor], Tensor]  # (n, d) -> (n, d, d), of each row's own objective
-FLOOR = 1e-13  # relative to the largest gradient seen: below it, gradients are rounding
+FLOOR = 1e3  # roundings: a gradient shorter than so many of the longest one seen is nothing but rounding
 
 
 class Iterating(NamedTuple):
@@ -59,7 +59,9 @@ class Newton:
         return Iterating(x, v, x, torch.zeros_like(x), one / 0, zero, one, zero)
 
     def round(self, s: Iterating, grad: Grad, mix: Mix) -> Iterating:
-        v = torch.cat((s.x, grad(s.x), _packed(self.hessian(s.x))), 1) if s.done[0] == 0 else s.v
+        v = s.v
+        if s.done[0] == 0:  # what has overflown is told as a number so large that all see it
+            v = torch.cat((s.x, grad(s.x), _packed(self.hessian(s.x))), 1).nan_to_num(*_huge(v))
         v, done = mix(v), s.done + 1
         return self._descend(s, v) if done[0] == self.cycle else s._replace(v=v, done=done)
 
@@ -68,10 +70,13 @@ class Newton:
         d = s.x.shape[1]
         x, g, packed = torch.split(v, [d, d, v.shape[1] - 2 * d], 1)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
-        largest = torch.maximum(s.largest, norm)
-        better = (norm < s.norm) | (norm <= FLOOR * largest)
-        p = torch.where(better, -_solve(_unpacked(packed, d), g), s.p)
+        better = (norm < s.norm) | (norm <= FLOOR * torch.finfo(x.dtype).eps * s.largest)
+        curved = torch.where(
+            better[:, :, None], _unpacked(packed, d), torch.eye(d, dtype=x.dtype, device=x.device)
+        )
+        p = torch.where(better, -_solve(curved, torch.where(better, g, 0.0)), s.p)
         base, norm = torch.where(better, x, s.base), torch.where(better, norm, s.norm)
+        largest = torch.maximum(s.largest, norm)
         t = torch.where(better, 1.0, s.t / 2)
         return Iterating(base + t * p, v, base, p, norm, largest, t, torch.zeros_like(s.done))
 
@@ -91,8 +96,21 @@ def _unpacked(triangles: Tensor, d: int) -> Tensor:
     return matrices
 
 
+def _huge(like: Tensor) -> tuple[float, float, float]:
+    """What stands for not a number, infinity and minus infinity: large, but not so large that a mean of them overflows."""
+    huge = float(torch.finfo(like.dtype).max ** 0.5)
+    return huge, huge, -huge
+
+
 def _solve(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """H^+ g for each row: by Cholesky; where H is singular, as along softmax's free direction, by its eigenvalues."""
+    """H^+ g for each row, in units in which the diagonal of H is 1, so that the size of features does not matter."""
+    tiny = torch.finfo(matrices.dtype).tiny
+    units = matrices.diagonal(dim1=1, dim2=2).clamp(min=tiny).rsqrt()
+    return units * _scaled(units[:, :, None] * matrices * units[:, None, :], units * vectors)
+
+
+def _scaled(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """H^+ g by Cholesky; where H is singular, as where a column repeats another, by its eigenvalues."""
     factors, failed = torch.linalg.cholesky_ex(matrices)
     if not failed.any() and not _singular(factors):
         return torch.cholesky_solve(vectors[:, :, None], factors)[:, :, 0]

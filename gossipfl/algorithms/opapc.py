@@ -43,7 +43,7 @@ class OPAPC:
     mu: float
     chi: float = 1.0
 
-    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
+    requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
     above: ClassVar[float] = 0.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(lane=0, factor=1.0)}
 

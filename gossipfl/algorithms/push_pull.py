@@ -27,7 +27,8 @@ class PushPull:
 
     x is pulled (a plain average of those that are heard), y is pushed (shares are given away), and what is sent of y is its
     running total S: a receiver takes what the total has grown by, so that a lost message is only late. Then no weights
-    need to be known, no loss be noticed, and the pooled optimum is reached all the same. Sends 2d numbers a round.
+    need to be known, no loss be noticed, and the pooled optimum is reached all the same. The shares must not change from round
+    to round, for totals remember them. Sends 2d numbers a round.
 
     Pu, Shi, Xu, Nedic, "Push-pull gradient methods for distributed optimization in networks", IEEE Trans. Automatic Control
     66(1), 2021; running totals as in Tian, Sun, Scutari, "Achieving linear convergence in distributed asynchronous
@@ -37,7 +38,9 @@ class PushPull:
     step: float
     prox: Prox = no_penalty
 
-    requires: ClassVar[Property] = Property.CONSENSUS | Property.MEAN | Property.LINEAR | Property.SETTLING
+    requires: ClassVar[Property] = (
+        Property.CONSENSUS | Property.MEAN | Property.LINEAR | Property.SETTLING | Property.FIXED
+    )
     above: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
 

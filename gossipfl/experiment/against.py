@@ -23,9 +23,11 @@ def against_newton(study: Study, problem: Problem | None) -> str | None:
         or e.algorithm.local_steps > 1
         or e.algorithm.decay is not None,
         "has no momentum: leave it out": bool(e.algorithm.momentum),
+        "averages exactly: leave out algorithm.gamma": e.algorithm.gamma is not None,
+        "takes whole steps: leave out algorithm.step": e.algorithm.step != "auto",
         'has no proximal step: set l1 = 0, or use algorithm "exact-diffusion"': bool(e.model.l1),
-        f"needs a second derivative, which the model {e.model.kind} lacks: use another algorithm": e.model.kind
-        in ("svm", "module"),
+        f"needs a second derivative, which the model {e.model.kind} lacks somewhere: use another algorithm": e.model.kind
+        in ("svm", "huber", "module"),
         "needs exact averages: use undirected links that do not fail": study.graph.is_directed()
         or study.failing
         or not study.cycle,
@@ -36,6 +38,8 @@ def against_newton(study: Study, problem: Problem | None) -> str | None:
         return why
     if not (isinstance(problem, Linear) and problem.dense):
         return 'would send a Hessian of sparse features: use algorithm "exact-diffusion"'
+    if e.stop.rounds < study.cycle:
+        return f"takes {study.cycle} exchanges for a step: set stop.rounds to more than that"
     d = problem.width
     if d > LARGE:
         return (

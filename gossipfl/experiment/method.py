@@ -5,6 +5,10 @@ The kind "auto" is decided here, by every peer alike, once the number of paramet
 
 from typing import NamedTuple
 
+import networkx as nx
+import numpy as np
+import torch
+
 from gossipfl.algorithms import (
     ALGORITHMS,
     Algorithm,
@@ -21,11 +25,25 @@ from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.mixing import COMPRESSORS, Amount, Average, Channel, Compressed, Direct, Feedback, Mixing
 from gossipfl.models import Linear, Problem
-from gossipfl.topology import Spectrum, Topology, cycle, every, extreme, load, static, stochastic
+from gossipfl.topology import (
+    Links,
+    Spectrum,
+    Topology,
+    cycle,
+    dense,
+    every,
+    extreme,
+    load,
+    static,
+    stochastic,
+    symmetric,
+)  # fmt: skip
 from gossipfl.topology.chebyshev import accelerated
+from gossipfl.topology.spectrum import DENSE
 
 SMALL = 1000  # parameters up to which Newton's method is the default
 SAMPLE = 32  # rounds of a changing topology that are looked at
+QG_MOMENTUM = 0.9
 BASELINES = ("local", "pooled")
 
 
@@ -50,7 +68,8 @@ def choose(study: Study, problem: Problem | None) -> str:
 
 def best(study: Study, problem: Problem | None) -> str:
     """What "auto" stands for."""
-    if study.experiment.topology.loss:
+    e = study.experiment
+    if e.topology.loss or (study.graph.is_directed() and e.model.l1):
         return "push-pull"
     if study.graph.is_directed():
         return "push-diging"
@@ -66,12 +85,18 @@ def method(study: Study, kind: str, problem: Problem | None = None, step: float 
     newton = kind == "newton"
     mixed, turns = mixing(study, kind, problem), study.cycle if newton else 1
     ingredients = Ingredients(
-        step, problem.prox if problem else no_penalty, settings.local_steps, settings.momentum,
+        step, problem.prox if problem else no_penalty, settings.local_steps, momentum(study, kind),
         problem.hessian if isinstance(problem, Linear) else no_hessian, turns, settings.mu or study.experiment.model.l2,
         1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if kind == "opapc" else 1.0,
     )  # fmt: skip
     algorithm = made("d-psgd" if kind in BASELINES else kind, ingredients)
     return Method(kind, algorithm, topology(study, kind), mixed, turns)
+
+
+def momentum(study: Study, kind: str) -> float:
+    """Of the kind of algorithm, where the experiment does not say."""
+    told = study.experiment.algorithm.momentum
+    return told if told is not None else QG_MOMENTUM if kind == "qg-dsgdm" else 0.0
 
 
 def topology(study: Study, kind: str) -> Topology:
@@ -94,7 +119,7 @@ def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
     if kind in BASELINES:
         return Mixing(Average())
     usual = ALGORITHMS[kind]
-    told = channel(study, problem.outputs if isinstance(problem, Linear) else 1)
+    told = channel(study, getattr(problem, "outputs", 1))
     gamma = usual.gamma if not study.changing or usual.restless is None else usual.restless
     gamma = gamma if isinstance(told, Direct) else min(gamma, study.experiment.channel.gamma)
     steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
@@ -124,22 +149,54 @@ def compose(study: Study) -> None:
     kind = choose(study, None)
     if kind in BASELINES or len(study.names) == 1:
         return
-    if study.experiment.model.l1 and not ALGORITHMS[kind].penalty:
-        raise Incompatible(f'algorithm "{kind}" has no proximal step: set l1 = 0, or use "exact-diffusion"')
+    e = study.experiment
+    if e.model.l1 and not ALGORITHMS[kind].penalty:
+        raise Incompatible(
+            f'algorithm "{kind}" has no proximal step: set l1 = 0, or use "exact-diffusion" or "push-pull"'
+        )
+    if e.channel.compress == "low-rank" and e.model.kind != "softmax":
+        raise Incompatible(
+            f'compress = "low-rank" is for the matrices of softmax, not for {e.model.kind}: use another one'
+        )
     made = method(study, kind)
-    sample = [study.topology(round) for round in range(SAMPLE if study.changing else 1)]
-    network = Network(
-        smallest=-1.0 if study.changing or study.graph.is_directed() else exchanges(study)[1].smallest,
-        doubly=all(stochastic(links._replace(arrives=None), len(study.names))[1] for links in sample),
+    check(kind, made.algorithm, made.mixing, network(study, made))
+
+
+def network(study: Study, made: Method) -> Network:
+    """What the method is to know of the links."""
+    peers, whole = (
+        len(study.names),
+        "schedule" not in study.graph.graph and not study.experiment.topology.drop,
+    )
+    sample = [
+        study.topology(round)._replace(arrives=None) for round in range(SAMPLE if study.changing else 1)
+    ]
+    averages, smallest = isinstance(made.mixing.aggregator, Average), -1.0
+    if averages and not study.changing:
+        one_way = study.graph.is_directed()
+        smallest = lowest(study.links, peers) if one_way else exchanges(study)[1].smallest
+    return Network(
+        smallest=smallest,
+        doubly=all(stochastic(links, peers)[1] for links in sample),
         reliable=not study.experiment.topology.loss,
         changing=study.changing,
+        fixed=whole and study.experiment.algorithm.local_steps == 1,
+        symmetric=all(symmetric(links) for links in sample),
     )
-    check(kind, made.algorithm, made.mixing, network)
+
+
+def lowest(links: Links, peers: int) -> float:
+    """The smallest real part of W's eigenvalues, rows kept at 1; where there are too many peers to look, Gershgorin's bound."""
+    if peers <= DENSE:
+        return float(np.linalg.eigvals(dense(links, peers)).real.min())
+    given = torch.zeros(peers, dtype=torch.float64).index_add_(0, links.receivers, links.weights)
+    return 1.0 - 2.0 * float(given.max())
 
 
 def study(experiment: Experiment) -> Study:
     """The study of an experiment, checked. Raises BadExperiment (or Incompatible) for what cannot be."""
     graph = load(experiment.topology.graph, experiment.seed)
+    graph = nx.Graph(graph) if len(graph) == 1 else graph  # one peer alone has no direction
     holders = list(graph)
     if experiment.algorithm.kind == "pooled":
         graph = load("full:1")

@@ -14,13 +14,14 @@ from gossipfl.algorithms import ALGORITHMS
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.experiment.agree import Agreement
-from gossipfl.experiment.method import choose
+from gossipfl.experiment.method import choose, momentum
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale, standardise
 from gossipfl.experiment.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 
+TRACKING = ("gradient-tracking", "push-diging")
 COMPRESSED = 0.3  # of 1/L, which is what BEER bears at a tenth of the numbers
 _COLUMN, _CLASS = "column", "class"
 
@@ -105,8 +106,10 @@ def auto_step(study: Study, kind: str, problem: Problem, agreement: Agreement) -
         )
     part = ALGORITHMS[kind].stride if kind in ALGORITHMS else 1.0
     part = part if study.experiment.channel.compress == "none" else min(part, COMPRESSED)
-    momentum = 1.0 - study.experiment.algorithm.momentum
-    return part * momentum / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
+    part *= 1.0 - momentum(study, kind)
+    if kind in TRACKING:  # what they track is told once in so many rounds
+        part /= study.experiment.algorithm.local_steps
+    return part / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
 
 
 def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) -> Schema:

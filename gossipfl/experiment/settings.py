@@ -134,8 +134,8 @@ class Method(Section):
     """Gradient steps for each exchange."""
     gamma: Annotated[float, Field(gt=0, le=1)] | None = None
     """How far to go towards the average; each algorithm has its own default."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Heavy-ball momentum at each peer; for "qg-dsgdm" its own, 0.9 unless given."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Heavy-ball momentum at each peer, none unless given; for "qg-dsgdm" its own, 0.9 unless given."""
     exchanges: Annotated[int, Field(ge=1, le=1000)] = 1
     """Exchanges in each round: Chebyshev-accelerated averaging, for links that do not change."""
     mu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -13,9 +13,10 @@ from typing import Any
 import networkx as nx
 import torch
 
-from gossipfl.algorithms import Grad
+from gossipfl.algorithms import ALGORITHMS, Grad
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.settings import Decay, Experiment
+from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
 from gossipfl.topology import (
@@ -66,7 +67,10 @@ class Study:
     def rule(self) -> str:
         """The rule that gives each edge its weight."""
         told = self.experiment.topology.weights
-        return told if told != "auto" else "push" if self.graph.is_directed() else "metropolis"
+        if told != "auto" or not self.graph.is_directed():
+            return told if told != "auto" else "metropolis"
+        method = ALGORITHMS.get(self.experiment.algorithm.kind)
+        return "pull" if method and isinstance(method.aggregator, Average) else "push"
 
     @cached_property
     def links(self) -> Links:
@@ -174,7 +178,11 @@ class Study:
                 raise Incompatible(
                     "l1 is for linear models: leave it out, or put the penalty into the module's loss"
                 )
-        elif e.algorithm.step == "auto" and kind != "newton" and self.loss.curvature == float("inf"):
+        elif (
+            e.algorithm.step == "auto"
+            and kind not in ("newton", "auto")
+            and self.loss.curvature == float("inf")
+        ):
             raise Incompatible(
                 f'step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
                 "give a number, for example algorithm.step = 0.01"

@@ -106,7 +106,8 @@ class Cast:
     dtype: torch.dtype
 
     def compress(self, x: Tensor, round: int) -> Payload:
-        return (x.to(self.dtype),)
+        most = torch.finfo(self.dtype).max  # what is cut off comes later, by feedback
+        return (x.clamp(-most, most).to(self.dtype),)
 
     def decompress(self, payload: Payload, like: Tensor, round: int) -> Tensor:
         return payload[0].to(like.dtype)

@@ -11,4 +11,6 @@ class Property(Flag):
     LINEAR = auto()  # the result is a linear function of what was sent
     SETTLING = auto()  # what arrives tends to what is sent, once that settles
     RELIABLE = auto()  # nobody misses a message
+    FIXED = auto()  # W is the same in every round
+    SYMMETRIC = auto()  # w_ij = w_ji
     EXACT = CONSENSUS | MEAN | LINEAR | SETTLING

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gossipfl import rng
+from gossipfl.errors import Incompatible
 from gossipfl.models.linear import Linear
 from gossipfl.models.problem import Grad
 
@@ -54,7 +55,11 @@ def nystrom(directions: Tensor, told: Tensor) -> Preconditioner:
     shift = torch.finfo(told.dtype).eps * len(told) ** 0.5 * torch.linalg.matrix_norm(told)
     shifted = told + shift * directions
     core = directions.T @ shifted
-    factor = torch.linalg.cholesky((core + core.T) / 2)
+    factor, failed = torch.linalg.cholesky_ex((core + core.T) / 2)
+    if failed or not told.any():
+        raise Incompatible(
+            "the loss does not curve at 0, so that there is nothing to precondition: leave out precondition"
+        )
     half = torch.linalg.solve_triangular(factor, shifted.T, upper=False).T
     found, values, _ = torch.linalg.svd(half, full_matrices=False)
     curvatures = (values.square() - shift).clamp(min=float(shift))
@@ -65,7 +70,7 @@ class Preconditioned:
     """f(P z) of z, for a linear problem f (a `Problem`)."""
 
     def __init__(self, problem: Linear, by: Preconditioner) -> None:
-        self.problem, self.by, self.width = problem, by, problem.width
+        self.problem, self.by, self.width, self.outputs = problem, by, problem.width, problem.outputs
 
     def loss(self, x: Tensor) -> Tensor:
         return self.problem.loss(self.by(x))

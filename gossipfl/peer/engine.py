@@ -161,7 +161,7 @@ class Peer:
         after = self._receive(edges, heard, replicas, round, lanes)
         own = x if payload[0] is x else after[:1]  # the very same, where nothing was changed on the way
         mixed = self.mixing.combine(x, own, Heard(edges, after), k)
-        if not math.isfinite(mixed.sum()):
+        if not math.isfinite(mixed.sum()) and math.isfinite(after[:1].sum()):
             self._accuse(edges, after)
         return mixed, after
 

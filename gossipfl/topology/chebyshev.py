@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gossipfl.errors import BadExperiment
 from gossipfl.topology.averaging import leja
 
+MOST = 300.0  # logarithm of the factor by which disagreement may fall: far beyond it numbers overflow
 MARGIN = 1e-4  # relative: by so much the spectrum is taken to be wider than it was found to be
 
 
@@ -35,5 +37,10 @@ def accelerated(second: float, smallest: float, exchanges: int) -> Accelerated:
     low, high = float(f"{low:.5g}"), float(f"{high:.5g}")  # alike on all machines, whatever their rounding
     angles = (np.arange(exchanges) + 0.5) * (math.pi / exchanges)
     nodes = leja((high + low) / 2 + (high - low) / 2 * np.cos(angles))
-    left = 1 / math.cosh(exchanges * math.acosh((high + low) / (high - low)))
+    size = exchanges * math.acosh((high + low) / (high - low))
+    if size > MOST:
+        raise BadExperiment(
+            f"{exchanges} exchanges in a round leave nothing of the disagreement on these links: set algorithm.exchanges lower"
+        )
+    left = 1 / math.cosh(size)
     return Accelerated(tuple((1 / nodes).tolist()), left)

@@ -186,7 +186,8 @@ def mixing_of(name: str) -> Mixing:
 @pytest.mark.parametrize("loss", ["squares", "logistic"])
 def test_twin(name: str, spec: str, loss: str) -> None:
     problem, links = Toy(range(PEERS), loss=loss), metropolis(GRAPHS[spec])
-    simulator = Simulator(made(name, Ingredients(STEP)), problem, static(links), mixing_of(name))
+    algorithm = made(name, Ingredients(STEP, beta=0.9 if name == "qg-dsgdm" else 0.0))
+    simulator = Simulator(algorithm, problem, static(links), mixing_of(name))
     runs = after(simulator, simulator.init(start()), 40)[1:]
     w = dense(links, PEERS, ALGORITHMS[name].gamma)
     twin = PAPERS[name](w, start().numpy(), numpy_gradient(problem), STEP)
@@ -329,7 +330,8 @@ def test_check_refuses_what_would_not_converge() -> None:
     check("d-psgd", DPSGD(0.1), Mixing(Average()), smallest)
 
 
-ONE_WAY, LOSING, TURNING = Network(doubly=False), Network(reliable=False), Network(changing=True)
+ONE_WAY, LOSING = Network(doubly=False), Network(reliable=False)
+TURNING = Network(changing=True, fixed=False, symmetric=False)
 FED, BARE = (Mixing(channel=channel(TopK(0.1)), gamma=0.3) for channel in (Feedback, Compressed))
 
 
@@ -343,6 +345,18 @@ FED, BARE = (Mixing(channel=channel(TopK(0.1)), gamma=0.3) for channel in (Feedb
         ("gradient-tracking", BARE, Network(0.5), "requires SETTLING .* give the channel feedback"),
         ("gradient-tracking", FED, TURNING, "nobody may miss a message"),
         ("d2", Mixing(), TURNING, "every eigenvalue"),
+        (
+            "push-pull",
+            Mixing(PushPull()),
+            Network(changing=True, fixed=False),
+            "requires FIXED .* use gradient-tracking",
+        ),
+        (
+            "extra",
+            Mixing(gamma=0.5),
+            Network(0.5, symmetric=False),
+            "requires SYMMETRIC .* use gradient-tracking",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_way_out(

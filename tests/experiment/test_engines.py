@@ -21,7 +21,8 @@ def test_sixteen_processes_equal_the_simulator_after_200_mini_batch_rounds(algor
     raw = settings(
         topology__graph="ring:16", algorithm__kind=algorithm, stop__rounds=200,
         algorithm__batch="full" if algorithm == "newton" else 8,
-        algorithm__step=0.05, topology__weights="lazy" if algorithm == "d2" else "metropolis",
+        algorithm__step="auto" if algorithm == "newton" else 0.05,
+        topology__weights="lazy" if algorithm == "d2" else "metropolis",
     )  # fmt: skip
     distance, simulated, lived = apart(tmp_path, raw, 16)
     assert distance <= 1e-12

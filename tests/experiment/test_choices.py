@@ -1,0 +1,123 @@
+"""What an experiment may ask for: what is chosen where it does not say, what is refused, and that what is accepted is right."""
+
+import numpy as np
+import pytest
+from runs import carry_out, settings
+
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.method import study
+
+
+def simulated(tmp_path, **changes):
+    return carry_out("simulator", settings(reference=True, **changes), tmp_path / "run")[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "chosen"),
+    [
+        ({}, "newton"),
+        ({"algorithm__step": 0.1}, "exact-diffusion"),
+        ({"model__l1": 0.01}, "exact-diffusion"),
+        ({"stop__rounds": 3}, "exact-diffusion"),
+        ({"topology__graph": "base:3:8"}, "newton"),
+        ({"topology__graph": "matching:8"}, "gradient-tracking"),
+        ({"topology__drop": 0.1}, "gradient-tracking"),
+        ({"topology__loss": 0.1}, "push-pull"),
+        ({"topology__graph": "directed-exp:8"}, "push-diging"),
+        ({"topology__graph": "directed-exp:8", "model__l1": 0.01}, "push-pull"),
+        ({"channel__compress": "int8"}, "gradient-tracking"),
+        ({"model__kind": "huber", "data__source": "diabetes"}, "exact-diffusion"),
+    ],
+    ids=str,
+)
+def test_what_auto_chooses(changes, chosen, tmp_path):
+    summary = simulated(tmp_path, algorithm__kind="auto", **{"stop__rounds": 20, **changes})
+    assert summary["algorithm"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"algorithm__kind": "newton", "algorithm__gamma": 0.5},
+            "averages exactly: leave out algorithm.gamma",
+        ),
+        ({"algorithm__kind": "newton", "algorithm__step": 0.5}, "takes whole steps"),
+        ({"algorithm__kind": "newton", "model__kind": "huber"}, "needs a second derivative"),
+        ({"algorithm__kind": "newton", "topology__drop": 0.1}, "needs exact averages"),
+        ({"algorithm__kind": "push-pull", "algorithm__local_steps": 5}, "requires FIXED"),
+        ({"algorithm__kind": "push-pull", "topology__graph": "matching:8"}, "requires FIXED"),
+        ({"algorithm__kind": "exact-diffusion", "topology__graph": "directed-ring:8"}, "requires SYMMETRIC"),
+        ({"algorithm__kind": "gradient-tracking", "topology__graph": "directed-er:8:0.4"}, "requires MEAN"),
+        ({"channel__compress": "low-rank"}, "matrices of softmax"),
+        ({"algorithm__kind": "extra", "algorithm__exchanges": 900}, "leave nothing of the disagreement"),
+        (
+            {"algorithm__kind": "push-diging", "topology__graph": "directed-exp:8", "model__l1": 0.1},
+            "push-pull",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_refused_before_any_data_are_read(changes, sentence):
+    with pytest.raises(BadExperiment, match=sentence):
+        study(parse(settings(**changes)))
+
+
+def test_newton_takes_no_fewer_rounds_than_a_step(tmp_path):
+    with pytest.raises(BadExperiment, match="takes 4 exchanges for a step"):
+        simulated(tmp_path, algorithm__kind="newton", stop__rounds=3)
+
+
+def test_a_loss_that_does_not_curve_cannot_be_preconditioned(tmp_path):
+    with pytest.raises(BadExperiment, match="nothing to precondition"):
+        simulated(
+            tmp_path, algorithm__kind="extra", algorithm__precondition=3, model__kind="huber", model__l2=0.0,
+            data__source="diabetes",
+        )  # fmt: skip
+
+
+def test_features_of_any_size_are_fine_with_newton(tmp_path):
+    """A scale of 1e8 beside one of 1, not standardised, is no singular Hessian."""
+    draw = np.random.default_rng(0)
+    a, b = 1e8 * draw.normal(size=200), draw.normal(size=200)
+    rows = "\n".join(
+        f"{x!r},{z!r},{3 * x / 1e8 + 2 * z + 5!r}" for x, z in zip(a.tolist(), b.tolist(), strict=True)
+    )
+    (tmp_path / "rows.csv").write_text("a,b,y\n" + rows + "\n")
+    summary = simulated(
+        tmp_path, data={"source": str(tmp_path / "rows.csv"), "target": "y", "standardise": "none", "test": 0.0},
+        model={"kind": "linear", "l2": 0.0}, algorithm__kind="newton", stop={"rounds": 100, "tolerance": 1e-9},
+    )  # fmt: skip
+    assert summary["stopped"] == "tolerance"
+    assert summary["distance_to_optimum"] < 1e-8
+
+
+def test_newton_recovers_from_a_step_that_overflows(tmp_path):
+    """Counts of some thousand: the first step of a Poisson model goes far too far."""
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=160)
+    y = draw.poisson(np.exp(7 + 0.5 * x))
+    (tmp_path / "rows.csv").write_text(
+        "x,y\n" + "\n".join(f"{a},{b}" for a, b in zip(x, y, strict=True)) + "\n"
+    )
+    summary = simulated(
+        tmp_path, data={"source": str(tmp_path / "rows.csv"), "target": "y", "test": 0.0},
+        model={"kind": "poisson", "l2": 1e-3}, algorithm__kind="auto", stop={"rounds": 4000, "tolerance": 1e-10},
+    )  # fmt: skip
+    assert summary["algorithm"] == "newton"
+    assert summary["stopped"] == "tolerance"
+    assert summary["distance_to_optimum"] < 1e-8
+
+
+@pytest.mark.parametrize("graph", ["directed-exp:8", "equi-directed:8:3"])
+def test_gradient_tracking_learns_on_balanced_directed_links(graph, tmp_path):
+    summary = simulated(
+        tmp_path, algorithm__kind="gradient-tracking", topology__graph=graph, stop__rounds=3000
+    )
+    assert summary["distance_to_optimum"] < 1e-6
+
+
+def test_one_peer_has_no_direction(tmp_path):
+    summary = simulated(tmp_path, topology__graph="directed-ring:1", algorithm__kind="auto", stop__rounds=40)
+    assert summary["distance_to_optimum"] < 1e-8
