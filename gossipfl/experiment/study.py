@@ -180,7 +180,8 @@ class Study:
                 )
         elif (
             e.algorithm.step == "auto"
-            and kind not in ("newton", "auto")
+            and kind != "newton"
+            and not (kind == "auto" and model.kind == "poisson")
             and self.loss.curvature == float("inf")
         ):
             raise Incompatible(
