@@ -9,7 +9,7 @@ The peers are the rows of one tensor, time is simulated in ticks, and a run is a
 """
 
 from gossipfl.gossip.control import Control, Generalised, Proactive, Randomised, Simple
-from gossipfl.gossip.create import Create, Fresh, MergeUpdate, Model, UpdateMerge, Walk, by_age, equal
+from gossipfl.gossip.create import Create, Fresh, Mean, MergeUpdate, Model, UpdateMerge, Walk, by_age, equal
 from gossipfl.gossip.engine import Gossip
 from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import Letters
@@ -21,6 +21,6 @@ from gossipfl.gossip.shards import Shards
 
 __all__ = [
     "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Descent", "Fresh", "Generalised",
-    "Gossip", "GossipLearning", "Letters", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive", "Randomised", "Rule",
-    "Run", "Shards", "Simple", "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity", "voted_error",
+    "Gossip", "GossipLearning", "Letters", "Mean", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive", "Randomised",
+    "Rule", "Run", "Shards", "Simple", "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity", "voted_error",
 ]  # fmt: skip
