@@ -170,7 +170,7 @@ def run(kind: str, stragglers: tuple[int, ...], seed: int, pooled: Linear) -> Me
     for pipe, process in zip(pipes, crew, strict=True):
         pipe.send("done")
         process.join()
-    times = np.unique(np.concatenate([when for when, _, _ in lived]))
+    times = np.unique(np.concatenate([[0.0], *(when for when, _, _ in lived)]))
     losses = np.mean([list(seen(pooled, when, models, times)) for when, models, _ in lived], 0)
     return Measured(times, losses, median(missed for *_, missed in lived))
 
@@ -191,19 +191,19 @@ def plot(path: Path, curves: dict[tuple[str, bool], Measured], target: float) ->
     axes: Any = figure.subplots()
     colours = dict(zip(KINDS, ("#1f6feb", "#cf222e"), strict=True))
     for (kind, slow), (times, losses, _) in curves.items():
-        grid = np.geomspace(0.02, times[-1], 300)
+        grid = np.geomspace(0.05, times[-1], 300)
         shown = losses[np.searchsorted(times, grid, "right") - 1]
         label = (
             f"{kind}, {f'{len(STRAGGLERS)} of {PEERS} peers {SLOWER}x slower' if slow else 'no stragglers'}"
         )
         axes.plot(grid, shown, "--" if slow else "-", color=colours[kind], label=label)
     axes.axhline(target, color="#57606a", lw=0.8)
-    axes.annotate("5 % above the least", (0.022, target * 1.02), fontsize=8, color="#57606a")
+    axes.annotate("5 % above the least", (0.053, target * 1.02), fontsize=8, color="#57606a")
     axes.set(
         xscale="log", yscale="log", xlabel="seconds of wall time", ylabel="peers' mean loss on all rows",
-        ylim=(0.09, 2), xlim=(0.02, None), title="Ten real peers over TCP",
+        ylim=(0.09, 1), xlim=(0.05, None), title="Ten real peers over TCP",
     )  # fmt: skip
-    ticks = [0.1, 0.2, 0.5, 1, 2]
+    ticks = [0.1, 0.2, 0.5, 1]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
@@ -248,6 +248,9 @@ def main() -> None:
             flush=True,
         )
     if asked.plot and not asked.halves:
+        import pickle
+
+        pickle.dump((curves, target), open("/tmp/c.pkl", "wb"))
         plot(asked.plot, curves, target)
 
 

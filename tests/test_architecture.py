@@ -23,7 +23,11 @@ BELOW: dict[str, set[str]] = {
     "engine": {"algorithms", "mixing", "models", "topology", "errors"},
 }
 ENGINES = {"engine", *BELOW["engine"], "rng"}
-BELOW |= {"simulator": ENGINES, "peer": {*ENGINES, "gossip"}, "gossip": {"models", "topology", "rng", "errors"}}
+BELOW |= {
+    "simulator": ENGINES,
+    "peer": {*ENGINES, "gossip"},
+    "gossip": {"models", "topology", "rng", "errors"},
+}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
