@@ -248,8 +248,6 @@ def main() -> None:
             flush=True,
         )
     if asked.plot and not asked.halves:
-
-        pickle.dump((curves, target), open("/tmp/c.pkl", "wb"))
         plot(asked.plot, curves, target)
 
 
