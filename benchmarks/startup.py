@@ -32,6 +32,7 @@ def experiment(graph: str, rounds: int, tolerance: float) -> Mapping[str, Any]:
         "data": {"source": "digits", "test": 0.0},
         "topology": {"graph": graph},
         "model": {"kind": "softmax", "l2": 1.0},
+        "algorithm": {"kind": "exact-diffusion"},
         "stop": {"rounds": rounds, "tolerance": tolerance},
         "peers": {"wait": 120.0, "report": rounds},
     }
