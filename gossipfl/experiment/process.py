@@ -26,7 +26,7 @@ from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
 
-LARGEST = 2**30  # bytes of a frame: 128 million float64 parameters
+LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
 Tell = Callable[[str, Progress | None], None]
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ class ZeroMQ:
 
     Args:
         endpoint: where to listen: "tcp://host:port", "tcp://127.0.0.1:*" for a free port, or "ipc://path".
-        largest: bytes of the largest frame that is accepted.
+        largest: bytes of the largest message that is accepted, all frames and their lengths together.
 
     Raises:
         NetworkError: the endpoint is taken or not an endpoint.
@@ -36,6 +36,8 @@ class ZeroMQ:
         self._inbox.setsockopt(zmq.LINGER, 0)
         self._outboxes: dict[int, zmq.Socket[bytes]] = {}
         self._timeout = -1
+        self._frames: list[bytes] = []
+        self._joined = b""
         try:
             self._inbox.bind(endpoint)
         except zmq.ZMQError as error:
@@ -65,11 +67,9 @@ class ZeroMQ:
 
     def send(self, to: int, frames: list[bytes]) -> bool:
         try:
-            outbox = self._outboxes[to]
-            *first, last = frames
-            for frame in first:
-                outbox.send(frame, zmq.SNDMORE | zmq.NOBLOCK)
-            outbox.send(last, zmq.NOBLOCK, copy=len(last) < LARGE)
+            if frames is not self._frames:  # the same go to all neighbours
+                self._frames, self._joined = frames, _join(frames)
+            self._outboxes[to].send(self._joined, zmq.NOBLOCK, copy=len(self._joined) < LARGE)
         except zmq.Again:
             return False
         return True
@@ -80,7 +80,7 @@ class ZeroMQ:
             self._inbox.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
         try:
-            return self._inbox.recv_multipart()
+            return _split(self._inbox.recv())
         except zmq.Again:
             return None
 
@@ -91,6 +91,22 @@ class ZeroMQ:
                 socket.close(linger=int(linger * 1000))
             self._inbox.close(linger=0)
             self._context.term()
+
+
+def _join(frames: list[bytes]) -> bytes:
+    """All frames as one, each after its length in 4 bytes: an interrupt between two parts of a message would tear it."""
+    return b"".join(part for frame in frames for part in (len(frame).to_bytes(4, "little"), frame))
+
+
+def _split(message: bytes) -> list[bytes]:
+    """The frames that were joined; the message itself, if it is none of ours."""
+    frames, here = [], 0
+    while here < len(message):
+        start, here = here + 4, here + 4 + int.from_bytes(message[here : here + 4], "little")
+        if here > len(message):
+            return [message]
+        frames.append(message[start:here])
+    return frames
 
 
 def _check(endpoint: str) -> None:

@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zmq
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gossipfl.errors import NetworkError
 from gossipfl.peer import ZeroMQ
+from gossipfl.peer.zeromq import _join, _split
 
 ANY = "tcp://127.0.0.1:*"
 SOON = 10.0
@@ -119,9 +122,11 @@ def test_too_large_a_frame_does_not_arrive_and_kills_nothing(opened: list[ZeroMQ
     rude, polite = listening(opened), listening(opened)
     for peer in (rude, polite):
         peer.connect({0: receiver.endpoint})
-        assert peer.send(0, [b"hello", b"x" * 1000])
-        assert receiver.recv(SOON) == [b"hello", b"x" * 1000], "as large as allowed"
-    assert rude.send(0, [b"large", b"x" * 1001])
+        assert peer.send(0, [b"hello", b"x" * 987])
+        assert receiver.recv(SOON) == [b"hello", b"x" * 987], (
+            "as large as allowed, with 4 bytes for each length"
+        )
+    assert rude.send(0, [b"large", b"x" * 988])
     assert polite.send(0, [b"polite", b""])
     assert receiver.recv(SOON) == [b"polite", b""]
     for _ in range(50):  # what is written into a connection that is being cut is lost: say it again
@@ -171,3 +176,14 @@ def test_close_lets_go_of_everything() -> None:
     with again.socket(zmq.PULL) as socket:
         socket.bind(peer.endpoint)
     again.term()
+
+
+@given(st.lists(st.binary(max_size=20), max_size=4))
+def test_frames_survive_being_joined(frames: list[bytes]) -> None:
+    assert _split(_join(frames)) == frames
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_frames_or_one_that_is_refused(message: bytes) -> None:
+    frames = _split(message)
+    assert frames == [message] or _join(frames) == message
