@@ -44,6 +44,7 @@ from gossipfl.topology.spectrum import DENSE
 SMALL = 1000  # parameters up to which Newton's method is the default
 SAMPLE = 32  # rounds of a changing topology that are looked at
 QG_MOMENTUM = 0.9
+NOTHING = 1e-30  # of the disagreement: far below rounding
 BASELINES = ("local", "pooled")
 
 
@@ -132,6 +133,10 @@ def exchanges(study: Study) -> tuple[tuple[float, ...], Spectrum]:
     if several == 1:
         return (), ends
     steps, left = accelerated(ends.second, ends.smallest, several)
+    if left < NOTHING:
+        raise Incompatible(
+            f"{several} exchanges in a round leave nothing of the disagreement on these links: set algorithm.exchanges lower"
+        )
     return steps, Spectrum(-left, left)
 
 
