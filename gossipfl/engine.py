@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State
+from gossipfl.algorithms import Algorithm, State, leaves, rebuilt
 from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
 from gossipfl.topology import Links, Topology
@@ -90,6 +90,26 @@ def carry_out(
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
     return Run(run.round + 1, state, replicas)
+
+
+def give_back(algorithm: Algorithm, state: State, pulled: Tensor, lanes: Sequence[int]) -> State:
+    """The state without what some edges have pulled: field' = field - factor * pulled[:, lane], for each of its accounts.
+
+    An exchange adds factor * sum_j w_ij (r_j - r_i) to such a field at peer i. Summed over all peers the terms of an edge
+    cancel, as long as both ends have them; a term that one end alone has (of a message that the other never got, of a
+    neighbour that is gone) has to leave it again, or the peers settle elsewhere than at the optimum of their data.
+
+    Args:
+        algorithm: whose state it is.
+        state: of the n peers held here.
+        pulled: (n, D), the sum of such terms w_ij (r_j - r_i), of all tensors sent side by side.
+        lanes: the widths of these tensors, which sum to D.
+    """
+    fields = leaves(state)
+    parts = torch.split(pulled, list(lanes), 1)
+    for name, account in algorithm.accounts.items():
+        fields[name] = fields[name] - account.factor * parts[account.lane]
+    return rebuilt(fields, state)
 
 
 class Lookback:
