@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gossipfl import rng
-from gossipfl.peer import Chances, Memory, Unreliable
+from gossipfl.peer import Chances, Memory, Unreliable, shared_chances
 
 
 class World:
@@ -15,7 +15,7 @@ class World:
     def __init__(self, loss=0.0, duplicate=0.0, me=0, seed=7):
         hub = [SimpleQueue() for _ in range(3)]
         self.chances = Chances(loss, duplicate)
-        self.sender = Unreliable(Memory(me, hub), lambda: self.chances, me, seed)
+        self.sender = Unreliable(Memory(me, hub), lambda to: self.chances, me, seed)
         self.others = {to: Memory(to, hub) for to in range(3) if to != me}
 
     def send(self, count, to=1, first=0):
@@ -94,6 +94,15 @@ def test_a_full_queue_is_still_said():
         def close(self):
             return
 
-    sender = Unreliable(Full(), lambda: Chances(0.0, 1.0), 0, 0)
+    sender = Unreliable(Full(), lambda to: Chances(0.0, 1.0), 0, 0)
     assert not sender.send(1, [b""])
     assert sender.doubled == 0
+
+
+def test_shared_rates_are_those_of_the_worse_end_and_may_change():
+    rates = [0.0, 0.5, 0.25, 0.0, 0.0, 0.0]
+    chances = shared_chances(rates, 0)
+    assert chances(1) == Chances(0.25, 0.5)
+    assert chances(2) == Chances(0.0, 0.5)
+    rates[0] = 0.75
+    assert chances(1) == Chances(0.75, 0.5)
