@@ -176,11 +176,12 @@ class Peer:
             return own.new_zeros(1)
         return relative_distance(heard, own.expand_as(heard)).amax(0, keepdim=True)
 
-    def settled(self, calm: Tensor) -> bool:
+    def settled(self, calm: Tensor, over: bool = False) -> bool:
         self._lookback.note(self._round)
         around = self.exchange.around
         self._quorum.deepen(around.depth)
-        calm_here = bool(calm) and around.whole(self.exchange.now, self._absent)
+        around.over |= over
+        calm_here = (around.over or bool(calm)) and around.whole(self.exchange.now, self._absent)
         reached = self._quorum.settled(calm_here) and self._lookback.reached(len(self.exchange.names))
         return reached or around.settled
 

@@ -162,7 +162,7 @@ class Exchange:
         edge, around = self.around.edges[peer], self.around
         header = Header(
             self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.used(what.tick),
-            around.broken, around.depth,
+            around.broken, around.depth, around.over,
         )  # fmt: skip
         frames = [encode(header), what.payload]
         self.around.watches[peer].called = self.now

@@ -51,6 +51,7 @@ class Neighbourhood:
         self.watches = {peer: Watch(patience, now) for peer in neighbours}
         self.broken = 0  # no exchange after this one is known to have been incomplete, anywhere
         self.depth = 0  # hops within which all peers are reached, at least, since some are missing
+        self.over = False  # somebody's time is up
         self.origin = 0  # the exchange at which learning began; until then nobody can be welcomed
         self.diverged: int | None = None  # a neighbour whose learning diverged
         self.settled = False  # a neighbour said goodbye because all had settled
@@ -69,7 +70,7 @@ class Neighbourhood:
             return Answer.NOTHING
         self.edges[peer].hear(header)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
-        self.depth = max(self.depth, header.depth)
+        self.depth, self.over = max(self.depth, header.depth), self.over or header.over
         if watch.hear(now):
             log.info("%s is back", self.names[peer])
             if header.tick >= self.origin:

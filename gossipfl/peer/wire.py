@@ -41,6 +41,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     used: bit b tells whether the sender made use of the receiver's message of exchange tick - 1 - b, in this session.
     broken: no exchange after this one is known to have been incomplete, anywhere.
     depth: hops within which all peers are reached, at least, as long as some are missing (see `quorum`).
+    over: somebody's time is up.
     welcome: the payload is what was agreed before the receiver was there, and no part of an exchange.
     """
 
@@ -54,6 +55,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     used: _Number = 0
     broken: _Tick = 0
     depth: _Depth = 0
+    over: bool = False
     welcome: bool = False
 
 

@@ -26,12 +26,13 @@ headers = st.builds(
     used=st.integers(0, MAX_NUMBER - 1),
     broken=st.integers(0, MAX_TICK - 1),
     depth=st.integers(0, 30_000),
+    over=st.booleans(),
     welcome=st.booleans(),
 )
 # MessagePack of nearly the right shape: what random bytes would hardly ever hit
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans() | st.none()
 strings = st.binary(max_size=12) | st.text(max_size=20) | st.just(STUDY)
-almost = st.lists(numbers | strings | st.just([[]]), max_size=13).map(msgspec.msgpack.encode)
+almost = st.lists(numbers | strings | st.just([[]]), max_size=14).map(msgspec.msgpack.encode)
 # well-formed, and from somebody who knows the study: an honest message of exchange 10 but for its length
 near = st.builds(
     Header,
@@ -60,7 +61,16 @@ def test_round_trip(header: Header) -> None:
 def test_longest_honest_header_fits() -> None:
     most = (MAX_NUMBER - 1,) * 3
     longest = Header(
-        STUDY, 2**31 - 1, MAX_TICK - 1, b"x" * (MAX_HEADER - 128), "y" * 16, *most, MAX_TICK - 1, 31_743, True
+        STUDY,
+        2**31 - 1,
+        MAX_TICK - 1,
+        b"x" * (MAX_HEADER - 128),
+        "y" * 16,
+        *most,
+        MAX_TICK - 1,
+        31_743,
+        True,
+        True,
     )
     assert len(encode(longest)) <= MAX_HEADER
     assert decode(encode(longest)) == longest
