@@ -17,12 +17,14 @@ class Run(NamedTuple):
     """All there is of a learning run; saving it is the checkpoint.
 
     `replicas` are what the neighbours held of each row, and what was heard of them, after the last round's (first)
-    exchange, in the engine's own form; None before there was one.
+    exchange, in the engine's own form; None before there was one. `edges` is what the engine remembers of its edges, where
+    messages may get lost or peers be away.
     """
 
     round: int
     state: State
     replicas: Any
+    edges: Any = None
 
 
 class Engine(Protocol):
@@ -90,7 +92,7 @@ def carry_out(
     state = algorithm.round(run.state, grad, mix)
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
-    return Run(run.round + 1, state, replicas)
+    return run._replace(round=run.round + 1, state=state, replicas=replicas)
 
 
 def give_back(algorithm: Algorithm, state: State, pulled: Tensor, lanes: Sequence[int]) -> State:

@@ -10,6 +10,7 @@ from gossipfl.topology.check import check
 from gossipfl.topology.conditions import churn, dropping, lossy, partition, stragglers
 from gossipfl.topology.describe import Changes, Description, Speed, describe
 from gossipfl.topology.families import FAMILIES
+from gossipfl.topology.faults import Fault, afflicted
 from gossipfl.topology.files import load, read, write
 from gossipfl.topology.formats import FORMATS
 from gossipfl.topology.links import Links, Topology
@@ -23,8 +24,8 @@ from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
 
 __all__ = [
-    "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Changes", "Description", "Links", "Pace", "Spectrum", "Speed",
-    "Topology", "averaging", "check", "churn", "cycle", "dense", "describe", "diameter", "dropping", "eigenvalues",
+    "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Changes", "Description", "Fault", "Links", "Pace", "Spectrum", "Speed",
+    "Topology", "afflicted", "averaging", "check", "churn", "cycle", "dense", "describe", "diameter", "dropping", "eigenvalues",
     "every", "extreme", "generate", "horizon", "load", "lossy", "pace", "partition", "period", "read",
     "rounds_per_tenfold", "schedule", "shorthands", "spreads", "static", "stochastic", "stragglers", "symmetric",
     "write",

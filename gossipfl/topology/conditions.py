@@ -9,12 +9,11 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import torch
-from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Links, Topology
-from gossipfl.topology.preserves import select
+from gossipfl.topology.preserves import select, without
 
 
 def lossy(topology: Topology, p: float, seed: int = 0) -> Topology:
@@ -50,10 +49,10 @@ def dropping(topology: Topology, p: float, seed: int = 0) -> Topology:
 
 
 def churn(topology: Topology, peers: int, online: float, session: int, seed: int = 0) -> Topology:
-    """Peers come and go: the links of those that are away are left out.
+    """Peers come and go: those that are away have no links, and are not `present`.
 
     A peer's time is cut into sessions of so many rounds, from a round of its own on; in each it is there with probability
-    `online`, whatever it was before.
+    `online`, whatever it was before. What it knows it keeps.
 
     Args:
         topology: of all peers.
@@ -71,9 +70,11 @@ def churn(topology: Topology, peers: int, online: float, session: int, seed: int
     def links(round: int) -> Links:
         number, now = (round + phase) // session, round // session
         drawn = rng.uniform(seed, "churn", each, range(now, now + 2), 1)[:, :, 0]
-        return _without(topology(round), each[torch.where(number == now, drawn[0], drawn[1]) >= online])
+        away = torch.where(number == now, drawn[0], drawn[1]) >= online
+        left = without(topology(round), away)
+        return left._replace(present=~away if left.present is None else left.present & ~away)
 
-    return links
+    return links if online < 1 else topology
 
 
 def partition(topology: Topology, groups: Sequence[Collection[int]], begin: int, end: int) -> Topology:
@@ -99,6 +100,8 @@ def partition(topology: Topology, groups: Sequence[Collection[int]], begin: int,
 def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int = 0) -> Topology:
     """Slow peers take part in each `every`-th round only, each beginning at a round of its own; else their links are left out.
 
+    As all know the rounds, nobody waits for them, and they go on computing alone.
+
     Args:
         topology: of all peers.
         slow: their numbers.
@@ -109,12 +112,12 @@ def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int 
         raise BadExperiment(f"stragglers in every {every}-th round: make it 1 or more")
     number = torch.tensor(sorted(slow), dtype=torch.int64)
     phase = rng.integers(seed, "stragglers", number, 0, 1, torch.full((len(number),), every))[:, 0]
-    return lambda round: _without(topology(round), number[(round + phase) % every > 0])
 
+    def links(round: int) -> Links:
+        whole, away = topology(round), number[(round + phase) % every > 0]
+        return select(whole, ~(torch.isin(whole.receivers, away) | torch.isin(whole.senders, away)))
 
-def _without(links: Links, away: Tensor) -> Links:
-    """The links between peers that are not away."""
-    return select(links, ~(torch.isin(links.receivers, away) | torch.isin(links.senders, away)))
+    return links
 
 
 def _probability(name: str, p: float) -> None:

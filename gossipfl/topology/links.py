@@ -18,12 +18,19 @@ class Links(NamedTuple):
     missing neighbour costs no code.
 
     `arrives[e]` is False where that message is lost on its way, of which the sender learns nothing; None: all arrive.
+    `present[i]` is False where peer i is away: it has no links, computes nothing, and its sessions with others end; None: all
+    are there. `forgets[i]` is True where a peer that is away loses all that it knows, to begin anew when it is back.
+
+    Links that a schedule leaves out are awaited by nobody, and no session ends for that. Where messages may get lost or peers
+    be away, `arrives` or `present` is given in every round with links: what an edge has done is noted from then on.
     """
 
     receivers: Tensor  # (e,) int64
     senders: Tensor  # (e,) int64
     weights: Tensor  # (e,) float64
     arrives: Tensor | None = None  # (e,) bool
+    present: Tensor | None = None  # (n,) bool
+    forgets: Tensor | None = None  # (n,) bool
 
 
 # A schedule: round -> that round's links. Every peer computes the same without a word. A schedule that does

@@ -35,5 +35,17 @@ def arriving(links: Links) -> Links:
 
 
 def select(links: Links, kept: Tensor) -> Links:
-    """The links where `kept` (e,) bool is true; the very same object, if that is all."""
-    return links if kept.all() else Links(*(None if part is None else part[kept] for part in links))  # type: ignore[arg-type]
+    """The links where `kept` (e,) bool is true; the very same object, if that is all. Who is there stays as it is."""
+    if kept.all():
+        return links
+    return links._replace(
+        receivers=links.receivers[kept],
+        senders=links.senders[kept],
+        weights=links.weights[kept],
+        arrives=None if links.arrives is None else links.arrives[kept],
+    )
+
+
+def without(links: Links, away: Tensor) -> Links:
+    """The links between peers that are not away; `away` (n,) bool."""
+    return select(links, ~(away[links.receivers] | away[links.senders]))

@@ -72,8 +72,21 @@ def engines_agree(instance: Instance, among: World, kind: str = "memory") -> Non
         assert ((found - tensor).abs() <= 1e-11 * tensor.abs().clamp(min=1)).all(), field
 
 
-@everywhere
-@pytest.mark.parametrize("instance", FIRST_ORDER, ids=str)
+def ahead(instance: Instance, name: str) -> bool:
+    """Whether the simulator does what live peers do not yet: who is away rests, and what one end heard alone is taken back."""
+    return name == "churn" or (name == "lossy" and bool(instance.make(Toy(range(5))).accounts))
+
+
+LATER = pytest.mark.xfail(reason="live peers have no edge accounts yet", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("instance", "name"),
+    [
+        pytest.param(one, name, marks=LATER if ahead(one, name) else (), id=f"{one}-{name}")
+        for one, name in product(FIRST_ORDER, WORLDS)
+    ],
+)
 def test_engine_law(instance: Instance, name: str) -> None:
     engines_agree(instance, WORLDS[name])
 

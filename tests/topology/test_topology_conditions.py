@@ -41,6 +41,21 @@ def same(a: Links, b: Links) -> bool:
     return all(x is y is None or torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def test_whoever_is_away_is_said_whatever_else_goes_wrong() -> None:
+    told = {k: churn(TORUS, N, 0.7, 6, 5)(k).present for k in range(20)}
+    others = [make for name, make in CONDITIONS.items() if name != "churn"]
+    for make in others:
+        for both in (make(churn(TORUS, N, 0.7, 6, 5)), churn(make(TORUS), N, 0.7, 6, 5)):
+            assert all(torch.equal(both(k).present, present) for k, present in told.items())
+    twice = churn(churn(TORUS, N, 0.7, 6, 5), N, 0.7, 6, 8)
+    assert all(torch.equal(twice(k).present, told[k] & churn(TORUS, N, 0.7, 6, 8)(k).present) for k in told)
+    for k, present in told.items():
+        assert away(churn(TORUS, N, 0.7, 6, 5)(k)) >= {*(~present).nonzero()[:, 0].tolist()}
+        assert {(i, j) for i, j in pairs(LINKS) if present[i] and present[j]} == {
+            *pairs(churn(TORUS, N, 0.7, 6, 5)(k))
+        }
+
+
 @each
 def test_no_draw_depends_on_the_order_or_on_other_links(name: str) -> None:
     one, other = CONDITIONS[name](TORUS), CONDITIONS[name](TORUS)

@@ -1,79 +1,22 @@
-"""The engine that holds all peers at once; must not know any transport.
+"""Rounds over all peers at once; must not know any transport."""
 
-All N peers are the rows of one tensor, and `mix` is one sparse product over them.
-"""
-
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm
-from gossipfl.engine import Lookback, Run, carry_out, relative_distance
-from gossipfl.mixing import Mixing
+from gossipfl.algorithms import Algorithm, State, leaves, rebuilt
+from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
+from gossipfl.mixing import Average, Mixing
 from gossipfl.models import Problem
+from gossipfl.simulator.heard import Heard
+from gossipfl.simulator.ledger import Ledger, Tally, closed, mates, noted, opened
 from gossipfl.topology import Links, Topology
 
 CYCLE = 64  # rounds of a periodic topology whose matrices are kept
-
-
-class Heard:
-    """One round's messages to all rows (a `Received`): what was sent, seen along the links."""
-
-    def __init__(self, links: Links, like: Tensor) -> None:
-        self._links = links._replace(weights=links.weights.to(like.dtype))
-        self._links = Links(*(None if t is None else t.to(like.device) for t in self._links))  # type: ignore[arg-type]
-        arrived = slice(None) if self._links.arrives is None else self._links.arrives
-        self.rows, self.senders = self._links.receivers[arrived], self._links.senders[arrived]
-        self._weights = self._links.weights[arrived]
-        self.own = like
-        self.held: Tensor | None = None  # (e, d): where messages get lost, the last that came along each link
-
-    def average(self, own: Tensor) -> Tensor:
-        return self._averaging @ own
-
-    def push(self, own: Tensor) -> Tensor:
-        if self.held is None:
-            return self._pushing @ own
-        kept = self._less(self._links.senders, self._links.weights)
-        return (kept[:, None] * own).index_add_(
-            0, self._links.receivers, self._links.weights[:, None] * self.held
-        )
-
-    def pull(self, own: Tensor) -> Tensor:
-        return self._pulling @ own
-
-    def stack(self) -> tuple[Tensor, Tensor]:
-        return self.own[self.senders], self.rows
-
-    @cached_property
-    def _averaging(self) -> Tensor:
-        return self._matrix(self._weights, self._less(self.rows, self._weights))
-
-    @cached_property
-    def _pushing(self) -> Tensor:
-        return self._matrix(self._weights, self._less(self._links.senders, self._links.weights))
-
-    @cached_property
-    def _pulling(self) -> Tensor:
-        share = 1 / self.own.new_ones(len(self.own)).index_add_(0, self.rows, torch.ones_like(self._weights))
-        return self._matrix(share[self.rows], share)
-
-    def _less(self, rows: Tensor, weights: Tensor) -> Tensor:
-        """1 less the weights, summed by these rows."""
-        return self.own.new_ones(len(self.own)).index_add_(0, rows, -weights)
-
-    def _matrix(self, weights: Tensor, diagonal: Tensor) -> Tensor:
-        peers = len(diagonal)
-        each = torch.arange(peers, device=diagonal.device)
-        places = torch.stack((torch.cat((self.rows, each)), torch.cat((self.senders, each))))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)
-            entries = torch.sparse_coo_tensor(places, torch.cat((weights, diagonal)), (peers, peers))
-            return entries.to_sparse_csr()
+PATIENCE = 32  # so many rounds in a row are lost by chance once in 2^32, where half of all messages are
 
 
 class Simulator:
@@ -86,6 +29,11 @@ class Simulator:
         mixing: how rows cross edges and what is made of them.
         diameter: rounds with links that a word takes to reach everybody; `settled` looks that far back.
         changing: the topology changes, so that whether a word has reached everybody is to be checked.
+        patience: rounds with a link that one end hears nothing along it, before both give up their session. At 0 each lost
+            message ends one, and an exact method comes to no rest.
+
+    A peer that is away stays as it is. Where messages may get lost or peers be away, and links lead both ways, the edges of an
+    exact method have accounts: see `ledger`.
     """
 
     def __init__(
@@ -96,6 +44,7 @@ class Simulator:
         mixing: Mixing = Mixing(),
         diameter: int = 0,
         changing: bool = False,
+        patience: int = PATIENCE,
     ) -> None:
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self.messages_sent = self.bytes_sent = 0
@@ -103,16 +52,22 @@ class Simulator:
         self._known: deque[tuple[Links, Heard]] = deque(maxlen=CYCLE)
         self._calm: deque[bool] = deque(maxlen=diameter + 1)
         self._lookback, self._round = Lookback(topology, diameter, changing), 0
+        self._patience = patience
+        plain = isinstance(mixing.aggregator, Average) and not mixing.channel.remembers
+        self._accounts = plain and bool(algorithm.accounts)
 
     def init(self, x: Tensor) -> Run:
-        return Run(0, self.algorithm.init(x), None)
+        return Run(0, self.algorithm.init(x), None, opened(x))
 
     def step(self, run: Run) -> Run:
-        links = self.topology(run.round)
+        links, ledger = self.topology(run.round), run.edges or opened(run.state.x)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
         self._round = run.round
-        exchange = partial(self._exchange, links, run.round)
-        return carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
+        sound = links.arrives is None and links.present is None and not len(ledger.ends)
+        tally = None if sound else self._tally(links)
+        exchange = partial(self._exchange, links, run.round, tally)
+        after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
+        return after if sound else self._settled(links, tally, ledger, run.state, after)
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:
@@ -130,8 +85,36 @@ class Simulator:
         self._lookback.note(self._round)
         return len(self._calm) == self._calm.maxlen and self._calm[0] and self._lookback.reached(len(calm))
 
+    def _tally(self, links: Links) -> Tally | None:
+        """Where to note what the round's exchanges pull; None where that cancels nowhere, or nobody wants to know."""
+        places = mates(links) if self._accounts and len(links.receivers) else None
+        return None if places is None else Tally(links, places, self.mixing)
+
+    def _settled(self, links: Links, tally: Tally | None, ledger: Ledger, before: State, after: Run) -> Run:
+        """The run after a round in which things may have gone wrong: who was away, and whose sessions ended."""
+        state = after.state if links.present is None else _chosen(links.present, after.state, before)
+        if tally:
+            ledger, told = noted(ledger, tally)
+            state = self._given_back(state, ledger, told)
+        if len(ledger.ends):
+            ledger, left = closed(ledger, links.present, self._patience)
+            state = self._given_back(state, ledger, left)
+        if links.forgets is not None:
+            state = _chosen(links.forgets, self.algorithm.init(ledger.start), state)
+        return after._replace(state=state, edges=ledger)
+
+    def _given_back(self, state: State, ledger: Ledger, pulled: Tensor) -> State:
+        return give_back(self.algorithm, state, pulled, ledger.lanes.tolist())
+
     def _exchange(
-        self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
+        self,
+        links: Links,
+        round: int,
+        tally: Tally | None,
+        k: int,
+        x: Tensor,
+        replicas: Tensor | None,
+        lanes: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """The mixed rows and the new replicas: of all rows, then, where messages get lost, what each link's end holds."""
         channel, peers = self.mixing.channel, len(x)
@@ -140,6 +123,10 @@ class Simulator:
         after = channel.receive(payload, before, round, lanes)
         self.messages_sent += len(links.receivers)
         self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
+        if links.present is not None and channel.remembers:  # nobody heard of those that are away
+            after = torch.where(links.present.to(x.device)[:, None], after, before)
+        if tally:
+            tally.add(k, after, lanes)
         heard = self._along(links, after)
         if links.arrives is None:
             return self.mixing.combine(x, after, heard, k), after
@@ -169,3 +156,10 @@ class Simulator:
                 self._known.append((links, heard))
         self._links, heard.own = links, replicas
         return heard
+
+
+def _chosen(rows: Tensor, one: State, other: State) -> State:
+    """The state that is `one` in these rows, (n,) bool, and `other` in the rest."""
+    old = leaves(other)
+    mine = rows.to(one.x.device)[:, None]
+    return rebuilt({name: torch.where(mine, new, old[name]) for name, new in leaves(one).items()}, one)

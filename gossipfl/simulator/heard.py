@@ -1,0 +1,65 @@
+"""One round's messages as one sparse matrix; must not know what sent them, nor what becomes of them."""
+
+import warnings
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from gossipfl.topology import Links
+
+
+class Heard:
+    """One round's messages to all rows (a `Received`): what was sent, seen along the links."""
+
+    def __init__(self, links: Links, like: Tensor) -> None:
+        self._links = links._replace(weights=links.weights.to(like.dtype))
+        self._links = Links(*(None if t is None else t.to(like.device) for t in self._links))  # type: ignore[arg-type]
+        arrived = slice(None) if self._links.arrives is None else self._links.arrives
+        self.rows, self.senders = self._links.receivers[arrived], self._links.senders[arrived]
+        self._weights = self._links.weights[arrived]
+        self.own = like
+        self.held: Tensor | None = None  # (e, d): where messages get lost, the last that came along each link
+
+    def average(self, own: Tensor) -> Tensor:
+        return self._averaging @ own
+
+    def push(self, own: Tensor) -> Tensor:
+        if self.held is None:
+            return self._pushing @ own
+        kept = self._less(self._links.senders, self._links.weights)
+        return (kept[:, None] * own).index_add_(
+            0, self._links.receivers, self._links.weights[:, None] * self.held
+        )
+
+    def pull(self, own: Tensor) -> Tensor:
+        return self._pulling @ own
+
+    def stack(self) -> tuple[Tensor, Tensor]:
+        return self.own[self.senders], self.rows
+
+    @cached_property
+    def _averaging(self) -> Tensor:
+        return self._matrix(self._weights, self._less(self.rows, self._weights))
+
+    @cached_property
+    def _pushing(self) -> Tensor:
+        return self._matrix(self._weights, self._less(self._links.senders, self._links.weights))
+
+    @cached_property
+    def _pulling(self) -> Tensor:
+        share = 1 / self.own.new_ones(len(self.own)).index_add_(0, self.rows, torch.ones_like(self._weights))
+        return self._matrix(share[self.rows], share)
+
+    def _less(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """1 less the weights, summed by these rows."""
+        return self.own.new_ones(len(self.own)).index_add_(0, rows, -weights)
+
+    def _matrix(self, weights: Tensor, diagonal: Tensor) -> Tensor:
+        peers = len(diagonal)
+        each = torch.arange(peers, device=diagonal.device)
+        places = torch.stack((torch.cat((self.rows, each)), torch.cat((self.senders, each))))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)
+            entries = torch.sparse_coo_tensor(places, torch.cat((weights, diagonal)), (peers, peers))
+            return entries.to_sparse_csr()

@@ -1,0 +1,135 @@
+"""What each end of an edge has pulled in its session, and when that is to be given back; must not know what is learned.
+
+An exchange pulls peer i by c_ij = gamma * w_ij (r_j - r_i) towards its neighbour j, and the account fields of an exact method
+(`Algorithm.accounts`) are sums of that. As c_ij = -c_ji, such a field sums to zero over the peers as long as the two ends of
+each edge have pulled in the same rounds. Two things see to it:
+
+    take-back     messages say which of the other end's rounds they answer; what an end pulled in a round in which the other end
+                  did not hear it, it gives back with the next message that it hears from there in a later round
+    session end   when a peer is away, or one end has heard nothing for longer than `patience` rounds with that link, both ends
+                  give back all that they have pulled, and begin anew: what is left are the accounts of those that are there
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gossipfl.mixing import Mixing
+from gossipfl.topology import Links
+
+LOW = 0xFFFFFFFF
+TOLERANCE = 1e-9  # of weights that are to be equal
+
+
+class Ledger(NamedTuple):
+    """What is known of all ends of all edges so far, sorted, each with its mirror image."""
+
+    start: Tensor  # (n, d), where the peers began
+    ends: Tensor  # (e,) int64, receiver << 32 | sender
+    total: Tensor  # (e, D), what the exchanges of this session have pulled
+    unmatched: Tensor  # (e, D), the part of it that the other end has no counterpart of, as long as this end is not told
+    silent: Tensor  # (e,) int64, rounds with that link since the last message came along it
+    lanes: Tensor  # (l,) int64, widths of the tensors that lie side by side, which sum to D
+
+
+class Tally:
+    """What one round's exchanges pull at each link's end; `mates` are the places of the links that lead back."""
+
+    def __init__(self, links: Links, mates: Tensor, mixing: Mixing) -> None:
+        self.links, self.mates, self._mixing = links, mates, mixing
+        self.pulled: Tensor | None = None  # (e, D)
+        self.lanes: Sequence[int] = ()
+
+    def add(self, k: int, replicas: Tensor, lanes: Sequence[int]) -> None:
+        """Exchange k of the round, in which these were the replicas (n, D)."""
+        mixing, links, device = self._mixing, self.links, replicas.device
+        part = mixing.gamma * (mixing.steps[k] if mixing.steps else 1.0)
+        weights = part * links.weights.to(replicas)[:, None]
+        pulled = weights * (replicas[links.senders.to(device)] - replicas[links.receivers.to(device)])
+        self.pulled = pulled if self.pulled is None else self.pulled + pulled
+        self.lanes = lanes
+
+
+def opened(start: Tensor) -> Ledger:
+    """The ledger before any exchange of peers that begin at `start` (n, d)."""
+    nobody = torch.empty(0, dtype=torch.int64, device=start.device)
+    nothing = start.new_empty(0, 0)
+    return Ledger(start, nobody, nothing, nothing, nobody, nobody)
+
+
+def mates(links: Links) -> Tensor | None:
+    """For each link the place of the one that leads back, (e,); None where one lacks it, or weighs another amount."""
+    ends = _ends(links)
+    back = _mirrored(ends)
+    place = torch.searchsorted(ends, back).clamp(max=max(0, len(ends) - 1))
+    paired = torch.equal(ends[place], back)
+    if not paired or bool(((links.weights[place] - links.weights).abs() > TOLERANCE).any()):
+        return None
+    return place
+
+
+def noted(ledger: Ledger, tally: Tally) -> tuple[Ledger, Tensor]:
+    """The ledger with one round's exchanges, and what each peer is to give back (n, D), being told what was not matched."""
+    assert tally.pulled is not None
+    links, pulled = tally.links, tally.pulled
+    ledger, place = _grown(ledger, _ends(links).to(pulled.device), pulled, tally.lanes)
+    heard = torch.ones_like(links.receivers, dtype=torch.bool) if links.arrives is None else links.arrives
+    lone = (heard & ~heard[tally.mates])[:, None].to(pulled.device)
+    heard = heard.to(pulled.device)
+    came, owed = heard[:, None], ledger.unmatched[place]
+    told, new = torch.where(came, owed, 0.0), torch.where(came, pulled, 0.0)
+    after = ledger._replace(
+        total=ledger.total.index_add(0, place, new - told),
+        unmatched=ledger.unmatched.index_copy(0, place, torch.where(lone, new, owed - told)),
+        silent=ledger.silent.index_copy(0, place, torch.where(heard, 0, ledger.silent[place] + 1)),
+    )
+    return after, _by_peer(ledger, links.receivers.to(pulled.device), told)
+
+
+def closed(ledger: Ledger, present: Tensor | None, patience: int) -> tuple[Ledger, Tensor]:
+    """The ledger without the sessions that end here, and what each peer is to give back (n, D), present (n,) or not."""
+    receivers, senders = ledger.ends >> 32, ledger.ends & LOW
+    gone = ledger.silent > patience
+    gone = gone | gone[torch.searchsorted(ledger.ends, _mirrored(ledger.ends))]
+    silent = ledger.silent
+    if present is not None:
+        there = present.to(gone.device)
+        apart = ~(there[receivers] & there[senders])
+        gone, silent = gone | apart, torch.where(apart, 0, silent)
+    returned = _by_peer(ledger, receivers[gone], ledger.total[gone])
+    kept = ~gone[:, None]
+    total, unmatched = torch.where(kept, ledger.total, 0.0), torch.where(kept, ledger.unmatched, 0.0)
+    return ledger._replace(total=total, unmatched=unmatched, silent=silent), returned
+
+
+def _ends(links: Links) -> Tensor:
+    return links.receivers << 32 | links.senders
+
+
+def _mirrored(ends: Tensor) -> Tensor:
+    return (ends & LOW) << 32 | ends >> 32
+
+
+def _by_peer(ledger: Ledger, rows: Tensor, pulled: Tensor) -> Tensor:
+    """Sums (n, D) of what is pulled (e, D) at the ends of these rows (e,)."""
+    return ledger.start.new_zeros(len(ledger.start), ledger.total.shape[1]).index_add(0, rows, pulled)
+
+
+def _grown(ledger: Ledger, ends: Tensor, like: Tensor, lanes: Sequence[int]) -> tuple[Ledger, Tensor]:
+    """The ledger with room for these ends, too, and their places in it."""
+    place = torch.searchsorted(ledger.ends, ends)
+    if len(ledger.ends) and torch.equal(ledger.ends[place.clamp(max=len(ledger.ends) - 1)], ends):
+        return ledger, place
+    whole: Tensor = torch.cat((ledger.ends, ends)).unique()  # type: ignore[no-untyped-call]
+    known, width = torch.searchsorted(whole, ledger.ends), like.shape[1]
+    room = like.new_zeros(len(whole), width)
+    ledger = ledger._replace(
+        ends=whole,
+        total=room.index_copy(0, known, ledger.total.reshape(-1, width)),
+        unmatched=room.index_copy(0, known, ledger.unmatched.reshape(-1, width)),
+        silent=torch.zeros_like(whole).index_copy(0, known, ledger.silent),
+        lanes=torch.tensor(list(lanes), device=whole.device),
+    )
+    return ledger, torch.searchsorted(whole, ends)
