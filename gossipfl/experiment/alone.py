@@ -25,6 +25,10 @@ def unsuitable(experiment: Experiment) -> None:
             "reference = true reads the data of all peers to find the pooled optimum: a single peer must not. "
             "Set reference = false for gossipfl peer"
         )
+    if experiment.faults:
+        raise BadExperiment(
+            "faults are done to all peers by their launcher: leave them out for gossipfl peer (-s faults=[])"
+        )
 
 
 def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, str]:

@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from gossipfl.errors import BadExperiment
+from gossipfl.experiment.fault import Fault
 from gossipfl.experiment.settings import Decay, Experiment
 
 __all__ = ["Experiment", "dump", "load", "parse", "schema"]
@@ -105,7 +106,8 @@ def _unique(error: ValidationError) -> Iterator[Any]:
     """One complaint a key: pydantic complains once for each alternative type."""
     seen: dict[tuple[str, ...], Any] = {}
     for details in error.errors(include_url=False):
-        seen.setdefault(tuple(str(part) for part in details["loc"][:2]), details)
+        loc = [str(part) for part in details["loc"]]
+        seen.setdefault(tuple(loc[: 3 if loc[:1] == ["faults"] else 2]), details)
     return iter(seen.values())
 
 
@@ -148,6 +150,8 @@ def _sentence(details: Any) -> str:
 
 def _plain(loc: Sequence[str]) -> str:
     """A key without the names of pydantic's alternatives."""
+    if loc[0] == "faults":
+        return ".".join(loc[:3])
     return ".".join(loc[:2]) if len(loc) > 1 and loc[0] != "name" else ".".join(loc)
 
 
@@ -158,6 +162,8 @@ def _shown(value: Any) -> str:
 
 def _keys(path: Sequence[str]) -> list[str]:
     """The keys that a section has."""
+    if path[:1] == ["faults"]:
+        return list(Fault.model_fields)
     section: Any = Experiment
     for part in path:
         field = section.model_fields.get(part)

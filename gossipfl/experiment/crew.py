@@ -1,191 +1,190 @@
-"""The peers' processes on this machine, and what they tell; must not take part in the learning.
+"""The peers on this machine, and what they tell; must not take part in the learning.
 
-It waits for events only: a message in a pipe, or the end of a process.
+It waits for events only: a message in a pipe, the end of a process, or the time of a fault that the experiment asks for.
 """
 
 import contextlib
-import multiprocessing
-import multiprocessing.forkserver
-import os
-import shutil
-import signal
-import tempfile
 import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 
 from gossipfl.data import Table
-from gossipfl.errors import GossipError, NetworkError
-from gossipfl.experiment import folder as files
+from gossipfl.errors import GossipError
+from gossipfl.experiment.between import Between
+from gossipfl.experiment.chorus import Chorus
+from gossipfl.experiment.director import Director, told
+from gossipfl.experiment.events import Struck
+from gossipfl.experiment.failure import Failed, failure
 from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.process import Report, main
+from gossipfl.experiment.lives import Lives, forkserver
+from gossipfl.experiment.planning import Due
+from gossipfl.experiment.process import Report
 from gossipfl.experiment.study import Study
 
-
-class Failed(GossipError):
-    """A peer could not go on; `exit_code` is that of its own error."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]
-
-
-def forkserver() -> multiprocessing.context.ForkServerContext:
-    """The context whose server forks the peers. Starts it, if it is not running, and does not wait for its imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gossipfl.experiment.preload"])
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # for the server and all that it forks
-    try:
-        multiprocessing.forkserver.ensure_running()
-    finally:
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = threads
-    return context
+__all__ = ["Crew", "Failed", "forkserver"]
 
 
 class Crew:
-    """The peers' processes, from a preloaded forkserver, and what they have said so far."""
+    """The peers' processes, what happens to them, and what they have said so far: each in its last life."""
 
     def __init__(self, made: Study, rows: list[Table], folder: Path) -> None:
         self.names = made.names
         self.reports: dict[int, Report] = {}
         self.status: dict[int, str] = {}
         self.learning_since = time.monotonic()
-        self._sockets = (
-            Path(tempfile.mkdtemp(prefix="gossipfl-")) if made.experiment.peers.transport == "ipc" else None
-        )
+        self.faults = 0  # carried out so far
+        numbers = {name: me for me, name in enumerate(self.names)}
+        self._lives = Lives(made, rows, folder)
+        context = self._lives.context if made.faults.proxied else None
+        seed = made.experiment.seed
+        self._between = Between(nx.relabel_nodes(made.graph, numbers), context, seed)
+        self._director = Director(made.faults)
+        self._chorus = Chorus(len(self.names))
         self._endpoints: dict[int, str] = {}
-        self._learning = 0
-        self._asked = False
-        self._lines: dict[int, list[Progress]] = {}
-        self._graph = made.graph
-        context = forkserver()
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        for me, name in enumerate(self.names):
-            mine, theirs = context.Pipe()
-            own = files.peer_folder(folder, name)
-            arguments = (theirs, made, me, rows[me], own, self._endpoint(me))
-            process = context.Process(target=main, args=arguments, name=name, daemon=True)
-            process.start()
-            theirs.close()
-            self._pipes.append(mine)
-            self._processes.append(process)
+        self._learning: set[int] = set()
+        self._began = self._asked = False
+        self._killed: set[int] = set()  # on purpose
+        self._round = 0
 
-    def follow(self) -> Iterator[Progress]:
-        """Everything that the peers tell until all have ended, as one line for each round that all have reported."""
+    def follow(self) -> Iterator[Progress | Struck]:
+        """What the peers tell until all have ended, as one line for each round, and the faults that are carried out."""
         interrupted = False
-        alive = dict(enumerate(self._pipes))
-        while alive:
+        while self._lives.running:
             try:
-                for pipe in wait(list(alive.values())):
-                    me = self._pipes.index(pipe)  # type: ignore[arg-type]
-                    try:
-                        kind, what = self._pipes[me].recv()
-                    except (EOFError, ConnectionResetError):
-                        kind, what = "end", None
-                        del alive[me]
-                    line = self._heard(me, kind, what)
-                    if line:
-                        yield line
+                pipes = {pipe: me for me, pipe in self._lives.pipes.items()}
+                for pipe in wait(list(pipes), self._director.patience(self._seconds())):
+                    yield from self._take(pipes[pipe])  # type: ignore[index]
+                for due in self._director.due(self._seconds(), self._round):
+                    yield from self._carry_out(due)
             except KeyboardInterrupt:
                 if interrupted:
                     raise
                 interrupted = True
                 self.interrupt()
-
-    def _heard(self, me: int, kind: str, what: Any) -> Progress | None:
-        """What one peer told: a line of metrics, once all have told theirs of that round."""
-        match kind:
-            case "endpoint":
-                self._endpoints[me] = what
-                if len(self._endpoints) == len(self.names):
-                    self._introduce()
-            case "learning":
-                self._learning += 1
-                if self._learning == len(self.names):
-                    self.learning_since = time.monotonic()
-            case "progress":
-                return self._line(what)
-            case "report":
-                self.reports[me] = what
-            case "end":
-                self._ended(me)
-                if len(self._endpoints) < len(self.names):  # it never listened, so that nobody can begin
-                    self.interrupt()
-        return None
-
-    def _introduce(self) -> None:
-        """Everybody listens: tell each peer where its neighbours do."""
-        for me, name in enumerate(self.names):
-            near = sorted({self.names.index(other) for other in nx.all_neighbors(self._graph, name)})
-            with contextlib.suppress(BrokenPipeError):  # it has ended meanwhile, which its pipe tells next
-                self._pipes[me].send({other: self._endpoints[other] for other in near})
-
-    def _ended(self, me: int) -> None:
-        process, report = self._processes[me], self.reports.get(me)
-        process.join()
-        if report is not None:
-            self.status[me] = f"failed: {report.error}" if report.error else report.stopped
-        elif process.exitcode is not None and process.exitcode < 0:
-            self.status[me] = f"killed by {signal.Signals(-process.exitcode).name}"
-        else:
-            self.status[me] = f"died with exit code {process.exitcode}"
-
-    def _line(self, line: Progress) -> Progress | None:
-        lines = self._lines.setdefault(line.round, [])
-        lines.append(line)
-        if len(lines) < len(self.names):
-            return None
-        del self._lines[line.round]
-        return Progress(
-            line.round,
-            sum(one.loss for one in lines) / len(lines),
-            max(one.disagreement for one in lines),
-            max(one.seconds for one in lines),
-        )
+        for me in list(self._lives.pipes):  # they hang, and nobody is left to go on with
+            self._killed.add(me)
+            self._lives.kill(me)
+            yield from self._drain(me)
 
     def interrupt(self) -> None:
-        """Ask all peers to end early and politely."""
+        """Ask all peers to end early and politely; nothing more goes wrong on purpose."""
         self._asked = True
-        for process in self._processes:
-            if process.is_alive():
-                process.terminate()
+        self._director.end()
+        self._lives.interrupt()
+
+    @property
+    def missed(self) -> int:
+        """Faults whose time has not come."""
+        return self._director.coming
+
+    @property
+    def lost(self) -> list[int]:
+        """The peers that died by themselves."""
+        if self._asked:
+            return []
+        return [me for me in sorted(self.status) if me not in self.reports and me not in self._killed]
 
     def failure(self) -> GossipError | None:
-        """The first cause of why a peer could not go on, if one could not."""
-        causes = [r for r in self.reports.values() if r.error and not r.departed]
-        if not self._asked and (dead := [me for me in self.status if me not in self.reports]):
-            who = ", ".join(f"{self.names[me]} {self.status[me]}" for me in dead[:8])
-            return NetworkError(
-                f"peer {who}, and its neighbours waited for it in vain; see its log.jsonl in the run folder"
-            )
-        if causes:
-            return Failed(causes[0].error, causes[0].exit_code)
-        departed = [r for r in self.reports.values() if r.error]
-        return Failed(departed[0].error, departed[0].exit_code) if departed else None
+        """Why the crew could not go on, if it could not."""
+        return failure([f"{self.names[me]} {self.status[me]}" for me in self.lost], self.reports)
 
     def close(self) -> None:
         """End whatever still runs, and wait for it."""
-        for process in self._processes:
-            if process.is_alive():
-                process.terminate()
-            process.join()
-        for pipe in self._pipes:
-            pipe.close()
-        if self._sockets:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        self._lives.close()
+        self._between.close()
 
-    def _endpoint(self, me: int) -> str:
-        """Where a peer listens: as the topology file says, or wherever this machine has room."""
-        fixed: str | None = self._graph.nodes[self.names[me]].get("endpoint")
-        if fixed:
-            return fixed
-        return f"ipc://{self._sockets}/{me}" if self._sockets else "tcp://127.0.0.1:*"
+    def _seconds(self) -> float | None:
+        return time.monotonic() - self.learning_since if self._began else None
+
+    def _take(self, me: int) -> list[Progress]:
+        """Hear what one peer tells next, or that it has ended: the lines of metrics that this completes."""
+        if me not in self._lives.pipes:  # it was drained meanwhile
+            return []
+        try:
+            kind, what = self._lives.pipes[me].recv()
+        except (EOFError, ConnectionResetError):
+            return self._ended(me)
+        match kind:
+            case "endpoint":
+                self._listens(me, what)
+            case "learning":
+                self._learning.add(me)
+                self._begin()
+            case "progress":
+                self._round = max(self._round, what.round)
+                return self._chorus.hear(me, what)
+            case "report":
+                self.reports[me] = what
+        return []
+
+    def _drain(self, me: int) -> Iterator[Progress]:
+        """All that a dead peer has told."""
+        while me in self._lives.pipes:
+            yield from self._take(me)
+
+    def _listens(self, me: int, endpoint: str) -> None:
+        """Tell each peer where its neighbours listen, once everybody does."""
+        again = len(self._endpoints) == len(self.names)
+        self._endpoints[me] = endpoint
+        if len(self._endpoints) < len(self.names):
+            return
+        if not again:
+            self._between.open(self._endpoints)
+        for one in [me] if again else list(self._lives.pipes):
+            with contextlib.suppress(BrokenPipeError):  # it has ended meanwhile, which its pipe tells next
+                self._lives.pipes[one].send(self._between.around(one))
+
+    def _begin(self) -> None:
+        """Learning begins when all that are there do."""
+        if not self._began and self._learning and self._learning >= set(self._lives.pipes):
+            self._began, self.learning_since = True, time.monotonic()
+
+    def _ended(self, me: int) -> list[Progress]:
+        how, report = self._lives.end(me), self.reports.get(me)
+        if report is not None:
+            self.status[me] = f"failed: {report.error}" if report.error else report.stopped
+        else:
+            self.status[me] = "killed, as the faults say" if me in self._killed else how
+        if len(self._endpoints) < len(self.names):  # it never listened, so that nobody can begin
+            self.interrupt()
+        self._begin()
+        return self._chorus.leave(me)
+
+    def _carry_out(self, due: Due) -> Iterator[Progress | Struck]:
+        """Do what a fault says to those of its peers that it can still befall."""
+        ended = set(self.reports) | {me for me in self.status if me not in self._killed}
+        if due.do in ("restart", "kill", "stop", "continue"):
+            can = {"restart": self._killed - ended, "continue": self._lives.stopped}
+            allowed = can.get(due.do, set(self._lives.pipes) - ended)
+            due = due._replace(peers=tuple(me for me in due.peers if me in allowed))
+            for me in due.peers:
+                yield from self._strike(me, due)
+        elif due.do in ("loss", "duplicate"):
+            for me in due.peers:
+                self._lives.chance(me, int(due.do == "duplicate"), due.amount)
+        else:
+            self._between.change(due)
+        if due.peers:
+            self.faults += 1
+            yield Struck(told(due, self.names), time.monotonic() - self.learning_since)
+
+    def _strike(self, me: int, due: Due) -> Iterator[Progress]:
+        match due.do:
+            case "kill":
+                self._killed.add(me)
+                self._lives.kill(me)
+                yield from self._chorus.leave(me)
+            case "stop":
+                self._lives.stop(me)
+                yield from self._chorus.leave(me)
+            case "continue":
+                self._lives.resume(me)
+            case _:
+                yield from self._drain(me)
+                if me not in self.reports:
+                    self._killed.discard(me)
+                    self.status.pop(me, None)
+                    self._lives.again(me, self._endpoints[me], due.fresh)

@@ -15,6 +15,13 @@ class Started(NamedTuple):
     rounds: int  # at most
 
 
+class Struck(NamedTuple):
+    """A fault of the experiment was carried out."""
+
+    fault: str
+    seconds: float  # since learning began
+
+
 class Finished(NamedTuple):
     """All files are written."""
 
@@ -22,4 +29,4 @@ class Finished(NamedTuple):
     summary: Summary
 
 
-Event = Started | Progress | Finished
+Event = Started | Progress | Struck | Finished

@@ -13,14 +13,15 @@ from gossipfl.experiment import folder as files
 from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.crew import Crew, forkserver
 from gossipfl.experiment.events import Event, Finished, Started
-from gossipfl.experiment.finish import finish
+from gossipfl.experiment.finish import Summary, finish
 from gossipfl.experiment.method import study
 from gossipfl.experiment.process import collect
+from gossipfl.experiment.study import Study
 from gossipfl.experiment.tables import tables
 
 
 def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
-    """Carry out an experiment with real peers on this machine: Started, then Progress, then Finished.
+    """Carry out an experiment with real peers on this machine: Started, then Progress (and Struck), then Finished.
 
     Args:
         experiment: what to do.
@@ -39,10 +40,10 @@ def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
     crew = Crew(made, rows, folder)
     try:
         with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
-            for progress in crew.follow():
+            for event in crew.follow():
                 try:
-                    metrics.write(msgspec.json.encode(progress._asdict()) + b"\n")
-                    yield progress
+                    metrics.write(msgspec.json.encode(event._asdict()) + b"\n")
+                    yield event
                 except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
                     crew.interrupt()
     finally:
@@ -51,12 +52,23 @@ def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
     status = {made.names[me]: crew.status[me] for me in sorted(crew.status)}
     if learned := collect(made, crew.reports, status, crew.learning_since - began):
         present = [rows[made.names.index(name)] for name in learned.names]
-        summary = finish(made, present, learned, folder)
+        summary = finish(made, present, learned, folder) | _befell(made, crew)
         if failure:
-            files.write_json(folder / "summary.json", summary | {"error": str(failure)})
-        else:
+            summary["error"] = str(failure)
+        files.write_json(folder / "summary.json", summary)
+        if not failure:
             yield Finished(folder, summary)
     if failure:
         raise failure
     if not learned:
         raise KeyboardInterrupt
+
+
+def _befell(made: Study, crew: Crew) -> Summary:
+    """What the summary says of faults and deaths, where there were any."""
+    said: Summary = {}
+    if made.faults.events:
+        said["faults"] = {"carried_out": crew.faults, "too_late": crew.missed}
+    if crew.lost:
+        said["lost"] = [made.names[me] for me in crew.lost]
+    return said

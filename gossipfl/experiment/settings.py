@@ -5,29 +5,15 @@ The sections mirror the constructors. The texts below the keys are what editors 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PeerName = Annotated[str, Field(min_length=1)]
+from gossipfl.experiment.fault import Fault
+from gossipfl.experiment.section import NonNegative, Section
 
 
 def _scheme(value: object) -> object:
     """A scheme without parameters may be written as its name."""
     return {"scheme": value} if isinstance(value, str) else value
-
-
-class Section(BaseModel):
-    """A table of the file. Unknown keys are refused; nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Data(Section):
@@ -46,7 +32,7 @@ class Data(Section):
     """Columns of categories, to become one-hot without the first level."""
     missing: Literal["refuse", "drop", "mean"] = "refuse"
     """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
-    partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = {"scheme": "iid"}
+    partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = {"scheme": "iid"}  # noqa: RUF012
     """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }, or the
     scheme alone."""
     test: Annotated[float, Field(ge=0, lt=1)] | str = 0.2
@@ -205,3 +191,5 @@ class Experiment(Section):
     channel: Channel = Channel()
     stop: Stop = Stop()
     peers: Peers = Peers()
+    faults: tuple[Fault, ...] = ()
+    """What is to go wrong, a [[faults]] table each."""

@@ -15,6 +15,7 @@ import torch
 
 from gossipfl.algorithms import ALGORITHMS, Grad
 from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.planning import Plan, plan
 from gossipfl.experiment.settings import Decay, Experiment
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
@@ -121,6 +122,11 @@ class Study:
         return again if again and exact and exact <= again else 0
 
     @cached_property
+    def faults(self) -> Plan:
+        """What is to go wrong, and when."""
+        return plan(self.experiment.faults, self.graph, self.experiment.seed)
+
+    @cached_property
     def loss(self) -> Loss:
         """The loss of a linear model."""
         model = self.experiment.model
@@ -151,6 +157,9 @@ class Study:
     def check(self) -> None:
         """Refuse what does not fit together, before anything runs. Raises Incompatible or BadExperiment."""
         e = self.experiment
+        if e.faults and e.algorithm.kind in ("local", "pooled"):
+            raise Incompatible(f'algorithm "{e.algorithm.kind}" knows no neighbours: leave out the faults')
+        _ = self.faults  # a plan that cannot be is refused while it is made
         kind, model = e.algorithm.kind, e.model
         if model.device == "cuda" and not torch.cuda.is_available():
             raise BadExperiment('model.device = "cuda", but torch sees no CUDA device here: use "cpu"')

@@ -7,6 +7,15 @@ DONE, NOT_REACHED, NETWORK, INTERRUPTED = 0, 6, 5, 130
 
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence that a run ends with."""
+    code, sentence = _verdict(summary, tolerance)
+    if lost := summary.get("lost"):
+        names = ", ".join(lost[:8]) + (" ..." if len(lost) > 8 else "")
+        died = f"{len(lost)} of {len(summary['peer_status'])} peers died on the way ({names}); of those that are left: "
+        return code if summary["stopped"] in ("diverged", "interrupted") else NETWORK, died + sentence
+    return code, sentence
+
+
+def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     apart = summary["consensus_distance"]
     peers, rounds = summary["peers"], summary["rounds"]
     match summary["stopped"]:

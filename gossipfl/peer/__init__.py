@@ -7,6 +7,19 @@ from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.transport import Memory, Transport
+from gossipfl.peer.unreliable import Chances, Unreliable
 from gossipfl.peer.zeromq import ZeroMQ
 
-__all__ = ["Exchange", "Gossiper", "Inbox", "Memory", "Peer", "Quorum", "Transport", "ZeroMQ", "live"]
+__all__ = [
+    "Chances",
+    "Exchange",
+    "Gossiper",
+    "Inbox",
+    "Memory",
+    "Peer",
+    "Quorum",
+    "Transport",
+    "Unreliable",
+    "ZeroMQ",
+    "live",
+]

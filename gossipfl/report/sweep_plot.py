@@ -77,7 +77,7 @@ def _curve(axes: Any, row: Row, folder: Path, colour: Any) -> None:
     for run in row.runs:
         if (path := folder / run.cell.folder / "metrics.jsonl").is_file():
             lines = [json.loads(line) for line in path.read_text().splitlines()]
-            runs.append([(line["round"], line["loss"]) for line in lines if line["loss"] is not None])
+            runs.append([(line["round"], line["loss"]) for line in lines if line.get("loss") is not None])
     if not (runs := [run for run in runs if run]):
         return
     length = min(map(len, runs))
