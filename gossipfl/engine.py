@@ -50,10 +50,11 @@ class Engine(Protocol):
         Of a method that sends several tensors, the first counts: it stands for the parameters.
         """
 
-    def settled(self, calm: Tensor) -> bool:
+    def settled(self, calm: Tensor, over: bool = False) -> bool:
         """Whether every peer was calm `diameter` rounds with links ago, given which of the rows here (n,) are calm now.
 
-        Every peer gives the same answer in the same round. To be asked once after each round with links.
+        Every peer gives the same answer in the same round. To be asked once after each round with links. `over`: the time is
+        up; where it is for one peer, it is for all, and whoever has heard of it is calm.
         """
 
 

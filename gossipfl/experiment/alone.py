@@ -11,7 +11,8 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.finish import finish
-from gossipfl.experiment.process import LARGEST, Report, Tell, collect, live, log_to
+from gossipfl.experiment.journal import Tell, log_to
+from gossipfl.experiment.process import LARGEST, Report, collect, live
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.peer import ZeroMQ

@@ -16,7 +16,10 @@ from gossipfl.errors import Departed
 from gossipfl.experiment.settings import Stop
 from gossipfl.models import Problem
 
-Stopped = Literal["rounds", "tolerance", "diverged", "interrupted"]
+Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted"]
+OFTEN = (
+    0.1  # seconds between two lines of metrics, at least, where nobody knows how many rounds there will be
+)
 
 
 class Progress(NamedTuple):
@@ -38,6 +41,12 @@ class Outcome:
     why: str = ""
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    before: float = 0.0  # seconds of learning in an earlier life
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of learning so far."""
+        return self.before + time.monotonic() - self.began
 
 
 class Pace(NamedTuple):
@@ -57,7 +66,7 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
     KeyboardInterrupt, wherever it strikes.
     """
     ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
-    rest, measured = Rest(engine, outcome.run, stop.tolerance, pace), False
+    rest, lines = Rest(engine, outcome.run, stop.tolerance, pace), Lines(pace.every, stop.seconds is not None)
     try:
         for run in engine.rounds(outcome.run):
             x = run.state.x
@@ -69,12 +78,12 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
                 break
             if run.round % pace.local_steps:
                 continue
-            outcome.run, outcome.rounds = run, outcome.rounds + 1
-            if stop.tolerance and rest.reached(run, outcome.rounds):
-                outcome.stopped = "tolerance"
+            outcome.run, outcome.rounds = run, run.round // pace.local_steps
+            over = stop.seconds is not None and outcome.elapsed >= stop.seconds
+            if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
+                outcome.stopped = "tolerance" if rest.calm else "seconds"
                 break
-            measured = outcome.rounds == 1 or outcome.rounds % pace.every == 0
-            if measured:
+            if lines.due(outcome):
                 yield measure(engine, problem, outcome)
                 # A method that takes several exchanges for a step goes back from one that was too long.
                 if pace.cycle == 1 and bool((problem.loss(x) > ceiling).any()):
@@ -83,7 +92,7 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
                         f"the loss is a thousandfold in round {outcome.rounds}",
                     )
                     break
-            if outcome.rounds == stop.rounds:
+            if outcome.rounds >= stop.rounds:
                 break
     except Departed as departed:
         if departed.reason not in ("diverged", "interrupted"):
@@ -91,9 +100,28 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
         outcome.stopped, outcome.why = departed.reason, str(departed)  # type: ignore[assignment]
     except KeyboardInterrupt:
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
-    outcome.seconds = time.monotonic() - outcome.began
-    if outcome.rounds and not measured:
+    outcome.seconds = outcome.elapsed
+    if outcome.rounds and lines.last != outcome.rounds:
         yield measure(engine, problem, outcome)
+
+
+class Lines:
+    """In which rounds to measure: the first, and each `every`-th, or the next where some were left out.
+
+    `timed`: only so often that lines are 0.1 s apart, in rounds that are multiples of a power of two, which peers then share.
+    """
+
+    def __init__(self, every: int, timed: bool) -> None:
+        self.last, self._every, self._timed, self._since = -1, every, timed, -math.inf
+
+    def due(self, outcome: Outcome) -> bool:
+        rounds, last = outcome.rounds, self.last
+        if last >= 0 and rounds // self._every == last // self._every:
+            return False
+        if self._timed and outcome.elapsed - self._since < OFTEN:
+            self._every *= 2
+        self.last, self._since = rounds, outcome.elapsed
+        return True
 
 
 class Rest:
@@ -107,26 +135,31 @@ class Rest:
         self._near = tolerance / max(1, pace.hops)
         self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
 
-    def reached(self, run: Run, exchanges: int) -> bool:
-        """Whether all peers of the network are known to be calm after that many exchanges. Not in the first step:
+    @property
+    def calm(self) -> bool:
+        """Whether the peers held here are."""
+        return bool(self._calm.all())
 
-        gradient tracking knows nothing yet, and does not move.
+    def reached(self, run: Run, exchanges: int, over: bool = False) -> bool:
+        """Whether all peers of the network are known to be calm after that many exchanges, or to know that the time is up.
+
+        Not calm in the first step: gradient tracking knows nothing yet, and does not move.
         """
-        if exchanges % self._cycle == 0:
+        if self._tolerance and exchanges % self._cycle == 0:
             calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
             if run.replicas is not None and bool(calm.all()):
                 calm = calm & (self._engine.disagreement(run) < self._near)
             self._calm, self._before = calm & (exchanges > self._cycle), run
-        return self._engine.settled(self._calm)
+        return self._engine.settled(self._calm, over)
 
 
 def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:
     """The metrics of the last round."""
     loss = float(problem.loss(outcome.run.state.x).mean())
     apart = 0.0 if outcome.run.replicas is None else float(engine.disagreement(outcome.run).max())
-    return Progress(outcome.rounds, loss, apart, time.monotonic() - outcome.began)
+    return Progress(outcome.rounds, loss, apart, outcome.elapsed)
 
 
 def interval(stop: Stop, report: int | None) -> int:
     """Exchanges between two lines of metrics."""
-    return report or max(1, stop.rounds // 200)
+    return report or (1 if stop.seconds else max(1, stop.rounds // 200))

@@ -23,7 +23,17 @@ from gossipfl.errors import Incompatible
 from gossipfl.experiment.against import against
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
-from gossipfl.mixing import COMPRESSORS, Amount, Average, Channel, Compressed, Direct, Feedback, Mixing
+from gossipfl.mixing import (
+    COMPRESSORS,
+    Amount,
+    Average,
+    Channel,
+    Compressed,
+    Direct,
+    Feedback,
+    Mixing,
+    Property,
+)
 from gossipfl.models import Linear, Problem
 from gossipfl.topology import (
     Links,
@@ -98,6 +108,26 @@ def momentum(study: Study, kind: str) -> float:
     """Of the kind of algorithm, where the experiment does not say."""
     told = study.experiment.algorithm.momentum
     return told if told is not None else QG_MOMENTUM if kind == "qg-dsgdm" else 0.0
+
+
+def bears(study: Study, made: Method) -> bool:
+    """Whether a method goes on where a neighbour does not answer, and is right in the end.
+
+    Edges must be links both ways, so that their ends can keep the same accounts, and of neighbours nothing may be
+    remembered but what these accounts have.
+    """
+    algorithm, mixing = made.algorithm, made.mixing
+    remembered = Property.RELIABLE in algorithm.requires and not algorithm.accounts
+    return (
+        not study.graph.is_directed()
+        and isinstance(mixing.aggregator, Average)
+        and not mixing.channel.remembers
+        and not remembered
+        and all(
+            symmetric(study.topology(round)._replace(arrives=None))
+            for round in range(SAMPLE if study.changing else 1)
+        )
+    )
 
 
 def topology(study: Study, kind: str) -> Topology:

@@ -14,6 +14,7 @@ from gossipfl.algorithms import ALGORITHMS
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.experiment.agree import Agreement
+from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.method import choose, momentum
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale, standardise
@@ -30,22 +31,33 @@ _COLUMN, _CLASS = "column", "class"
 class Prepared:
     """The peers held here, ready to learn.
 
-    schema and mean_rows are the same at every peer, and so are the scales where they were gossiped.
+    The facts are the same at every peer, and so are the scales where they were gossiped.
     """
 
-    schema: Schema
+    facts: Facts
     scales: list[Scale | None]
     train: list[Rows]
     test: list[Rows]
-    mean_rows: float
     kind: str  # of algorithm
     problem: Linear | Module | Preconditioned
-    step: float
     start: Tensor  # (n, d)
+
+    @property
+    def schema(self) -> Schema:
+        return self.facts.schema
+
+    @property
+    def step(self) -> float:
+        return self.facts.step
 
 
 def prepare(
-    study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement, device: str = "cpu"
+    study: Study,
+    tables: Sequence[Table],
+    rows: Tensor,
+    agreement: Agreement,
+    device: str = "cpu",
+    known: Facts | None = None,
 ) -> Prepared:
     """Agree with all peers on what is needed, and make the problems of the peers held here.
 
@@ -55,43 +67,67 @@ def prepare(
         rows: these peers' numbers, (n,) int64.
         agreement: consensus among all peers.
         device: where to compute.
+        known: what was agreed already: then nobody is asked.
 
     Raises:
         BadData: rows that cannot be learned from, naming the peer.
     """
-    schema = agree_schema(study, tables, agreement)
+    schema = known.schema if known else agree_schema(study, tables, agreement)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
+    mean_rows = known.mean_rows if known else agree_size(study, train, rows, agreement)
+    check_targets(study, train, rows)
+    shared = known.scale if known else None
+    scales: list[Scale | None] = [shared] * len(train)
+    if shared is None:
+        scales = standardise(study, train, rows, mean_rows, agreement)
+    train, test = (
+        [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
+    )
+    made = make_problem(study, schema, train, rows, mean_rows, device)
+    kind, step = choose(study, made), study.experiment.algorithm.step
+    problem: Linear | Module | Preconditioned = made
+    told: tuple[float, ...] = ()
+    if study.experiment.algorithm.precondition:
+        told = known.curvature if known else agree_curvature(study, made, agreement)
+        problem = precondition(study, made, told)
+    if step == "auto":
+        step = known.step if known else auto_step(study, kind, problem, agreement)
+    start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
+    if isinstance(made, Module):
+        start += made.initial()
+    scale = scales[0] if study.experiment.data.standardise == "gossip" else None
+    ends = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
+    facts = known or Facts(schema, mean_rows, step, *ends, told)
+    return Prepared(facts, scales, train, test, kind, problem, start)
+
+
+def agree_size(study: Study, train: Sequence[Rows], rows: Tensor, agreement: Agreement) -> float:
+    """How many training rows a peer has, on average over all."""
     sizes = torch.tensor([[float(len(r.y))] for r in train], dtype=torch.float64)
     for size, row in zip(sizes.flatten().tolist(), rows.tolist(), strict=True):
         if size == 0:
             raise BadData(
                 f"peer {study.names[row]} has no training rows: give it some, or leave it out of the topology"
             )
-    total = round(float(agreement.mean(sizes)[0]) * agreement.peers)
-    check_targets(study, train, rows)
-    scales = standardise(study, train, rows, total, agreement)
-    train, test = (
-        [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
-    )
-    made = make_problem(study, schema, train, rows, total / agreement.peers, device)
-    kind, step = choose(study, made), study.experiment.algorithm.step
-    problem = precondition(study, made, agreement) if study.experiment.algorithm.precondition else made
-    if step == "auto":
-        step = auto_step(study, kind, problem, agreement)
-    start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
-    if isinstance(made, Module):
-        start += made.initial()
-    return Prepared(schema, scales, train, test, total / agreement.peers, kind, problem, step, start)
+    return round(float(agreement.mean(sizes)[0]) * agreement.peers) / agreement.peers
 
 
-def precondition(study: Study, problem: Linear | Module, agreement: Agreement) -> Preconditioned:
-    """The problem in coordinates in which its steepest directions, on average over all peers, are flatter."""
+def agree_curvature(study: Study, problem: Linear | Module, agreement: Agreement) -> tuple[float, ...]:
+    """What a preconditioner is made of: how the pooled objective curves along a few directions, (d rank)."""
     assert isinstance(problem, Linear)
     rank = min(study.experiment.algorithm.precondition, problem.width)
     directions = probes(problem.width, rank, study.experiment.seed)
     told = agreement.mean(curvature(problem, directions.to(problem.penalised)).double().cpu())[0]
-    made = nystrom(directions, told.view(rank, problem.width).T)
+    return tuple(told.tolist())
+
+
+def precondition(study: Study, problem: Linear | Module, told: Sequence[float]) -> Preconditioned:
+    """The problem in coordinates in which its steepest directions, on average over all peers, are flatter."""
+    assert isinstance(problem, Linear)
+    rank = len(told) // problem.width
+    directions = probes(problem.width, rank, study.experiment.seed)
+    made = nystrom(directions, torch.tensor(told, dtype=torch.float64).view(rank, problem.width).T)
     like = problem.penalised
     return Preconditioned(problem, Preconditioner(made.directions.to(like), made.curvatures.to(like)))
 

@@ -4,9 +4,9 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 """
 
 import logging
+import re
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,17 +17,27 @@ import msgspec
 import torch
 
 from gossipfl.data import Table
-from gossipfl.errors import Departed, GossipError
+from gossipfl.errors import BadMessage, Departed, GossipError, NetworkError
 from gossipfl.experiment import folder as files
+from gossipfl.experiment.checkpoint import Checkpoint
+from gossipfl.experiment.facts import Facts, pack, unpack
 from gossipfl.experiment.finish import Learned
-from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.journal import Journal, Tell, log_to
+from gossipfl.experiment.method import bears
 from gossipfl.experiment.session import Session
+from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer.exchange import Welcomed
 from gossipfl.peer.inbox import AHEAD
+from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 
 LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
-Tell = Callable[[str, Progress | None], None]
+GOODBYES = {
+    "tolerance": "settled",
+    "seconds": "settled",
+    "rounds": "done",
+}  # why a peer goes that has learned to the end
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +54,10 @@ class Report:
     cpu: float = 0.0
     messages_sent: int = 0
     bytes_sent: int = 0
-    refused: int = 0
+    refused: int = 0  # messages of others that were none of ours
+    late: int = 0  # or came too late, or again
+    resent: int = 0
+    unsent: int = 0  # that the transport did not take
     exit_code: int = 0
     error: str = ""
     departed: bool = False  # the error is only that a neighbour left first
@@ -61,6 +74,7 @@ def live(
     transport: ZeroMQ,
     endpoints: Mapping[int, str],
     tell: Tell,
+    rejoin: bool = False,
 ) -> Report:
     """Connect, agree, learn, write: the whole life of peer number `me`. Never raises a GossipError: it is reported.
 
@@ -71,7 +85,8 @@ def live(
         folder: where its files go.
         transport: bound, not yet connected.
         endpoints: of its neighbours, by number.
-        tell: called with "learning" when agreement is reached, and with "progress" and each line of metrics.
+        tell: called with "learning" when agreement is reached, "progress" and each line of metrics, "warning" and a sentence.
+        rejoin: go on from the checkpoint in the folder, if there is one.
     """
     ahead = AHEAD + 4 * made.horizon  # which is measured from some rounds only; chance may make others longer
     exchange = Exchange(
@@ -82,19 +97,20 @@ def live(
         transport,
         made.experiment.peers.wait,
         ahead=ahead,
+        patience=patience(made.experiment, endpoints.values()),
     )
     session: Session | None = None
     failure: dict[str, Any] = {}
+    journal = Journal(folder, made, tell)
     try:
         transport.connect(endpoints, 2 * ahead)
-        session = Session(made, [table], [me], lambda *parts: Peer(exchange, *parts))
+        session = begin(made, me, table, exchange, journal, rejoin)
         tell("learning", None)
-        with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
-            for progress in session:
-                metrics.write(msgspec.json.encode(progress._asdict()) + b"\n")
-                tell("progress", progress)
-        if session.outcome.stopped in ("diverged", "interrupted"):
-            exchange.leave(session.outcome.stopped)
+        for progress in session:
+            journal.line(progress, exchange)
+            tell("progress", progress)
+            journal.checkpoint(session, exchange)
+        exchange.leave(GOODBYES.get(session.outcome.stopped, session.outcome.stopped))
     except KeyboardInterrupt:
         if session:
             session.interrupt()
@@ -105,15 +121,64 @@ def live(
         exchange.leave("failed")
     finally:
         transport.close()
+        journal.close()
     report = _report(exchange, session, failure)
     if session:
-        files.write_tensor(folder / "model.safetensors", session.models[0])
-        files.write_rows(folder, table)
+        if report.stopped == "interrupted":
+            journal.checkpoint(session, exchange, now=True)
+        journal.attempt("its model", files.write_tensor, folder / "model.safetensors", session.models[0])
+        journal.attempt("its rows", files.write_rows, folder, table)
     figures = {
         name: value for name, value in vars(report).items() if name not in ("model", "schema", "scale")
     }
-    files.write_json(folder / "summary.json", figures)
+    journal.attempt("its summary", files.write_json, folder / "summary.json", figures)
     return report
+
+
+def begin(made: Study, me: int, table: Table, exchange: Exchange, journal: Journal, rejoin: bool) -> Session:
+    """A session that is ready to learn: of peers that all begin now; or of one that was here before, or comes late."""
+
+    def engine(*parts: Any) -> Peer:
+        return Peer(exchange, *parts)
+
+    point = journal.read() if rejoin else None
+    if point is None:
+        try:
+            session = Session(made, [table], [me], engine)
+            facts = msgspec.structs.replace(session.prepared.facts, origin=exchange.tick)
+        except Welcomed as welcome:
+            log.info("the study is under way: a neighbour told what was agreed")
+            facts, round, x = _told(welcome.payload)
+            point = Checkpoint(x, round, 0.0, facts)
+    if point is not None:
+        facts, exchange.tick = point.facts, point.facts.origin
+        session = Session(made, [table], [me], engine, known=facts)
+        if point.x.shape != session.prepared.start.shape:
+            raise NetworkError(
+                f"a model of {point.x.shape[1]} parameters to go on from, but this study has {session.prepared.start.shape[1]}"
+            )
+        session.resume(point.x, point.round, point.seconds)
+    if bears(made, session.method):
+        assert isinstance(session.engine, Peer)
+        session.engine.tolerate(made.experiment.stop.absent)
+        exchange.around.origin = facts.origin
+        exchange.welcome = lambda: pack(facts, session.outcome.run.round, session.outcome.run.state.x)
+        journal.facts = facts
+    return session
+
+
+def _told(message: bytes) -> tuple[Facts, int, torch.Tensor]:
+    try:
+        return unpack(message)
+    except BadMessage as error:
+        raise NetworkError(f"a neighbour told what was agreed, but it makes no sense: {error}") from error
+
+
+def patience(experiment: Experiment, endpoints: Iterable[str]) -> Patience:
+    """How long silence is borne: as told, or as fits where the neighbours are."""
+    told = experiment.peers.patience
+    here = all(re.match(r"ipc://|tcp://(127\.|localhost:)", endpoint) for endpoint in endpoints)
+    return PRESETS[told] if told != "auto" else LOOPBACK if here else LAN
 
 
 def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
@@ -121,6 +186,9 @@ def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, A
         "messages_sent": exchange.messages_sent,
         "bytes_sent": exchange.bytes_sent,
         "refused": exchange.inbox.refused,
+        "late": exchange.inbox.late,
+        "resent": exchange.resent,
+        "unsent": exchange.unsent,
     }
     if session is None:
         return Report(**traffic, **failure)
@@ -128,7 +196,7 @@ def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, A
     stopped = "interrupted" if failure else outcome.stopped
     return Report(
         rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
-        seconds=outcome.seconds or time.monotonic() - outcome.began, cpu=session.cpu,
+        seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
         model=session.models[0].tolist(), schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
     )  # fmt: skip
 
@@ -142,7 +210,7 @@ def collect(
         return None
     every = list(present.values())
     ends = {report.stopped for report in every}
-    stopped = next((s for s in ("diverged", "interrupted", "rounds") if s in ends), "tolerance")
+    stopped = next((s for s in ("diverged", "interrupted", "rounds", "seconds") if s in ends), "tolerance")
     return Learned(
         engine="peers",
         algorithm=every[0].algorithm,
@@ -163,22 +231,32 @@ def collect(
     )
 
 
-def main(pipe: Connection, made: Study, me: int, table: Table, folder: Path, endpoint: str) -> None:
-    """A peer started by the launcher: tell the endpoint, learn the others', live, and report through the pipe."""
+def main(
+    pipe: Connection, made: Study, me: int, table: Table, folder: Path, endpoint: str, rejoin: bool = False
+) -> None:
+    """A peer started by the launcher: tell the endpoint, learn the others', live, and report through the pipe.
+
+    Once it learns it does not need the launcher any more.
+    """
     interrupt_once()
     torch.set_num_threads(1)
     log_to(folder)
+
+    def tell(*what: Any) -> None:
+        try:
+            pipe.send(what)
+        except OSError:
+            log.warning("the launcher is gone; %s not told", what[0])
+
     try:
         transport = ZeroMQ(endpoint, LARGEST)
         pipe.send(("endpoint", transport.endpoint))
         endpoints = pipe.recv()
-        pipe.send(
-            ("report", live(made, me, table, folder, transport, endpoints, lambda *what: pipe.send(what)))
-        )
+        tell("report", live(made, me, table, folder, transport, endpoints, tell, rejoin))
     except KeyboardInterrupt:
-        pipe.send(("report", Report()))
+        tell("report", Report())
     except GossipError as error:
-        pipe.send(("report", Report(exit_code=error.exit_code, error=str(error))))
+        tell("report", Report(exit_code=error.exit_code, error=str(error)))
     except (BrokenPipeError, EOFError):
         log.error("the launcher is gone before this peer could begin")
     except Exception as error:
@@ -186,7 +264,7 @@ def main(pipe: Connection, made: Study, me: int, table: Table, folder: Path, end
         told = (
             f"peer {made.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
         )
-        pipe.send(("report", Report(exit_code=1, error=told)))
+        tell("report", Report(exit_code=1, error=told))
 
 
 def interrupt_once() -> None:
@@ -199,23 +277,3 @@ def interrupt_once() -> None:
 
     for s in (signal.SIGINT, signal.SIGTERM):
         signal.signal(s, first)
-
-
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {
-            "time": record.created,
-            "level": record.levelname,
-            "from": record.name,
-            "text": record.getMessage(),
-        }
-        if record.exc_info:
-            entry["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(entry).decode()
-
-
-def log_to(folder: Path) -> None:
-    """Log as JSON lines into log.jsonl of this folder."""
-    handler = logging.FileHandler(folder / "log.jsonl", delay=True)
-    handler.setFormatter(_Json())
-    logging.getLogger("gossipfl").addHandler(handler)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gossipfl.data import Table
 from gossipfl.experiment.agree import Agreement, MakeEngine
+from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.learn import Outcome, Pace, Progress, interval, learn
 from gossipfl.experiment.method import method
 from gossipfl.experiment.prepare import prepare
@@ -24,6 +25,7 @@ class Session:
         rows: their numbers.
         make: the engine.
         device: where to compute.
+        known: what was agreed already, as a peer that comes late or again knows it.
     """
 
     def __init__(
@@ -33,10 +35,12 @@ class Session:
         rows: Sequence[int],
         make: MakeEngine,
         device: str = "cpu",
+        known: Facts | None = None,
     ) -> None:
         self.study = study
         self.agreement = Agreement(study.graph, study.diameter, study.averaging, make)
-        self.prepared = prepare(study, tables, torch.tensor(rows, dtype=torch.int64), self.agreement, device)
+        numbers = torch.tensor(rows, dtype=torch.int64)
+        self.prepared = prepare(study, tables, numbers, self.agreement, device, known)
         problem = self.prepared.problem
         self.method = method(study, self.prepared.kind, problem, self.prepared.step)
         self.engine = make(
@@ -58,11 +62,17 @@ class Session:
             yield progress
         self.cpu = time.process_time() - began
 
+    def resume(self, x: Tensor, round: int, seconds: float) -> None:
+        """Go on from x (n, d), after so many rounds and seconds."""
+        run = self.engine.init(x.to(self.prepared.start))
+        steps = self.study.experiment.algorithm.local_steps
+        self.outcome = Outcome(run._replace(round=round), round // steps, before=seconds)
+
     def interrupt(self) -> None:
         """Learning ends here, before its time."""
         outcome = self.outcome
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
-        outcome.seconds = time.monotonic() - outcome.began
+        outcome.seconds = outcome.elapsed
 
     @property
     def models(self) -> Tensor:

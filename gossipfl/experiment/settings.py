@@ -155,6 +155,11 @@ class Stop(Section):
     """At the latest after so many rounds; of local steps only the last, which exchanges, counts."""
     tolerance: NonNegative = 0.0
     """As soon as all peers' relative change and disagreement are below; 0 switches it off."""
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """As soon as one peer has learned for so long: all stop together, where they are."""
+    absent: NonNegative = 60.0
+    """While a neighbour is gone without goodbye, for so many seconds, nobody stops before `rounds`: two sides of a cut are
+    not to finish apart."""
 
 
 class Peers(Section):
@@ -162,7 +167,12 @@ class Peers(Section):
 
     transport: Literal["tcp", "ipc"] = "tcp"
     wait: Annotated[float, Field(gt=0, le=1_000_000)] = 30.0
-    """Seconds after which a silent neighbour is given up."""
+    """Seconds after which a silent neighbour is an error, while peers agree, and for methods that need everybody."""
+    patience: Literal["auto", "loopback", "lan", "wan"] = "auto"
+    """How soon learning goes on without a neighbour that does not answer: made for peers on one machine, in one building, far
+    apart; "auto" is "loopback" where all neighbours are on this machine, else "lan"."""
+    checkpoint: NonNegative = 5.0
+    """Seconds of learning between two checkpoints of a peer; 0 for none."""
     report: PositiveInt | None = None
     """Rounds between two lines of metrics; by default 200 lines in all."""
 

@@ -29,7 +29,7 @@ class Scale:
 
 
 def standardise(
-    study: Study, train: Sequence[Rows], rows: Tensor, total: int, agreement: Agreement
+    study: Study, train: Sequence[Rows], rows: Tensor, mean_rows: float, agreement: Agreement
 ) -> list[Scale | None]:
     """Mean and deviation of each feature: over the training rows of all peers, or of each by itself, or not at all.
 
@@ -49,7 +49,7 @@ def standardise(
                 'which data.standardise = "gossip" would tell its neighbours, give the rows away. Use "local" or '
                 '"none", or give it more rows'
             )
-    share = agreement.peers / total
+    share = 1 / mean_rows
     mean = agreement.mean(torch.from_numpy(np.stack([r.x.sum(0) for r in train])))[0].numpy() * share
     squares = torch.from_numpy(np.stack([np.square(r.x - mean).sum(0) for r in train]))
     return [_scale(mean, agreement.mean(squares)[0].numpy() * share)] * len(train)

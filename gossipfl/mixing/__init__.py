@@ -92,6 +92,10 @@ class Mixing(NamedTuple):
             return mixed if part == 1.0 else torch.lerp(x, mixed, part)
         return x + part * (mixed - own)
 
+    def part(self, k: int) -> float:
+        """How far exchange k of a round goes in the end: what it adds to x is part(k) (A(own, received) - own)."""
+        return self.gamma * (self.steps[k] if self.steps else 1.0)
+
     def conclude(self, x: Tensor, mixed: Tensor) -> Tensor:
         """What a round makes of x (n, d), its last exchange having led to `mixed`."""
         return torch.lerp(x, mixed, self.gamma) if self.steps and self.gamma != 1.0 else mixed

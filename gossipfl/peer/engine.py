@@ -5,7 +5,7 @@ the transport buffers while we compute.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm
-from gossipfl.engine import Lookback, Run, carry_out, relative_distance
+from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
 from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.mixing import Mixing, Payload
 from gossipfl.models import Problem
 from gossipfl.peer.exchange import Exchange
+from gossipfl.peer.inbox import Message
+from gossipfl.peer.ledger import Ledger, plus
 from gossipfl.peer.payload import from_bytes, to_bytes
 from gossipfl.peer.quorum import Quorum
 from gossipfl.topology import Links, Topology
@@ -34,22 +36,39 @@ class Edges:
 
     def renew(self, links: Links, dtype: torch.dtype) -> None:
         """Take over the weights and losses of other links along the same edges."""
-        weights, given = links.weights[self._mine], links.weights[self._given].sum()
-        self.awaited, self.to, self.lost = self.sources, self._targets.tolist(), 0
+        self._weights, self._shares = links.weights[self._mine], links.weights[self._given].sum()
+        self.to, self.lost, self._dtype = self._targets.tolist(), 0, dtype
+        self._show(None if links.arrives is None else links.arrives[self._mine])
+        if links.arrives is not None:
+            self.to = self._targets[links.arrives[self._given]].tolist()
+            self.lost = len(self._targets) - len(self.to)
+        self.limited = False
+
+    def limit(self, heard: Collection[int]) -> None:
+        """Of those awaited only these were heard, this time."""
+        self._show(torch.tensor([peer in heard for peer in self.sources], dtype=torch.bool))
+        self.limited = True
+
+    def _show(self, arrives: Tensor | None) -> None:
+        weights, dtype = self._weights, self._dtype
+        self.awaited = self.sources
         self.places: Tensor | None = None  # the rows of the replicas that change: none named means all
         shown = torch.ones_like(weights)
-        if links.arrives is not None:
-            arrives, taken = links.arrives[self._mine], links.arrives[self._given]
+        if arrives is not None:
             self.places = torch.cat((torch.tensor([True]), arrives)).nonzero().flatten()
             self.awaited = [self.sources[place - 1] for place in self.places[1:].tolist()]
-            self.to = self._targets[taken].tolist()
-            self.lost = len(self._targets) - len(self.to)
             shown = arrives.to(weights)
         heard = weights * shown
         share = 1 / (1 + shown.sum())
         self.averaging = _row(1.0 - heard.sum(), heard, dtype)
-        self.pushing = _row(1.0 - given, weights, dtype)
+        self.pushing = _row(1.0 - self._shares, weights, dtype)
         self.pulling = _row(share, share * shown, dtype)
+
+    def pulled(self, replicas: Tensor, part: float) -> Tensor:
+        """What each of those heard pulls me by, part w_ij (r_j - r_i), (e, D)."""
+        weights = self.averaging[0, 1:] * part
+        pulled = weights[:, None] * (replicas[1:] - replicas[:1])
+        return pulled if self.places is None else pulled[self.places[1:] - 1]
 
 
 def _row(own: Tensor, others: Tensor, dtype: torch.dtype) -> Tensor:
@@ -104,6 +123,19 @@ class Peer:
         self._edges: Edges | None = None
         self._quorum = Quorum(diameter)
         self._lookback, self._round = Lookback(topology, diameter, changing), 0
+        self._ledger: Ledger | None = None
+        self._back: Tensor | None = None  # what is to be given back after this round
+        self._lanes: Sequence[int] = ()
+        self._absent = 0.0
+
+    def tolerate(self, absent: float) -> None:
+        """From here on go on without neighbours that do not answer, which the method has to bear.
+
+        What only one end of an edge made use of leaves the fields that the method keeps accounts of, and so does all that a
+        neighbour has contributed that is gone. While one is absent without goodbye, for so many seconds, nobody settles.
+        """
+        self.exchange.tolerant, self._absent = True, absent
+        self._ledger = Ledger(self.exchange.around.edges) if self.algorithm.accounts else None
 
     @property
     def messages_sent(self) -> int:
@@ -122,6 +154,11 @@ class Peer:
         self._round = run.round
         exchange = partial(self._exchange, links, run.round)
         after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
+        if self._back is not None:
+            after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._lanes))
+            self._back = None
+        ahead = (self.exchange.ahead - self._start) // self.mixing.exchanges
+        after = after._replace(round=max(after.round, ahead))
         self.exchange.tick = self._start + after.round * self.mixing.exchanges
         return after
 
@@ -133,13 +170,20 @@ class Peer:
     def disagreement(self, run: Run) -> Tensor:
         replicas: Tensor = run.replicas[:, : run.state.x.shape[1]]
         own, heard = replicas[:1], replicas[1:]
+        if self._edges and self._edges.places is not None:
+            heard = replicas[self._edges.places[1:]]
         if not len(heard):
             return own.new_zeros(1)
         return relative_distance(heard, own.expand_as(heard)).amax(0, keepdim=True)
 
-    def settled(self, calm: Tensor) -> bool:
+    def settled(self, calm: Tensor, over: bool = False) -> bool:
         self._lookback.note(self._round)
-        return self._quorum.settled(bool(calm)) and self._lookback.reached(len(self.exchange.names))
+        around = self.exchange.around
+        self._quorum.deepen(around.depth)
+        around.over |= over
+        calm_here = (around.over or bool(calm)) and around.whole(self.exchange.now, self._absent)
+        reached = self._quorum.settled(calm_here) and self._lookback.reached(len(self.exchange.names))
+        return reached or around.settled
 
     def _exchange(
         self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
@@ -155,15 +199,31 @@ class Peer:
         data = to_bytes(payload)
         tick = self._start + round * self.mixing.exchanges + k
         messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost)
-        for message in messages:
-            self._quorum.hear(message.header.calm)
-        heard = from_bytes([data, *(message.payload for message in messages)], payload)
-        after = self._receive(edges, heard, replicas, round, lanes)
+        heard = self._heard(edges, messages)
+        numbers = from_bytes([data, *(message.payload for message in heard)], payload)
+        after = self._receive(edges, numbers, replicas, round, lanes)
         own = x if payload[0] is x else after[:1]  # the very same, where nothing was changed on the way
         mixed = self.mixing.combine(x, own, Heard(edges, after), k)
         if not math.isfinite(mixed.sum()) and math.isfinite(after[:1].sum()):
             self._accuse(edges, after)
+        if self._ledger:
+            self._lanes = lanes
+            self._back = plus(self._back, self._ledger.news())
+            self._ledger.add(tick, edges.awaited, edges.pulled(after, self.mixing.part(k)))
         return mixed, after
+
+    def _heard(self, edges: Edges, messages: Sequence[Message | None]) -> list[Message]:
+        """The messages that were heard and are of use; the edges know from here on which."""
+        heard = [message for message in messages if message is not None]
+        for message in heard:
+            self._quorum.hear(message.header.calm)
+        if len(heard) < len(messages):
+            watches = self.exchange.around.watches
+            for peer, came in zip(edges.awaited, messages, strict=True):
+                if came is None and not (watches[peer].absent or watches[peer].left):
+                    self._quorum.hear(b"")
+            edges.limit({message.header.sender for message in heard})
+        return heard
 
     def _receive(
         self, edges: Edges, payload: Payload, replicas: Tensor, round: int, lanes: Sequence[int]
@@ -186,7 +246,7 @@ class Peer:
 
     def _along(self, links: Links, like: Tensor) -> Edges:
         """My edges among these links, kept while the links stay the same."""
-        if links is not self._links or self._edges is None:
+        if links is not self._links or self._edges is None or self._edges.limited:
             last = self._links
             if self._edges and last and links.receivers is last.receivers and links.senders is last.senders:
                 self._edges.renew(links, like.dtype)

@@ -1,15 +1,49 @@
-"""One peer's end of all its edges: send, listen until everybody awaited was heard; must not know models or algorithms."""
+"""One peer's end of all its edges: send, listen until everybody awaited was heard; must not know models or algorithms.
+
+Where the method bears it (`tolerant`), a neighbour that stays silent holds nobody up: the exchange goes on without it, and
+`around` says what has become of whom. Else everybody is waited for, and silence is an error in the end. Either way a message
+that seems to be lost is said again.
+"""
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from gossipfl.errors import BadMessage, Departed, NetworkError
-from gossipfl.peer.inbox import AHEAD, Inbox, Message
+from gossipfl.peer.inbox import AHEAD, Inbox, Late, Message
+from gossipfl.peer.neighbourhood import Answer, Neighbourhood
+from gossipfl.peer.patience import LOOPBACK, Patience
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.wire import Header, encode
 
 log = logging.getLogger(__name__)
+
+SLICE = 0.05  # seconds of silence between two looks at the connections
+AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
+GOODBYES = 3  # goodbyes to each neighbour: nobody can ask for another one
+
+
+class Said(NamedTuple):
+    """What all neighbours are told in one exchange."""
+
+    tick: int = 0
+    calm: bytes = b""
+    payload: bytes = b""
+
+
+class Welcomed(Exception):
+    """The study is under way, and a neighbour tells what was agreed: `payload`, and at which exchange it is."""
+
+    def __init__(self, payload: bytes, tick: int) -> None:
+        super().__init__("a neighbour says that the study is under way")
+        self.payload, self.tick = payload, tick
+
+
+def number() -> int:
+    """A random number for one end of an edge."""
+    return secrets.randbits(63) or 1
 
 
 class Exchange:
@@ -21,9 +55,11 @@ class Exchange:
         study: fingerprint of the study, 8 bytes; peers of another one are not listened to.
         neighbours: the peers that I share an edge with.
         transport: how frames travel.
-        wait: seconds that an exchange may take before a silent neighbour is given up.
+        wait: seconds that an exchange may take before a silent neighbour is an error.
         clock: monotonic seconds.
         ahead: messages of each neighbour that may wait here for their turn.
+        patience: how long silence is borne where it is no error.
+        draw: random numbers for the ends of edges.
     """
 
     def __init__(
@@ -36,12 +72,20 @@ class Exchange:
         wait: float,
         clock: Callable[[], float] = time.monotonic,
         ahead: int = AHEAD,
+        patience: Patience = LOOPBACK,
+        draw: Callable[[], int] = number,
     ) -> None:
         self.me, self.names, self.neighbours, self.wait = me, names, neighbours, wait
         self.tick = 0
-        self.messages_sent = self.bytes_sent = 0
+        self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
         self.inbox = Inbox(study, neighbours, ahead)
-        self._study, self._transport, self._clock = study, transport, clock
+        self.tolerant = False
+        self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
+        self._study, self._transport, self._clock, self._patience = study, transport, clock, patience
+        self._real = self.now = clock()  # `now` stands still while this peer does not listen
+        self.around = Neighbourhood(names, neighbours, patience, draw, self.now)
+        self._current = self._last = Said()
+        self._began, self._usual, self._whole = self._real, 0.0, False
 
     def swap(
         self,
@@ -51,53 +95,167 @@ class Exchange:
         payload: bytes,
         calm: bytes = b"",
         lost: int = 0,
-    ) -> list[Message]:
+    ) -> list[Message | None]:
         """Send `payload` to the peers `to`, and return the messages of the peers `awaited`, in that order.
 
-        `lost` counts messages that are to be lost on their way: they cost what they cost, and nobody gets them.
+        `lost` counts messages that are to be lost on their way: they cost what they cost, and nobody gets them. Where this is
+        `tolerant`, None stands for a message that did not come in time, or belongs to another session.
 
         Raises:
-            Departed: an awaited neighbour said goodbye.
+            Departed: an awaited neighbour said goodbye; where this is tolerant, because the learning diverged.
             NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message says who.
+            Welcomed: nothing was learned yet, and a neighbour says that all is agreed.
         """
-        self.inbox.advance(tick, len(payload))
-        frames = [encode(Header(self._study, self.me, tick, calm)), payload]
+        self._turn(tick, calm, payload)
+        if self.tolerant and not self.around.healthy:
+            self._attend()
         for peer in to:
-            if not self._transport.send(peer, frames):
+            if self.around.watches[peer].due(self.now):
+                self._say(peer, self._current)
+        self.messages_sent += lost
+        self.bytes_sent += lost * (len(payload) + 32)
+        if missing := self._missing(awaited):
+            self._listen(missing)
+        elif self.tolerant and not self.around.healthy:
+            self._idle(bool(awaited) and not any(self.around.watches[peer].up for peer in awaited))
+        if not self.tolerant:
+            self.tick = tick + 1
+            return list(self.inbox.take(awaited))
+        messages = [self.around.use(peer, tick, self.inbox) for peer in awaited]
+        self.tick = tick + 1
+        self._whole = None not in messages
+        return messages
+
+    @property
+    def ahead(self) -> int:
+        """The exchange to go on with: the round is a logical clock, and who hears a higher one takes it."""
+        watches = self.around.watches
+        heard = [tick for peer, tick in self.inbox.heard.items() if watches[peer].up]
+        return max([self.tick, *heard]) if self.tolerant else self.tick
+
+    def leave(self, reason: str) -> None:
+        """Tell all neighbours that I go, and why, so that nobody waits for me."""
+        goodbye = encode(Header(self._study, self.me, self.tick, b"", reason))
+        for peer in self.neighbours:
+            for _ in range(GOODBYES if self.tolerant else 1):
+                if self._transport.send(peer, [goodbye, b""]):
+                    self.messages_sent += 1
+                    self.bytes_sent += len(goodbye)
+
+    def _turn(self, tick: int, calm: bytes, payload: bytes) -> None:
+        """A new exchange begins."""
+        self._elapse(SLICE)
+        if self._whole:
+            self._usual += (self._real - self._began - self._usual) / 8
+        self._began = self._real
+        self.inbox.advance(tick, len(payload))
+        self._last, self._current = self._current, Said(tick, calm, payload)
+        self.tick = tick
+
+    def _elapse(self, most: float) -> None:
+        """The clock goes on, but not by more than what was meant to pass: who was stopped meanwhile blames nobody."""
+        real = self._clock()
+        self.now += min(real - self._real, most)
+        self._real = real
+
+    def _say(self, peer: int, what: Said, again: bool = False) -> None:
+        edge, around = self.around.edges[peer], self.around
+        header = Header(
+            self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.used(what.tick),
+            around.broken, around.depth, around.over,
+        )  # fmt: skip
+        frames = [encode(header), what.payload]
+        self.around.watches[peer].called = self.now
+        if not self._transport.send(peer, frames):
+            if not self.tolerant and not again:
                 raise NetworkError(
                     f"neighbour {self.names[peer]} takes no more messages: it is stopped, or far behind"
                 )
-        self.messages_sent += len(to) + lost
-        self.bytes_sent += (len(to) + lost) * (len(frames[0]) + len(payload))
-        missing = self.inbox.missing(awaited)
-        if missing:
-            self._listen(awaited, missing)
-        self.tick = tick + 1
-        return self.inbox.take(awaited)
+            self.unsent += 1
+        elif again:
+            self.resent += 1
+        else:
+            self.messages_sent += 1
+            self.bytes_sent += len(frames[0]) + len(what.payload)
 
-    def leave(self, reason: str) -> None:
-        """Tell all neighbours that I go before the end, and why, so that nobody waits for me."""
-        goodbye = encode(Header(self._study, self.me, self.tick, b"", reason))
-        for peer in self.neighbours:
-            if self._transport.send(peer, [goodbye, b""]):
-                self.messages_sent += 1
-                self.bytes_sent += len(goodbye)
+    def _missing(self, awaited: Sequence[int]) -> list[int]:
+        if not self.tolerant:
+            return self.inbox.missing(awaited)
+        return [peer for peer in awaited if self.around.awaited(peer, self.tick, self.inbox)]
 
-    def _listen(self, awaited: Sequence[int], missing: list[int]) -> None:
-        deadline = self._clock() + self.wait
+    def _listen(self, missing: list[int]) -> None:
+        """Until nobody is missing, or the time is up."""
+        began, pause, look = self.now, self._patience.again, self.now + SLICE
+        call, deadline = began + pause, began + self.wait
         while missing:
-            for peer in missing:
-                if peer in self.inbox.gone:
-                    raise Departed(self.names[peer], self.inbox.gone[peer])
-            left = deadline - self._clock()
+            if not self.tolerant:
+                self._departed(missing)
+                if self.now >= deadline:
+                    raise NetworkError(self._silence(missing))
+            left = min(call, look if self.tolerant else deadline) - self.now
             frames = self._transport.recv(left) if left > 0 else None
-            if frames is None:
-                raise NetworkError(self._silence(missing))
-            try:
-                self.inbox.put(frames)
-            except BadMessage as error:
-                log.warning("refused a message: %s", error)
-            missing = self.inbox.missing(missing)
+            self._elapse(max(left, 0.0) + SLICE / 10)
+            if frames is not None:
+                self._hear(frames, began, missing)
+            if self.tolerant and self.now >= look:
+                look = self.now + SLICE
+                self._attend()
+                self.around.suspect(missing, self.now, began)
+            if self.now >= call:
+                pause *= 2
+                call = self.now + pause
+                for peer in missing:
+                    self._say(peer, self._current, again=True)
+            missing = self._missing(missing)
+
+    def _idle(self, alone: bool) -> None:
+        """Nobody is to be waited for: hear those who may come back; and if I am alone, take as long as a round usually does."""
+        began, until = self.now, self.now + (self._usual if alone else 0.0)
+        for _ in range(AT_ONCE):
+            left = min(until - self.now, SLICE)
+            frames = self._transport.recv(max(left, 0.0))
+            self._elapse(max(left, 0.0) + SLICE / 10)
+            if frames is not None:
+                self._hear(frames, began)
+            elif self.now >= until:
+                return
+
+    def _hear(self, frames: list[bytes], began: float, missing: Sequence[int] = ()) -> None:
+        """One message: into the inbox, and what it says of its sender."""
+        late = False
+        try:
+            header = self.inbox.put(frames)
+        except Late as message:
+            header, late = message.header, True
+        except BadMessage as error:
+            log.warning("refused a message: %s", error)
+            return
+        if header.welcome:
+            if not self.around.origin:
+                raise Welcomed(frames[1], header.tick)
+            return
+        lacked = header.sender in missing and not self.inbox.has(header.sender)
+        match self.around.hear(header, self.tick, late, lacked, self.now, began):
+            case Answer.CURRENT:
+                self._say(header.sender, self._current, again=True)
+            case Answer.LAST:
+                self._say(header.sender, self._last, again=True)
+            case Answer.WELCOME if self.welcome:
+                hello = Header(self._study, self.me, self.tick, welcome=True)
+                self._transport.send(header.sender, [encode(hello), self.welcome()])
+
+    def _attend(self) -> None:
+        """Look after those who do not answer."""
+        around = self.around
+        if around.diverged is not None:
+            raise Departed(self.names[around.diverged], "diverged")
+        for peer in around.attend(self._transport.lost(), self.now, self.tick):
+            self._transport.forget(peer)
+
+    def _departed(self, missing: Sequence[int]) -> None:
+        for peer in missing:
+            if peer in self.inbox.gone:
+                raise Departed(self.names[peer], self.inbox.gone[peer])
 
     def _silence(self, missing: Sequence[int]) -> str:
         """Who did not answer, and what is known of why."""

@@ -18,6 +18,14 @@ class Message(NamedTuple):
     payload: bytes
 
 
+class Late(BadMessage):
+    """A neighbour's honest message that comes too late, or again: it has no use, but its header may tell something."""
+
+    def __init__(self, message: str, header: Header) -> None:
+        super().__init__(message)
+        self.header = header
+
+
 class Inbox:
     """One peer's inbox.
 
@@ -30,22 +38,31 @@ class Inbox:
 
     def __init__(self, study: bytes, neighbours: Iterable[int], ahead: int = AHEAD) -> None:
         self.tick = 0
-        self.refused = 0
+        self.refused = self.late = 0
         self.strangers: dict[int, str] = {}  # neighbours that were heard but not understood, and why
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
+        self.heard: dict[int, int] = {}  # the latest exchange that each neighbour spoke of
         self._study, self._ahead = study, ahead
         self._size = 0
         self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
 
-    def put(self, frames: list[bytes]) -> None:
-        """Take in one message. Raises BadMessage, and is as before but for the count, where it is none of ours."""
+    def put(self, frames: list[bytes]) -> Header:
+        """Take in one message, and say what its header says.
+
+        Raises:
+            Late: it comes too late, or again. Like any other BadMessage, but with the header.
+            BadMessage: it is none of ours, and changes nothing but the count of those refused.
+        """
         try:
-            self._put(frames)
+            return self._put(frames)
+        except Late:
+            self.late += 1
+            raise
         except BadMessage:
             self.refused += 1
             raise
 
-    def _put(self, frames: list[bytes]) -> None:
+    def _put(self, frames: list[bytes]) -> Header:
         if len(frames) != 2:
             raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
         header = decode(frames[0])
@@ -59,23 +76,28 @@ class Inbox:
             raise BadMessage(f"peer {header.sender} takes part in another study")
         if header.leaving:
             self.gone[header.sender] = header.leaving
-            return
+            return header
+        if header.welcome:
+            return header
+        self.gone.pop(header.sender, None)  # it is back
         furthest = max(box) if len(box) >= self._ahead else None
+        self.heard[header.sender] = header.tick
         if header.tick < self.tick or (furthest is not None and header.tick > furthest):
-            raise BadMessage(
-                f"peer {header.sender} speaks of exchange {header.tick}, and I am at {self.tick}"
+            raise Late(
+                f"peer {header.sender} speaks of exchange {header.tick}, and I am at {self.tick}", header
             )
         if header.tick == self.tick and len(frames[1]) != self._size:
             self.strangers[header.sender] = "its messages have another length than mine"
-            raise BadMessage(
-                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}"
+            raise Late(
+                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}", header
             )
         if header.tick in box:
-            raise BadMessage(f"peer {header.sender} speaks twice of exchange {header.tick}")
+            raise Late(f"peer {header.sender} speaks twice of exchange {header.tick}", header)
         if furthest is not None:
             del box[furthest]
             self.refused += 1
         box[header.tick] = Message(header, frames[1])
+        return header
 
     def missing(self, awaited: Iterable[int]) -> list[int]:
         """Those of `awaited` that have not yet spoken about this exchange."""
@@ -84,6 +106,14 @@ class Inbox:
     def take(self, awaited: Iterable[int]) -> list[Message]:
         """The messages of this exchange, in the order of `awaited`; KeyError where one is missing."""
         return [self._early[peer].pop(self.tick) for peer in awaited]
+
+    def has(self, peer: int) -> bool:
+        """Whether a neighbour has spoken about this exchange."""
+        return self.tick in self._early[peer]
+
+    def taken(self, peer: int) -> Message | None:
+        """A neighbour's message of this exchange, if there is one."""
+        return self._early[peer].pop(self.tick, None)
 
     def advance(self, tick: int, size: int) -> None:
         """Go on to a later exchange, whose payloads have `size` bytes, and forget what came before it."""

@@ -11,11 +11,17 @@ class Quorum:
     """One peer's mask, for a graph of that diameter."""
 
     def __init__(self, diameter: int) -> None:
-        self._diameter = diameter
-        self._bytes = (diameter + 8) // 8
-        self._all = (2 << diameter) - 1
+        self._diameter = -1
         self._mask = 0
         self._common = 0
+        self.deepen(diameter)
+
+    def deepen(self, diameter: int) -> None:
+        """The graph is at least so wide: where peers are missing, ways are longer."""
+        if diameter > self._diameter:
+            self._diameter = diameter
+            self._bytes = (diameter + 8) // 8
+            self._all = (2 << diameter) - 1
 
     def speak(self) -> bytes:
         """What the next message says; from here on the masks that are heard answer it."""

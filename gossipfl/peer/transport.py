@@ -13,6 +13,12 @@ class Transport(Protocol):
     def recv(self, timeout: float) -> list[bytes] | None:
         """The next message from anybody, in the order of each sender; None after `timeout` seconds of silence."""
 
+    def lost(self) -> set[int]:
+        """The neighbours to whom there is no connection, as far as is known."""
+
+    def forget(self, to: int) -> None:
+        """Throw away what waits for a neighbour. From now on it is sent something only while there is a connection to it."""
+
     def close(self) -> None:
         """Let what was sent reach the neighbours that still listen, then let go of everything. May be called twice."""
 
@@ -35,6 +41,12 @@ class Memory:
             return self._inbox.get(timeout=timeout)
         except Empty:
             return None
+
+    def lost(self) -> set[int]:
+        return set()
+
+    def forget(self, to: int) -> None:
+        return
 
     def close(self) -> None:
         return

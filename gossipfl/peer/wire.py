@@ -17,10 +17,15 @@ if sys.byteorder != "little":
 MAX_HEADER = 4096  # bytes; room for a stop mask of some 30,000 hops
 MAX_TICK = 2**62
 
+MAX_NUMBER = 2**63  # of what the ends of an edge draw; msgspec bounds no larger ones
+WINDOW = 63  # the last exchanges that a header tells of
+
 _Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER - 1)]
 _Tick = Annotated[int, msgspec.Meta(ge=0, lt=MAX_TICK)]
+_Depth = Annotated[int, msgspec.Meta(ge=0, lt=8 * (MAX_HEADER - 128))]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
-_Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 64)]
+_Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 128)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
 
 
@@ -32,6 +37,12 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tick: the exchange that it belongs to, counted from the first one of the study.
     calm: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
     leaving: empty, or why the sender goes and sends nothing more; then there is no payload.
+    mine, yours: the number that the sender has drawn for its edge with the receiver, and the receiver's that it knows; 0: none.
+    used: bit b tells whether the sender made use of the receiver's message of exchange tick - 1 - b, in this session.
+    broken: no exchange after this one is known to have been incomplete, anywhere.
+    depth: hops within which all peers are reached, at least, as long as some are missing (see `quorum`).
+    over: somebody's time is up.
+    welcome: the payload is what was agreed before the receiver was there, and no part of an exchange.
     """
 
     study: _Study
@@ -39,6 +50,13 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tick: _Tick
     calm: _Mask = b""
     leaving: _Reason = ""
+    mine: _Number = 0
+    yours: _Number = 0
+    used: _Number = 0
+    broken: _Tick = 0
+    depth: _Depth = 0
+    over: bool = False
+    welcome: bool = False
 
 
 encode = msgspec.msgpack.Encoder().encode

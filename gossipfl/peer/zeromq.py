@@ -4,16 +4,20 @@ A peer binds one PULL socket, where everybody speaks to it, and connects one PUS
 I/O thread connects, reconnects and buffers, so neighbours may start in any order: a message waits for its connection.
 """
 
+import math
 import re
 from collections.abc import Mapping
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from gossipfl.errors import NetworkError
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 LARGE = 65536  # bytes from which a frame is worth the trouble of not copying it
-RECONNECT_MS, RECONNECT_MAX_MS = 20, 1000
+RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
+HEARTBEAT_MS, SILENT_MS = 2000, 10_000  # a connection over which nothing comes back for so long is cut
+WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
 class ZeroMQ:
@@ -35,6 +39,9 @@ class ZeroMQ:
         self._inbox.setsockopt(zmq.MAXMSGSIZE, largest)
         self._inbox.setsockopt(zmq.LINGER, 0)
         self._outboxes: dict[int, zmq.Socket[bytes]] = {}
+        self._monitors: dict[int, zmq.Socket[bytes]] = {}
+        self._endpoints: dict[int, str] = {}
+        self._lost: set[int] = set()
         self._timeout = -1
         self._frames: list[bytes] = []
         self._joined = b""
@@ -52,18 +59,27 @@ class ZeroMQ:
         """Begin to connect to each neighbour's endpoint; returns at once. `queue` messages to each may wait."""
         for peer, endpoint in neighbours.items():
             _check(endpoint)
-            socket = self._context.socket(zmq.PUSH)
-            socket.setsockopt(zmq.SNDHWM, queue)
-            socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-            socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-            self._outboxes[peer] = socket
-            try:
-                socket.connect(endpoint)
-            except zmq.ZMQError as error:
-                self.close(linger=0.0)
-                raise NetworkError(
-                    f"cannot connect to {endpoint}: {error}. Is it of the form tcp://host:port?"
-                ) from error
+            self._endpoints[peer] = endpoint
+            self._open(peer, queue, at_once=False)
+
+    def _open(self, peer: int, queue: int, at_once: bool) -> None:
+        """A socket to a neighbour, and one that watches its connection."""
+        socket = self._context.socket(zmq.PUSH)
+        socket.setsockopt(zmq.SNDHWM, queue)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENT_MS)
+        socket.setsockopt(zmq.IMMEDIATE, at_once)
+        self._outboxes[peer] = socket
+        self._monitors[peer] = socket.get_monitor_socket(WATCHED)
+        try:
+            socket.connect(self._endpoints[peer])
+        except zmq.ZMQError as error:
+            self.close(linger=0.0)
+            raise NetworkError(
+                f"cannot connect to {self._endpoints[peer]}: {error}. Is it of the form tcp://host:port?"
+            ) from error
 
     def send(self, to: int, frames: list[bytes]) -> bool:
         try:
@@ -75,7 +91,7 @@ class ZeroMQ:
         return True
 
     def recv(self, timeout: float) -> list[bytes] | None:
-        milliseconds = max(0, int(timeout * 1000))
+        milliseconds = max(0, math.ceil(timeout * 1000))
         if milliseconds != self._timeout:
             self._inbox.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
@@ -84,13 +100,37 @@ class ZeroMQ:
         except zmq.Again:
             return None
 
+    def lost(self) -> set[int]:
+        for peer, monitor in self._monitors.items():
+            while (said := _event(monitor)) is not None:
+                (self._lost.discard if said == zmq.EVENT_HANDSHAKE_SUCCEEDED else self._lost.add)(peer)
+        return self._lost
+
+    def forget(self, to: int) -> None:
+        self._shut(to, linger=0)
+        self._open(to, QUEUE, at_once=True)
+
+    def _shut(self, peer: int, linger: int) -> None:
+        socket = self._outboxes.pop(peer)
+        socket.disable_monitor()
+        self._monitors.pop(peer).close(linger=0)
+        socket.close(linger=linger)
+
     def close(self, linger: float = 5.0) -> None:
         """Wait at most `linger` seconds for what is still on its way to neighbours that listen."""
         if not self._context.closed:
-            for socket in self._outboxes.values():
-                socket.close(linger=int(linger * 1000))
+            for peer in list(self._outboxes):
+                self._shut(peer, int(linger * 1000))
             self._inbox.close(linger=0)
             self._context.term()
+
+
+def _event(monitor: "zmq.Socket[bytes]") -> int | None:
+    """The next thing that happened to a connection; None, if nothing has."""
+    try:
+        return int(parse_monitor_message(monitor.recv_multipart(zmq.NOBLOCK))["event"])
+    except zmq.Again:
+        return None
 
 
 def _join(frames: list[bytes]) -> bytes:

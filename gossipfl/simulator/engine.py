@@ -80,8 +80,8 @@ class Simulator:
         distance = relative_distance(own[heard.senders], own[heard.rows])
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
-    def settled(self, calm: Tensor) -> bool:
-        self._calm.append(bool(calm.all()))
+    def settled(self, calm: Tensor, over: bool = False) -> bool:
+        self._calm.append(over or bool(calm.all()))
         self._lookback.note(self._round)
         return len(self._calm) == self._calm.maxlen and self._calm[0] and self._lookback.reached(len(calm))
 

@@ -27,6 +27,8 @@ class Script:
         self.sent: list[tuple[int, list[bytes]]] = []
         self.full = set(full)
         self.closed = 0
+        self.cut: set[int] = set()
+        self.forgotten: list[int] = []
 
     def clock(self) -> float:
         return self.now
@@ -45,6 +47,12 @@ class Script:
         self.now = max(self.now, when)
         return frames
 
+    def lost(self) -> set[int]:
+        return self.cut
+
+    def forget(self, to: int) -> None:
+        self.forgotten.append(to)
+
     def close(self) -> None:
         self.closed += 1
 
@@ -57,7 +65,7 @@ def says(
 
 def exchange(script: Script) -> Exchange:
     """Basel's, with both others as neighbours."""
-    return Exchange(0, NAMES, STUDY, [1, 2], script, WAIT, script.clock)
+    return Exchange(0, NAMES, STUDY, [1, 2], script, WAIT, script.clock, draw=lambda: 7)
 
 
 def swap(end: Exchange, tick: int = 0, payload: bytes = b"own") -> list[bytes]:
@@ -69,8 +77,8 @@ def test_all_answer() -> None:
     end = exchange(script)
     assert swap(end) == [b"cle", b"zur"], "in the order that was asked for"
     assert script.now == 105.0
-    header = Header(STUDY, 0, 0, b"\1")
-    assert [(to, decode(frames[0]), frames[1]) for to, frames in script.sent] == [
+    header = Header(STUDY, 0, 0, b"\1", mine=7)
+    assert [(to, decode(frames[0]), frames[1]) for to, frames in script.sent[:2]] == [
         (1, header, b"own"),
         (2, header, b"own"),
     ]

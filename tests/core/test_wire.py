@@ -11,7 +11,7 @@ from worlds import STUDY
 
 from gossipfl.errors import BadMessage
 from gossipfl.peer.inbox import AHEAD, Inbox, Message
-from gossipfl.peer.wire import MAX_HEADER, MAX_TICK, Header, decode, encode
+from gossipfl.peer.wire import MAX_HEADER, MAX_NUMBER, MAX_TICK, Header, decode, encode
 
 ME_AT, SIZE = 10, 16
 headers = st.builds(
@@ -19,13 +19,20 @@ headers = st.builds(
     study=st.binary(min_size=8, max_size=8),
     sender=st.integers(0, 2**31 - 1),
     tick=st.integers(0, MAX_TICK - 1),
-    calm=st.binary(max_size=MAX_HEADER - 64),
+    calm=st.binary(max_size=MAX_HEADER - 128),
     leaving=st.text("abcdefghijklmnopqrstuvwxyz", max_size=16),
+    mine=st.integers(0, MAX_NUMBER - 1),
+    yours=st.integers(0, MAX_NUMBER - 1),
+    used=st.integers(0, MAX_NUMBER - 1),
+    broken=st.integers(0, MAX_TICK - 1),
+    depth=st.integers(0, 30_000),
+    over=st.booleans(),
+    welcome=st.booleans(),
 )
 # MessagePack of nearly the right shape: what random bytes would hardly ever hit
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans() | st.none()
 strings = st.binary(max_size=12) | st.text(max_size=20) | st.just(STUDY)
-almost = st.lists(numbers | strings | st.just([[]]), max_size=7).map(msgspec.msgpack.encode)
+almost = st.lists(numbers | strings | st.just([[]]), max_size=14).map(msgspec.msgpack.encode)
 # well-formed, and from somebody who knows the study: an honest message of exchange 10 but for its length
 near = st.builds(
     Header,
@@ -52,7 +59,19 @@ def test_round_trip(header: Header) -> None:
 
 
 def test_longest_honest_header_fits() -> None:
-    longest = Header(STUDY, 2**31 - 1, MAX_TICK - 1, b"x" * (MAX_HEADER - 64))
+    most = (MAX_NUMBER - 1,) * 3
+    longest = Header(
+        STUDY,
+        2**31 - 1,
+        MAX_TICK - 1,
+        b"x" * (MAX_HEADER - 128),
+        "y" * 16,
+        *most,
+        MAX_TICK - 1,
+        31_743,
+        True,
+        True,
+    )
     assert len(encode(longest)) <= MAX_HEADER
     assert decode(encode(longest)) == longest
 
@@ -73,7 +92,7 @@ def test_any_bytes_are_a_header_in_bounds_or_a_bad_message(frame: bytes) -> None
     assert len(header.study) == 8
     assert 0 <= header.sender < 2**31
     assert 0 <= header.tick < MAX_TICK
-    assert len(header.calm) <= MAX_HEADER - 64
+    assert len(header.calm) <= MAX_HEADER - 128
     assert len(header.leaving) <= 16
     assert decode(encode(header)) == header
 
@@ -122,7 +141,7 @@ def test_hostile_messages_leave_the_honest_ones_unharmed(messages: list[list[byt
             refused += 1
     if not messages:
         box.put(expected[0])
-    assert box.refused == refused
+    assert box.refused + box.late == refused
     box.put(expected[1])
     assert box.missing([2, 1]) == []
     assert [[encode(m.header), m.payload] for m in box.take([2, 1])] == [expected[1], expected[0]]
@@ -152,7 +171,7 @@ def test_each_refusal_says_why_counts_and_changes_nothing(frames: list[bytes], w
     with pytest.raises(BadMessage, match=why):
         box.put(frames)
     assert kept(box) == before
-    assert box.refused == 1
+    assert box.refused + box.late == 1
     assert box.gone == {}
     assert box.missing([1, 2]) == [1]
 
@@ -180,7 +199,7 @@ def test_of_too_many_messages_the_nearest_are_kept(order: list[int]) -> None:
         with suppress(BadMessage):
             box.put(honest(1, tick))
     assert sorted(message.header.tick for message in kept(box)) == [*range(ME_AT, ME_AT + 4)]
-    assert box.refused == 6
+    assert box.refused + box.late == 6
     with pytest.raises(BadMessage, match="peer 1 speaks of exchange 99, and I am at 10"):
         box.put(honest(1, 99))
 

@@ -1,0 +1,135 @@
+"""What one live peer writes while it learns: its log, its metrics, its checkpoints; must not know how it learns.
+
+A disk that is full or read-only is no reason to stop learning: it is said loudly, and tried again next time.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gossipfl.experiment import checkpoint
+from gossipfl.experiment.checkpoint import Checkpoint
+from gossipfl.experiment.facts import Facts
+from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.session import Session
+from gossipfl.experiment.study import Study
+from gossipfl.peer import Exchange
+
+Tell = Callable[[str, Any], None]
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """The files of one peer.
+
+    `facts` are what was agreed; without them, there are no checkpoints.
+    """
+
+    def __init__(self, folder: Path, made: Study, tell: Tell) -> None:
+        self.facts: Facts | None = None
+        self._folder, self._study, self._tell = folder, made.fingerprint, tell
+        self._every, self._last = made.experiment.peers.checkpoint, time.monotonic()
+        self._metrics: FileIO | None = None
+
+    def read(self) -> Checkpoint | None:
+        """The newest checkpoint that can be used; why others cannot is said."""
+        point, refused = checkpoint.read(self._folder, self._study)
+        for words in refused:
+            self._warn(words)
+        return point
+
+    def line(self, progress: Progress, exchange: Exchange) -> None:
+        """A line of metrics, with what this peer sees of its neighbours."""
+        line = progress._asdict() | {"counters": counters(exchange), "neighbours": neighbours(exchange)}
+        self.attempt("its metrics", self._write, msgspec.json.encode(line) + b"\n")
+
+    def checkpoint(self, session: Session, exchange: Exchange, now: bool = False) -> None:
+        """Write one, if it is time; and, if told so, now."""
+        due = self._every and time.monotonic() - self._last >= self._every
+        if self.facts is None or not (due or (now and self._every)):
+            return
+        outcome = session.outcome
+        x = outcome.run.state.x.detach().cpu()
+        point = Checkpoint(x, outcome.run.round, outcome.elapsed, self.facts)
+        self.attempt("a checkpoint", checkpoint.write, self._folder, self._study, point)
+        self._last = time.monotonic()
+
+    def attempt(self, what: str, write: Callable[..., Any], *parts: Any) -> None:
+        """Write something; where that fails, say so and go on."""
+        try:
+            write(*parts)
+        except OSError as error:
+            self._warn(f"cannot write {what} to {self._folder}: {error.strerror or error}; learning goes on")
+
+    def close(self) -> None:
+        if self._metrics:
+            with contextlib.suppress(OSError):
+                self._metrics.close()
+
+    def _write(self, line: bytes) -> None:
+        if self._metrics is None:
+            self._metrics = (self._folder / "metrics.jsonl").open("ab", buffering=0)
+        self._metrics.write(line)
+
+    def _warn(self, words: str) -> None:
+        log.warning("%s", words)
+        self._tell("warning", words)
+
+
+def counters(exchange: Exchange) -> dict[str, int]:
+    """Messages: sent first, sent again, not taken by the transport; of others refused, and late or twice."""
+    return {
+        "sent": exchange.messages_sent,
+        "resent": exchange.resent,
+        "unsent": exchange.unsent,
+        "refused": exchange.inbox.refused,
+        "late": exchange.inbox.late,
+    }
+
+
+def neighbours(exchange: Exchange) -> dict[str, dict[str, Any]]:
+    """Of each neighbour: up, suspected, down or left; for how many seconds; and the session's two numbers, mine first."""
+    around = exchange.around
+    return {
+        exchange.names[peer]: {
+            "state": watch.state,
+            "seconds": round(exchange.now - watch.since, 3),
+            "session": f"{around.edges[peer].mine:016x}-{around.edges[peer].yours:016x}",
+        }
+        for peer, watch in around.watches.items()
+    }
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": record.created,
+            "level": record.levelname,
+            "from": record.name,
+            "text": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(entry).decode()
+
+
+class _File(logging.FileHandler):
+    """A log that cannot be written is not worth a word on a stream that nobody reads."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        return
+
+
+def log_to(folder: Path) -> None:
+    """Log as JSON lines into log.jsonl of this folder, from "info" on."""
+    handler = _File(folder / "log.jsonl", delay=True)
+    handler.setFormatter(_Json())
+    logger = logging.getLogger("gossipfl")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)

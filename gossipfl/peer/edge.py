@@ -1,0 +1,99 @@
+"""One end of an edge: in which session it is, and which exchanges both ends made use of; must not know clocks or sockets.
+
+A session is a pair of random numbers, one drawn by each end. Each message names both, as far as its sender knows them, and says
+which of the receiver's last messages it used. So each end finds out alone, and both alike, which exchanges count:
+
+- A pair that changes (one end began anew, or gave the other up) begins a new session, and nothing of the old one counts.
+- An exchange counts if both ends used the other's message. Who used one and is told that its own was not used takes it back.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from gossipfl.peer.wire import WINDOW, Header
+
+RETIRED = 8  # numbers of a neighbour that are not listened to any more
+
+
+class Edge:
+    """My end of one edge.
+
+    `told` lists what is new of exchanges whose message I used, (tick, whether the neighbour used mine, too), and `ended` says
+    whether a session with such exchanges has ended; who reads them clears them.
+
+    Args:
+        draw: a fresh random number above 0, below 2^63.
+    """
+
+    def __init__(self, draw: Callable[[], int]) -> None:
+        self._draw = draw
+        self.mine, self.yours = draw(), 0
+        self.named = False  # the neighbour has named my number, so that both know the pair
+        self.told: list[tuple[int, bool]] = []
+        self.ended = False
+        self._counted = False  # whether this session has any exchange
+        self._open: list[int] = []  # exchanges that I used, and do not know of whether the neighbour did
+        self._used, self._at = 0, 0  # bit b: I used its message of exchange _at - 1 - b
+        self._retired: deque[int] = deque(maxlen=RETIRED)
+
+    def used(self, tick: int) -> int:
+        """Which of the neighbour's messages I used, as the header of exchange `tick` says it."""
+        if tick < self._at:  # an old message, said again
+            return self._used >> self._at - tick
+        self._used = self._used << min(tick - self._at, WINDOW) & (1 << WINDOW) - 1
+        self._at = tick
+        return self._used
+
+    def hear(self, header: Header) -> None:
+        """What a header says of our session."""
+        if not header.mine or header.mine in self._retired:
+            return
+        if header.mine != self.yours:
+            if self.yours:
+                self._retired.append(self.yours)
+            self._close()
+            self.yours = header.mine
+        self.named = header.yours == self.mine
+        if not self.named:
+            return
+        unknown = []
+        for tick in self._open:
+            back = header.tick - 1 - tick
+            if back < 0:
+                unknown.append(tick)
+            elif back < WINDOW:
+                self.told.append((tick, bool(header.used >> back & 1)))
+            else:
+                self.give_up()
+                return
+        self._open = unknown
+
+    def fits(self, header: Header) -> bool:
+        """Whether a message belongs to the session as I know it."""
+        return header.mine == self.yours and header.yours == self.mine
+
+    def use(self, tick: int) -> None:
+        """I make use of its message of that exchange, the one of which my last header spoke."""
+        self._counted = True
+        self._open.append(tick)
+        self._used = self.used(tick + 1) | 1
+
+    def give_up(self) -> None:
+        """Begin a new session, whatever the neighbour thinks of it."""
+        self._close()
+        self.mine, self.named, self._counted = self._draw(), False, False
+
+    def quit(self) -> None:
+        """The neighbour has left: the session ends, if it has not yet."""
+        if self.yours:
+            self.yours = 0
+            self._close()
+
+    def _close(self) -> None:
+        """The session ends. If it had exchanges, I draw a new number: then the neighbour ends it, too, whatever it knows."""
+        self.ended |= self._counted
+        if self._counted:
+            self.mine = self._draw()
+        self.named, self._counted, self._used = False, False, 0
+        self._open.clear()
+        self.told.clear()

@@ -1,0 +1,81 @@
+"""What each neighbour has contributed to what a method remembers; must not know messages, clocks or algorithms.
+
+An exchange adds gamma w_ij (r_j - r_i) for each neighbour j to the fields that a method keeps accounts of. At j the same term
+has the other sign, so that over all peers they cancel, as long as both ends have them. See `engine.give_back`.
+"""
+
+import torch
+from torch import Tensor
+
+from gossipfl.peer.edge import Edge
+
+
+class Ledger:
+    """The running sums of one peer, a row an edge.
+
+    Args:
+        edges: my ends of my edges, by neighbour.
+    """
+
+    def __init__(self, edges: dict[int, Edge]) -> None:
+        self._edges = edges
+        self._order = list(edges)
+        self._place = {peer: place for place, peer in enumerate(edges)}
+        self._total = torch.empty(0)
+        self._open: dict[
+            int, tuple[dict[int, int], Tensor]
+        ] = {}  # exchange -> who of it is open, and what each pulled
+        for edge in edges.values():
+            edge.ended = False
+            edge.told.clear()
+
+    def news(self) -> Tensor | None:
+        """What is to be given back, (1, D): of sessions that ended, and of exchanges that only I made use of. None: nothing."""
+        back: Tensor | None = None
+        for peer, edge in self._edges.items():
+            if edge.ended:
+                back = plus(back, self._close(peer))
+                edge.ended = False
+            for tick, matched in edge.told:
+                back = plus(back, self._resolve(peer, tick, matched))
+            edge.told.clear()
+        return back
+
+    def add(self, tick: int, peers: list[int], pulled: Tensor) -> None:
+        """In this exchange each of the peers has pulled so much, (e, D)."""
+        if self._total.shape[-1] != pulled.shape[1]:
+            self._total = pulled.new_zeros(len(self._place), pulled.shape[1])
+        if not peers:
+            return
+        if peers == self._order:
+            self._total += pulled
+        else:
+            self._total.index_add_(0, torch.tensor([self._place[peer] for peer in peers]), pulled)
+        self._open[tick] = ({peer: row for row, peer in enumerate(peers)}, pulled)
+
+    def _resolve(self, peer: int, tick: int, matched: bool) -> Tensor | None:
+        rows, pulled = self._open.get(tick, ({}, self._total))
+        row = rows.pop(peer, None)
+        if not rows:
+            self._open.pop(tick, None)
+        if row is None or matched:
+            return None
+        self._total[self._place[peer]] -= pulled[row]
+        return pulled[row : row + 1]
+
+    def _close(self, peer: int) -> Tensor | None:
+        for tick, (rows, _) in list(self._open.items()):
+            rows.pop(peer, None)
+            if not rows:
+                del self._open[tick]
+        if not self._total.numel():
+            return None
+        place = self._place[peer]
+        back = self._total[place : place + 1].clone()
+        self._total[place] = 0.0
+        return back
+
+
+def plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Their sum, None being nothing."""
+    return b if a is None else a if b is None else a + b

@@ -1,0 +1,174 @@
+"""What a peer knows of its neighbours: who is there, in which session, and what is wrong anywhere; must not know sockets.
+
+Sans-IO: headers and the time are told, and what is to be done about it is answered.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+from gossipfl.peer.edge import Edge
+from gossipfl.peer.inbox import Inbox, Message
+from gossipfl.peer.patience import Patience, Watch
+from gossipfl.peer.wire import Header
+
+log = logging.getLogger(__name__)
+
+REPEATS = 4  # how often the last message but one is said again to a neighbour that seems to lack it
+FAR = 64  # exchanges beyond the one spoken of that "broken" may name
+
+
+class Answer(Enum):
+    """What a neighbour is to be told at once."""
+
+    NOTHING = auto()
+    CURRENT = auto()  # my message of this exchange
+    LAST = auto()  # that of the last one, which it seems to lack
+    WELCOME = auto()  # what was agreed before it was there
+
+
+class Neighbourhood:
+    """One peer's neighbours.
+
+    Args:
+        names: all peers' names, by number.
+        neighbours: the peers that I share an edge with.
+        patience: how long silence is borne.
+        draw: random numbers for the ends of edges.
+        now: the time.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        neighbours: Sequence[int],
+        patience: Patience,
+        draw: Callable[[], int],
+        now: float,
+    ) -> None:
+        self.names = names
+        self.edges = {peer: Edge(draw) for peer in neighbours}
+        self.watches = {peer: Watch(patience, now) for peer in neighbours}
+        self.broken = 0  # no exchange after this one is known to have been incomplete, anywhere
+        self.depth = 0  # hops within which all peers are reached, at least, since some are missing
+        self.over = False  # somebody's time is up
+        self.origin = 0  # the exchange at which learning began; until then nobody can be welcomed
+        self.diverged: int | None = None  # a neighbour whose learning diverged
+        self.settled = False  # a neighbour said goodbye because all had settled
+        self._answered: dict[int, tuple[int, int]] = {}
+        self._nudged: dict[int, int] = {}
+        self._welcomed: dict[int, float] = {}
+
+    def hear(self, header: Header, tick: int, late: bool, lacked: bool, now: float, began: float) -> Answer:
+        """A neighbour's header, heard at exchange `tick` which began at `began`.
+
+        `late`: its message has no use; `lacked`: that of this exchange is awaited, and was not there before.
+        """
+        peer, watch = header.sender, self.watches[header.sender]
+        if header.leaving:
+            self._leaves(peer, header.leaving, now)
+            return Answer.NOTHING
+        self.edges[peer].hear(header)
+        self.broken = max(self.broken, min(header.broken, header.tick + FAR))
+        self.depth, self.over = max(self.depth, header.depth), self.over or header.over
+        if watch.hear(now):
+            log.info("%s is back", self.names[peer])
+            if header.tick >= self.origin:
+                return Answer.CURRENT
+        if header.tick == tick:
+            watch.late(now - began)
+        elif header.tick == tick + 1 and lacked and self._nudged.get(peer) != tick:
+            self._nudged[peer] = tick
+            return Answer.CURRENT  # by which it sees that its message of this exchange was lost
+        elif header.tick == tick - 1 and late:
+            return self._lacks(peer, tick)
+        elif header.tick < self.origin - 1:
+            return self._newcomer(peer, now)
+        return Answer.NOTHING
+
+    def _lacks(self, peer: int, tick: int) -> Answer:
+        """It says again what it said before this exchange: it seems to lack my message of then."""
+        last, times = self._answered.get(peer, (tick, 0))
+        times = times + 1 if last == tick else 1
+        self._answered[peer] = (tick, times)
+        return Answer.LAST if times <= REPEATS else Answer.NOTHING
+
+    def _newcomer(self, peer: int, now: float) -> Answer:
+        """It agrees on what was agreed long ago."""
+        if now - self._welcomed.get(peer, float("-inf")) < 0.05:
+            return Answer.NOTHING
+        self._welcomed[peer] = now
+        return Answer.WELCOME
+
+    def _leaves(self, peer: int, why: str, now: float) -> None:
+        watch = self.watches[peer]
+        if not watch.left:
+            log.info("%s left: %s", self.names[peer], why)
+        watch.leave(why, now)
+        if why == "diverged":
+            self.diverged = peer
+        self.settled |= why == "settled"
+
+    def attend(self, lost: set[int], now: float, tick: int) -> list[int]:
+        """Look after those that do not answer, `lost` being those without a connection; who is given up just now."""
+        given_up = []
+        for peer, watch in self.watches.items():
+            if watch.left:
+                self.edges[peer].quit()
+                continue
+            if peer not in lost:
+                watch.lost = -1.0
+            elif watch.lost < 0:
+                watch.lost = now
+            if watch.overdue(now):
+                log.warning(
+                    "%s is given up: %s", self.names[peer], "no connection" if watch.lost >= 0 else "silent"
+                )
+                watch.give_up(now)
+                self.edges[peer].give_up()
+                self.broken, self.depth = max(self.broken, tick), max(self.depth, len(self.names) - 1)
+                given_up.append(peer)
+        return given_up
+
+    def suspect(self, peers: Sequence[int], now: float, began: float) -> None:
+        """Do not wait any longer for those of the peers that are later than they ever were."""
+        for peer in peers:
+            watch = self.watches[peer]
+            if watch.up and now - began >= watch.limit:
+                log.warning("%s does not answer: not awaited until it speaks again", self.names[peer])
+                watch.suspect(now)
+
+    def awaited(self, peer: int, tick: int, inbox: Inbox) -> bool:
+        """Whether its message of this exchange is still to be waited for."""
+        if inbox.has(peer) or not self.watches[peer].up:
+            return False
+        heard = inbox.heard.get(peer, -1)
+        return heard < tick or heard == tick + 1  # the latter: it can say it again
+
+    def use(self, peer: int, tick: int, inbox: Inbox) -> Message | None:
+        """Its message of this exchange, if there is one that belongs to the session."""
+        message, edge = inbox.taken(peer), self.edges[peer]
+        if message is not None:
+            edge.hear(message.header)
+            if edge.fits(message.header):
+                edge.use(tick)
+                return message
+        self.broken = max(self.broken, tick)
+        return None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all neighbours answer, and nobody's learning diverged."""
+        return self.diverged is None and all(watch.up for watch in self.watches.values())
+
+    def renew(self) -> None:
+        """Begin a new session with everybody."""
+        for edge in self.edges.values():
+            edge.give_up()
+
+    def whole(self, now: float, absent: float) -> bool:
+        """Whether nobody is absent without goodbye, or only for longer than that many seconds."""
+        return all(
+            watch.up or watch.left or (watch.absent and now - watch.since >= absent)
+            for watch in self.watches.values()
+        )
