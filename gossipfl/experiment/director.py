@@ -56,9 +56,9 @@ def told(due: Due, names: Sequence[str]) -> str:
             more = f" and up to {due.jitter * 1000:g} ms more" if due.jitter else ""
             return f"delay the messages of {who} by {due.amount * 1000:g} ms{more}"
         case "loss":
-            return f"lose {due.amount:.0%} of the messages of {who}"
+            return f"lose {due.amount:.0%} of what {who} sends"
         case "duplicate":
-            return f"double {due.amount:.0%} of the messages of {who}"
+            return f"double {due.amount:.0%} of what {who} sends"
         case "reset":
             return f"reset the connections of {who}"
         case _:

@@ -51,7 +51,8 @@ class Lives:
         self._processes: dict[int, Any] = {}
         ipc = made.experiment.peers.transport == "ipc"
         self._sockets = Path(tempfile.mkdtemp(prefix="gossipfl-")) if ipc else None
-        self._chances = self.context.RawArray("d", 2 * len(made.names)) if made.faults.unreliable else None
+        unreliable = made.faults.unreliable
+        self._chances = [self.context.RawArray("d", 2) for _ in made.names] if unreliable else []
         for me in range(len(made.names)):
             self._begin(me, self._endpoint(me))
 
@@ -80,9 +81,8 @@ class Lives:
         self.stopped.discard(me)
 
     def chance(self, me: int, place: int, amount: float) -> None:
-        """The probability that what a peer sends or is sent is lost (place 0) or doubled (1), from now on."""
-        if self._chances:
-            self._chances[2 * me + place] = amount
+        """The probability that what a peer sends is lost (place 0) or doubled (1), from now on."""
+        self._chances[me][place] = amount
 
     def interrupt(self) -> None:
         """Ask all peers to end early and politely, those that hang included."""
@@ -116,7 +116,7 @@ class Lives:
         mine, theirs = self.context.Pipe()
         arguments = (theirs, self._made, me, self._rows[me], self._folders[me], endpoint)
         if self._chances:
-            how["chances"] = self._chances
+            how["chances"] = self._chances[me]
         process = self.context.Process(
             target=main, args=arguments, kwargs=how, name=self._made.names[me], daemon=True
         )

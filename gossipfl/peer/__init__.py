@@ -7,7 +7,7 @@ from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.transport import Memory, Transport
-from gossipfl.peer.unreliable import Chances, Unreliable, shared_chances
+from gossipfl.peer.unreliable import Chances, Unreliable
 from gossipfl.peer.zeromq import ZeroMQ
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "Unreliable",
     "ZeroMQ",
     "live",
-    "shared_chances",
 ]

@@ -1,6 +1,6 @@
 """A transport that loses and doubles messages, as no TCP connection does; must not know what they say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,32 +18,18 @@ class Chances(NamedTuple):
     duplicate: float = 0.0
 
 
-def shared_chances(rates: Sequence[float], me: int) -> Callable[[int], Chances]:
-    """What befalls messages of `me`, as some other process writes it: the worse of both ends' rates.
-
-    Args:
-        rates: of loss and duplicate of peer 0, then of peer 1, and so on.
-        me: the sender.
-    """
-
-    def chances(to: int) -> Chances:
-        return Chances(*(max(rates[2 * me + k], rates[2 * to + k]) for k in (0, 1)))
-
-    return chances
-
-
 class Unreliable:
     """A `Transport` around another one. The fate of the k-th message that is sent is a function of seed, peer and k.
 
     Args:
         transport: what carries the messages that are not lost.
-        chances: of a message to that peer; asked before each, so that they may change.
+        chances: asked before each message, so that they may change.
         me: this peer's number.
         seed: where chance comes from.
     """
 
-    def __init__(self, transport: Transport, chances: Callable[[int], Chances], me: int, seed: int) -> None:
-        self.lost = self.doubled = 0
+    def __init__(self, transport: Transport, chances: Callable[[], Chances], me: int, seed: int) -> None:
+        self.dropped = self.doubled = 0
         self._transport, self._chances, self._seed = transport, chances, seed
         self._row = torch.tensor([me])
         self._sent, self._drawn = 0, -1
@@ -53,14 +39,14 @@ class Unreliable:
         """As the transport does; of a lost message the sender learns nothing."""
         block, place = divmod(self._sent, AT_ONCE)
         self._sent += 1
-        loss, duplicate = self._chances(to)
+        loss, duplicate = self._chances()
         if not loss and not duplicate:
             return self._transport.send(to, frames)
         if block != self._drawn:
             drawn = rng.uniform(self._seed, "unreliable", self._row, block, 2 * AT_ONCE)
             self._fates, self._drawn = drawn.view(AT_ONCE, 2).tolist(), block
         if self._fates[place][0] < loss:
-            self.lost += 1
+            self.dropped += 1
             return True
         went = self._transport.send(to, frames)
         if went and self._fates[place][1] < duplicate and self._transport.send(to, frames):
@@ -69,6 +55,12 @@ class Unreliable:
 
     def recv(self, timeout: float) -> list[bytes] | None:
         return self._transport.recv(timeout)
+
+    def lost(self) -> set[int]:
+        return self._transport.lost()
+
+    def forget(self, to: int) -> None:
+        self._transport.forget(to)
 
     def close(self) -> None:
         self._transport.close()

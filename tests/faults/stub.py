@@ -29,7 +29,7 @@ def main(pipe, made, me, table, folder, endpoint, rejoin=False, chances=None):
             os._exit(3)
         partial.write_text(str(round))
         partial.replace(checkpoint)
-        lost.append(tuple(chances[2 * me : 2 * me + 2]) if chances else None)
+        lost.append(tuple(chances) if chances else None)
         pipe.send(("progress", Progress(round, 1.0, 0.0, 0.0)))
     told = f"{own} {sorted(near.items())} {began} {rejoin} {sorted({*lost}, key=str)}"
     pipe.send(("report", Report(rounds=round, stopped="rounds", why=told, model=[0.0])))

@@ -128,9 +128,9 @@ def test_chances_reach_the_peers_they_are_for_and_change(live):
     assert life.report(1)[4] == "[(0.0, 0.0), (0.0, 0.5), (0.25, 0.0)]"
     assert life.report(2)[4] == "[(0.0, 0.0), (0.0, 0.5)]"
     assert life.struck == [
-        "lose 25% of the messages of 1",
-        "lose 0% of the messages of 1",
-        "double 50% of the messages of all",
+        "lose 25% of what 1 sends",
+        "lose 0% of what 1 sends",
+        "double 50% of what all sends",
     ]
 
 
