@@ -29,7 +29,7 @@ class Unreliable:
     """
 
     def __init__(self, transport: Transport, chances: Callable[[], Chances], me: int, seed: int) -> None:
-        self.lost = self.doubled = 0
+        self.dropped = self.doubled = 0
         self._transport, self._chances, self._seed = transport, chances, seed
         self._row = torch.tensor([me])
         self._sent, self._drawn = 0, -1
@@ -46,7 +46,7 @@ class Unreliable:
             drawn = rng.uniform(self._seed, "unreliable", self._row, block, 2 * AT_ONCE)
             self._fates, self._drawn = drawn.view(AT_ONCE, 2).tolist(), block
         if self._fates[place][0] < loss:
-            self.lost += 1
+            self.dropped += 1
             return True
         went = self._transport.send(to, frames)
         if went and self._fates[place][1] < duplicate and self._transport.send(to, frames):
@@ -55,6 +55,12 @@ class Unreliable:
 
     def recv(self, timeout: float) -> list[bytes] | None:
         return self._transport.recv(timeout)
+
+    def lost(self) -> set[int]:
+        return self._transport.lost()
+
+    def forget(self, to: int) -> None:
+        self._transport.forget(to)
 
     def close(self) -> None:
         self._transport.close()

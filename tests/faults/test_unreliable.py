@@ -46,9 +46,9 @@ def test_each_message_meets_the_fate_that_is_drawn_for_it():
     for k, (loss, double) in enumerate([fate for block in fates for fate in block][:5000]):
         expected += [] if loss < 0.3 else [k, k] if double < 0.2 else [k]
     assert world.arrived() == expected
-    assert world.sender.lost == pytest.approx(1500, abs=5 * (5000 * 0.21) ** 0.5)
+    assert world.sender.dropped == pytest.approx(1500, abs=5 * (5000 * 0.21) ** 0.5)
     assert world.sender.doubled == pytest.approx(700, abs=5 * (5000 * 0.14 * 0.86) ** 0.5)
-    assert len(expected) == 5000 - world.sender.lost + world.sender.doubled
+    assert len(expected) == 5000 - world.sender.dropped + world.sender.doubled
 
 
 def test_chances_change_in_time_and_the_fates_stay_those_of_the_message():
