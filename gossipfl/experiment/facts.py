@@ -22,6 +22,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: columns, category levels and classes.
     mean_rows: training rows of a peer, on average.
     step: the learning rate.
+    fallback: that of the method which takes over from Newton's when something is wrong; 0 where none can.
     mean, deviation: (p,) of the features, where they were gossiped; else empty.
     curvature: (d rank) what a preconditioner is made of; empty: there is none.
     origin: the exchange at which learning began.
@@ -30,6 +31,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Schema
     mean_rows: float
     step: float
+    fallback: float = 0.0
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
     curvature: tuple[float, ...] = ()
@@ -71,12 +73,12 @@ def unpack(message: bytes) -> tuple[Facts, int, Tensor]:
 
 def check(facts: Facts) -> Facts:
     """The facts, if they can be true. Raises BadMessage."""
-    numbers = (facts.mean_rows, facts.step, *facts.mean, *facts.deviation, *facts.curvature)
+    numbers = (facts.mean_rows, facts.step, facts.fallback, *facts.mean, *facts.deviation, *facts.curvature)
     features = len(facts.schema.features)
     for wrong, what in (
         (not all(map(math.isfinite, numbers)), "numbers that are not finite"),
         (
-            facts.mean_rows <= 0 or facts.step <= 0 or not 0 <= facts.origin < 2**61,
+            facts.mean_rows <= 0 or facts.step <= 0 or facts.fallback < 0 or not 0 <= facts.origin < 2**61,
             "a size below 0, or beyond all bounds",
         ),
         (len(facts.mean) != len(facts.deviation), "means and deviations of different number"),

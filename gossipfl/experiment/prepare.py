@@ -22,6 +22,7 @@ from gossipfl.experiment.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 
+FALLBACK = "exact-diffusion"
 TRACKING = ("gradient-tracking", "push-diging")
 COMPRESSED = 0.3  # of 1/L, which is what BEER bears at a tenth of the numbers
 _COLUMN, _CLASS = "column", "class"
@@ -98,7 +99,10 @@ def prepare(
         start += made.initial()
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
     ends = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
-    facts = known or Facts(schema, mean_rows, step, *ends, told)
+    fallback = 0.0
+    if known is None and kind == "newton" and study.loss.curvature < float("inf"):
+        fallback = auto_step(study, FALLBACK, problem, agreement)
+    facts = known or Facts(schema, mean_rows, step, fallback, *ends, told)
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 

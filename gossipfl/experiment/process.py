@@ -6,7 +6,7 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 import logging
 import re
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,14 +23,17 @@ from gossipfl.experiment.checkpoint import Checkpoint
 from gossipfl.experiment.facts import Facts, pack, unpack
 from gossipfl.experiment.finish import Learned
 from gossipfl.experiment.journal import Journal, Tell, log_to
-from gossipfl.experiment.method import bears
+from gossipfl.experiment.method import bears, method
+from gossipfl.experiment.prepare import FALLBACK
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.exchange import Welcomed
+from gossipfl.peer.fallback import Fallback
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
+from gossipfl.peer.unreliable import Chances, Unreliable
 
 LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
 GOODBYES = {
@@ -75,6 +78,7 @@ def live(
     endpoints: Mapping[int, str],
     tell: Tell,
     rejoin: bool = False,
+    chances: Sequence[float] = (),
 ) -> Report:
     """Connect, agree, learn, write: the whole life of peer number `me`. Never raises a GossipError: it is reported.
 
@@ -87,17 +91,20 @@ def live(
         endpoints: of its neighbours, by number.
         tell: called with "learning" when agreement is reached, "progress" and each line of metrics, "warning" and a sentence.
         rejoin: go on from the checkpoint in the folder, if there is one.
+        chances: where messages are to be lost and doubled, with which probabilities at present.
     """
+    e = made.experiment
+    carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
     ahead = AHEAD + 4 * made.horizon  # which is measured from some rounds only; chance may make others longer
     exchange = Exchange(
         me,
         made.names,
         made.fingerprint,
         sorted(endpoints),
-        transport,
-        made.experiment.peers.wait,
+        carrier,
+        e.peers.wait,
         ahead=ahead,
-        patience=patience(made.experiment, endpoints.values()),
+        patience=patience(e, endpoints.values()),
     )
     session: Session | None = None
     failure: dict[str, Any] = {}
@@ -158,13 +165,37 @@ def begin(made: Study, me: int, table: Table, exchange: Exchange, journal: Journ
                 f"a model of {point.x.shape[1]} parameters to go on from, but this study has {session.prepared.start.shape[1]}"
             )
         session.resume(point.x, point.round, point.seconds)
-    if bears(made, session.method):
-        assert isinstance(session.engine, Peer)
-        session.engine.tolerate(made.experiment.stop.absent)
+    if harden(made, session, exchange, facts):
         exchange.around.origin = facts.origin
         exchange.welcome = lambda: pack(facts, session.outcome.run.round, session.outcome.run.state.x)
         journal.facts = facts
     return session
+
+
+def harden(made: Study, session: Session, exchange: Exchange, facts: Facts) -> bool:
+    """Let the session go on whatever becomes of neighbours, if its method bears that, or another one can take over."""
+    absent, engine, start = made.experiment.stop.absent, session.engine, exchange.tick
+    assert isinstance(engine, Peer)
+    if bears(made, session.method):
+        engine.tolerate(absent)
+        return True
+    if not facts.fallback:
+        return False
+    other = method(made, FALLBACK, session.prepared.problem, facts.fallback)
+    if not bears(made, other):
+        return False
+    exchange.tick = facts.origin
+    parts = (
+        other.algorithm,
+        session.prepared.problem,
+        other.topology,
+        other.mixing,
+        made.horizon,
+        made.changing,
+    )
+    session.engine = Fallback(engine, Peer(exchange, *parts), session.method.cycle, absent)
+    exchange.tick = start
+    return True
 
 
 def _told(message: bytes) -> tuple[Facts, int, torch.Tensor]:
@@ -232,7 +263,14 @@ def collect(
 
 
 def main(
-    pipe: Connection, made: Study, me: int, table: Table, folder: Path, endpoint: str, rejoin: bool = False
+    pipe: Connection,
+    made: Study,
+    me: int,
+    table: Table,
+    folder: Path,
+    endpoint: str,
+    rejoin: bool = False,
+    chances: Sequence[float] = (),
 ) -> None:
     """A peer started by the launcher: tell the endpoint, learn the others', live, and report through the pipe.
 
@@ -252,7 +290,7 @@ def main(
         transport = ZeroMQ(endpoint, LARGEST)
         pipe.send(("endpoint", transport.endpoint))
         endpoints = pipe.recv()
-        tell("report", live(made, me, table, folder, transport, endpoints, tell, rejoin))
+        tell("report", live(made, me, table, folder, transport, endpoints, tell, rejoin, chances))
     except KeyboardInterrupt:
         tell("report", Report())
     except GossipError as error:

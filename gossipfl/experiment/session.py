@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gossipfl.data import Table
+from gossipfl.engine import Engine
 from gossipfl.experiment.agree import Agreement, MakeEngine
 from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.learn import Outcome, Pace, Progress, interval, learn
@@ -43,7 +44,7 @@ class Session:
         self.prepared = prepare(study, tables, numbers, self.agreement, device, known)
         problem = self.prepared.problem
         self.method = method(study, self.prepared.kind, problem, self.prepared.step)
-        self.engine = make(
+        self.engine: Engine = make(
             self.method.algorithm, study.scheduled(problem), self.method.topology, self.method.mixing,
             study.horizon, study.changing,
         )  # fmt: skip

@@ -24,7 +24,7 @@ class Patience(NamedTuple):
     probe: float
 
 
-LOOPBACK = Patience(suspect=0.4, down=1.0, dead=0.15, again=0.1, probe=0.1)
+LOOPBACK = Patience(suspect=0.6, down=1.5, dead=0.15, again=0.1, probe=0.1)
 LAN = Patience(suspect=1.0, down=5.0, dead=1.0, again=0.2, probe=0.25)
 WAN = Patience(suspect=5.0, down=20.0, dead=5.0, again=0.5, probe=1.0)
 PRESETS = {"loopback": LOOPBACK, "lan": LAN, "wan": WAN}
