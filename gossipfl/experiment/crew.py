@@ -173,7 +173,7 @@ class Crew:
             self._between.change(due)
         if due.peers:
             self.faults += 1
-            yield Struck(told(due, self.names), time.monotonic() - self.learning_since)
+            yield Struck(told(due, self.names), time.monotonic() - self.learning_since, due.do, due.begins)
 
     def _strike(self, me: int, due: Due) -> Iterator[Told]:
         match due.do:

@@ -13,13 +13,16 @@ class Started(NamedTuple):
     folder: Path
     peers: int
     rounds: int  # at most
+    seconds: float | None = None  # of learning, at most
 
 
 class Struck(NamedTuple):
     """A fault of the experiment was carried out."""
 
-    fault: str
+    fault: str  # in words
     seconds: float  # since learning began
+    do: str = ""  # its kind
+    begins: bool = True  # or it ends what another one has begun
 
 
 class Warned(NamedTuple):
