@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from gossipfl.cli import algorithms, built_in, config, data, learn, optimise, peer, results, sweep, topology
+from gossipfl.cli import (
+    algorithms,
+    built_in,
+    chaos,
+    config,
+    data,
+    learn,
+    optimise,
+    peer,
+    results,
+    sweep,
+    topology,
+)
 
 app = typer.Typer(
     name="gossipfl",
@@ -44,6 +56,7 @@ app.command(epilog=learn.DEMO)(learn.demo)
 app.command(epilog=learn.RUN)(learn.run)
 app.command(epilog=learn.SIMULATE)(learn.simulate)
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
+app.command(epilog=chaos.EXAMPLES)(chaos.chaos)
 app.command(epilog=peer.EXAMPLES)(peer.peer)
 app.command(epilog=algorithms.EXAMPLES)(algorithms.algorithms)
 app.command(epilog=built_in.EXAMPLES)(built_in.examples)

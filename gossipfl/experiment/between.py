@@ -24,9 +24,7 @@ class Between:
         self._places: dict[Pair, str] = {}
         self._weather = {(me, other): Weather() for me in graph for other in self._near[me]}
         self._cuts: list[tuple[int, ...]] = []
-        self._late: dict[
-            int, tuple[float, float]
-        ] = {}  # whose messages are how late, and how much more at most
+        self._late: dict[int, tuple[float, float]] = {}  # whose messages are how late, and the jitter
 
     def open(self, endpoints: Mapping[int, str]) -> None:
         """All peers listen, there."""
@@ -61,4 +59,4 @@ class Between:
 
     def _of(self, pair: Pair) -> Weather:
         cut = any((pair[0] in group) != (pair[1] in group) for group in self._cuts)
-        return Weather(cut, *self._late.get(pair[0], (0.0, 0.0)))
+        return Weather(cut, *max(self._late.get(me, (0.0, 0.0)) for me in pair))

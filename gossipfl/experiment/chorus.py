@@ -8,19 +8,19 @@ WAITING = 64  # rounds that may wait for a peer that lags
 class Chorus:
     """Puts the peers' lines of each round together. Peers leave, come back, and jump over rounds.
 
-    A round is complete when all that are there have told a line of it or of a later one. Nothing is told twice.
+    A round is complete when all that are there have told a line of it or of a later one. No round is told twice.
     """
 
     def __init__(self, peers: int) -> None:
-        self._newest = dict.fromkeys(range(peers), 0)  # the round of each peer that is there
-        self._lines: dict[int, list[Progress]] = {}
+        self._newest: dict[int, Progress | None] = dict.fromkeys(range(peers))  # of each peer that is there
+        self._lines: dict[int, dict[int, Progress]] = {}  # of each round that is not told yet, by peer
         self._told = 0
 
     def hear(self, peer: int, line: Progress) -> list[Progress]:
         """The lines that this one completes. A peer that speaks is there."""
-        self._newest[peer] = line.round
+        self._newest[peer] = line
         if line.round > self._told:
-            self._lines.setdefault(line.round, []).append(line)
+            self._lines.setdefault(line.round, {})[peer] = line
         return self._complete()
 
     def leave(self, peer: int) -> list[Progress]:
@@ -29,18 +29,19 @@ class Chorus:
         return self._complete()
 
     def _complete(self) -> list[Progress]:
-        all_have = min(self._newest.values(), default=self._told)
-        rounds = sorted(self._lines)
+        newest = [line.round if line else 0 for line in self._newest.values()]
+        all_have, rounds = min(newest, default=self._told), sorted(self._lines)
         ready = [round for round in rounds if round <= all_have] or rounds[: max(0, len(rounds) - WAITING)]
         self._told = ready[-1] if ready else self._told
-        return [together(self._lines.pop(round)) for round in ready]
+        return [self._together(round, self._lines.pop(round)) for round in ready]
 
-
-def together(lines: list[Progress]) -> Progress:
-    """The mean loss, and the largest distance and time."""
-    return Progress(
-        lines[0].round,
-        sum(line.loss for line in lines) / len(lines),
-        max(line.disagreement for line in lines),
-        max(line.seconds for line in lines),
-    )
+    def _together(self, round: int, lines: dict[int, Progress]) -> Progress:
+        """The mean loss, and the largest distance and time. Of who jumped over the round, the newest line counts."""
+        later = {peer: line for peer, line in self._newest.items() if line and line.round > round}
+        every = (later | lines).values()
+        return Progress(
+            round,
+            sum(line.loss for line in every) / len(every),
+            max(line.disagreement for line in every),
+            max(line.seconds for line in lines.values()),
+        )

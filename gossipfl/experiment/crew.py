@@ -5,7 +5,7 @@ It waits for events only: a message in a pipe, the end of a process, or the time
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from gossipfl.errors import GossipError
 from gossipfl.experiment.between import Between
 from gossipfl.experiment.chorus import Chorus
 from gossipfl.experiment.director import Director, told
-from gossipfl.experiment.events import Struck
+from gossipfl.experiment.events import Struck, Warned
 from gossipfl.experiment.failure import Failed, failure
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.lives import Lives, forkserver
@@ -25,6 +25,8 @@ from gossipfl.experiment.process import Report
 from gossipfl.experiment.study import Study
 
 __all__ = ["Crew", "Failed", "forkserver"]
+
+Told = Progress | Struck | Warned
 
 
 class Crew:
@@ -49,7 +51,7 @@ class Crew:
         self._killed: set[int] = set()  # on purpose
         self._round = 0
 
-    def follow(self) -> Iterator[Progress | Struck]:
+    def follow(self) -> Iterator[Told]:
         """What the peers tell until all have ended, as one line for each round, and the faults that are carried out."""
         interrupted = False
         while self._lives.running:
@@ -99,8 +101,8 @@ class Crew:
     def _seconds(self) -> float | None:
         return time.monotonic() - self.learning_since if self._began else None
 
-    def _take(self, me: int) -> list[Progress]:
-        """Hear what one peer tells next, or that it has ended: the lines of metrics that this completes."""
+    def _take(self, me: int) -> Sequence[Told]:
+        """Hear what one peer tells next, or that it has ended: what there is to tell of it."""
         if me not in self._lives.pipes:  # it was drained meanwhile
             return []
         try:
@@ -116,11 +118,13 @@ class Crew:
             case "progress":
                 self._round = max(self._round, what.round)
                 return self._chorus.hear(me, what)
+            case "warning":
+                return [Warned(self.names[me], what)]
             case "report":
                 self.reports[me] = what
         return []
 
-    def _drain(self, me: int) -> Iterator[Progress]:
+    def _drain(self, me: int) -> Iterator[Told]:
         """All that a dead peer has told."""
         while me in self._lives.pipes:
             yield from self._take(me)
@@ -142,7 +146,7 @@ class Crew:
         if not self._began and self._learning and self._learning >= set(self._lives.pipes):
             self._began, self.learning_since = True, time.monotonic()
 
-    def _ended(self, me: int) -> list[Progress]:
+    def _ended(self, me: int) -> Sequence[Told]:
         how, report = self._lives.end(me), self.reports.get(me)
         if report is not None:
             self.status[me] = f"failed: {report.error}" if report.error else report.stopped
@@ -153,7 +157,7 @@ class Crew:
         self._begin()
         return self._chorus.leave(me)
 
-    def _carry_out(self, due: Due) -> Iterator[Progress | Struck]:
+    def _carry_out(self, due: Due) -> Iterator[Told]:
         """Do what a fault says to those of its peers that it can still befall."""
         ended = set(self.reports) | {me for me in self.status if me not in self._killed}
         if due.do in ("restart", "kill", "stop", "continue"):
@@ -171,7 +175,7 @@ class Crew:
             self.faults += 1
             yield Struck(told(due, self.names), time.monotonic() - self.learning_since)
 
-    def _strike(self, me: int, due: Due) -> Iterator[Progress]:
+    def _strike(self, me: int, due: Due) -> Iterator[Told]:
         match due.do:
             case "kill":
                 self._killed.add(me)

@@ -54,7 +54,7 @@ def told(due: Due, names: Sequence[str]) -> str:
             return f"{due.do} {who} from the others" if due.do == "cut" else f"heal the cut around {who}"
         case "delay":
             more = f" and up to {due.jitter * 1000:g} ms more" if due.jitter else ""
-            return f"delay what {who} sends by {due.amount * 1000:g} ms{more}"
+            return f"delay the messages of {who} by {due.amount * 1000:g} ms{more}"
         case "loss":
             return f"lose {due.amount:.0%} of what {who} sends"
         case "duplicate":

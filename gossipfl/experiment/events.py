@@ -22,6 +22,13 @@ class Struck(NamedTuple):
     seconds: float  # since learning began
 
 
+class Warned(NamedTuple):
+    """A peer says that something is wrong, and goes on."""
+
+    peer: str
+    warning: str
+
+
 class Finished(NamedTuple):
     """All files are written."""
 
@@ -29,4 +36,4 @@ class Finished(NamedTuple):
     summary: Summary
 
 
-Event = Started | Progress | Struck | Finished
+Event = Started | Progress | Struck | Warned | Finished

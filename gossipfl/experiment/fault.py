@@ -29,8 +29,9 @@ class Fault(Section):
     """Something that goes wrong once, or again and again at random."""
 
     do: Do | Literal["random"]
-    """kill, stop (as SIGSTOP does), cut from all other peers, delay, loss or duplicate of what is sent, reset of connections;
-    continue, restart and heal undo; "random" draws from `kinds`, one each `every`."""
+    """kill, stop (as SIGSTOP does), cut from all other peers, loss or duplicate of what a peer sends (in the simulator also of
+    what it is sent), delay or reset of its connections; continue, restart and heal undo; "random" draws from `kinds`, one
+    each `every`."""
     at: NonNegative | None = None
     """Seconds after learning began; for live peers."""
     round: PositiveInt | None = None

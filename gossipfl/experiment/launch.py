@@ -21,7 +21,7 @@ from gossipfl.experiment.tables import tables
 
 
 def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
-    """Carry out an experiment with real peers on this machine: Started, then Progress (and Struck), then Finished.
+    """Carry out an experiment with real peers on this machine: Started, then Progress, Struck and Warned, then Finished.
 
     Args:
         experiment: what to do.

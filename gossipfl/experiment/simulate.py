@@ -9,13 +9,13 @@ import msgspec
 import torch
 
 from gossipfl.experiment import folder as files
+from gossipfl.experiment.afflict import AWAY, Afflicting
 from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import Learned, finish
 from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.tables import tables
-from gossipfl.simulator import Simulator
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
@@ -34,10 +34,11 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
             1
         )  # at any size: threads that wait for each other took two to three times as long
     made = study(experiment)
+    engines = Afflicting(made)
     rows = tables(made)
     folder = files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds)
-    session = Session(made, rows, range(len(made.names)), Simulator, experiment.model.device)
+    session = Session(made, rows, range(len(made.names)), engines, experiment.model.device)
     startup = time.monotonic() - began
     with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
         for progress in session:
@@ -48,9 +49,12 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
                 session.interrupt()
                 break
     outcome, prepared = session.outcome, session.prepared
+    here = engines.present(outcome.run)
+    names = [made.names[me] for me in here]
+    status = dict.fromkeys(made.names, AWAY) | dict.fromkeys(names, outcome.stopped)
     learned = Learned(
-        "simulator", prepared.kind, made.names, session.models, prepared.schema, prepared.scales, prepared.step,
-        outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
-        outcome.seconds, session.cpu, dict.fromkeys(made.names, outcome.stopped),
+        "simulator", prepared.kind, names, session.models[here], prepared.schema, [prepared.scales[me] for me in here],
+        prepared.step, outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
+        outcome.seconds, session.cpu, status,
     )  # fmt: skip
-    yield Finished(folder, finish(made, rows, learned, folder))
+    yield Finished(folder, finish(made, [rows[me] for me in here], learned, folder))

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from gossipfl.experiment.events import Event, Finished, Started, Struck
+from gossipfl.experiment.events import Event, Finished, Started, Struck, Warned
 from gossipfl.experiment.learn import Progress
 from gossipfl.report.console import console
 from gossipfl.report.tables import number, plain, seconds
@@ -68,13 +68,16 @@ class View:
                 self._live.update(self._table(ended=True), refresh=True)
             self._live.stop()
 
-    def show(self, event: Started | Progress | Struck) -> None:
+    def show(self, event: Started | Progress | Struck | Warned) -> None:
         """Draw what is new, unless something was drawn a moment ago."""
         if isinstance(event, Started):
             self._started(event)
             return
         if isinstance(event, Struck):
             self.say(f"{seconds(event.seconds)}: {event.fault}")
+            return
+        if isinstance(event, Warned):
+            self.say(f"warning: peer {event.peer} {event.warning}")
             return
         self._last = event
         now = time.monotonic()

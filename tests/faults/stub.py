@@ -27,6 +27,8 @@ def main(pipe, made, me, table, folder, endpoint, rejoin=False, chances=None):
         round += 1
         if made.experiment.name == f"dies-{me}" and round == 20:
             os._exit(3)
+        if made.experiment.name == "warns" and round == 20:
+            pipe.send(("warning", "cannot write"))
         partial.write_text(str(round))
         partial.replace(checkpoint)
         lost.append(tuple(chances) if chances else None)

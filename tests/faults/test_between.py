@@ -68,16 +68,19 @@ def test_cuts_add_up_and_heal_one_by_one(world):
     assert world.heard() == everything
 
 
-def test_a_delay_is_for_what_a_peer_sends(world):
+@pytest.mark.parametrize("pair", [(2, 1), (1, 2)])
+def test_a_delay_is_for_what_a_peer_sends_or_is_sent(world, pair):
     world.between.change(Due(0, "delay", (2,), 0.2))
+    world.between.change(Due(0, "delay", (1,), 0.1))
     began = time.monotonic()
-    world.near[2, 1].sendall(b"late")
-    world.near[1, 2].sendall(b"soon")
-    ready = select.select([world.far[2, 1], world.far[1, 2]], [], [], 30)[0]
-    assert ready == [world.far[1, 2]]
-    assert world.far[2, 1].recv(4) == b"late"
+    world.near[pair].sendall(b"late")
+    world.near[0, 3].sendall(b"soon")
+    assert select.select([world.far[pair], world.far[0, 3]], [], [], 30)[0] == [world.far[0, 3]]
+    assert world.far[pair].recv(4) == b"late"
     assert time.monotonic() - began >= 0.2
-    world.between.change(Due(0, "delay", (2,)))
+    world.far[0, 3].recv(4)
+    for peer in (1, 2):
+        world.between.change(Due(0, "delay", (peer,)))
     assert len(world.heard()) == 8
 
 

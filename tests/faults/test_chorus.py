@@ -41,8 +41,10 @@ def test_who_jumps_ahead_holds_nobody_up():
     chorus = Chorus(2)
     chorus.hear(0, line(1))
     chorus.hear(0, line(2, 7.0))
-    assert rounds(chorus.hear(1, line(3))) == [1, 2]
-    assert chorus.hear(0, line(3, 1.0)) == [line(3, 0.5)]
+    assert chorus.hear(1, line(3, 1.0)) == [line(1, 0.5), line(2, 4.0)], (
+        "its next line stands for those left out"
+    )
+    assert chorus.hear(0, line(3, 2.0)) == [line(3, 1.5)]
 
 
 def test_who_hangs_without_our_knowing_makes_nothing_pile_up():

@@ -9,7 +9,8 @@ import stub
 from gossipfl.experiment import lives
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.crew import Crew
-from gossipfl.experiment.events import Struck
+from gossipfl.experiment.events import Struck, Warned
+from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.method import study
 
 pytestmark = pytest.mark.timeout(60)
@@ -19,6 +20,7 @@ class Life(NamedTuple):
     crew: Crew
     struck: list[str]
     rounds: list[int]
+    warned: list[Warned]
 
     def report(self, me):
         own, near, began, rejoin, chances = self.parts(me)
@@ -44,7 +46,8 @@ def live(monkeypatch, tmp_path):
         with closing(crew):
             events = list(crew.follow())
         struck = [event.fault for event in events if isinstance(event, Struck)]
-        return Life(crew, struck, [event.round for event in events if not isinstance(event, Struck)])
+        warned = sorted(event for event in events if isinstance(event, Warned))
+        return Life(crew, struck, [event.round for event in events if isinstance(event, Progress)], warned)
 
     return live
 
@@ -140,3 +143,7 @@ def test_peers_find_each_other_through_a_proxy_only_where_faults_need_one(live):
     told = {life.report(me)[0] for me in range(5)}
     for me in range(5):
         assert not any(endpoint in life.report(me)[1] for endpoint in told)
+
+
+def test_what_a_peer_warns_of_is_passed_on(live):
+    assert live(name="warns", rounds=30).warned == [Warned(str(me), "cannot write") for me in range(5)]

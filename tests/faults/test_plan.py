@@ -68,6 +68,7 @@ def test_what_is_wrong_in_a_fault_is_said(fault, words):
         ([{"do": "kill", "at": 1, "peers": ["0"]}, {"do": "kill", "at": 2, "peers": ["0"]}], ["0 is dead"]),
         ([{"do": "restart", "at": 1, "peers": ["0"]}], ["0 is not dead"]),
         ([{"do": "continue", "at": 1}], ["nobody is stopped"]),
+        ([{"do": "cut", "at": at, "peers": ["0", "1"]} for at in (1, 2)], ["cut off by then"]),
         ([{"do": "stop", "at": 1, "count": 2}, {"do": "restart", "at": 2}], ["nobody is dead"]),
         ([{"do": "heal", "at": 1}], ["nothing like that is cut"]),
         ([{"do": "cut", "at": 1, "count": 8}], ["both of its sides"]),

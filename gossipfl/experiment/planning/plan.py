@@ -73,6 +73,8 @@ class Planner:
                     self._allow(fault, do, struck)
                 elif do == "cut" and not 0 < len(struck) < len(self._names):
                     raise _wrong(fault, "a cut leaves peers on both of its sides")
+                elif do == "cut" and struck in self.course.cuts.values():
+                    raise _wrong(fault, "these very peers are cut off by then")
                 due = Due(now, do, struck, fault.amount or 0.0, fault.jitter, fault.fresh)
                 self.course.strike(due, None if fault.lasts is None else now + fault.lasts)
 

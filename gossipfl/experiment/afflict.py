@@ -1,0 +1,59 @@
+"""The experiment's faults in the simulator; must not know live peers."""
+
+from gossipfl.algorithms import Algorithm, Newton
+from gossipfl.engine import Run
+from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.study import Study
+from gossipfl.mixing import Mixing
+from gossipfl.models import Problem
+from gossipfl.simulator import Simulator
+from gossipfl.topology import Fault, Topology, afflicted
+
+AWAY = "away at the end, as the faults say"
+
+
+class Afflicting:
+    """Makes simulators (a `MakeEngine`) in which, when peers have agreed, goes wrong what the experiment asks for.
+
+    Raises:
+        BadExperiment: a fault is none that the simulator knows.
+    """
+
+    def __init__(self, made: Study) -> None:
+        plan, self._seed, self._peers = made.faults, made.experiment.seed, len(made.names)
+        if plan.events and plan.unit == "seconds":
+            raise BadExperiment("the simulator knows no seconds: give the faults a round in place of at")
+        if strange := sorted({due.do for due in plan.events} & {"delay", "duplicate", "reset"}):
+            raise BadExperiment(
+                f"the simulator knows no {' and no '.join(strange)}: leave it to gossipfl run, or out"
+            )
+        steps = made.experiment.algorithm.local_steps
+        self._faults = [
+            Fault(int(due.when) * steps, due.do, due.peers, due.amount, due.fresh)  # type: ignore[arg-type]
+            for due in plan.events
+        ]
+        self._struck: Topology | None = None
+
+    def __call__(
+        self,
+        algorithm: Algorithm,
+        problem: Problem | None,
+        topology: Topology,
+        mixing: Mixing,
+        diameter: int,
+        changing: bool,
+    ) -> Simulator:
+        if problem is None or not self._faults:
+            return Simulator(algorithm, problem, topology, mixing, diameter, changing)
+        if isinstance(algorithm, Newton):
+            raise Incompatible(
+                "Newton's averaging is exact among all peers only, and the simulator does not fall back from it: "
+                'with faults, set algorithm.kind = "exact-diffusion"'
+            )
+        self._struck = afflicted(topology, self._peers, self._faults, self._seed)
+        return Simulator(algorithm, problem, self._struck, mixing, diameter, True)
+
+    def present(self, run: Run) -> list[int]:
+        """The peers that are there at the end."""
+        here = self._struck(max(0, run.round - 1)).present if self._struck else None
+        return [me for me in range(self._peers) if here is None or here[me]]

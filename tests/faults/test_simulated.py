@@ -1,0 +1,86 @@
+"""The experiment's faults in the simulator: the optimum of the data that is there at the end, and what it does not know."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.events import Finished
+from gossipfl.experiment.simulate import simulate
+
+
+def experiment(*faults, **algorithm):
+    return {
+        "reference": True,
+        "data": {"source": "diabetes", "partition": {"scheme": "sorted", "imbalance": 3.0}},
+        "topology": {"graph": "torus:3x4"},
+        "model": {"kind": "linear", "l2": 0.1},
+        "algorithm": {"kind": "exact-diffusion"} | algorithm,
+        "stop": {"rounds": 6000},
+        "faults": list(faults),
+    }
+
+
+def ended(raw, folder):
+    *_, last = simulate(parse(raw), folder)
+    assert isinstance(last, Finished)
+    return last.summary
+
+
+@pytest.mark.parametrize("method", ["exact-diffusion", "gradient-tracking", "extra"])
+def test_survivors_end_at_the_optimum_of_their_own_data(method, tmp_path):
+    summary = ended(experiment({"do": "kill", "round": 300, "count": 4}, kind=method), tmp_path)
+    assert summary["peers"] == 8
+    assert summary["distance_to_optimum"] <= 1e-8
+    assert (
+        sorted(summary["peer_status"].values()) == ["away at the end, as the faults say"] * 4 + ["rounds"] * 8
+    )
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_with_those_that_come_back_it_is_the_optimum_of_all(fresh, tmp_path):
+    summary = ended(
+        experiment({"do": "kill", "round": 300, "count": 4, "lasts": 500, "fresh": fresh}), tmp_path
+    )
+    assert summary["peers"] == 12
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+def test_random_faults_and_then_quiet(tmp_path):
+    random = {
+        "do": "random", "round": 50, "every": 40, "until": 2000, "lasts": 200, "fresh": True, "amount": 0.1,
+        "kinds": ["kill", "stop", "cut", "loss"],
+    }  # fmt: skip
+    summary = ended(experiment(random), tmp_path)
+    assert summary["peers"] == 12
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+def test_rounds_are_those_with_an_exchange(tmp_path):
+    kill = {"do": "kill", "round": 40, "peers": ["3"]}
+    calm = ended(experiment(local_steps=3) | {"stop": {"rounds": 40}}, tmp_path / "calm")
+    ill = ended(experiment(kill, local_steps=3) | {"stop": {"rounds": 40}}, tmp_path / "ill")
+    assert ill["peers"] == calm["peers"] == 12, "it goes after the last round"
+    assert ended(experiment(kill, local_steps=3) | {"stop": {"rounds": 41}}, tmp_path / "gone")["peers"] == 11
+    models = [load_file(tmp_path / run / "model.safetensors")["x"] for run in ("calm", "ill")]
+    assert torch.equal(*models)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"do": "kill", "at": 1, "count": 1}, "no seconds"),
+        ({"do": "delay", "round": 1, "amount": 0.1}, "no delay"),
+        ({"do": "reset", "round": 1}, "no reset"),
+        ({"do": "duplicate", "round": 1, "amount": 0.1}, "no duplicate"),
+    ],
+)
+def test_what_the_simulator_does_not_know_is_refused_before_the_data_are_read(fault, words, tmp_path):
+    with pytest.raises(BadExperiment, match=words):
+        ended(experiment(fault) | {"data": {"source": "none.csv", "target": "y"}}, tmp_path)
+
+
+def test_newton_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(BadExperiment, match="exact-diffusion"):
+        ended(experiment({"do": "kill", "round": 3, "count": 1}, kind="auto"), tmp_path)
