@@ -15,7 +15,7 @@ from gossipfl.algorithms.consensus import Consensus
 from gossipfl.algorithms.d_psgd import DPSGD, Iterate
 from gossipfl.algorithms.exact_diffusion import Corrected, ExactDiffusion
 from gossipfl.algorithms.extra import Extra
-from gossipfl.algorithms.fit import Network, check
+from gossipfl.algorithms.fit import Network, check, takes_back
 from gossipfl.algorithms.gradient_tracking import GradientTracking, Tracked
 from gossipfl.algorithms.methods import ALGORITHMS, Ingredients, Method, made, no_hessian
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
@@ -28,4 +28,5 @@ __all__ = [
     "ALGORITHMS", "DPSGD", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra", "Grad",
     "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "Network", "Newton", "Prox",
     "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty", "rebuilt",
+    "takes_back",
 ]  # fmt: skip

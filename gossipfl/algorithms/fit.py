@@ -22,7 +22,8 @@ class Network(NamedTuple):
 
 STATIC = Network()
 WAYS_OUT = {
-    Property.RELIABLE: "use push-pull, for which lost messages are only late, or no loss",
+    Property.RELIABLE: "use exact-diffusion, extra or gradient-tracking on undirected links, where what one end alone "
+    "has heard is taken back, push-pull, for which lost messages are only late, or no loss",
     Property.MEAN: "use push-diging or push-pull on directed links, or symmetric weights",
     Property.CONSENSUS: "use the plain average",
     Property.SETTLING: "give the channel feedback, or none",
@@ -30,6 +31,15 @@ WAYS_OUT = {
     Property.SYMMETRIC: "use gradient-tracking on balanced links, push-diging or push-pull on others",
     Property.LINEAR: "use gradient-tracking, which bears compression with feedback",
 }
+
+
+def takes_back(algorithm: Algorithm, mixing: Mixing) -> bool:
+    """Whether both engines take back what only one end of an edge has heard, provided that the links lead both ways.
+
+    They can where what is heard is summed in accounts, and each message is weighed by itself.
+    """
+    plain = isinstance(mixing.aggregator, Average) and not mixing.channel.remembers
+    return plain and bool(algorithm.accounts)
 
 
 def check(name: str, algorithm: Algorithm, mixing: Mixing, network: Network = STATIC) -> None:
@@ -42,7 +52,7 @@ def check(name: str, algorithm: Algorithm, mixing: Mixing, network: Network = ST
     if isinstance(mixing.aggregator, Average | Push) and network.doubly:
         preserved |= (Property.CONSENSUS | Property.MEAN) & mixing.channel.preserves
     granted = {
-        Property.RELIABLE: network.reliable,
+        Property.RELIABLE: network.reliable or (network.symmetric and takes_back(algorithm, mixing)),
         Property.FIXED: network.fixed,
         Property.SYMMETRIC: network.symmetric or not network.fixed,
     }

@@ -80,11 +80,11 @@ def choose(study: Study, problem: Problem | None) -> str:
 def best(study: Study, problem: Problem | None) -> str:
     """What "auto" stands for."""
     e = study.experiment
-    if e.topology.loss or (study.graph.is_directed() and e.model.l1):
-        return "push-pull"
     if study.graph.is_directed():
-        return "push-diging"
-    if study.experiment.channel.compress != "none" or (study.changing and not study.cycle):
+        return "push-pull" if e.topology.loss or e.model.l1 else "push-diging"
+    if e.topology.loss and e.channel.compress == "none" and "schedule" not in study.graph.graph:
+        return "exact-diffusion"
+    if e.channel.compress != "none" or (study.changing and not study.cycle):
         return "gradient-tracking"
     small = problem is not None and problem.width <= SMALL
     return "newton" if small and not against(study, "newton", problem) else "exact-diffusion"

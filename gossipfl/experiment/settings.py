@@ -108,7 +108,7 @@ class Method(Section):
         "d-psgd", "qg-dsgdm", "sgp", "local", "pooled",
     ] = "auto"  # fmt: skip
     """The algorithm; "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("push-diging" on
-    directed links, "push-pull" where messages get lost, "gradient-tracking" with a compressed channel). "local" never
+    directed links, "push-pull" where these lose messages, "gradient-tracking" with a compressed channel). "local" never
     talks, "pooled" puts all rows in one place (two baselines)."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     """The learning rate; "auto" is 1/L, L the largest smoothness constant of any peer, agreed by gossip."""

@@ -7,12 +7,9 @@ which of the receiver's last messages it used. So each end finds out alone, and 
 - An exchange counts if both ends used the other's message. Who used one and is told that its own was not used takes it back.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from gossipfl.peer.wire import WINDOW, Header
-
-RETIRED = 8  # numbers of a neighbour that are not listened to any more
 
 
 class Edge:
@@ -34,7 +31,6 @@ class Edge:
         self._counted = False  # whether this session has any exchange
         self._open: list[int] = []  # exchanges that I used, and do not know of whether the neighbour did
         self._used, self._at = 0, 0  # bit b: I used its message of exchange _at - 1 - b
-        self._retired: deque[int] = deque(maxlen=RETIRED)
 
     def used(self, tick: int) -> int:
         """Which of the neighbour's messages I used, as the header of exchange `tick` says it."""
@@ -46,11 +42,9 @@ class Edge:
 
     def hear(self, header: Header) -> None:
         """What a header says of our session."""
-        if not header.mine or header.mine in self._retired:
+        if not header.mine:
             return
         if header.mine != self.yours:
-            if self.yours:
-                self._retired.append(self.yours)
             self._close()
             self.yours = header.mine
         self.named = header.yours == self.mine

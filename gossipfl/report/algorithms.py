@@ -65,9 +65,9 @@ def _links(name: str, algorithm: Algorithm) -> str:
     if name == "newton":
         return "undirected, fixed, or with exact averages"
     if algorithm.accounts and Property.LINEAR in algorithm.requires:
-        return "undirected, may change"
+        return "undirected, may change, messages may get lost"
     if Property.MEAN in algorithm.requires:
-        return "balanced, may change; may be compressed"
+        return "balanced, may change; may be compressed; undirected, messages may get lost"
     return "any, also compressed or lossy"
 
 

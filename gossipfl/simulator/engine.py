@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State, leaves, rebuilt
+from gossipfl.algorithms import Algorithm, State, leaves, rebuilt, takes_back
 from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
-from gossipfl.mixing import Average, Mixing
+from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.simulator.heard import Heard
 from gossipfl.simulator.ledger import Ledger, Tally, closed, mates, noted, opened
@@ -53,8 +53,7 @@ class Simulator:
         self._calm: deque[bool] = deque(maxlen=diameter + 1)
         self._lookback, self._round = Lookback(topology, diameter, changing), 0
         self._patience = patience
-        plain = isinstance(mixing.aggregator, Average) and not mixing.channel.remembers
-        self._accounts = plain and bool(algorithm.accounts)
+        self._accounts = takes_back(algorithm, mixing)
 
     def init(self, x: Tensor) -> Run:
         return Run(0, self.algorithm.init(x), None, opened(x))

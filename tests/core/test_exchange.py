@@ -39,7 +39,7 @@ class Script:
         return to not in self.full
 
     def recv(self, timeout: float) -> list[bytes] | None:
-        assert timeout > 0
+        assert timeout >= 0
         if not self.coming or self.coming[0][0] > self.now + timeout:
             self.now += timeout
             return None

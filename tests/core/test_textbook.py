@@ -339,7 +339,15 @@ FED, BARE = (Mixing(channel=channel(TopK(0.1)), gamma=0.3) for channel in (Feedb
     ("name", "mixing", "network", "sentence"),
     [
         ("gradient-tracking", Mixing(), ONE_WAY, "requires MEAN .* use push-diging or push-pull"),
-        ("exact-diffusion", Mixing(gamma=0.5), LOSING, "requires RELIABLE .* use push-pull"),
+        ("exact-diffusion", Mixing(Maximum()), LOSING, "requires .*RELIABLE"),
+        (
+            "gradient-tracking",
+            Mixing(),
+            LOSING._replace(symmetric=False),
+            "requires RELIABLE .* undirected .* push-pull",
+        ),
+        ("gradient-tracking", FED, LOSING, "requires RELIABLE"),
+        ("newton", Mixing(), LOSING, "requires RELIABLE .* use exact-diffusion"),
         ("push-diging", Mixing(Push()), LOSING, "requires RELIABLE"),
         ("exact-diffusion", FED, Network(0.5), "requires LINEAR .* use gradient-tracking"),
         ("gradient-tracking", BARE, Network(0.5), "requires SETTLING .* give the channel feedback"),
@@ -376,6 +384,9 @@ def test_what_does_not_fit_is_refused_with_the_way_out(
         ("exact-diffusion", Mixing(gamma=0.5), TURNING),
         ("gradient-tracking", Mixing(), TURNING),
         ("d-psgd", Mixing(), Network(0.5, reliable=False)),
+        ("exact-diffusion", Mixing(gamma=0.5), LOSING),
+        ("extra", Mixing(gamma=0.5), LOSING),
+        ("gradient-tracking", Mixing(), LOSING._replace(changing=True, fixed=False)),
     ],
 )
 def test_what_fits_is_let_through(name: str, mixing: Mixing, network: Network) -> None:

@@ -23,7 +23,10 @@ def simulated(tmp_path, **changes):
         ({"topology__graph": "base:3:8"}, "newton"),
         ({"topology__graph": "matching:8"}, "gradient-tracking"),
         ({"topology__drop": 0.1}, "gradient-tracking"),
-        ({"topology__loss": 0.1}, "push-pull"),
+        ({"topology__loss": 0.1}, "exact-diffusion"),
+        ({"topology__loss": 0.1, "topology__drop": 0.1}, "exact-diffusion"),
+        ({"topology__loss": 0.1, "topology__graph": "base:3:8"}, "gradient-tracking"),
+        ({"topology__loss": 0.1, "topology__graph": "directed-exp:8"}, "push-pull"),
         ({"topology__graph": "directed-exp:8"}, "push-diging"),
         ({"topology__graph": "directed-exp:8", "model__l1": 0.01}, "push-pull"),
         ({"channel__compress": "int8"}, "gradient-tracking"),
@@ -55,6 +58,10 @@ def test_what_auto_chooses(changes, chosen, tmp_path):
         (
             {"algorithm__kind": "push-diging", "topology__graph": "directed-exp:8", "model__l1": 0.1},
             "push-pull",
+        ),
+        (
+            {"topology__loss": 0.1, "topology__graph": "epidemic:8:2", "algorithm__kind": "auto"},
+            "requires RELIABLE",
         ),
     ],
     ids=str,
@@ -115,6 +122,12 @@ def test_gradient_tracking_learns_on_balanced_directed_links(graph, tmp_path):
     summary = simulated(
         tmp_path, algorithm__kind="gradient-tracking", topology__graph=graph, stop__rounds=3000
     )
+    assert summary["distance_to_optimum"] < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["auto", "extra", "gradient-tracking"])
+def test_lost_messages_leave_the_optimum_where_it_is(kind, tmp_path):
+    summary = simulated(tmp_path, algorithm__kind=kind, topology__loss=0.1, stop__rounds=3000)
     assert summary["distance_to_optimum"] < 1e-6
 
 

@@ -1,0 +1,290 @@
+"""One peer that nothing stops, against a scripted world: a fake clock, and neighbours that say what the script says."""
+
+from typing import Any
+
+import pytest
+import torch
+from test_exchange import NAMES, Script, numbers, says
+from worlds import STUDY
+
+from gossipfl.algorithms import ExactDiffusion
+from gossipfl.engine import Run
+from gossipfl.errors import Departed
+from gossipfl.peer import Exchange, Peer
+from gossipfl.peer.exchange import Welcomed
+from gossipfl.peer.patience import LOOPBACK, Patience, Watch
+from gossipfl.peer.wire import Header, decode, encode
+from gossipfl.topology import Links, static
+
+MINE = 7  # the number that Basel draws, again and again
+CLE, ZUR = 1, 2
+BEAR = Patience(suspect=1.0, down=4.0, dead=0.5, again=0.25, probe=1.0)
+
+
+def end(script: Script, patience: Patience = BEAR) -> Exchange:
+    """Basel's end of its edges to Cleveland and Zurich, which holds up for nobody."""
+    made = Exchange(
+        0, NAMES, STUDY, [CLE, ZUR], script, 30.0, script.clock, patience=patience, draw=lambda: MINE
+    )
+    made.tolerant = True
+    return made
+
+
+def tells(sender: int, tick: int, **more: Any) -> list[bytes]:
+    """A message of a session whose numbers both ends know."""
+    return says(sender, tick, **({"mine": 100 + sender, "yours": MINE} | more))
+
+
+def swap(exchange: Exchange, tick: int) -> list[int]:
+    """Who was heard in this exchange."""
+    messages = exchange.swap(tick, [CLE, ZUR], [CLE, ZUR], b"own")
+    return [message.header.sender for message in messages if message]
+
+
+def sent_to(script: Script, peer: int) -> list[Header]:
+    return [decode(frames[0]) for to, frames in script.sent if to == peer]
+
+
+def test_a_message_counts_only_when_both_know_the_session() -> None:
+    script = Script(
+        (0.0, tells(CLE, 0, yours=0)), (0.0, tells(ZUR, 0)), (0.1, tells(CLE, 1)), (0.1, tells(ZUR, 1))
+    )
+    exchange = end(script)
+    assert swap(exchange, 0) == [ZUR]
+    assert swap(exchange, 1) == [CLE, ZUR]
+    assert [header.yours for header in sent_to(script, CLE)] == [0, 101]
+    assert [header.used for header in sent_to(script, ZUR)] == [0, 1], (
+        "Zurich learns that I used its first message"
+    )
+
+
+def test_who_has_no_connection_is_given_up_soon() -> None:
+    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(3)), (0.0, tells(CLE, 0)))
+    exchange = end(script)
+    assert swap(exchange, 0) == [CLE, ZUR]
+    before = script.now
+    script.cut = {CLE}
+    assert swap(exchange, 1) == [ZUR]
+    assert BEAR.dead <= script.now - before <= BEAR.dead + 0.2
+    assert exchange.around.watches[CLE].state == "down"
+    assert script.forgotten == [CLE], "what waits for it is thrown away"
+    assert exchange.around.broken == 1
+    before = script.now
+    assert swap(exchange, 2) == [ZUR]
+    assert script.now == before, "nobody waits for it any more"
+
+
+def test_who_hangs_is_not_awaited_then_given_up_then_welcome_back() -> None:
+    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(9)), (0.0, tells(CLE, 0)))
+    exchange = end(script, BEAR._replace(suspect=0.5))
+    swap(exchange, 0)
+    watch, before = exchange.around.watches[CLE], script.now
+    assert swap(exchange, 1) == [ZUR]
+    assert 0.5 <= script.now - before <= 0.7
+    assert watch.state == "suspected"
+    assert exchange.around.edges[CLE].mine == MINE
+    assert swap(exchange, 2) == [ZUR]
+    script.now += 0.04
+    for tick in range(3, 6):
+        swap(exchange, tick)
+    assert watch.state == "suspected"
+    for _ in range(200):  # the clock goes on by what is listened to, and a little for each turn
+        script.now += 0.04
+        exchange._elapse(0.05)
+    swap(exchange, 6)
+    assert watch.state == "down"
+    script.coming.append((script.now, tells(CLE, 3)))
+    swap(exchange, 7)
+    assert watch.state == "up"
+    script.coming.append((script.now, tells(CLE, 8)))
+    assert swap(exchange, 8) == [CLE, ZUR]
+
+
+def test_who_was_stopped_itself_blames_nobody() -> None:
+    """Ten seconds pass between two looks, while everybody has long answered."""
+    script = Script((0.0, tells(ZUR, 0)), (0.0, tells(CLE, 0)), (0.1, tells(ZUR, 1)))
+    exchange = end(script)
+    swap(exchange, 0)
+    asked = 0
+
+    def recv(timeout: float) -> list[bytes] | None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            script.now += 10.0  # stopped by a signal, in the middle of listening
+            script.coming.append((script.now, tells(CLE, 1)))
+        return Script.recv(script, timeout)
+
+    script.recv = recv  # type: ignore[method-assign]
+    assert swap(exchange, 1) == [CLE, ZUR]
+    assert all(watch.state == "up" for watch in exchange.around.watches.values())
+
+
+def test_a_message_that_seems_lost_is_said_again_ever_more_seldom() -> None:
+    script = Script((0.0, tells(ZUR, 0)), (2.0, tells(CLE, 0)))
+    exchange = end(script, BEAR._replace(suspect=1.0))
+    assert swap(exchange, 0) == [CLE, ZUR]
+    again = sent_to(script, CLE)
+    assert [header.tick for header in again] == [0] * 4, "at once, and after 0.25, 0.75 and 1.75 s"
+    assert len(sent_to(script, ZUR)) == 1
+    assert exchange.resent == 3
+
+
+def test_a_neighbour_that_is_one_ahead_is_asked_for_what_it_said_before() -> None:
+    """Its message was lost: it sees that when I say mine again, and says its own again, once more."""
+    script = Script((0.0, tells(ZUR, 0)), (0.0, tells(CLE, 1)), (0.1, tells(CLE, 0)))
+    exchange = end(script)
+    assert swap(exchange, 0) == [CLE, ZUR]
+    assert [header.tick for header in sent_to(script, CLE)] == [0, 0]
+    assert script.now < 100.2
+
+
+def test_a_neighbour_that_lacks_my_last_message_is_told_it_again_a_few_times() -> None:
+    script = Script(
+        *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
+        *((0.0, tells(CLE, 0)) for _ in range(9)),
+        *((0.1, tells(peer, 1)) for peer in (CLE, ZUR)),
+    )
+    exchange = end(script)
+    swap(exchange, 0)
+    assert swap(exchange, 1) == [CLE, ZUR]
+    assert [header.tick for header in sent_to(script, CLE)] == [0, 1, 0, 0, 0, 0]
+
+
+def test_a_neighbour_far_ahead_is_not_waited_for_and_followed() -> None:
+    script = Script((0.0, tells(ZUR, 0)), (0.0, tells(CLE, 5)))
+    exchange = end(script)
+    assert swap(exchange, 0) == [ZUR]
+    assert script.now == 100.0
+    assert exchange.ahead == 5
+
+
+def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:
+    script = Script(
+        (0.0, tells(ZUR, 0)),
+        (0.0, tells(CLE, 0)),
+        (0.0, says(CLE, 1, b"", leaving="done")),
+        (0.0, tells(ZUR, 1)),
+    )
+    exchange = end(script)
+    assert swap(exchange, 0) == [CLE, ZUR]
+    assert swap(exchange, 1) == [ZUR]
+    assert script.now == 100.0
+    assert exchange.around.watches[CLE].state == "left"
+    assert exchange.around.whole(exchange.now, 60.0)
+    count = len(sent_to(script, CLE))
+    script.coming.append((script.now, tells(ZUR, 2)))
+    swap(exchange, 2)
+    assert len(sent_to(script, CLE)) == count, "nothing is sent to who has left"
+
+
+def test_divergence_of_a_neighbour_ends_the_learning() -> None:
+    script = Script((0.0, says(CLE, 0, b"", leaving="diverged")), (0.0, tells(ZUR, 0)))
+    exchange = end(script)
+    swap(exchange, 0)
+    with pytest.raises(Departed, match=r"Cleveland left \(diverged\)"):
+        swap(exchange, 1)
+
+
+def test_who_is_all_alone_takes_its_time() -> None:
+    """Rounds of somebody without neighbours do not run away from those of the others."""
+    script = Script(*((0.05 * (1 + tick), tells(peer, tick)) for tick in range(40) for peer in (CLE, ZUR)))
+    exchange = end(script)
+    for tick in range(40):
+        swap(exchange, tick)
+    script.cut = {CLE, ZUR}
+    swap(exchange, 40)
+    before = script.now
+    for tick in range(41, 61):
+        assert swap(exchange, tick) == []
+    assert script.now - before > 20 * 0.025, "about as long as their exchanges took"
+
+
+def test_while_somebody_is_absent_nobody_is_whole() -> None:
+    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(3)), (0.0, tells(CLE, 0)))
+    exchange = end(script)
+    swap(exchange, 0)
+    assert exchange.around.whole(exchange.now, 60.0)
+    script.cut = {CLE}
+    swap(exchange, 1)
+    assert not exchange.around.whole(exchange.now, 60.0)
+    assert exchange.around.whole(exchange.now + 60.0, 60.0)
+    assert exchange.around.depth == len(NAMES) - 1, "words may have to go a longer way now"
+
+
+def test_a_newcomer_is_told_what_was_agreed_and_not_more_often_than_needed() -> None:
+    script = Script(
+        *((0.0, says(CLE, 0, mine=5)) for _ in range(5)), *((0.01, tells(peer, 40)) for peer in (ZUR, CLE))
+    )
+    exchange = end(script)
+    exchange.around.origin, exchange.welcome = 20, lambda: b"facts"
+    swap(exchange, 40)
+    hello = [frames for to, frames in script.sent if decode(frames[0]).welcome]
+    assert len(hello) == 1
+    assert hello[0][1] == b"facts"
+    newcomer = Script((0.0, hello[0]))
+    agreeing = Exchange(CLE, NAMES, STUDY, [0], newcomer, 30.0, newcomer.clock)
+    with pytest.raises(Welcomed) as told:
+        agreeing.swap(0, [0], [0], b"own")
+    assert (told.value.payload, told.value.tick) == (b"facts", 40)
+
+
+def test_what_only_one_end_used_is_given_back() -> None:
+    """Exact diffusion's e is what has been pulled; Cleveland says that it did not use my message of exchange 1."""
+    said = (8.0, 20.0, 30.0)
+    used = {CLE: (0b0, 0b1, 0b10), ZUR: (0b0, 0b1, 0b11)}
+    script = Script(
+        *(
+            (0.0, tells(peer, tick, payload=numbers(said[tick]), used=used[peer][tick]))
+            for tick in range(3)
+            for peer in (CLE, ZUR)
+        )
+    )
+    ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
+    both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
+    links = Links(*both, torch.cat([ends[2]] * 2))
+    peer = Peer(end(script), ExactDiffusion(0.1), None, static(links))
+    peer.tolerate(60.0)
+    runs: list[Run] = [peer.init(torch.zeros(1, 1, dtype=torch.float64))]
+    for _ in range(3):
+        runs.append(peer.step(runs[-1]))
+    sent = [float(run.state.x + run.state.e) for run in runs[:3]]
+    pulled = [0.5 * (theirs - mine) for theirs, mine in zip(said, sent, strict=True)]
+    assert float(runs[2].state.e) == pulled[0] + pulled[1] != pulled[0], "as far as I know by then"
+    assert float(runs[3].state.e) == pulled[0] + pulled[1] / 2 + pulled[2]
+
+
+def test_lateness_makes_for_longer_patience() -> None:
+    watch = Watch(LOOPBACK, 0.0)
+    for _ in range(50):
+        watch.late(0.001)
+    assert watch.limit == LOOPBACK.suspect
+    for _ in range(50):
+        watch.late(3.0)
+    assert 3.0 < watch.limit < 6.0
+    watch.suspect(10.0)
+    assert not watch.overdue(2.5 * watch.limit - 0.1)
+    assert watch.overdue(2.5 * watch.limit + 0.1)
+
+
+def test_the_header_says_what_is_wrong_anywhere() -> None:
+    """Trouble, a long way and the end of time are told on."""
+    script = Script(
+        (0.0, tells(CLE, 9, broken=8, depth=2, over=True)), (0.0, tells(ZUR, 9)), (0.0, tells(ZUR, 10))
+    )
+    exchange = end(script)
+    swap(exchange, 9)
+    script.coming.append((script.now, tells(CLE, 10)))
+    swap(exchange, 10)
+    said = sent_to(script, ZUR)[-1]
+    assert (said.broken, said.depth, said.over) == (8, 2, True)
+    far = Script((0.0, tells(CLE, 9, broken=2**61)), (0.0, tells(ZUR, 9)))
+    exchange = end(far)
+    swap(exchange, 9)
+    assert exchange.around.broken < 100, "nobody can say that the far future is broken"
+
+
+def test_encode_takes_little() -> None:
+    """What sessions add to a message, of which there is one for each neighbour."""
+    quiet = Header(STUDY, 3, 10_000, b"\xff\x01", "", 2**62, 2**62, 2**63 - 1)
+    assert len(encode(quiet)) <= 64
