@@ -3,10 +3,13 @@
 from gossipfl.peer.asynchronous import live
 from gossipfl.peer.engine import Peer
 from gossipfl.peer.exchange import Exchange
+from gossipfl.peer.gossip_peer import GossipPeer
 from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.transport import Memory, Transport
 from gossipfl.peer.zeromq import ZeroMQ
 
-__all__ = ["Exchange", "Gossiper", "Inbox", "Memory", "Peer", "Quorum", "Transport", "ZeroMQ", "live"]
+__all__ = [
+    "Exchange", "GossipPeer", "Gossiper", "Inbox", "Memory", "Peer", "Quorum", "Transport", "ZeroMQ", "live",
+]  # fmt: skip

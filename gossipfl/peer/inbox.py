@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gossipfl.errors import BadMessage
-from gossipfl.peer.wire import Header, decode
+from gossipfl.peer.wire import Header, decode, gossips
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 
@@ -34,6 +34,7 @@ class Inbox:
         self.strangers: dict[int, str] = {}  # neighbours that were heard but not understood, and why
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
         self._study, self._ahead = study, ahead
+        self._later = gossips(study)
         self._size = 0
         self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
 
@@ -52,6 +53,8 @@ class Inbox:
         box = self._early.get(header.sender)
         if box is None:
             raise BadMessage(f"peer {header.sender} is not my neighbour")
+        if header.study == self._later:  # it has agreed, and gossips; I am not so far, and can do without
+            return
         if header.study != self._study:
             self.strangers[header.sender] = (
                 "it runs another experiment: compare the two experiment and topology files"
