@@ -21,6 +21,7 @@ import networkx as nx
 from gossipfl.data import Table
 from gossipfl.errors import GossipError, NetworkError
 from gossipfl.experiment import folder as files
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.process import Report, main
 from gossipfl.experiment.study import Study
@@ -64,7 +65,8 @@ class Crew:
         self._endpoints: dict[int, str] = {}
         self._learning = 0
         self._asked = False
-        self._lines: dict[int, list[Progress]] = {}
+        self._lines: dict[int, dict[int, Progress]] = {}
+        self._gossip = made.experiment.algorithm.kind == GOSSIP
         self._graph = made.graph
         context = forkserver()
         self._pipes: list[Connection] = []
@@ -102,7 +104,7 @@ class Crew:
                 self.interrupt()
 
     def _heard(self, me: int, kind: str, what: Any) -> Progress | None:
-        """What one peer told: a line of metrics, once all have told theirs of that round."""
+        """What one peer told: a line of metrics, once all that live have told theirs of that round."""
         match kind:
             case "endpoint":
                 self._endpoints[me] = what
@@ -113,7 +115,7 @@ class Crew:
                 if self._learning == len(self.names):
                     self.learning_since = time.monotonic()
             case "progress":
-                return self._line(what)
+                return self._line(me, what)
             case "report":
                 self.reports[me] = what
             case "end":
@@ -139,12 +141,14 @@ class Crew:
         else:
             self.status[me] = f"died with exit code {process.exitcode}"
 
-    def _line(self, line: Progress) -> Progress | None:
-        lines = self._lines.setdefault(line.round, [])
-        lines.append(line)
-        if len(lines) < len(self.names):
+    def _line(self, me: int, line: Progress) -> Progress | None:
+        told = self._lines.setdefault(line.round, {})
+        told[me] = line
+        if any(peer not in told and peer not in self.status for peer in range(len(self.names))):
             return None
-        del self._lines[line.round]
+        for past in [round for round in self._lines if round <= line.round]:
+            del self._lines[past]
+        lines = list(told.values())
         return Progress(
             line.round,
             sum(one.loss for one in lines) / len(lines),
@@ -164,9 +168,8 @@ class Crew:
         causes = [r for r in self.reports.values() if r.error and not r.departed]
         if not self._asked and (dead := [me for me in self.status if me not in self.reports]):
             who = ", ".join(f"{self.names[me]} {self.status[me]}" for me in dead[:8])
-            return NetworkError(
-                f"peer {who}, and its neighbours waited for it in vain; see its log.jsonl in the run folder"
-            )
+            rest = "the others went on without it" if self._gossip else "its neighbours waited for it in vain"
+            return NetworkError(f"peer {who}, and {rest}; see its log.jsonl in the run folder")
         if causes:
             return Failed(causes[0].error, causes[0].exit_code)
         departed = [r for r in self.reports.values() if r.error]

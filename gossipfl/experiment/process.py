@@ -20,12 +20,14 @@ from gossipfl.data import Table
 from gossipfl.errors import Departed, GossipError
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.finish import Learned
+from gossipfl.experiment.gossip_live import gossiping
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
-from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer import Exchange, GossipPeer, Peer, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
 
+LINGER = 1.0  # seconds for a gossiping peer's last words to reach neighbours that may have gone
 LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
 Tell = Callable[[str, Progress | None], None]
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Report:
     error: str = ""
     departed: bool = False  # the error is only that a neighbour left first
     model: list[float] | None = None
+    kept: list[list[float]] | None = None  # the newest models of a gossiping peer
     schema: Any = None
     scale: Any = None
 
@@ -87,40 +90,52 @@ def live(
     failure: dict[str, Any] = {}
     try:
         transport.connect(endpoints, 2 * ahead)
-        session = Session(made, [table], [me], lambda *parts: Peer(exchange, *parts))
+        session = Session(
+            made, [table], [me], lambda *parts: Peer(exchange, *parts), gossiping(made, me, transport)
+        )
         tell("learning", None)
         with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
             for progress in session:
                 metrics.write(msgspec.json.encode(progress._asdict()) + b"\n")
                 tell("progress", progress)
-        if session.outcome.stopped in ("diverged", "interrupted"):
+        if gossip := _gossip(session):  # others may go on for a while, each by its own clock
+            gossip.leave(session.outcome.stopped)
+        elif session.outcome.stopped in ("diverged", "interrupted"):
             exchange.leave(session.outcome.stopped)
     except KeyboardInterrupt:
         if session:
             session.interrupt()
-        exchange.leave("interrupted")
+        (_gossip(session) or exchange).leave("interrupted")
     except GossipError as error:
         failure = {"exit_code": error.exit_code, "error": str(error), "departed": isinstance(error, Departed)}
         log.error("%s", error)
         exchange.leave("failed")
     finally:
-        transport.close()
+        transport.close(LINGER if _gossip(session) else 5.0)
     report = _report(exchange, session, failure)
     if session:
         files.write_tensor(folder / "model.safetensors", session.models[0])
         files.write_rows(folder, table)
     figures = {
-        name: value for name, value in vars(report).items() if name not in ("model", "schema", "scale")
+        name: value
+        for name, value in vars(report).items()
+        if name not in ("model", "kept", "schema", "scale")
     }
     files.write_json(folder / "summary.json", figures)
     return report
 
 
+def _gossip(session: Session | None) -> GossipPeer | None:
+    """The engine, where it gossips."""
+    return session.engine if session and isinstance(session.engine, GossipPeer) else None
+
+
 def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
+    gossip = _gossip(session)
     traffic: dict[str, Any] = {
-        "messages_sent": exchange.messages_sent,
-        "bytes_sent": exchange.bytes_sent,
-        "refused": exchange.inbox.refused,
+        "messages_sent": exchange.messages_sent + (gossip.messages_sent if gossip else 0),
+        "bytes_sent": exchange.bytes_sent + (gossip.bytes_sent if gossip else 0),
+        "refused": exchange.inbox.refused + (gossip.refused if gossip else 0),
     }
     if session is None:
         return Report(**traffic, **failure)
@@ -129,7 +144,8 @@ def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, A
     return Report(
         rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
         seconds=outcome.seconds or time.monotonic() - outcome.began, cpu=session.cpu,
-        model=session.models[0].tolist(), schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
+        model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
+        schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
     )  # fmt: skip
 
 
@@ -141,6 +157,7 @@ def collect(
     if not present:
         return None
     every = list(present.values())
+    kept = [report.kept for report in every]
     ends = {report.stopped for report in every}
     stopped = next((s for s in ("diverged", "interrupted", "rounds") if s in ends), "tolerance")
     return Learned(
@@ -160,6 +177,7 @@ def collect(
         seconds=max(report.seconds for report in every),
         cpu=sum(report.cpu for report in every),
         status=status,
+        kept=torch.tensor(kept, dtype=made.dtype) if all(kept) else None,
     )
 
 

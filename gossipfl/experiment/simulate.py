@@ -12,6 +12,7 @@ from gossipfl.experiment import folder as files
 from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import Learned, finish
+from gossipfl.experiment.gossip import simulated
 from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.tables import tables
@@ -37,7 +38,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     rows = tables(made)
     folder = files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds)
-    session = Session(made, rows, range(len(made.names)), Simulator, experiment.model.device)
+    session = Session(made, rows, range(len(made.names)), Simulator, simulated(made), experiment.model.device)
     startup = time.monotonic() - began
     with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
         for progress in session:
@@ -51,6 +52,6 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     learned = Learned(
         "simulator", prepared.kind, made.names, session.models, prepared.schema, prepared.scales, prepared.step,
         outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
-        outcome.seconds, session.cpu, dict.fromkeys(made.names, outcome.stopped),
+        outcome.seconds, session.cpu, dict.fromkeys(made.names, outcome.stopped), session.kept,
     )  # fmt: skip
     yield Finished(folder, finish(made, rows, learned, folder))
