@@ -21,7 +21,6 @@ import networkx as nx
 from gossipfl.data import Table
 from gossipfl.errors import GossipError, NetworkError
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.process import Report, main
 from gossipfl.experiment.study import Study
@@ -66,7 +65,6 @@ class Crew:
         self._learning = 0
         self._asked = False
         self._lines: dict[int, dict[int, Progress]] = {}
-        self._gossip = made.experiment.algorithm.kind == GOSSIP
         self._graph = made.graph
         context = forkserver()
         self._pipes: list[Connection] = []
@@ -168,7 +166,8 @@ class Crew:
         causes = [r for r in self.reports.values() if r.error and not r.departed]
         if not self._asked and (dead := [me for me in self.status if me not in self.reports]):
             who = ", ".join(f"{self.names[me]} {self.status[me]}" for me in dead[:8])
-            rest = "the others went on without it" if self._gossip else "its neighbours waited for it in vain"
+            waited = any(report.error for report in self.reports.values())
+            rest = "its neighbours waited for it in vain" if waited else "the others went on without it"
             return NetworkError(f"peer {who}, and {rest}; see its log.jsonl in the run folder")
         if causes:
             return Failed(causes[0].error, causes[0].exit_code)

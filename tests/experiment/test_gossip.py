@@ -201,6 +201,14 @@ def test_numbers_are_learned_too_and_judged_by_rmse(tmp_path):
     assert f"test RMSE {summary['test']['own']['rmse']:.3f}, mean over the peers" in verdict(summary, 0.0)[1]
 
 
+def test_sparse_features_are_refused(tmp_path):
+    rows = [f"{i % 2} {1 + i % 5}:{i / 60} 9:1" for i in range(80)]
+    (tmp_path / "rows.svm").write_text("\n".join(rows) + "\n")
+    raw = gossip(data__source=str(tmp_path / "rows.svm"), data__standardise="none")
+    with pytest.raises(BadExperiment, match="learns from dense features"):
+        carry_out("simulator", raw, tmp_path / "run")
+
+
 def test_directed_links_say_who_may_speak_to_whom(tmp_path):
     raw = gossip(topology__graph="directed-ring:8", algorithm__local_steps=10, stop__rounds=60)
     summary, _ = carry_out("simulator", raw, tmp_path / "run")

@@ -142,6 +142,15 @@ def test_an_interrupted_run_writes_the_models_of_that_moment(engine, tmp_path):
 
 
 @pytest.mark.timeout(60)
+def test_a_step_that_is_too_long_is_divergence_here_too(tmp_path):
+    raw = quick(model__kind="linear", data__source="diabetes", algorithm__step=9.0, peers__report=1)
+    summary, _ = carry_out("peers", raw, tmp_path / "run")
+    assert summary["stopped"] == "diverged"
+    assert "diverged" in summary["peer_status"].values()
+    assert summary["test"] is None
+
+
+@pytest.mark.timeout(60)
 def test_two_peers_by_hand_each_at_its_own_pace(tmp_path):
     raw, reports = by_hand(tmp_path, **FAST), {}
     slow = raw | {"gossip": {"period": 0.05}}
