@@ -230,6 +230,8 @@ class Exchange:
         except BadMessage as error:
             log.warning("refused a message: %s", error)
             return
+        if header is None:
+            return
         if header.welcome:
             if not self.around.origin:
                 raise Welcomed(frames[1], header.tick)
