@@ -1,6 +1,5 @@
 """What lies between the peers of this machine: nothing, or a proxy whose links go wrong; must not know processes' lives."""
 
-from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
 
 import networkx as nx
@@ -21,15 +20,26 @@ class Between:
     def __init__(self, graph: nx.Graph, context: ForkServerContext | None, seed: int) -> None:
         self._near = {me: sorted({*nx.all_neighbors(graph, me)}) for me in graph}
         self._proxy = Proxy(context, seed) if context else None
+        self.endpoints: dict[int, str] = {}  # where the peers themselves listen
         self._places: dict[Pair, str] = {}
         self._weather = {(me, other): Weather() for me in graph for other in self._near[me]}
         self._cuts: list[tuple[int, ...]] = []
         self._late: dict[int, tuple[float, float]] = {}  # whose messages are how late, and the jitter
 
-    def open(self, endpoints: Mapping[int, str]) -> None:
-        """All peers listen, there."""
-        direct = {pair: endpoints[pair[1]] for pair in self._weather}
+    @property
+    def complete(self) -> bool:
+        """Whether it is known of all peers where they listen."""
+        return len(self.endpoints) == len(self._near)
+
+    def listens(self, me: int, endpoint: str) -> list[int]:
+        """A peer listens there; who can now be told where its neighbours do: all when all are known, later it alone."""
+        again = self.complete
+        self.endpoints[me] = endpoint
+        if again or not self.complete:
+            return [me] if again else []
+        direct = {pair: self.endpoints[pair[1]] for pair in self._weather}
         self._places = self._proxy.open(direct) if self._proxy else direct
+        return list(self._near)
 
     def around(self, me: int) -> dict[int, str]:
         """Where a peer is to connect to each of its neighbours."""

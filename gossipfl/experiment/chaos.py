@@ -15,7 +15,7 @@ from gossipfl.experiment.method import study
 
 EXACT = 1e-8  # relative distance to the optimum of all data that counts as reached
 BEGIN = 3.0  # seconds of peace at first
-KINDS = ("kill", "stop", "cut", "delay", "loss", "duplicate", "reset")
+KINDS = ("kill", "kill", "stop", "cut", "delay", "loss", "duplicate", "reset")
 NO_END = 2**53
 
 
@@ -52,7 +52,7 @@ def troubled(experiment: Experiment, how: Chaos) -> Experiment:
 
 
 def chaos(experiment: Experiment, how: Chaos, out: Path | None = None) -> Iterator[Event]:
-    """Carry the troubled experiment out; the summary of the last event has "checks" and "struck" besides.
+    """Carry the troubled experiment out; the summary of the last event has "checks", and "struck": what began how often.
 
     Raises:
         GossipError: as `launch.run`.
@@ -65,8 +65,8 @@ def chaos(experiment: Experiment, how: Chaos, out: Path | None = None) -> Iterat
     while not isinstance(event, Finished):
         if not isinstance(event, Started):
             footprints.look(time.monotonic())
-        if isinstance(event, Struck):
-            struck[event.fault.split()[0]] += 1
+        if isinstance(event, Struck) and event.begins:
+            struck[event.do] += 1
         try:
             yield event
         except KeyboardInterrupt:
@@ -98,7 +98,9 @@ def checks(summary: Summary, footprints: Footprints) -> list[Check]:
             not fat,
             (f"{', '.join(fat)} grew; " if fat else "")
             + f"at most {most:.1%} more in the last quarter of a life than in the second, beyond {SLACK >> 20} MB, of "
-            f"{len(grown)} peers with a life of {LONG} s; {GROWTH:.0%} is allowed",
+            f"{len(grown)} peers that lived {LONG} s; {GROWTH:.0%} is allowed"
+            if grown
+            else f"not judged: nobody lived {LONG} s",
         ),
         Check(
             "no descriptor or thread is left over",

@@ -45,10 +45,10 @@ class Crew:
         self._between = Between(nx.relabel_nodes(made.graph, numbers), context, seed)
         self._director = Director(made.faults)
         self._chorus = Chorus(len(self.names))
-        self._endpoints: dict[int, str] = {}
         self._learning: set[int] = set()
         self._began = self._asked = False
         self._killed: set[int] = set()  # on purpose
+        self._away: set[int] = set()  # who may go on, and has not told of it yet
         self._round = 0
 
     def follow(self) -> Iterator[Told]:
@@ -117,12 +117,23 @@ class Crew:
                 self._begin()
             case "progress":
                 self._round = max(self._round, what.round)
-                return self._chorus.hear(me, what)
+                return [*self._back(me), *self._chorus.hear(me, what)]
             case "warning":
                 return [Warned(self.names[me], what)]
             case "report":
                 self.reports[me] = what
         return []
+
+    def _back(self, me: int) -> list[Struck]:
+        """Whether a peer that was away has come as far as learning."""
+        if me not in self._away:
+            return []
+        self._away.discard(me)
+        return [self._struck(f"{self.names[me]} learns again", "back", (me,), False)]
+
+    def _struck(self, words: str, do: str, peers: Sequence[int], begins: bool) -> Struck:
+        now = time.monotonic() - self.learning_since
+        return Struck(words, now, do, begins, tuple(self.names[me] for me in peers))
 
     def _drain(self, me: int) -> Iterator[Told]:
         """All that a dead peer has told."""
@@ -130,16 +141,13 @@ class Crew:
             yield from self._take(me)
 
     def _listens(self, me: int, endpoint: str) -> None:
-        """Tell each peer where its neighbours listen, once everybody does."""
-        again = len(self._endpoints) == len(self.names)
-        self._endpoints[me] = endpoint
-        if len(self._endpoints) < len(self.names):
-            return
-        if not again:
-            self._between.open(self._endpoints)
-        for one in [me] if again else list(self._lives.pipes):
-            with contextlib.suppress(BrokenPipeError):  # it has ended meanwhile, which its pipe tells next
-                self._lives.pipes[one].send(self._between.around(one))
+        """Tell those that can be told where their neighbours listen."""
+        for one in self._between.listens(me, endpoint):
+            if pipe := self._lives.pipes.get(one):
+                with contextlib.suppress(
+                    BrokenPipeError
+                ):  # it has ended meanwhile, which its pipe tells next
+                    pipe.send(self._between.around(one))
 
     def _begin(self) -> None:
         """Learning begins when all that are there do."""
@@ -152,7 +160,7 @@ class Crew:
             self.status[me] = f"failed: {report.error}" if report.error else report.stopped
         else:
             self.status[me] = "killed, as the faults say" if me in self._killed else how
-        if len(self._endpoints) < len(self.names):  # it never listened, so that nobody can begin
+        if not self._between.complete:  # it never listened, so that nobody can begin
             self.interrupt()
         self._begin()
         return self._chorus.leave(me)
@@ -173,11 +181,12 @@ class Crew:
             self._between.change(due)
         if due.peers:
             self.faults += 1
-            yield Struck(told(due, self.names), time.monotonic() - self.learning_since)
+            yield self._struck(told(due, self.names), due.do, due.peers, due.begins)
 
     def _strike(self, me: int, due: Due) -> Iterator[Told]:
         match due.do:
             case "kill":
+                self._away.discard(me)
                 self._killed.add(me)
                 self._lives.kill(me)
                 yield from self._chorus.leave(me)
@@ -185,10 +194,12 @@ class Crew:
                 self._lives.stop(me)
                 yield from self._chorus.leave(me)
             case "continue":
+                self._away.add(me)
                 self._lives.resume(me)
             case _:
                 yield from self._drain(me)
                 if me not in self.reports:
+                    self._away.add(me)
                     self._killed.discard(me)
                     self.status.pop(me, None)
-                    self._lives.again(me, self._endpoints[me], due.fresh)
+                    self._lives.again(me, self._between.endpoints[me], due.fresh)

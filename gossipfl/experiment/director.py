@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gossipfl.experiment.fault import MEASURED
 from gossipfl.experiment.planning import Due, Plan
 
 
@@ -49,17 +50,15 @@ def told(due: Due, names: Sequence[str]) -> str:
     """An event in words."""
     who = ", ".join(names[peer] for peer in due.peers)
     who = "all" if len(due.peers) == len(names) else who
-    match due.do:
-        case "cut" | "heal":
-            return f"{due.do} {who} from the others" if due.do == "cut" else f"heal the cut around {who}"
-        case "delay":
-            more = f" and up to {due.jitter * 1000:g} ms more" if due.jitter else ""
-            return f"delay the messages of {who} by {due.amount * 1000:g} ms{more}"
-        case "loss":
-            return f"lose {due.amount:.0%} of what {who} sends"
-        case "duplicate":
-            return f"double {due.amount:.0%} of what {who} sends"
-        case "reset":
-            return f"reset the connections of {who}"
-        case _:
-            return f"{due.do} {who}" + (" without a checkpoint" if due.fresh else "")
+    if due.do in MEASURED and not due.begins:
+        return f"no more {due.do} for {who}"
+    jitter = f" and up to {due.jitter * 1000:g} ms more" if due.jitter else ""
+    words: dict[str, str] = {
+        "cut": f"cut {who} from the others",
+        "heal": f"heal the cut around {who}",
+        "delay": f"delay the messages of {who} by {due.amount * 1000:g} ms{jitter}",
+        "loss": f"lose {due.amount:.0%} of what {who} sends",
+        "duplicate": f"double {due.amount:.0%} of what {who} sends",
+        "reset": f"reset the connections of {who}",
+    }
+    return words.get(due.do, f"{due.do} {who}") + (" without a checkpoint" if due.fresh else "")

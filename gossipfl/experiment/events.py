@@ -13,13 +13,17 @@ class Started(NamedTuple):
     folder: Path
     peers: int
     rounds: int  # at most
+    seconds: float | None = None  # of learning, at most
 
 
 class Struck(NamedTuple):
-    """A fault of the experiment was carried out."""
+    """A fault of the experiment was carried out, or a peer that was away learns again."""
 
-    fault: str
+    fault: str  # in words
     seconds: float  # since learning began
+    do: str = ""  # its kind, or "back"
+    begins: bool = True  # or it ends what another one has begun
+    peers: tuple[str, ...] = ()
 
 
 class Warned(NamedTuple):

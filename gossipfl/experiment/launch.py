@@ -38,7 +38,7 @@ def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
     made = study(experiment)
     rows = tables(made)
     folder = files.create(experiment, made.graph, out)
-    yield Started(folder, len(made.names), experiment.stop.rounds)
+    yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
     crew = Crew(made, rows, folder)
     try:
         with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:

@@ -56,6 +56,7 @@ class View:
         self._last: Progress | None = None
         self._shown = float("-inf")
         self._most = self._peers = 0
+        self._seconds: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +97,7 @@ class View:
             self._screen.print(sentence, soft_wrap=True)
 
     def _started(self, event: Started) -> None:
-        self._peers, self._most = event.peers, event.rounds
+        self._peers, self._most, self._seconds = event.peers, event.rounds, event.seconds
         if not self._silent:
             self._screen.print(f"run folder {event.folder}", soft_wrap=True)
         if event.peers > 1:
@@ -112,17 +113,26 @@ class View:
         )  # round 1 waits for starters
 
     def _left(self) -> str:
-        """What the rounds that are allowed take at most: a tolerance ends it sooner."""
-        return seconds((self._most - self._last.round) / self._rate()) if self._last else ""
+        """What the rounds or seconds that are allowed take at most: a tolerance ends it sooner."""
+        if self._last is None:
+            return ""
+        left = (self._most - self._last.round) / self._rate()
+        return seconds(
+            left if self._seconds is None else max(0.0, min(left, self._seconds - self._last.seconds))
+        )
 
     def _pace(self) -> str:
         return f"{self._rate():,.0f} rounds/s, at most {self._left()} left" if self._rate() else ""
 
     def _line(self, p: Progress) -> str:
         return (
-            f"round {p.round}/{self._most}  loss {p.loss:.6g}  disagreement {p.disagreement:.1e}  "
+            f"round {self._of(p.round)}  loss {p.loss:.6g}  disagreement {p.disagreement:.1e}  "
             f"{seconds(p.seconds)}  {self._pace()}"
         )
+
+    def _of(self, round: int) -> str:
+        """The round, and of how many, unless it is time that ends them."""
+        return f"{round}/{self._most}" if self._seconds is None else f"{round}"
 
     def _table(self, ended: bool = False) -> RenderableType:
         lines = list(self._lines)
@@ -134,8 +144,14 @@ class View:
         table = plain(("round", "loss", "disagreement", "elapsed"), rows, range(4))
         done = self._last.round if self._last else 0
         bar = Table.grid(padding=(0, 1))
-        told = f"{done:,} of at most {self._most:,} rounds" + ("" if ended else f"  {self._pace()}")
-        bar.add_row(
-            ProgressBar(self._most, done, width=28, complete_style="cyan", finished_style="cyan"), told
-        )
+        if self._seconds is None:
+            share, told = done / self._most, f"{done:,} of at most {self._most:,} rounds"
+        else:
+            passed = self._last.seconds if self._last else 0.0
+            share, told = (
+                passed / self._seconds,
+                f"{done:,} rounds in {seconds(passed)} of {seconds(self._seconds)}",
+            )
+        shown = ProgressBar(1.0, min(1.0, share), width=28, complete_style="cyan", finished_style="cyan")
+        bar.add_row(shown, told + ("" if ended else f"  {self._pace()}"))
         return Group(table, bar)

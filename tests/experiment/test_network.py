@@ -20,6 +20,9 @@ from gossipfl.experiment.method import study
 from gossipfl.experiment.tables import own_table
 
 LONG = {"rounds": 1_000_000}
+EVERYBODY = {
+    "kind": "push-pull"
+}  # a method that cannot go on without a neighbour; for those that can, see tests/faults
 
 
 def until_learning(events):
@@ -35,7 +38,10 @@ def child(name):
 
 @pytest.mark.timeout(60)
 def test_a_killed_peer_is_named_and_nobody_hangs(tmp_path):
-    events = run(parse(settings(topology__graph="ring:4", stop=LONG, peers={"wait": 5.0})), tmp_path / "run")
+    events = run(
+        parse(settings(topology__graph="ring:4", algorithm=EVERYBODY, stop=LONG, peers={"wait": 5.0})),
+        tmp_path / "run",
+    )
     until_learning(events)
     child("2").kill()
     with pytest.raises(NetworkError, match="2 killed by SIGKILL"):
@@ -49,7 +55,10 @@ def test_a_killed_peer_is_named_and_nobody_hangs(tmp_path):
 @pytest.mark.timeout(60)
 def test_a_silent_peer_is_given_up_after_the_wait(tmp_path):
     # Everybody is its neighbour: one that waits for those who wait would give them up in the same second.
-    events = run(parse(settings(topology__graph="full:4", stop=LONG, peers={"wait": 5.0})), tmp_path / "run")
+    events = run(
+        parse(settings(topology__graph="full:4", algorithm=EVERYBODY, stop=LONG, peers={"wait": 5.0})),
+        tmp_path / "run",
+    )
     until_learning(events)
     process = child("1")
     stopped = process.pid
@@ -75,7 +84,7 @@ def test_a_silent_peer_is_given_up_after_the_wait(tmp_path):
 
 @pytest.mark.timeout(60)
 def test_one_interrupted_peer_says_goodbye_and_models_are_kept(tmp_path):
-    events = run(parse(settings(topology__graph="ring:4", stop=LONG)), tmp_path / "run")
+    events = run(parse(settings(topology__graph="ring:4", algorithm=EVERYBODY, stop=LONG)), tmp_path / "run")
     until_learning(events)
     child("0").terminate()
     *_, last = events

@@ -21,8 +21,12 @@ class World:
     def __init__(self):
         self.listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
         self.between = Between(nx.cycle_graph(4), forkserver(), 0)
-        endpoints = {me: f"tcp://127.0.0.1:{s.getsockname()[1]}" for me, s in enumerate(self.listening)}
-        self.between.open(endpoints)
+        told = []
+        for me, s in enumerate(self.listening):
+            assert told == []
+            told = self.between.listens(me, f"tcp://127.0.0.1:{s.getsockname()[1]}")
+        assert told == [0, 1, 2, 3]
+        assert self.between.listens(2, self.between.endpoints[2]) == [2], "it lives again"
         self.near, self.far = {}, {}
         for me in range(4):
             for other, endpoint in self.between.around(me).items():

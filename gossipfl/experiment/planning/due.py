@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from gossipfl.experiment.fault import Do
+from gossipfl.experiment.fault import MEASURED, Do
 
 PROXIED = ("cut", "heal", "delay", "reset")
 
@@ -18,6 +18,11 @@ class Due(NamedTuple):
     )
     jitter: float = 0.0
     fresh: bool = False  # restart without a checkpoint
+
+    @property
+    def begins(self) -> bool:
+        """Whether something goes wrong, or ends to."""
+        return self.do not in ("restart", "continue", "heal") and (self.amount > 0 or self.do not in MEASURED)
 
 
 class Plan(NamedTuple):

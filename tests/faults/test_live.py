@@ -1,0 +1,157 @@
+"""Real peers under real faults: who is left goes on, and ends at the exact optimum of the data that is there.
+
+16 peers, ridge regression, sorted by target: nobody has seen but a slice of it. Runs are bounded by the clock.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.events import Finished, Struck
+from gossipfl.experiment.launch import run
+from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.verdict import verdict
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def experiment(*faults, graph="torus:4x4", seconds=40.0, absent=60.0, kind="exact-diffusion"):
+    return {
+        "reference": True,
+        "data": {"source": "diabetes", "partition": {"scheme": "sorted"}, "test": 0.0},
+        "topology": {"graph": graph},
+        "model": {"kind": "linear", "l2": 0.1},
+        "algorithm": {"kind": kind},
+        "stop": {"rounds": 2**40, "seconds": seconds, "absent": absent},
+        "peers": {"report": 10, "checkpoint": 1.0},
+        "faults": list(faults),
+    }
+
+
+def carried_out(raw, folder):
+    *events, last = run(parse(raw), folder)
+    assert isinstance(last, Finished)
+    return last.summary, [event for event in events if isinstance(event, Struck)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_survivors_end_at_the_optimum_of_their_own_data(count, tmp_path):
+    summary, struck = carried_out(
+        experiment({"do": "kill", "at": 3, "count": count}, absent=1.0), tmp_path / "run"
+    )
+    assert [event.do for event in struck] == ["kill"]
+    assert summary["peers"] == 16 - count
+    assert summary["distance_to_optimum"] <= 1e-8
+    assert verdict(summary, 0.0)[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fresh", [False, True])
+def test_with_those_that_come_back_it_is_the_optimum_of_all(fresh, tmp_path):
+    kill = {"do": "kill", "at": 3, "count": 4, "lasts": 4, "fresh": fresh}
+    summary, struck = carried_out(experiment(kill, seconds=60.0), tmp_path / "run")
+    assert [event.do for event in struck] == ["kill", "restart", *["back"] * 4]
+    assert summary["peers"] == 16
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [{"do": "stop", "count": 1}, {"do": "cut", "peers": [str(peer) for peer in range(8)]}],
+    ids=["stop", "cut"],
+)
+def test_after_ten_seconds_away_or_apart_it_is_the_optimum_of_all(fault, tmp_path):
+    summary, struck = carried_out(experiment(fault | {"at": 3, "lasts": 10}, seconds=60.0), tmp_path / "run")
+    assert [event.do for event in struck][:2] in (["stop", "continue"], ["cut", "heal"])
+    assert summary["peers"] == 16
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+@pytest.mark.slow
+def test_over_poor_links_it_is_the_optimum_of_all(tmp_path):
+    poor = [
+        {"do": "loss", "at": 1, "amount": 0.05},
+        {"do": "duplicate", "at": 1, "amount": 0.05},
+        {"do": "delay", "at": 1, "amount": 0.05, "jitter": 0.02},
+        *({"do": "reset", "at": 2 * k} for k in range(1, 5)),
+    ]
+    summary, _ = carried_out(experiment(*poor, graph="full:8", seconds=100.0), tmp_path / "run")
+    assert summary["peers"] == 8
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+def child(name):
+    return next(p for p in multiprocessing.active_children() if p.name == name)
+
+
+def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
+    raw = experiment(graph="full:4", seconds=12.0, absent=1.0)
+    events = run(parse(raw), tmp_path / "run")
+    next(event for event in events if isinstance(event, Progress))
+    child("2").kill()
+    *_, last = events
+    assert isinstance(last, Finished)
+    assert last.summary["lost"] == ["2"]
+    assert last.summary["peer_status"]["2"] == "killed by SIGKILL"
+    assert last.summary["peers"] == 3
+    assert last.summary["distance_to_optimum"] <= 1e-8
+    code, sentence = verdict(last.summary, 0.0)
+    assert code == 5
+    assert "1 of 4 peers died on the way (2)" in sentence
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["lost"] == ["2"]
+
+
+def test_a_kill_and_a_return_are_told_as_they_happen(tmp_path):
+    kill = {"do": "kill", "at": 1.0, "peers": ["1"], "lasts": 1.0}
+    *events, last = run(parse(experiment(kill, graph="full:4", seconds=10.0)), tmp_path / "run")
+    assert isinstance(last, Finished)
+    assert [e.fault for e in events if isinstance(e, Struck)] == ["kill 1", "restart 1", "1 learns again"]
+    assert last.summary["faults"] == {"carried_out": 2, "too_late": 0}
+    assert set(last.summary["peer_status"].values()) == {"seconds"}
+    assert last.summary["distance_to_optimum"] <= 1e-8
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["fault"] for line in lines if "fault" in line] == ["kill 1", "restart 1", "1 learns again"]
+
+
+LAUNCHER = """
+import json, sys
+from pathlib import Path
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.events import Started
+from gossipfl.experiment.launch import run
+from gossipfl.experiment.learn import Progress
+import multiprocessing
+if __name__ == "__main__":
+    for event in run(parse(json.loads(sys.argv[1])), Path(sys.argv[2])):
+        if isinstance(event, Progress):
+            print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+            sys.stdin.read()
+"""
+
+
+def test_the_peers_finish_without_their_launcher(tmp_path):
+    (tmp_path / "launcher.py").write_text(LAUNCHER)
+    words = [tmp_path / "launcher.py", json.dumps(experiment(graph="full:4", seconds=8.0)), tmp_path / "run"]
+    with subprocess.Popen(
+        [sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        ends = [os.pidfd_open(int(pid)) for pid in launcher.stdout.readline().split()]
+        launcher.send_signal(signal.SIGKILL)
+    assert len(ends) == 4
+    for end in ends:
+        assert multiprocessing.connection.wait([end], 60), "it should have ended"
+        os.close(end)
+    for name in "0123":
+        summary = json.loads((tmp_path / "run" / "peers" / name / "summary.json").read_text())
+        assert summary["stopped"] == "seconds"
+        assert Path(tmp_path / "run" / "peers" / name / "model.safetensors").exists()
