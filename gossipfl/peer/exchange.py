@@ -28,7 +28,7 @@ GOODBYES = 3  # goodbyes to each neighbour: nobody can ask for another one
 class Said(NamedTuple):
     """What all neighbours are told in one exchange."""
 
-    tick: int = 0
+    tick: int = -1
     calm: bytes = b""
     payload: bytes = b""
 

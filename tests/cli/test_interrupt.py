@@ -51,9 +51,9 @@ from gossipfl.experiment.process import interrupt_once
 interrupt_once()
 both = {signal.SIGINT, signal.SIGTERM}
 signal.pthread_sigmask(signal.SIG_BLOCK, both)
-for one in both:
-    os.kill(os.getpid(), one)
 try:
+    for one in both:
+        os.kill(os.getpid(), one)  # another thread may take it at once
     signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
 except KeyboardInterrupt:
     print("once")
