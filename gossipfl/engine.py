@@ -92,7 +92,7 @@ def carry_out(
     state = algorithm.round(run.state, grad, mix)
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
-    return run._replace(round=run.round + 1, state=state, replicas=replicas)
+    return Run(run.round + 1, state, replicas, run.edges)
 
 
 def give_back(algorithm: Algorithm, state: State, pulled: Tensor, lanes: Sequence[int]) -> State:

@@ -26,7 +26,7 @@ ENGINES = {"engine", *BELOW["engine"], "rng"}
 BELOW |= {
     "simulator": ENGINES,
     "peer": {*ENGINES, "gossip"},
-    "gossip": {"models", "topology", "rng", "errors"},
+    "gossip": ENGINES,
 }
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}

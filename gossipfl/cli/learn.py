@@ -49,6 +49,7 @@ def _carry_out(
     from gossipfl.experiment.config import load
 
     experiment = load(file, set or ())  # what is wrong in the file is said before anything heavy is imported
+    from gossipfl.experiment.gossip import simulated_only
     from gossipfl.experiment.launch import run
     from gossipfl.experiment.simulate import simulate
     from gossipfl.experiment.verdict import verdict
@@ -61,5 +62,7 @@ def _carry_out(
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
     repeat = "" if quiet else f"gossipfl {other} {finished.folder}/config.toml"
+    if repeat and simulated_only(experiment):
+        repeat += " -s 'gossip.delay=[0,0]' -s gossip.online=1"
     say(format, told, *result(finished.summary, sentence, code == 0, repeat))
     return code

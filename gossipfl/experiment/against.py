@@ -1,17 +1,20 @@
 """Why an algorithm cannot be used in an experiment, each with the way out; must not know engines or rows."""
 
 from gossipfl.algorithms import ALGORITHMS
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.study import Study
 from gossipfl.mixing import Average
 from gossipfl.models import Linear, Problem
 
 LARGE = 2000  # parameters up to which Newton's method is allowed
+BOUNDED = ("svm", "logistic", "huber")  # losses whose slopes are: Pegasos takes long steps at first
 
 
 def against(study: Study, kind: str, problem: Problem | None) -> str | None:
     """What speaks against that kind of algorithm; None where nothing does."""
     why = against_newton(study, problem) if kind == "newton" else None
     why = against_opapc(study) if kind == "opapc" else why
+    why = against_gossip(study, problem) if kind == GOSSIP else why
     why = against_precondition(study) if why is None and study.experiment.algorithm.precondition else why
     return why or (against_exchanges(study, kind) if study.experiment.algorithm.exchanges > 1 else None)
 
@@ -71,6 +74,43 @@ def against_opapc(study: Study) -> str | None:
         'needs to know the spectrum of W: use undirected links that are the same each round, or algorithm "push-diging" or '
         '"gradient-tracking"': study.graph.is_directed() or study.changing,
     })  # fmt: skip
+
+
+def against_gossip(study: Study, problem: Problem | None) -> str | None:
+    """Models of linear losses wander one by one, without rounds, averages or an end that peers could agree on."""
+    e = study.experiment
+    told, model = e.algorithm, e.model
+    why = _first({
+        "needs somebody to speak to: use a topology of two peers or more": len(study.names) < 2,
+        "learns models of one output: use svm or logistic": model.kind in ("softmax", "module"),
+        "has no proximal step: set model.l1 = 0": bool(model.l1),
+        "always has an intercept: leave out model.intercept": not model.intercept,
+        'learns on the CPU: set model.device = "cpu"': model.device != "cpu",
+        'takes the steps 1/(l2 t) where algorithm.step is "auto": set model.l2 above 0, say 1e-4, or give algorithm.step a '
+        "number": told.step == "auto" and not model.l2,
+        f"takes steps 1/(l2 t) that the unbounded slope of the model {model.kind} does not bear: give algorithm.step a "
+        "number": told.step == "auto" and model.kind not in BOUNDED,
+        "learns from one row at a time: leave out algorithm.batch (algorithm.local_steps is how many, one after the "
+        "other)": told.batch != "full",
+        'has steps that shrink by themselves where algorithm.step is "auto": leave out algorithm.decay': told.decay
+        is not None,
+        "has no momentum: leave out algorithm.momentum": bool(told.momentum),
+        "merges as gossip.mean says: leave out algorithm.gamma": told.gamma is not None,
+        "has no rounds to exchange in: leave out algorithm.exchanges": told.exchanges > 1,
+        "knows no algorithm.mu: leave it out": told.mu is not None,
+        "needs no preconditioner: leave out algorithm.precondition": bool(told.precondition),
+        "sends whole models: leave out channel.compress": e.channel.compress != "none",
+        "has no end that peers agree on: set stop.tolerance = 0, and stop.rounds to how many cycles it may take": bool(
+            e.stop.tolerance
+        ),
+        "has no rounds in which a link could fail: use topology.loss, and leave out topology.drop": bool(e.topology.drop),
+        "weighs no links, which only say who may speak to whom: leave out topology.weights": e.topology.weights != "auto",
+        "has no rounds in which links could change: use a topology that stays as it is": "schedule"
+        in study.graph.graph,
+    })  # fmt: skip
+    if why is None and isinstance(problem, Linear) and not problem.dense:
+        return 'learns from dense features: use algorithm "exact-diffusion" for sparse ones'
+    return why
 
 
 def against_exchanges(study: Study, kind: str) -> str | None:

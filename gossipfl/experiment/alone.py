@@ -11,6 +11,7 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.finish import finish
+from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.journal import Tell, log_to
 from gossipfl.experiment.process import LARGEST, Report, collect, live
 from gossipfl.experiment.settings import Experiment
@@ -19,7 +20,8 @@ from gossipfl.peer import ZeroMQ
 
 
 def unsuitable(experiment: Experiment) -> None:
-    """Refuse what only a launcher may do. Raises BadExperiment."""
+    """Refuse what only a launcher, or a simulator, may do. Raises BadExperiment."""
+    unreal(experiment)
     if experiment.reference:
         raise BadExperiment(
             "reference = true reads the data of all peers to find the pooled optimum: a single peer must not. "

@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from gossipfl.data import Rows
+from gossipfl.gossip.measure import voted_wrong, wrong
 
+CLASSIFIERS = ("logistic", "softmax", "svm", "squared-svm")
 Array = npt.NDArray[np.float64]
 Metrics = dict[str, float | None]  # an undefined metric is None
 
@@ -32,13 +36,43 @@ def evaluate(
     }}  # fmt: skip
 
 
+def own(kind: str, models: Tensor, parts: Sequence[Rows]) -> dict[str, Any]:
+    """How good peers' own models are on the test rows of all together: means over the peers.
+
+    Args:
+        kind: the model's, as the experiment names it; it has one output.
+        models: (n, cache, d), the newest ones of each peer, the intercept last.
+        parts: the peers' test rows, standardised.
+
+    Returns:
+        "own", of the newest models: rows and rmse, or error, its deviation over the peers, and accuracy. "voted", where
+        peers keep several models that tell classes apart: the same of their majorities.
+    """
+    x, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "y"))
+    if kind not in CLASSIFIERS:
+        told_by = (_predicted(kind, x @ w[:-1, None] + w[-1]) for w in models[:, 0].double().numpy())
+        return {
+            "own": {"rows": len(y), "rmse": float(np.mean([np.mean((y - z) ** 2) ** 0.5 for z in told_by]))}
+        }
+    rows = torch.from_numpy(x).to(models.dtype), torch.from_numpy(y).to(models.dtype)
+
+    def told(errors: Tensor) -> dict[str, Any]:
+        error, deviation = float(errors.mean()), float(errors.std(correction=0))
+        return {"rows": len(y), "error": error, "deviation": deviation, "accuracy": 1.0 - error}
+
+    found = {"own": told(torch.cat([wrong(one[:1], *rows) for one in models]))}
+    if models.shape[1] > 1:
+        found["voted"] = told(torch.cat([voted_wrong(one[None], *rows) for one in models]))
+    return found
+
+
 def metrics(kind: str, z: Array, y: Array) -> Metrics:
     """accuracy, auc, log_loss for classes; r2, rmse for numbers (and deviance for counts). None where undefined."""
     if not len(y):
         return {}
-    if kind in ("logistic", "softmax", "svm", "squared-svm"):
+    if kind in CLASSIFIERS:
         return _classes(kind, z, y)
-    predicted = np.exp(z[:, 0]) if kind == "poisson" else z[:, 0]
+    predicted = _predicted(kind, z)
     residual, spread = float(np.mean((y - predicted) ** 2)), float(np.var(y))
     found: Metrics = {"r2": 1.0 - residual / spread if spread > 0 else None, "rmse": residual**0.5}
     if kind == "poisson":
@@ -46,6 +80,11 @@ def metrics(kind: str, z: Array, y: Array) -> Metrics:
 
         found["deviance"] = float(mean_poisson_deviance(y, np.maximum(predicted, 1e-300)))
     return found
+
+
+def _predicted(kind: str, z: Array) -> Array:
+    """The numbers that margins (r, 1) stand for, (r,)."""
+    return np.asarray(np.exp(z[:, 0]) if kind == "poisson" else z[:, 0])
 
 
 def _classes(kind: str, z: Array, y: Array) -> Metrics:

@@ -13,7 +13,7 @@ from torch import Tensor
 from gossipfl.data import Rows, Schema, Table, encode
 from gossipfl.engine import relative_distance
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.evaluate import evaluate
+from gossipfl.experiment.evaluate import evaluate, own
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale
 from gossipfl.experiment.study import Study
@@ -44,6 +44,7 @@ class Learned:
     seconds: float
     cpu: float  # of all peers together, while learning
     status: dict[str, str]
+    kept: Tensor | None = None  # (n, cache, d), the newest models of gossiping peers
 
 
 def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
@@ -93,6 +94,8 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
             for n, a, b in zip(learned.names, train, test, strict=True)
         },
     }
+    if learned.kept is not None and summary["test"]:
+        summary["test"] |= own(e.model.kind, learned.kept, test)
     if e.reference and isinstance(problem, Linear):
         optimum = pooled_optimum(problem).to(mean.dtype)
         summary["distance_to_optimum"] = apart(learned.models, optimum) if finite else None

@@ -14,6 +14,7 @@ from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.crew import Crew, forkserver
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import Summary, finish
+from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.method import study
 from gossipfl.experiment.process import collect
 from gossipfl.experiment.study import Study
@@ -32,6 +33,7 @@ def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
             and summary of those that learned are written before.
     """
     began = time.monotonic()
+    unreal(experiment)
     forkserver()  # it imports while the data are read
     made = study(experiment)
     rows = tables(made)

@@ -50,7 +50,10 @@ class Outcome:
 
 
 class Pace(NamedTuple):
-    """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics."""
+    """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics.
+
+    `cycle` is 0 where each peer takes steps of its own, long ones at first.
+    """
 
     local_steps: int
     cycle: int
@@ -85,7 +88,7 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
                 break
             if lines.due(outcome):
                 yield measure(engine, problem, outcome)
-                # A method that takes several exchanges for a step goes back from one that was too long.
+                # A method that takes several exchanges for a step goes back from one that was too long; so does Pegasos.
                 if pace.cycle == 1 and bool((problem.loss(x) > ceiling).any()):
                     outcome.stopped, outcome.why = (
                         "diverged",

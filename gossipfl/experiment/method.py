@@ -21,6 +21,8 @@ from gossipfl.algorithms import (
 )
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.against import against
+from gossipfl.experiment.gossip import learning
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.mixing import (
@@ -182,6 +184,9 @@ def channel(study: Study, columns: int) -> Channel:
 def compose(study: Study) -> None:
     """Refuse, before any data are read, a method that does not fit its exchange and its links."""
     kind = choose(study, None)
+    if kind == GOSSIP:
+        learning(study)
+        return
     if kind in BASELINES or len(study.names) == 1:
         return
     e = study.experiment

@@ -15,6 +15,7 @@ from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.experiment.agree import Agreement
 from gossipfl.experiment.facts import Facts
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.method import choose, momentum
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale, standardise
@@ -137,9 +138,14 @@ def precondition(study: Study, problem: Linear | Module, told: Sequence[float]) 
 
 
 def auto_step(study: Study, kind: str, problem: Problem, agreement: Agreement) -> float:
-    """1/L, L the largest smoothness constant of any peer, or as much of it as the method bears; 1 for Newton's."""
+    """1/L, L the largest smoothness constant of any peer, or as much of it as the method bears; 1 for Newton's; 1/l2,
+
+    the first of Pegasos's, for gossip learning.
+    """
     if kind == "newton":
         return 1.0
+    if kind == GOSSIP:
+        return 1.0 / study.experiment.model.l2
     if study.experiment.model.kind in ("svm", "poisson", "module"):
         raise Incompatible(
             f'step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'

@@ -22,19 +22,21 @@ from gossipfl.experiment import folder as files
 from gossipfl.experiment.checkpoint import Checkpoint
 from gossipfl.experiment.facts import Facts, pack, unpack
 from gossipfl.experiment.finish import Learned
+from gossipfl.experiment.gossip_live import gossiping
 from gossipfl.experiment.journal import Journal, Tell, log_to
 from gossipfl.experiment.method import bears, method
 from gossipfl.experiment.prepare import FALLBACK
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
-from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer import Exchange, GossipPeer, Peer, ZeroMQ
 from gossipfl.peer.exchange import Welcomed
 from gossipfl.peer.fallback import Fallback
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 from gossipfl.peer.unreliable import Chances, Unreliable
 
+LINGER = 1.0  # seconds for a gossiping peer's last words to reach neighbours that may have gone
 LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
 GOODBYES = {
     "tolerance": "settled",
@@ -65,6 +67,7 @@ class Report:
     error: str = ""
     departed: bool = False  # the error is only that a neighbour left first
     model: list[float] | None = None
+    kept: list[list[float]] | None = None  # the newest models of a gossiping peer
     schema: Any = None
     scale: Any = None
 
@@ -111,23 +114,26 @@ def live(
     journal = Journal(folder, made, tell)
     try:
         transport.connect(endpoints, 2 * ahead)
-        session = begin(made, me, table, exchange, journal, rejoin)
+        session = begin(made, me, table, exchange, transport, journal, rejoin)
         tell("learning", None)
         for progress in session:
             journal.line(progress, exchange)
             tell("progress", progress)
             journal.checkpoint(session, exchange)
-        exchange.leave(GOODBYES.get(session.outcome.stopped, session.outcome.stopped))
+        if gossip := _gossip(session):  # others may go on for a while, each by its own clock
+            gossip.leave(session.outcome.stopped)
+        else:
+            exchange.leave(GOODBYES.get(session.outcome.stopped, session.outcome.stopped))
     except KeyboardInterrupt:
         if session:
             session.interrupt()
-        exchange.leave("interrupted")
+        (_gossip(session) or exchange).leave("interrupted")
     except GossipError as error:
         failure = {"exit_code": error.exit_code, "error": str(error), "departed": isinstance(error, Departed)}
         log.error("%s", error)
         exchange.leave("failed")
     finally:
-        transport.close()
+        transport.close(LINGER if _gossip(session) else 5.0)
         journal.close()
     report = _report(exchange, session, failure)
     if session:
@@ -136,45 +142,65 @@ def live(
         journal.attempt("its model", files.write_tensor, folder / "model.safetensors", session.models[0])
         journal.attempt("its rows", files.write_rows, folder, table)
     figures = {
-        name: value for name, value in vars(report).items() if name not in ("model", "schema", "scale")
+        name: value
+        for name, value in vars(report).items()
+        if name not in ("model", "kept", "schema", "scale")
     }
     journal.attempt("its summary", files.write_json, folder / "summary.json", figures)
     return report
 
 
-def begin(made: Study, me: int, table: Table, exchange: Exchange, journal: Journal, rejoin: bool) -> Session:
+def begin(
+    made: Study,
+    me: int,
+    table: Table,
+    exchange: Exchange,
+    transport: ZeroMQ,
+    journal: Journal,
+    rejoin: bool,
+) -> Session:
     """A session that is ready to learn: of peers that all begin now; or of one that was here before, or comes late."""
 
-    def engine(*parts: Any) -> Peer:
-        return Peer(exchange, *parts)
+    def session(known: Facts | None = None) -> Session:
+        return Session(
+            made,
+            [table],
+            [me],
+            lambda *parts: Peer(exchange, *parts),
+            gossiping(made, me, transport),
+            known=known,
+        )
 
     point = journal.read() if rejoin else None
     if point is None:
         try:
-            session = Session(made, [table], [me], engine)
-            facts = msgspec.structs.replace(session.prepared.facts, origin=exchange.tick)
+            begun = session()
+            facts = msgspec.structs.replace(begun.prepared.facts, origin=exchange.tick)
         except Welcomed as welcome:
             log.info("the study is under way: a neighbour told what was agreed")
             facts, round, x = _told(welcome.payload)
             point = Checkpoint(x, round, 0.0, facts)
     if point is not None:
         facts, exchange.tick = point.facts, point.facts.origin
-        session = Session(made, [table], [me], engine, known=facts)
-        if point.x.shape != session.prepared.start.shape:
+        begun = session(facts)
+        mine, theirs = begun.prepared.start.shape[1], point.x.shape[1]
+        if mine != theirs:
             raise NetworkError(
-                f"a model of {point.x.shape[1]} parameters to go on from, but this study has {session.prepared.start.shape[1]}"
+                f"a model of {theirs} parameters to go on from, but this study has {mine}: is it the same experiment?"
             )
-        session.resume(point.x, point.round, point.seconds)
-    if harden(made, session, exchange, facts):
+        begun.resume(point.x, point.round, point.seconds)
+    if harden(made, begun, exchange, facts):
         exchange.around.origin = facts.origin
-        exchange.welcome = lambda: pack(facts, session.outcome.run.round, session.outcome.run.state.x)
+        exchange.welcome = lambda: pack(facts, begun.outcome.run.round, begun.outcome.run.state.x)
         journal.facts = facts
-    return session
+    return begun
 
 
 def harden(made: Study, session: Session, exchange: Exchange, facts: Facts) -> bool:
     """Let the session go on whatever becomes of neighbours, if its method bears that, or another one can take over."""
     absent, engine, start = made.experiment.stop.absent, session.engine, exchange.tick
+    if session.method is None:
+        return False  # gossip learning needs nobody anyway
     assert isinstance(engine, Peer)
     if bears(made, session.method):
         engine.tolerate(absent)
@@ -212,11 +238,17 @@ def patience(experiment: Experiment, endpoints: Iterable[str]) -> Patience:
     return PRESETS[told] if told != "auto" else LOOPBACK if here else LAN
 
 
+def _gossip(session: Session | None) -> GossipPeer | None:
+    """The engine, where it gossips."""
+    return session.engine if session and isinstance(session.engine, GossipPeer) else None
+
+
 def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
+    gossip = _gossip(session)
     traffic: dict[str, Any] = {
-        "messages_sent": exchange.messages_sent,
-        "bytes_sent": exchange.bytes_sent,
-        "refused": exchange.inbox.refused,
+        "messages_sent": exchange.messages_sent + (gossip.messages_sent if gossip else 0),
+        "bytes_sent": exchange.bytes_sent + (gossip.bytes_sent if gossip else 0),
+        "refused": exchange.inbox.refused + (gossip.refused if gossip else 0),
         "late": exchange.inbox.late,
         "resent": exchange.resent,
         "unsent": exchange.unsent,
@@ -228,7 +260,8 @@ def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, A
     return Report(
         rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
         seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
-        model=session.models[0].tolist(), schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
+        model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
+        schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
     )  # fmt: skip
 
 
@@ -240,6 +273,7 @@ def collect(
     if not present:
         return None
     every = list(present.values())
+    kept = [report.kept for report in every]
     ends = {report.stopped for report in every}
     stopped = next((s for s in ("diverged", "interrupted", "rounds", "seconds") if s in ends), "tolerance")
     return Learned(
@@ -259,6 +293,7 @@ def collect(
         seconds=max(report.seconds for report in every),
         cpu=sum(report.cpu for report in every),
         status=status,
+        kept=torch.tensor(kept, dtype=made.dtype) if all(kept) else None,
     )
 
 

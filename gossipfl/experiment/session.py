@@ -10,8 +10,10 @@ from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.experiment.agree import Agreement, MakeEngine
 from gossipfl.experiment.facts import Facts
+from gossipfl.experiment.gossip import MakeGossip, learning, shards
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.learn import Outcome, Pace, Progress, interval, learn
-from gossipfl.experiment.method import method
+from gossipfl.experiment.method import Method, method
 from gossipfl.experiment.prepare import prepare
 from gossipfl.experiment.study import Study
 from gossipfl.models import Preconditioned
@@ -25,6 +27,7 @@ class Session:
         tables: the rows of the peers held here.
         rows: their numbers.
         make: the engine.
+        gossip: the engine of gossip learning, which has no rounds.
         device: where to compute.
         known: what was agreed already, as a peer that comes late or again knows it.
     """
@@ -35,6 +38,7 @@ class Session:
         tables: Sequence[Table],
         rows: Sequence[int],
         make: MakeEngine,
+        gossip: MakeGossip,
         device: str = "cpu",
         known: Facts | None = None,
     ) -> None:
@@ -42,22 +46,32 @@ class Session:
         self.agreement = Agreement(study.graph, study.diameter, study.averaging, make)
         numbers = torch.tensor(rows, dtype=torch.int64)
         self.prepared = prepare(study, tables, numbers, self.agreement, device, known)
-        problem = self.prepared.problem
-        self.method = method(study, self.prepared.kind, problem, self.prepared.step)
-        self.engine: Engine = make(
-            self.method.algorithm, study.scheduled(problem), self.method.topology, self.method.mixing,
-            study.horizon, study.changing,
-        )  # fmt: skip
+        self.engine: Engine
+        self.method: Method | None = None
+        if self.prepared.kind == GOSSIP:
+            self.engine = gossip(learning(study), shards(self.prepared.train, study.dtype))
+            self._cycle = 0 if study.experiment.algorithm.step == "auto" else 1
+        else:
+            self._agreeing(make)
         self.outcome = Outcome(self.engine.init(self.prepared.start))
         self.cpu = 0.0
 
+    def _agreeing(self, make: MakeEngine) -> None:
+        """The engine of a method whose peers go on in rounds."""
+        study, problem = self.study, self.prepared.problem
+        self.method = parts = method(study, self.prepared.kind, problem, self.prepared.step)
+        self._cycle = parts.cycle
+        self.engine = make(
+            parts.algorithm, study.scheduled(problem), parts.topology, parts.mixing, study.horizon, study.changing
+        )  # fmt: skip
+
     def __iter__(self) -> Iterator[Progress]:
         e = self.study.experiment
-        steps = 1 if e.algorithm.kind in ("local", "pooled") else e.algorithm.local_steps
+        steps = 1 if e.algorithm.kind in ("local", "pooled", GOSSIP) else e.algorithm.local_steps
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        pace = Pace(steps, self.method.cycle, self.study.diameter, every)
+        pace = Pace(steps, self._cycle, self.study.diameter, every)
         for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
             self.cpu = time.process_time() - began
             yield progress
@@ -81,6 +95,11 @@ class Session:
         x: Tensor = self.outcome.run.state.x
         problem = self.prepared.problem
         return (problem.by(x) if isinstance(problem, Preconditioned) else x).cpu()
+
+    @property
+    def kept(self) -> Tensor | None:
+        """The newest models of each gossiping peer, (n, cache, d); None where nobody gossips."""
+        return self.outcome.run.state.models if self.prepared.kind == GOSSIP else None
 
     @property
     def messages_sent(self) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from gossipfl.experiment.fault import Fault
+from gossipfl.experiment.gossip_settings import Gossip
 from gossipfl.experiment.section import NonNegative, Section
 
 
@@ -32,7 +33,7 @@ class Data(Section):
     """Columns of categories, to become one-hot without the first level."""
     missing: Literal["refuse", "drop", "mean"] = "refuse"
     """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
-    partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = {"scheme": "iid"}  # noqa: RUF012
+    partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = Field({"scheme": "iid"})
     """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }, or the
     scheme alone."""
     test: Annotated[float, Field(ge=0, lt=1)] | str = 0.2
@@ -105,19 +106,20 @@ class Method(Section):
 
     kind: Literal[
         "auto", "newton", "exact-diffusion", "d2", "extra", "opapc", "gradient-tracking", "push-pull", "push-diging",
-        "d-psgd", "qg-dsgdm", "sgp", "local", "pooled",
+        "d-psgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
     ] = "auto"  # fmt: skip
     """The algorithm; "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("push-diging" on
-    directed links, "push-pull" where these lose messages, "gradient-tracking" with a compressed channel). "local" never
-    talks, "pooled" puts all rows in one place (two baselines)."""
+    directed links, "push-pull" where these lose messages, "gradient-tracking" with a compressed channel). "gossip-learning" has
+    no rounds: see [gossip]. "local" never talks, "pooled" puts all rows in one place (two baselines)."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
-    """The learning rate; "auto" is 1/L, L the largest smoothness constant of any peer, agreed by gossip."""
+    """The learning rate; "auto" is 1/L, L the largest smoothness constant of any peer, agreed by gossip; of gossip learning
+    1/(l2 t) in its t-th step, which is Pegasos."""
     decay: Decay | None = None
     """Shrink the step, for mini-batches; { kind = "inverse", rounds = 100 }."""
     batch: PositiveInt | Literal["full"] = "full"
     """Rows drawn for each gradient."""
     local_steps: PositiveInt = 1
-    """Gradient steps for each exchange."""
+    """Gradient steps for each exchange; of gossip learning, rows that a model learns from where it arrives."""
     gamma: Annotated[float, Field(gt=0, le=1)] | None = None
     """How far to go towards the average; each algorithm has its own default."""
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -152,7 +154,7 @@ class Stop(Section):
     """When it ends."""
 
     rounds: PositiveInt = 1000
-    """At the latest after so many rounds; of local steps only the last, which exchanges, counts."""
+    """At the latest after so many rounds; of local steps only the last, which exchanges, counts. Of gossip learning, cycles."""
     tolerance: NonNegative = 0.0
     """As soon as all peers' relative change and disagreement are below; 0 switches it off."""
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -189,6 +191,7 @@ class Experiment(Section):
     model: Model = Model()
     algorithm: Method = Method()
     channel: Channel = Channel()
+    gossip: Gossip = Gossip()
     stop: Stop = Stop()
     peers: Peers = Peers()
     faults: tuple[Fault, ...] = ()

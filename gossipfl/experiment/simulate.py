@@ -13,6 +13,7 @@ from gossipfl.experiment.afflict import AWAY, Afflicting
 from gossipfl.experiment.config import Experiment
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import Learned, finish
+from gossipfl.experiment.gossip import simulated
 from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.tables import tables
@@ -38,7 +39,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     rows = tables(made)
     folder = files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds)
-    session = Session(made, rows, range(len(made.names)), engines, experiment.model.device)
+    session = Session(made, rows, range(len(made.names)), engines, simulated(made), experiment.model.device)
     startup = time.monotonic() - began
     with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
         for progress in session:
@@ -55,6 +56,6 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     learned = Learned(
         "simulator", prepared.kind, names, session.models[here], prepared.schema, [prepared.scales[me] for me in here],
         prepared.step, outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
-        outcome.seconds, session.cpu, status,
+        outcome.seconds, session.cpu, status, session.kept,
     )  # fmt: skip
     yield Finished(folder, finish(made, [rows[me] for me in here], learned, folder))

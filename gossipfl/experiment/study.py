@@ -15,6 +15,7 @@ import torch
 
 from gossipfl.algorithms import ALGORITHMS, Grad
 from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.gossip_settings import GOSSIP, Gossip
 from gossipfl.experiment.planning import Plan, plan
 from gossipfl.experiment.settings import Decay, Experiment
 from gossipfl.mixing import Average
@@ -89,8 +90,9 @@ class Study:
 
     @property
     def failing(self) -> bool:
-        """Whether links or messages are to be lost."""
-        return bool(self.experiment.topology.drop or self.experiment.topology.loss)
+        """Whether links or messages are to be lost, in a round; gossip has no rounds."""
+        told = self.experiment.topology
+        return self.experiment.algorithm.kind != GOSSIP and bool(told.drop or told.loss)
 
     @property
     def changing(self) -> bool:
@@ -140,8 +142,11 @@ class Study:
     def fingerprint(self) -> bytes:
         """8 bytes that are equal where two peers mean the same study: not where the data lie, nor how to talk."""
         e = self.experiment
-        shared = e.model_dump(mode="json", include={"seed", "data", "model", "algorithm", "channel", "stop"})
+        shared = e.model_dump(
+            mode="json", include={"seed", "data", "model", "algorithm", "channel", "gossip", "stop"}
+        )
         shared["data"].pop("source")
+        shared["gossip"].pop("period")
         for own in ("module", "device"):
             shared["model"].pop(own)
         edges = [t.tolist() for t in self.links[:3]]
@@ -170,6 +175,10 @@ class Study:
             )
         if e.topology.loss and kind in ("local", "pooled"):
             raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
+        if kind == "auto" and e.gossip != Gossip():
+            raise Incompatible(
+                f'[gossip] is for algorithm.kind = "{GOSSIP}", which "auto" never stands for: say so, or leave [gossip] out'
+            )
         if kind == "local" and e.stop.tolerance:
             raise Incompatible(
                 'algorithm "local" never talks, so that its peers cannot agree to stop: set stop.tolerance = 0'
@@ -189,7 +198,7 @@ class Study:
                 )
         elif (
             e.algorithm.step == "auto"
-            and kind != "newton"
+            and kind not in ("newton", GOSSIP)
             and not (kind == "auto" and model.kind == "poisson")
             and self.loss.curvature == float("inf")
         ):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from gossipfl.experiment.gossip_settings import GOSSIP
+
 DONE, NOT_REACHED, NETWORK, INTERRUPTED = 0, 6, 5, 130
 
 
@@ -31,6 +33,8 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     if peers == 1:
         told = f"learned in one place, {rounds} rounds"
         return (DONE, told) if met else (NOT_REACHED, f"{told}: tolerance {tolerance:.0e} was not met")
+    if summary.get("algorithm") == GOSSIP:
+        return DONE, gossiped(summary)
     agree = "agree to " + ("no digit" if apart is None else f"{apart:.1e}")  # JSON has null for infinity
     held = (
         f"the {peers} peers hold one model"
@@ -52,3 +56,18 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     else:
         met, told = False, f"{held}: they {together}, each close to its neighbours, but {agree} only"
     return DONE if met else NOT_REACHED, told
+
+
+def gossiped(summary: dict[str, Any]) -> str:
+    """How gossip learning ended: its peers hold models of their own, near each other, and nobody asked for more."""
+    apart, own = summary["consensus_distance"], (summary["test"] or {}).get("own", {})
+    far = (
+        "their mean is nothing"
+        if apart is None
+        else f"the farthest is {apart:.1e} from their mean, relative to it"
+    )
+    told = f"{summary['peers']} peers gossiped for {summary['rounds']} cycles, each with a model of its own: {far}"
+    for key, what in (("error", "error"), ("rmse", "RMSE")):
+        if key in own:
+            told += f"; test {what} {own[key]:.3f}, mean over the peers"
+    return told

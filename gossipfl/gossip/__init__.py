@@ -10,6 +10,7 @@ The peers are the rows of one tensor, time is simulated in ticks, and a run is a
 
 from gossipfl.gossip.control import Control, Generalised, Proactive, Randomised, Simple
 from gossipfl.gossip.create import Create, Fresh, Mean, MergeUpdate, Model, UpdateMerge, Walk, by_age, equal
+from gossipfl.gossip.cycles import Cycles
 from gossipfl.gossip.engine import Gossip
 from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import Letters
@@ -20,7 +21,8 @@ from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT, Run
 from gossipfl.gossip.shards import Shards
 
 __all__ = [
-    "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Descent", "Fresh", "Generalised",
-    "Gossip", "GossipLearning", "Letters", "Mean", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive", "Randomised",
-    "Rule", "Run", "Shards", "Simple", "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity", "voted_error",
+    "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Cycles", "Descent", "Fresh",
+    "Generalised", "Gossip", "GossipLearning", "Letters", "Mean", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive",
+    "Randomised", "Rule", "Run", "Shards", "Simple", "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity",
+    "voted_error",
 ]  # fmt: skip

@@ -51,6 +51,7 @@ class Gossip:
             raise BadExperiment(f"A cycle has at least one tick, not {ticks}")
         self.learning, self.network = learning, network
         self.seed, self.ticks = seed, ticks
+        self.messages_sent = self.bytes_sent = 0  # by all peers together; of models, without headers
         self._choose = overlay(links, len(shards.sizes))
         self._conduct = Conduct(learning, shards, torch.arange(len(shards.sizes)), seed)
 
@@ -128,6 +129,8 @@ class Gossip:
         u = self._conduct.draw_messages(run, who, number)
         arrives = u[:, 1] >= self.network.loss
         _count(run, SENT, who)
+        self.messages_sent += len(who)
+        self.bytes_sent += len(who) * run.x.shape[1] * run.x.element_size() if kind & CARRIES else 0
         _count(run, LOST, who[~arrives])
         now = torch.full_like(who, run.tick)
         due = run.tick + self.network.travel(u[:, 2], self.ticks)

@@ -21,7 +21,11 @@ def voted_error(run: Run, x: Tensor, y: Tensor, peers: Tensor | None = None) -> 
 
     Ormándi, Hegedűs, Jelasity 2013, alg. 4, votedPredict.
     """
-    models = run.models if peers is None else run.models[peers]
+    return voted_wrong(run.models if peers is None else run.models[peers], x, y)
+
+
+def voted_wrong(models: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The error of the majorities of models (k, cache, p + 1), the intercept last."""
     votes = (x @ models[..., :-1].mT + models[..., -1:].mT).sign().sum(-1)  # (k, m)
     return ((votes > 0) != (y > 0)).double().mean(1)
 

@@ -3,6 +3,7 @@
 from gossipfl.peer.asynchronous import live
 from gossipfl.peer.engine import Peer
 from gossipfl.peer.exchange import Exchange
+from gossipfl.peer.gossip_peer import GossipPeer
 from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.quorum import Quorum
@@ -11,15 +12,6 @@ from gossipfl.peer.unreliable import Chances, Unreliable
 from gossipfl.peer.zeromq import ZeroMQ
 
 __all__ = [
-    "Chances",
-    "Exchange",
-    "Gossiper",
-    "Inbox",
-    "Memory",
-    "Peer",
-    "Quorum",
-    "Transport",
-    "Unreliable",
-    "ZeroMQ",
+    "Chances", "Exchange", "GossipPeer", "Gossiper", "Inbox", "Memory", "Peer", "Quorum", "Transport", "Unreliable", "ZeroMQ",
     "live",
-]
+]  # fmt: skip

@@ -21,7 +21,11 @@ AT_ONCE = (
 
 
 def live(
-    gossiper: Gossiper, transport: Transport, period: float, clock: Callable[[], float] = time.monotonic
+    gossiper: Gossiper,
+    transport: Transport,
+    period: float,
+    clock: Callable[[], float] = time.monotonic,
+    lived: int = 0,
 ) -> Iterator[Run]:
     """The peer's run whenever something may have happened to it, once a `period` or more often, without end.
 
@@ -33,8 +37,9 @@ def live(
         transport: how frames travel; it is left open.
         period: mean seconds between two wake-ups.
         clock: monotonic seconds.
+        lived: periods that it has lived already.
     """
-    began, tick = clock(), period / gossiper.ticks
+    began, tick = clock() - lived * period, period / gossiper.ticks
 
     def post(posts: list[Post]) -> None:
         for to, frames in posts:

@@ -157,10 +157,17 @@ class Peer:
         if self._back is not None:
             after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._lanes))
             self._back = None
-        ahead = (self.exchange.ahead - self._start) // self.mixing.exchanges
-        after = after._replace(round=max(after.round, ahead))
+        after = after._replace(round=self._next(after.round))
         self.exchange.tick = self._start + after.round * self.mixing.exchanges
         return after
+
+    def _next(self, round: int) -> int:
+        """The round to go on with: the one that comes next, unless neighbours are further than the next exchange."""
+        ahead = (self.exchange.ahead - self._start) // self.mixing.exchanges
+        if ahead <= round:
+            return round
+        exchange = next((r for r in range(round, ahead) if len(self.topology(r).receivers)), ahead)
+        return ahead if exchange < ahead else round
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:

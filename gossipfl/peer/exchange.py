@@ -28,7 +28,7 @@ GOODBYES = 3  # goodbyes to each neighbour: nobody can ask for another one
 class Said(NamedTuple):
     """What all neighbours are told in one exchange."""
 
-    tick: int = 0
+    tick: int = -1
     calm: bytes = b""
     payload: bytes = b""
 
@@ -181,7 +181,7 @@ class Exchange:
     def _missing(self, awaited: Sequence[int]) -> list[int]:
         if not self.tolerant:
             return self.inbox.missing(awaited)
-        return [peer for peer in awaited if self.around.awaited(peer, self.tick, self.inbox)]
+        return [peer for peer in awaited if self.around.awaited(peer, self.tick, self.inbox, self.now)]
 
     def _listen(self, missing: list[int]) -> None:
         """Until nobody is missing, or the time is up."""
@@ -222,20 +222,21 @@ class Exchange:
 
     def _hear(self, frames: list[bytes], began: float, missing: Sequence[int] = ()) -> None:
         """One message: into the inbox, and what it says of its sender."""
-        late = False
         try:
             header = self.inbox.put(frames)
         except Late as message:
-            header, late = message.header, True
+            header = message.header
         except BadMessage as error:
             log.warning("refused a message: %s", error)
+            return
+        if header is None:
             return
         if header.welcome:
             if not self.around.origin:
                 raise Welcomed(frames[1], header.tick)
             return
         lacked = header.sender in missing and not self.inbox.has(header.sender)
-        match self.around.hear(header, self.tick, late, lacked, self.now, began):
+        match self.around.hear(header, self.tick, self._last.tick, lacked, self.now, began):
             case Answer.CURRENT:
                 self._say(header.sender, self._current, again=True)
             case Answer.LAST:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from gossipfl import rng
 from gossipfl.errors import BadExperiment, BadMessage
 from gossipfl.gossip.conduct import Conduct
 from gossipfl.gossip.create import Model
@@ -20,6 +21,7 @@ from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT
 from gossipfl.gossip.shards import Shards
 from gossipfl.peer.letter import Letter, read, write
+from gossipfl.peer.wire import gossips
 from gossipfl.topology import Links
 
 Post = tuple[int, list[bytes]]  # to whom, and the frames
@@ -35,10 +37,11 @@ class Gossiper:
         me: this peer's number among `peers`.
         learning: what peers do.
         shard: this peer's own rows, and nobody else's.
-        study: fingerprint of the study, 8 bytes; peers of another one are not listened to.
+        study: fingerprint of the study, 8 bytes; peers of another one are not listened to. Letters carry one made of it.
         links: along which peers send, from `senders` to `receivers`; None: to anyone.
         seed: of everything.
         ticks: how many of them make a cycle, the mean time from one of its wake-ups to the next.
+        loss: the probability that a message of mine is lost, by the toss of a coin.
     """
 
     def __init__(
@@ -51,16 +54,18 @@ class Gossiper:
         links: Links | None = None,
         seed: int = 0,
         ticks: int = 1000,
+        loss: float = 0.0,
     ) -> None:
         if ticks < 1 or len(shard.sizes) != 1:
             raise BadExperiment(
                 f"Peer {me} has {len(shard.sizes)} shards and {ticks} ticks a cycle: give it one shard, and a tick or more"
             )
-        self.me, self.learning, self.ticks = me, learning, ticks
+        self.me, self.learning, self.ticks, self.loss = me, learning, ticks, loss
         self.neighbours = neighbours(links, me, peers)
         self.refused = self.bytes_sent = 0
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
-        self._study, self._choose = study, overlay(links, peers)
+        self._study, self._letters, self._choose = study, gossips(study), overlay(links, peers)
+        self._seed = seed
         self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
         self._waiting: dict[int, Model] = {}
         self.run = self._conduct.begin(ticks)
@@ -85,7 +90,8 @@ class Gossiper:
             letter, model = read(frames, self.run.x)
             if letter.sender not in self.neighbours:
                 raise BadMessage(f"peer {letter.sender} is not my neighbour")
-            if letter.study != self._study:
+            said_goodbye = letter.leaving and letter.study == self._study  # it had not even begun to gossip
+            if letter.study != self._letters and not said_goodbye:
                 raise BadMessage(f"peer {letter.sender} takes part in another study")
         except BadMessage:
             self.refused += 1
@@ -113,9 +119,9 @@ class Gossiper:
         return self._happened(int(speaks), self.learning.kind)
 
     def leave(self, reason: str) -> list[Post]:
-        """Tell all neighbours that I go, and why, so that nobody sends me more."""
-        frames = write(Letter(self._study, self.me, self._sent, leaving=reason), None)
-        return [(peer, frames) for peer in self.neighbours]
+        """Tell all neighbours that are left that I go, and why, so that nobody sends me more."""
+        frames = write(Letter(self._letters, self.me, self._sent, leaving=reason), None)
+        return [(peer, frames) for peer in self.neighbours if peer not in self.gone]
 
     def undelivered(self) -> None:
         """A message could not be sent."""
@@ -140,15 +146,25 @@ class Gossiper:
         model: Tensor | None = self.run.x if kind & CARRIES else None
         posts = []
         for peer in to:
-            letter = Letter(self._study, self.me, self._sent, age=int(self.run.ages), kind=kind)
+            letter = Letter(self._letters, self.me, self._sent, age=int(self.run.ages), kind=kind)
             frames = write(letter, model)
+            lost = self._lost()
             self._count(SENT)
             if peer in self.gone:
                 self._count(LOST)
                 continue
             self.bytes_sent += sum(map(len, frames))
-            posts.append((peer, frames))
+            if lost:
+                self._count(LOST)
+            else:
+                posts.append((peer, frames))
         return posts
+
+    def _lost(self) -> bool:
+        """Whether the message that I am about to send is to be lost on its way."""
+        if not self.loss:
+            return False
+        return bool(rng.uniform(self._seed, "lost", self._conduct.peers, self._sent, 1) < self.loss)
 
     def _count(self, what: int) -> None:
         self.run.tally[0, what] += 1

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gossipfl.errors import BadMessage
-from gossipfl.peer.wire import Header, decode
+from gossipfl.peer.wire import Header, decode, gossips
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 
@@ -43,11 +43,12 @@ class Inbox:
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
         self.heard: dict[int, int] = {}  # the latest exchange that each neighbour spoke of
         self._study, self._ahead = study, ahead
+        self._later = gossips(study)
         self._size = 0
         self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
 
-    def put(self, frames: list[bytes]) -> Header:
-        """Take in one message, and say what its header says.
+    def put(self, frames: list[bytes]) -> Header | None:
+        """Take in one message, and say what its header says; None of one that is of no use yet.
 
         Raises:
             Late: it comes too late, or again. Like any other BadMessage, but with the header.
@@ -62,13 +63,15 @@ class Inbox:
             self.refused += 1
             raise
 
-    def _put(self, frames: list[bytes]) -> Header:
+    def _put(self, frames: list[bytes]) -> Header | None:
         if len(frames) != 2:
             raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
         header = decode(frames[0])
         box = self._early.get(header.sender)
         if box is None:
             raise BadMessage(f"peer {header.sender} is not my neighbour")
+        if header.study == self._later:  # it has agreed, and gossips; I am not so far, and can do without
+            return None
         if header.study != self._study:
             self.strangers[header.sender] = (
                 "it runs another experiment: compare the two experiment and topology files"

@@ -46,7 +46,7 @@ class Neighbourhood:
         draw: Callable[[], int],
         now: float,
     ) -> None:
-        self.names = names
+        self.names, self._patience = names, patience
         self.edges = {peer: Edge(draw) for peer in neighbours}
         self.watches = {peer: Watch(patience, now) for peer in neighbours}
         self.broken = 0  # no exchange after this one is known to have been incomplete, anywhere
@@ -56,13 +56,13 @@ class Neighbourhood:
         self.diverged: int | None = None  # a neighbour whose learning diverged
         self.settled = False  # a neighbour said goodbye because all had settled
         self._answered: dict[int, tuple[int, int]] = {}
-        self._nudged: dict[int, int] = {}
+        self._nudged: dict[int, tuple[int, float]] = {}
         self._welcomed: dict[int, float] = {}
 
-    def hear(self, header: Header, tick: int, late: bool, lacked: bool, now: float, began: float) -> Answer:
-        """A neighbour's header, heard at exchange `tick` which began at `began`.
+    def hear(self, header: Header, tick: int, last: int, lacked: bool, now: float, began: float) -> Answer:
+        """A neighbour's header, heard at exchange `tick` which began at `began`, after exchange `last`.
 
-        `late`: its message has no use; `lacked`: that of this exchange is awaited, and was not there before.
+        `lacked`: its message of this exchange is awaited, and was not there before.
         """
         peer, watch = header.sender, self.watches[header.sender]
         if header.leaving:
@@ -77,10 +77,10 @@ class Neighbourhood:
                 return Answer.CURRENT
         if header.tick == tick:
             watch.late(now - began)
-        elif header.tick == tick + 1 and lacked and self._nudged.get(peer) != tick:
-            self._nudged[peer] = tick
+        elif header.tick > tick and lacked and self._nudged.get(peer, (-1, 0.0))[0] != tick:
+            self._nudged[peer] = (tick, now)
             return Answer.CURRENT  # by which it sees that its message of this exchange was lost
-        elif header.tick == tick - 1 and late:
+        elif header.tick == last < tick:
             return self._lacks(peer, tick)
         elif header.tick < self.origin - 1:
             return self._newcomer(peer, now)
@@ -138,12 +138,15 @@ class Neighbourhood:
                 log.warning("%s does not answer: not awaited until it speaks again", self.names[peer])
                 watch.suspect(now)
 
-    def awaited(self, peer: int, tick: int, inbox: Inbox) -> bool:
+    def awaited(self, peer: int, tick: int, inbox: Inbox, now: float) -> bool:
         """Whether its message of this exchange is still to be waited for."""
         if inbox.has(peer) or not self.watches[peer].up:
             return False
         heard = inbox.heard.get(peer, -1)
-        return heard < tick or heard == tick + 1  # the latter: it can say it again
+        if heard <= tick:
+            return heard < tick  # else it came, and is of no use
+        nudged, when = self._nudged.get(peer, (tick, now))
+        return nudged != tick or now - when < self._patience.again  # if it is one ahead, it can say it again
 
     def use(self, peer: int, tick: int, inbox: Inbox) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""

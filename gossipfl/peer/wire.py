@@ -4,6 +4,7 @@ A message is two frames: a header, and the payload as raw little-endian numbers.
 form. Whatever bytes a stranger sends, `decode` answers with a header whose every field is in bounds, or with BadMessage.
 """
 
+import hashlib
 import sys
 from typing import Annotated
 
@@ -57,6 +58,14 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     depth: _Depth = 0
     over: bool = False
     welcome: bool = False
+
+
+def gossips(study: bytes) -> bytes:
+    """The fingerprint of what peers of that study say when they have agreed, and learn by gossip.
+
+    One may begin to while another still agrees, which must not take the one's letters for exchanges.
+    """
+    return hashlib.blake2b(study, digest_size=8, person=b"gossip").digest()
 
 
 encode = msgspec.msgpack.Encoder().encode

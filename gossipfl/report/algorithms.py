@@ -1,4 +1,4 @@
-"""What is known of the algorithms, read off their code; must not know experiments.
+"""What is known of the algorithms, read off their code; must not know how experiments are run.
 
 Formula and papers are those of the docstrings; where an algorithm may be used follows from what it requires.
 """
@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gossipfl.algorithms import ALGORITHMS, Algorithm, Ingredients, PushSum, made
+from gossipfl.experiment.gossip_settings import GOSSIP
+from gossipfl.gossip import GossipLearning, Pegasos
 from gossipfl.mixing import COMPRESSORS, Amount, Average, Property
+from gossipfl.models import LOSSES
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Entry:
 
 def entries() -> list[Entry]:
     """All algorithms, in the order of their table."""
-    return [_entry(name) for name in ALGORITHMS]
+    return [*(_entry(name) for name in ALGORITHMS), _gossip(GossipLearning(Pegasos(LOSSES["svm"]())))]
 
 
 def as_json() -> dict[str, Any]:
@@ -52,6 +55,23 @@ def _entry(name: str) -> Entry:
         _links(name, algorithm),
         method.exact,
         " ".join(about),
+        papers,
+    )
+
+
+def _gossip(learning: GossipLearning) -> Entry:
+    """Gossip learning, which has no rounds: its parts tell what they do."""
+    formula, settings = _paragraphs(learning)
+    rule, *about, papers = _paragraphs(learning.rule)
+    made = _paragraphs(learning.create)[0]
+    return Entry(
+        GOSSIP,
+        "models that wander and merge, asynchronously: nobody waits for anybody",
+        f"{formula} Create: {made} Rule, t being the age of the model: {rule}",
+        "d",
+        "any, fixed; messages may get lost",
+        False,
+        " ".join([*about, f"Settings: {settings}"]),
         papers,
     )
 

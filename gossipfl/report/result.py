@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
 METRICS = {
@@ -24,12 +25,15 @@ Summary = Mapping[str, Any]
 
 def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> list[RenderableType]:
     """The verdict, how good the model is on test rows, what it took, and the next command to try (if any)."""
-    one = summary.get("agreed") or summary.get("peers") == 1  # as asked, and yet not one model: worth a look
+    gossip = summary.get("algorithm") == GOSSIP
+    alone = gossip or summary.get("peers") == 1
+    one = alone or summary.get("agreed")  # as asked, and yet not one model: worth a look
     mark, style = ("✗", "red") if not good else ("✓", "green") if one else ("!", "yellow")
     said = Text(f"{mark} {sentence}", style)
     if not repeat:
         return [said]
     same = "with real peers" if summary.get("engine") == "simulator" else "the same numbers in one process"
+    same = "in simulated time" if gossip and summary.get("engine") == "peers" else same
     parts: list[RenderableType] = [said]
     if summary.get("test"):
         parts.append(metrics(summary))
@@ -52,6 +56,9 @@ def metrics(summary: Summary) -> RenderableType:
         key=lambda pair: pair[0],
     )
     rows = [("the peers' model, all test rows", test["all"])]
+    for key, what in (("own", "newest model"), ("voted", "models, by vote")):
+        if key in test:
+            rows.append((f"each peer's {what}, mean over peers", test[key]))
     if pooled:
         rows.append(("the model of all data pooled", pooled["all"]))
     if len(test["peers"]) > 1:

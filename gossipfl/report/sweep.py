@@ -23,6 +23,7 @@ HEADINGS = {
     "distance_to_optimum": "to optimum",
     "consensus_distance": "between peers",
     **{key: METRICS[key] for key in RISING},
+    "error": "own error",
     "bytes": "sent by each",
     "seconds": "time",
 }

@@ -38,6 +38,8 @@ def figures(summary: Mapping[str, Any]) -> Figures:
     }
     test = (summary.get("test") or {}).get("all", {})
     found |= {key: test.get(key) for key in METRICS if key in RISING and key in test}
+    own = (summary.get("test") or {}).get("own", {})  # of gossiping peers
+    found |= {"error": own["error"]} if "error" in own else {}
     found["bytes"] = summary["bytes_sent"] / max(1, summary["peers"])
     return found | {"seconds": took.get("learning")}
 

@@ -7,6 +7,8 @@ import torch
 from commands import gossipfl
 
 from gossipfl.algorithms import ALGORITHMS, Ingredients, made
+from gossipfl.experiment.settings import Experiment
+from gossipfl.gossip import GossipLearning, MergeUpdate, Pegasos
 from gossipfl.mixing import COMPRESSORS
 from gossipfl.report.algorithms import entries
 
@@ -61,8 +63,21 @@ def test_the_list_and_one_of_it(capsys):
     told = gossipfl("algorithms", "push-diging")
     assert "SIAM" in told.out
     found = gossipfl("algorithms", "--format", "json").json
-    assert set(found["algorithms"]) == set(ALGORITHMS)
+    assert set(found["algorithms"]) == {*ALGORITHMS, "gossip-learning"}
     assert set(found["compressors"]) == set(COMPRESSORS)
+
+
+def test_every_algorithm_that_an_experiment_may_name_is_told():
+    kinds = Experiment.model_json_schema()["$defs"]["Method"]["properties"]["kind"]["enum"]
+    assert {*kinds} == {*ENTRIES, "auto", "local", "pooled"}
+
+
+def test_gossip_learning_is_told_by_its_parts():
+    told = " ".join(gossipfl("algorithms", "gossip-learning").out.split())
+    for part in (GossipLearning, MergeUpdate, Pegasos):
+        formula = " ".join(part.__doc__.split("\n\n")[0].split())
+        assert formula in told
+    assert "Ormándi, Hegedűs, Jelasity" in told
 
 
 def test_an_unknown_one_is_refused_with_the_known_ones():

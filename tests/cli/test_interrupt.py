@@ -21,8 +21,10 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", ["simulate", "run"])
-def test_a_signal_ends_it_early_and_politely(command: str, number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["auto", "gossip-learning"])
+def test_a_signal_ends_it_early_and_politely(kind: str, command: str, number: int, tmp_path: Path) -> None:
     endless = ["-s", "stop.rounds=100000000", "-s", "stop.tolerance=0", "-s", "peers.report=20"]
+    endless += ["-s", f"algorithm.kind={kind}"]
     words = [command, str(small(tmp_path)), *endless, "--out", str(tmp_path / "run")]
     with subprocess.Popen(
         [sys.executable, "-u", "-c", CODE, *words],
@@ -49,9 +51,9 @@ from gossipfl.experiment.process import interrupt_once
 interrupt_once()
 both = {signal.SIGINT, signal.SIGTERM}
 signal.pthread_sigmask(signal.SIG_BLOCK, both)
-for one in both:
-    os.kill(os.getpid(), one)
 try:
+    for one in both:
+        os.kill(os.getpid(), one)  # another thread may take it at once
     signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
 except KeyboardInterrupt:
     print("once")

@@ -39,6 +39,28 @@ def test_a_sweep_compares_and_goes_on(tmp_path: Path) -> None:
     assert len(gossipfl("results", "ls", out, "--format", "json").json["runs"]) == 4
 
 
+def test_gossip_is_compared_by_the_error_of_the_peers_own_models(tmp_path: Path) -> None:
+    words = [
+        "-s",
+        "algorithm=gossip-learning,d-psgd",
+        "-s",
+        "delay=[0,0],[1,5]",
+        "-s",
+        "stop.tolerance=0",
+        "-s",
+        "rounds=30",
+    ]
+    said = gossipfl("sweep", small(tmp_path), *words, "--out", tmp_path / "sweep")
+    assert said.code == 0, said
+    assert "own error" in said.out
+    told = gossipfl("sweep", small(tmp_path), *words, "--out", tmp_path / "sweep", "--format", "json").json
+    errors = [row["mean"].get("error") for row in told["rows"]]
+    assert [error is not None for error in errors] == [True, True, False, False]
+    models = [row["mean"]["loss"] for row in told["rows"]]
+    assert models[0] != models[1]
+    assert models[2] == models[3], "delays are nothing to D-PSGD"
+
+
 def test_what_cannot_run_is_told_at_the_end(tmp_path: Path) -> None:
     said = gossipfl(
         "sweep", small(tmp_path), "-s", "algorithm=d2,d-psgd", "-s", "rounds=3", "--out", tmp_path / "s", "-q"

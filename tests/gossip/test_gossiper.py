@@ -17,8 +17,10 @@ from gossipfl.gossip import LOST, MISSED, RECEIVED, SENT, GossipLearning, Networ
 from gossipfl.gossip.letters import ASKS, CARRIES
 from gossipfl.peer import Gossiper
 from gossipfl.peer.letter import Letter, read, write
+from gossipfl.peer.wire import Header, encode, gossips
 
 PEERS, TICKS = 4, 100
+LETTERS = gossips(STUDY)
 
 
 class LiveTwin(Twin):
@@ -55,7 +57,7 @@ def told(posts):
     made = []
     for to, frames in posts:
         letter, model = read(frames, torch.zeros(1, 5, dtype=torch.float64))
-        assert letter.study == STUDY
+        assert letter.study == LETTERS
         made.append((to, letter.sender, letter.kind, letter.age, model and model.w[0].tolist()))
     return made
 
@@ -121,7 +123,7 @@ def test_live_peers_are_the_dumb_twin_whatever_is_delivered_when(
             assert mine.waiting == len(waiting[peer])
 
 
-def says(sender, value=1.0, study=STUDY, **more):
+def says(sender, value=1.0, study=LETTERS, **more):
     model = torch.full((1, 5), float(value), dtype=torch.float64)
     return write(Letter(study, sender, 0, **more), model if more.get("kind", CARRIES) & CARRIES else None)
 
@@ -158,6 +160,7 @@ def test_who_asks_is_answered_at_once_with_what_is_held():
         (says(0), "peer 0 is not my neighbour"),
         (says(4), "peer 4 is not my neighbour"),
         (says(1, study=b"another!"), "another study"),
+        (says(1, study=STUDY), "another study"),
         (says(1, study=b"another!", leaving="failed"), "there should be 0|another study"),
         (says(1, float("nan")), "not finite"),
         ([b"junk", b""], "not a header"),
@@ -188,6 +191,29 @@ def test_nobody_writes_to_who_has_gone_until_it_is_back():
     assert [to for to, _ in peer.woke(peer.due)] == [1]
     peer.undelivered()
     assert peer.run.tally[0].tolist() == [2, 2, 1, 0]
+
+
+def test_a_neighbour_that_went_before_it_gossiped_is_gone_too():
+    peer = gossiper()
+    assert peer.heard([encode(Header(STUDY, 1, 7, leaving="failed")), b""]) == []
+    assert (peer.gone, peer.refused) == ({1: "failed"}, 0)
+    assert {to for to, _ in peer.leave("rounds")} == {2, 3}
+
+
+def test_messages_are_lost_as_often_as_told_by_coins_of_the_seed():
+    def lives(seed, loss=0.3):
+        peer = gossiper(seed=seed, loss=loss)
+        posts = [len(peer.woke(peer.due)) for _ in range(500)]
+        answers = [len(peer.heard(says(1, kind=ASKS))) for _ in range(500)]
+        sent, lost, *_ = peer.run.tally[0].tolist()
+        assert (sent, lost) == (1000, 1000 - sum(posts) - sum(answers))
+        assert peer.bytes_sent > gossiper().run.x.numel() * 8 * 1000, "what is lost costs what it costs"
+        return posts + answers, lost
+
+    assert abs(lives(0)[1] - 300) < 4.5 * 210**0.5
+    assert lives(0) == lives(0)
+    assert lives(0)[0] != lives(1)[0]
+    assert lives(0, loss=0.0)[1] == 0
 
 
 def test_on_links_only_neighbours_are_heard_and_told():

@@ -1,0 +1,26 @@
+"""A live peer's engine of gossip, as an experiment asks for it; must not know the peer's life around it."""
+
+from gossipfl.experiment.gossip import MakeGossip
+from gossipfl.experiment.study import Study
+from gossipfl.gossip import GossipLearning, Shards
+from gossipfl.peer import Gossiper, GossipPeer, ZeroMQ
+
+
+def gossiping(study: Study, me: int, transport: ZeroMQ) -> MakeGossip:
+    """The engine of real time for peer number `me`, over a transport that is connected to its neighbours."""
+    e = study.experiment
+
+    def make(learning: GossipLearning, shard: Shards) -> GossipPeer:
+        gossiper = Gossiper(
+            me,
+            len(study.names),
+            learning,
+            shard,
+            study.fingerprint,
+            study.links,
+            e.seed,
+            loss=e.topology.loss,
+        )
+        return GossipPeer(gossiper, transport, e.gossip.period)
+
+    return make

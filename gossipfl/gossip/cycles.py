@@ -1,0 +1,54 @@
+"""Simulated gossip as the engine that experiments drive, a cycle for each round; must not know experiments."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gossipfl.engine import Run, relative_distance
+from gossipfl.gossip.engine import Gossip
+from gossipfl.gossip.run import RECEIVED
+from gossipfl.gossip.run import Run as World
+
+
+class Cycles:
+    """All peers of gossip learning in one process (an `Engine`); a run's state is the world of `gossip`."""
+
+    def __init__(self, gossip: Gossip) -> None:
+        self.gossip = gossip
+
+    @property
+    def messages_sent(self) -> int:
+        return self.gossip.messages_sent
+
+    @property
+    def bytes_sent(self) -> int:
+        return self.gossip.bytes_sent
+
+    def init(self, x: Tensor) -> Run:
+        return Run(0, self.gossip.init(x), None)
+
+    def step(self, run: Run) -> Run:
+        return after(run.round + 1, self.gossip.cycle(run.state))
+
+    def rounds(self, run: Run) -> Iterator[Run]:
+        while True:
+            run = self.step(run)
+            yield run
+
+    def disagreement(self, run: Run) -> Tensor:
+        return from_last(run)
+
+    def settled(self, calm: Tensor, over: bool = False) -> bool:
+        return over
+
+
+def after(cycle: int, world: World) -> Run:
+    """The run after so many cycles; its replicas are the models that peers heard last, None before anybody has."""
+    return Run(cycle, world, world.last if bool(world.tally[:, RECEIVED].any()) else None)
+
+
+def from_last(run: Run) -> Tensor:
+    """|r_i - x_i| / |x_i|, r_i being the model that peer i heard last, (n,); 0 for those that have heard none."""
+    heard: Tensor = run.state.tally[:, RECEIVED] > 0
+    return torch.where(heard, relative_distance(run.replicas, run.state.x), 0.0)

@@ -1,0 +1,76 @@
+"""A live gossiping peer as the engine that experiments drive, a cycle for each round; must not know experiments."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from gossipfl.engine import Run
+from gossipfl.gossip.cycles import after, from_last
+from gossipfl.gossip.run import SENT
+from gossipfl.peer.asynchronous import live
+from gossipfl.peer.gossiper import Gossiper
+from gossipfl.peer.transport import Transport
+
+
+class GossipPeer:
+    """One peer of gossip learning in real time (an `Engine` with n = 1).
+
+    A cycle is a `period` of its own clock, whatever happened in it. A run's memory is the peer's own, and goes on changing.
+
+    Args:
+        gossiper: who lives.
+        transport: how frames travel.
+        period: seconds, the mean time between two wake-ups.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        gossiper: Gossiper,
+        transport: Transport,
+        period: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.gossiper, self.period = gossiper, period
+        self._transport, self._clock = transport, clock
+
+    @property
+    def messages_sent(self) -> int:
+        return int(self.gossiper.run.tally[0, SENT])
+
+    @property
+    def bytes_sent(self) -> int:
+        return self.gossiper.bytes_sent
+
+    @property
+    def refused(self) -> int:
+        return self.gossiper.refused
+
+    def init(self, x: Tensor) -> Run:
+        world = self.gossiper.run
+        world.x[:], world.last[:] = x, x
+        return Run(0, world, None)
+
+    def step(self, run: Run) -> Run:
+        return next(self.rounds(run))
+
+    def rounds(self, run: Run) -> Iterator[Run]:
+        self.gossiper.run = run.state
+        round, began = run.round, self._clock() - run.round * self.period
+        for world in live(self.gossiper, self._transport, self.period, self._clock, round):
+            lived = int((self._clock() - began) / self.period)
+            while round < lived:  # more than one where a single update took so long
+                round += 1
+                yield after(round, world)
+
+    def disagreement(self, run: Run) -> Tensor:
+        return from_last(run)
+
+    def settled(self, calm: Tensor, over: bool = False) -> bool:
+        return over
+
+    def leave(self, reason: str) -> None:
+        """Tell the neighbours that are left that I go, and why, so that they send me nothing more."""
+        for to, frames in self.gossiper.leave(reason):
+            self._transport.send(to, frames)
