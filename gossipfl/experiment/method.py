@@ -18,6 +18,7 @@ from gossipfl.algorithms import (
     made,
     no_hessian,
     no_penalty,
+    takes_back,
 )
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.against import against
@@ -119,12 +120,10 @@ def bears(study: Study, made: Method) -> bool:
     remembered but what these accounts have.
     """
     algorithm, mixing = made.algorithm, made.mixing
-    remembered = Property.RELIABLE in algorithm.requires and not algorithm.accounts
+    forgets = isinstance(mixing.aggregator, Average) and not mixing.channel.remembers
     return (
         not study.graph.is_directed()
-        and isinstance(mixing.aggregator, Average)
-        and not mixing.channel.remembers
-        and not remembered
+        and (takes_back(algorithm, mixing) or (forgets and Property.RELIABLE not in algorithm.requires))
         and all(
             symmetric(study.topology(round)._replace(arrives=None))
             for round in range(SAMPLE if study.changing else 1)

@@ -40,15 +40,15 @@ class Edge:
         self._at = tick
         return self._used
 
-    def hear(self, header: Header) -> None:
-        """What a header says of our session."""
+    def hear(self, header: Header, early: bool = False) -> None:
+        """What a header says of our session; of one that is `early` only whose it is, for its turn will come."""
         if not header.mine:
             return
         if header.mine != self.yours:
             self._close()
             self.yours = header.mine
         self.named = header.yours == self.mine
-        if not self.named:
+        if not self.named or early:
             return
         unknown = []
         for tick in self._open:

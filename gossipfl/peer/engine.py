@@ -162,12 +162,24 @@ class Peer:
         return after
 
     def _next(self, round: int) -> int:
-        """The round to go on with: the one that comes next, unless neighbours are further than the next exchange."""
-        ahead = (self.exchange.ahead - self._start) // self.mixing.exchanges
-        if ahead <= round:
+        """The round to go on with: the one that comes next, unless neighbours have gone on without me.
+
+        The round is a logical clock. A neighbour may well be further: where links change or there are none for a while, and it
+        need not hear me meanwhile. But one that did not wait for what I was to tell it has given me up, and I follow.
+        """
+        if not self.exchange.tolerant:
             return round
-        exchange = next((r for r in range(round, ahead) if len(self.topology(r).receivers)), ahead)
-        return ahead if exchange < ahead else round
+        for peer, tick in self.exchange.heard.items():
+            further = (tick - self._start) // self.mixing.exchanges
+            if further > round and any(self._tells(peer, k) for k in range(round, further)):
+                round = further
+        return round
+
+    def _tells(self, peer: int, round: int) -> bool:
+        """Whether I am to tell that peer something in that round."""
+        links = self.topology(round)
+        told = (links.receivers == peer) & (links.senders == self.exchange.me)
+        return bool((told if links.arrives is None else told & links.arrives).any())
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:

@@ -127,11 +127,9 @@ class Exchange:
         return messages
 
     @property
-    def ahead(self) -> int:
-        """The exchange to go on with: the round is a logical clock, and who hears a higher one takes it."""
-        watches = self.around.watches
-        heard = [tick for peer, tick in self.inbox.heard.items() if watches[peer].up]
-        return max([self.tick, *heard]) if self.tolerant else self.tick
+    def heard(self) -> dict[int, int]:
+        """The exchange of which each neighbour that answers spoke last."""
+        return {peer: tick for peer, tick in self.inbox.heard.items() if self.around.watches[peer].up}
 
     def leave(self, reason: str) -> None:
         """Tell all neighbours that I go, and why, so that nobody waits for me."""

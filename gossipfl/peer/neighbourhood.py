@@ -68,7 +68,7 @@ class Neighbourhood:
         if header.leaving:
             self._leaves(peer, header.leaving, now)
             return Answer.NOTHING
-        self.edges[peer].hear(header)
+        self.edges[peer].hear(header, early=header.tick > tick)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
         self.depth, self.over = max(self.depth, header.depth), self.over or header.over
         if watch.hear(now):

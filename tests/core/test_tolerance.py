@@ -156,7 +156,7 @@ def test_a_neighbour_far_ahead_is_asked_once_and_followed() -> None:
     exchange = end(script)
     assert swap(exchange, 0) == [ZUR]
     assert BEAR.again <= script.now - 100.0 <= BEAR.again + 0.06
-    assert exchange.ahead == 5
+    assert exchange.heard[CLE] == 5
 
 
 def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:

@@ -259,7 +259,8 @@ import sys
 from gossipfl.experiment.crew import forkserver
 from gossipfl.experiment.proxy import Proxy
 if __name__ == "__main__":
-    print(Proxy(forkserver(), 0).open({(0, 1): sys.argv[1]})[0, 1], flush=True)
+    proxy = Proxy(forkserver(), 0)  # which ends with what holds it
+    print(proxy.open({(0, 1): sys.argv[1]})[0, 1], flush=True)
     sys.stdin.read()
 """
 
