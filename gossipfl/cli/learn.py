@@ -2,6 +2,9 @@
 
 import signal
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gossipfl.cli.built_in import path
 from gossipfl.cli.options import As, File, Out, Quiet, Set
@@ -14,6 +17,7 @@ Examples:
   gossipfl run demo.toml -s topology.graph=torus:4x4 -s stop.rounds=200 --out /tmp/torus
   gossipfl run demo.toml --format json > result.json"""
 SIMULATE = RUN.replace("gossipfl run", "gossipfl simulate")
+RUN += "\n  gossipfl run --resume runs/20261124-170000_demo"
 
 
 def demo(out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
@@ -25,13 +29,32 @@ def demo(out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
     return _carry_out("run", path("demo"), [], out=out, format=format, quiet=quiet)
 
 
-def run(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
+def run(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The experiment, a TOML file; gossipfl examples has some."),
+    ] = None,
+    set: Set = None,
+    out: Out = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Go on with the interrupted run in this folder, in place of FILE."
+        ),
+    ] = None,
+    format: As = "text",
+    quiet: Quiet = False,
+) -> int:
     """Learn with real peers on this machine, a process each.
 
-    The launcher only starts the peers and collects what they report. Ctrl-C ends the learning early: the
-    models of that moment are still written.
+    The launcher only starts the peers and collects what they report; they go on when it dies. Ctrl-C ends the
+    learning early: the models of that moment are still written, and --resume goes on from there.
     """
-    return _carry_out("run", file, set, out=out, format=format, quiet=quiet)
+    if resume is not None and file is None and not (set or out):
+        file = resume / "config.toml"
+    elif file is None or resume is not None:
+        raise typer.BadParameter("give either a FILE, or --resume RUN with no other settings")
+    return _carry_out("run", file, set, out=out, format=format, quiet=quiet, again=resume)
 
 
 def simulate(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
@@ -43,25 +66,40 @@ def simulate(file: File, set: Set = None, out: Out = None, format: As = "text", 
 
 
 def _carry_out(
-    command: str, file: Path, set: list[str] | None, *, out: Path | None, format: Format, quiet: bool
+    command: str,
+    file: Path,
+    set: list[str] | None,
+    *,
+    out: Path | None,
+    format: Format,
+    quiet: bool,
+    again: Path | None = None,
 ) -> int:
     """Read the file, learn while showing it, and judge."""
     from gossipfl.experiment.config import load
 
     experiment = load(file, set or ())  # what is wrong in the file is said before anything heavy is imported
     from gossipfl.experiment.gossip import simulated_only
-    from gossipfl.experiment.launch import run
+    from gossipfl.experiment.launch import resume, run
     from gossipfl.experiment.simulate import simulate
-    from gossipfl.experiment.verdict import verdict
+    from gossipfl.experiment.verdict import INTERRUPTED, verdict
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an init system's stop is a Ctrl-C
     engine, other = (run, "simulate") if command == "run" else (simulate, "run")
-    finished = follow(engine(experiment, out), quiet, silent=format == "json")
+    events = resume(again) if again else engine(experiment, out)
+    finished = follow(events, quiet, silent=format == "json")
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
     repeat = "" if quiet else f"gossipfl {other} {finished.folder}/config.toml"
+    if (
+        repeat
+        and command == "run"
+        and code == INTERRUPTED
+        and any(finished.folder.glob("peers/*/checkpoint*"))
+    ):
+        repeat = f"gossipfl run --resume {finished.folder}"
     if repeat and simulated_only(experiment):
         repeat += " -s 'gossip.delay=[0,0]' -s gossip.online=1"
     say(format, told, *result(finished.summary, sentence, code == 0, repeat))

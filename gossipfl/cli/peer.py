@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   gossipfl peer hospitals.toml va --data va.csv
-  gossipfl peer hospitals.toml va --data va.csv --listen 'tcp://*:5504' --out /var/lib/gossipfl/va"""
+  gossipfl peer hospitals.toml va --data va.csv --listen 'tcp://*:5504' --out /var/lib/gossipfl/va
+  gossipfl peer status /var/lib/gossipfl/va"""
 
 
 def peer(
@@ -41,13 +42,18 @@ def peer(
 
     It listens, waits for its neighbours, learns with them and writes the result. The topology must be a file
     that gives this peer and its neighbours an endpoint each. All peers are started with the same experiment
-    file, in any order; only their data differ. SIGINT and SIGTERM end it early and politely.
+    file, in any order; only their data differ. SIGINT and SIGTERM end it early and politely. Started again with
+    the same --out it goes on from its checkpoint; started late it is told what the others agreed on.
+
+    gossipfl peer status RUN shows what the peers of a run folder saw last: who is up, suspected, down.
     """
+    if str(file) == "status" and not file.exists():
+        return _status(Path(name), format)
     from gossipfl.experiment.config import load
 
     experiment = load(file, set or ())
     from gossipfl.experiment import folder as files
-    from gossipfl.experiment.alone import endpoints, peer, unsuitable
+    from gossipfl.experiment.alone import endpoints, goes_on, peer, unsuitable
     from gossipfl.experiment.events import Started
     from gossipfl.experiment.learn import Progress
     from gossipfl.experiment.method import study
@@ -61,7 +67,8 @@ def peer(
     places = endpoints(made, name, listen)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
-    folder = files.create(experiment, made.graph, out or files.RUNS / stamp)
+    again = out is not None and goes_on(made, name, out)
+    folder = out if out and again else files.create(experiment, made.graph, out or files.RUNS / stamp)
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds))
@@ -75,8 +82,18 @@ def peer(
                 view.say("all are here: learning")
 
         interrupt_once()
-        report = peer(made, name, table, folder, places, tell)
+        report = peer(made, name, table, folder, places, tell, again)
     return _tell(name, folder, report, experiment.stop.tolerance, format)
+
+
+def _status(folder: Path, format: Format) -> int:
+    """Show what the peers of a run saw last."""
+    from gossipfl.experiment.sight import sights
+    from gossipfl.report.sight import sight
+
+    found = sights(folder)
+    say(format, {"peers": {one.peer: one._asdict() for one in found}}, sight(found))
+    return 0
 
 
 def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: Format) -> int:

@@ -9,6 +9,7 @@ import torch
 
 from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
+from gossipfl.experiment import checkpoint
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.finish import finish
 from gossipfl.experiment.gossip import unreal
@@ -52,8 +53,21 @@ def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, st
     return known
 
 
+def goes_on(made: Study, name: str, folder: Path) -> bool:
+    """Whether a peer was interrupted in this folder, or died, and can go on from a checkpoint of this study."""
+    own = folder / "peers" / name
+    ended = (own / "summary.json").exists() and files.read_json(own / "summary.json")["stopped"]
+    return ended in (False, "interrupted") and checkpoint.read(own, made.fingerprint)[0] is not None
+
+
 def peer(
-    made: Study, name: str, table: Table, folder: Path, endpoints: Mapping[str, str], tell: Tell
+    made: Study,
+    name: str,
+    table: Table,
+    folder: Path,
+    endpoints: Mapping[str, str],
+    tell: Tell,
+    again: bool = False,
 ) -> Report:
     """Be one peer from beginning to end; what it learned is written to `folder`, judged on its own test rows.
 
@@ -65,6 +79,7 @@ def peer(
         table: its rows.
         folder: its run folder.
         endpoints: of itself and of its neighbours, by name.
+        again: it was here before, and goes on from its checkpoint.
         tell: called with "listening", "learning", and "progress" and a line of metrics.
 
     Raises:
@@ -77,7 +92,7 @@ def peer(
     tell("listening", None)
     me = made.names.index(name)
     near = {made.names.index(other): endpoint for other, endpoint in endpoints.items() if other != name}
-    report = live(made, me, table, files.peer_folder(folder, name), transport, near, tell)
+    report = live(made, me, table, files.peer_folder(folder, name), transport, near, tell, again)
     startup = max(0.0, time.monotonic() - began - report.seconds)
     if learned := collect(made, {me: report}, {name: report.stopped}, startup):
         summary = finish(made, [table], learned, folder)

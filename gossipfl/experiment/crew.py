@@ -32,14 +32,14 @@ Told = Progress | Struck | Warned
 class Crew:
     """The peers' processes, what happens to them, and what they have said so far: each in its last life."""
 
-    def __init__(self, made: Study, rows: list[Table], folder: Path) -> None:
+    def __init__(self, made: Study, rows: list[Table], folder: Path, rejoin: bool = False) -> None:
         self.names = made.names
         self.reports: dict[int, Report] = {}
         self.status: dict[int, str] = {}
         self.learning_since = time.monotonic()
         self.faults = 0  # carried out so far
         numbers = {name: me for me, name in enumerate(self.names)}
-        self._lives = Lives(made, rows, folder)
+        self._lives = Lives(made, rows, folder, rejoin)
         context = self._lives.context if made.faults.proxied else None
         seed = made.experiment.seed
         self._between = Between(nx.relabel_nodes(made.graph, numbers), context, seed)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from gossipfl.errors import BadExperiment
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.config import Experiment
+from gossipfl.experiment.checkpoint import NEW
+from gossipfl.experiment.config import Experiment, load
 from gossipfl.experiment.crew import Crew, forkserver
 from gossipfl.experiment.events import Event, Finished, Started
 from gossipfl.experiment.finish import Summary, finish
@@ -21,12 +23,33 @@ from gossipfl.experiment.study import Study
 from gossipfl.experiment.tables import tables
 
 
-def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
+def resume(folder: Path) -> Iterator[Event]:
+    """Go on with an interrupted run in its folder, from its peers' checkpoints, as `run` does; without its faults.
+
+    Raises:
+        BadExperiment: there is no run in the folder, none to go on with, or no checkpoint of any peer.
+    """
+    experiment = load(folder / "config.toml").model_copy(update={"faults": ()})
+    ended = files.read_json(folder / "summary.json")["stopped"] if (folder / "summary.json").exists() else ""
+    if ended not in ("", "interrupted"):
+        raise BadExperiment(
+            f"the run in {folder} has learned to its end ({ended}): start it anew, gossipfl run {folder}/config.toml"
+        )
+    if not any((folder / "peers").glob(f"*/{NEW}")):
+        raise BadExperiment(
+            f"no peer in {folder} has a checkpoint to go on from: start anew, gossipfl run {folder}/config.toml. They are "
+            "written each peers.checkpoint seconds, by methods that go on without a neighbour"
+        )
+    return run(experiment, folder, again=True)
+
+
+def run(experiment: Experiment, out: Path | None = None, again: bool = False) -> Iterator[Event]:
     """Carry out an experiment with real peers on this machine: Started, then Progress, Struck and Warned, then Finished.
 
     Args:
         experiment: what to do.
         out: the run folder; runs/<time>_<name> unless given.
+        again: it is there already, and the peers go on from their checkpoints.
 
     Raises:
         GossipError: the experiment, its data or the folder are not as they should be, or a peer could not go on; models
@@ -37,11 +60,11 @@ def run(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
     forkserver()  # it imports while the data are read
     made = study(experiment)
     rows = tables(made)
-    folder = files.create(experiment, made.graph, out)
+    folder = out if out and again else files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
-    crew = Crew(made, rows, folder)
+    crew = Crew(made, rows, folder, again)
     try:
-        with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
+        with (folder / "metrics.jsonl").open("ab", buffering=0) as metrics:
             for event in crew.follow():
                 try:
                     metrics.write(msgspec.json.encode(event._asdict()) + b"\n")

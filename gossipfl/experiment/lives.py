@@ -40,9 +40,10 @@ class Lives:
         made: the study.
         rows: each peer's.
         folder: of the run.
+        rejoin: all go on from their checkpoints there.
     """
 
-    def __init__(self, made: Study, rows: list[Table], folder: Path) -> None:
+    def __init__(self, made: Study, rows: list[Table], folder: Path, rejoin: bool = False) -> None:
         self.pipes: dict[int, Connection] = {}  # of the peers that have not ended
         self.stopped: set[int] = set()  # by SIGSTOP
         self.context = forkserver()
@@ -54,7 +55,7 @@ class Lives:
         unreliable = made.faults.unreliable
         self._chances = [self.context.RawArray("d", 2) for _ in made.names] if unreliable else []
         for me in range(len(made.names)):
-            self._begin(me, self._endpoint(me))
+            self._begin(me, self._endpoint(me), rejoin=rejoin)
 
     @property
     def running(self) -> set[int]:

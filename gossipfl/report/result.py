@@ -33,6 +33,7 @@ def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> lis
     if not repeat:
         return [said]
     same = "with real peers" if summary.get("engine") == "simulator" else "the same numbers in one process"
+    same = "where they were" if "--resume" in repeat else same
     same = "in simulated time" if gossip and summary.get("engine") == "peers" else same
     parts: list[RenderableType] = [said]
     if summary.get("test"):
