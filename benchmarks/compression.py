@@ -16,6 +16,7 @@ import torch
 
 from gossipfl.engine import relative_distance
 from gossipfl.experiment.config import parse
+from gossipfl.experiment.gossip import simulated
 from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.tables import tables
@@ -45,7 +46,7 @@ def way(kind: str, channel: Mapping[str, Any], to: float) -> Way:
         "channel": channel,
     }
     made = study(parse(raw))
-    session = Session(made, tables(made), range(len(made.names)), Simulator)
+    session = Session(made, tables(made), range(len(made.names)), Simulator, simulated(made))
     problem = session.prepared.problem
     assert isinstance(problem, Linear)
     optimum, distance = pooled_optimum(problem)[None], float("inf")

@@ -20,6 +20,7 @@ from gossipfl.engine import relative_distance
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.events import Finished
+from gossipfl.experiment.gossip import simulated
 from gossipfl.experiment.launch import run
 from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
@@ -47,7 +48,7 @@ def experiment(kind: str, l2: float, rounds: int, extra: Mapping[str, Any]) -> d
 def exchanges(raw: dict[str, Any], to: float) -> int | None:
     """The exchange after which all peers are within `to` of the optimum and stay there for a while; None: never."""
     made = study(parse(raw))
-    session = Session(made, tables(made), range(len(made.names)), Simulator)
+    session = Session(made, tables(made), range(len(made.names)), Simulator, simulated(made))
     problem = session.prepared.problem
     assert isinstance(problem, Linear)
     optimum = pooled_optimum(problem)
@@ -94,7 +95,7 @@ def main() -> None:
     print(f"{'method':18} {'exchanges':>9} {'bytes/peer':>12} {'seconds':>8} {'ms/round':>8}  distance")
     for title, kind, extra in cases(told.methods.split(",")):
         try:
-            count = exchanges(experiment(kind, told.l2, 1, extra), told.to)
+            count = exchanges(experiment(kind, told.l2, MOST, extra), told.to)
         except Incompatible as why:
             print(f"{title:18} refused: {why}")
             continue

@@ -60,14 +60,16 @@ class Edges:
             shown = arrives.to(weights)
         heard = weights * shown
         share = 1 / (1 + shown.sum())
+        self._pull: tuple[float, Tensor] | None = None
         self.averaging = _row(1.0 - heard.sum(), heard, dtype)
         self.pushing = _row(1.0 - self._shares, weights, dtype)
         self.pulling = _row(share, share * shown, dtype)
 
     def pulled(self, replicas: Tensor, part: float) -> Tensor:
         """What each of those heard pulls me by, part w_ij (r_j - r_i), (e, D)."""
-        weights = self.averaging[0, 1:] * part
-        pulled = weights[:, None] * (replicas[1:] - replicas[:1])
+        if self._pull is None or self._pull[0] != part:
+            self._pull = part, self.averaging[0, 1:, None] * part
+        pulled = (replicas[1:] - replicas[:1]).mul_(self._pull[1])
         return pulled if self.places is None else pulled[self.places[1:] - 1]
 
 
