@@ -242,3 +242,9 @@ def test_faults_are_read_from_a_file_written_and_read_again(tmp_path):
 def test_one_peer_by_hand_has_nobody_to_do_it():
     with pytest.raises(BadExperiment, match="launcher"):
         unsuitable(parse(experiment({"do": "kill", "at": 1, "count": 1})))
+
+
+@pytest.mark.parametrize("kind", ["local", "gossip-learning"])
+def test_methods_that_faults_make_no_sense_for_are_refused(kind):
+    with pytest.raises(BadExperiment, match="leave out the faults"):
+        study(parse(experiment({"do": "kill", "at": 1, "count": 1}, algorithm={"kind": kind})))
