@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 SLICE = 0.05  # seconds of silence between two looks at the connections
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
+SELDOM = 8  # times the first pause, and a message is said again no more seldom
 GOODBYES = 3  # goodbyes to each neighbour: nobody can ask for another one
 
 
@@ -200,7 +201,7 @@ class Exchange:
                 self._attend()
                 self.around.suspect(missing, self.now, began)
             if self.now >= call:
-                pause *= 2
+                pause = min(2 * pause, SELDOM * self._patience.again)
                 call = self.now + pause
                 for peer in missing:
                     self._say(peer, self._current, again=True)

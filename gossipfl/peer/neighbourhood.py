@@ -171,7 +171,4 @@ class Neighbourhood:
 
     def whole(self, now: float, absent: float) -> bool:
         """Whether nobody is absent without goodbye, or only for longer than that many seconds."""
-        return all(
-            watch.up or watch.left or (watch.absent and now - watch.since >= absent)
-            for watch in self.watches.values()
-        )
+        return all(not watch.absent or now - watch.since >= absent for watch in self.watches.values())

@@ -62,6 +62,7 @@ def test_push_diging_on_a_directed_graph(kind: str) -> None:
     assert distance(kind, "push-diging", schedule(graph, "push"))[0] <= 1e-13
 
 
+@pytest.mark.slow
 @KINDS
 @pytest.mark.parametrize("spec", ["directed-exp:16", "ring:16"])
 def test_push_pull_where_half_of_all_messages_are_lost_and_nobody_is_told(kind: str, spec: str) -> None:
@@ -69,6 +70,7 @@ def test_push_pull_where_half_of_all_messages_are_lost_and_nobody_is_told(kind: 
     assert distance(kind, "push-pull", topology)[0] <= 1e-9
 
 
+@pytest.mark.slow
 @KINDS
 def test_beer_goes_on_where_choco_stalls_and_plain_top_k_does_worse(kind: str) -> None:
     ring = schedule(load("ring:16"))
