@@ -1,0 +1,99 @@
+"""An interrupted run goes on where it was; and what its peers saw last can be looked at, while they run and afterwards."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+from runs import settings
+from test_network import child, until_learning
+
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment.alone import goes_on
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.events import Finished, Progress
+from gossipfl.experiment.launch import resume, run
+from gossipfl.experiment.method import study
+from gossipfl.experiment.sight import sights
+
+ENDLESS = {"rounds": 1_000_000, "tolerance": 1e-11}
+
+
+def interrupted(folder, **changes):
+    """A run that has been interrupted after its peers wrote a checkpoint, and what it was."""
+    raw = settings(topology__graph="full:4", stop=ENDLESS, peers={"checkpoint": 0.2, "report": 10}, **changes)
+    raw["reference"] = True
+    events = run(parse(raw), folder)
+    for event in events:
+        if isinstance(event, Progress) and all(
+            (folder / "peers" / name).glob("checkpoint*") for name in "0123"
+        ):
+            break
+    for name in "0123":
+        child(name).terminate()
+    *_, last = events
+    assert isinstance(last, Finished)
+    assert last.summary["stopped"] == "interrupted"
+    return raw, last.summary
+
+
+@pytest.mark.timeout(90)
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    _, before = interrupted(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "peers" / "2")  # one has lost everything: its neighbours tell it
+    *lines, last = resume(tmp_path / "run")
+    assert last.summary["stopped"] == "tolerance"
+    assert last.summary["distance_to_optimum"] < 1e-8
+    rounds = [line.round for line in lines if isinstance(line, Progress)]
+    assert rounds[0] >= before["rounds"] - 5
+    told = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert told[0]["round"] == 1, "the lines of the first life are kept"
+    with pytest.raises(BadExperiment, match=r"has learned to its end \(tolerance\)"):
+        list(resume(tmp_path / "run"))
+
+
+@pytest.mark.timeout(60)
+def test_what_cannot_be_gone_on_with_is_said(tmp_path):
+    with pytest.raises(BadExperiment, match="cannot read the experiment file"):
+        list(resume(tmp_path))
+    (tmp_path / "run" / "peers" / "0").mkdir(parents=True)
+    from gossipfl.experiment.config import dump
+
+    (tmp_path / "run" / "config.toml").write_text(dump(parse(settings(topology__graph="full:4"))))
+    with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to go on from"):
+        list(resume(tmp_path / "run"))
+    with pytest.raises(BadExperiment, match="no peer has written metrics"):
+        sights(tmp_path / "run")
+
+
+@pytest.mark.timeout(90)
+def test_a_peer_by_hand_goes_on_only_in_a_folder_of_its_own_study(tmp_path):
+    raw, _ = interrupted(tmp_path / "run")
+    made = study(parse(raw))
+    assert goes_on(made, "1", tmp_path / "run")
+    other = study(parse(raw | {"seed": 5}))
+    assert not goes_on(other, "1", tmp_path / "run")
+    assert not goes_on(made, "1", tmp_path / "nowhere")
+
+
+@pytest.mark.timeout(60)
+def test_each_peer_says_what_it_sees(tmp_path):
+    raw = settings(topology__graph="ring:4", stop=ENDLESS | {"absent": 1.0}, peers={"report": 1})
+    events = run(parse(raw), tmp_path / "run")
+    until_learning(events)
+    stopped = child("2")
+    os.kill(stopped.pid, signal.SIGSTOP)
+    for _ in events:
+        seen = {sight.peer: sight for sight in sights(tmp_path / "run")}
+        if "1" in seen and seen["1"].neighbours["2"]["state"] == "down":
+            break
+    assert seen["1"].neighbours["0"]["state"] == "up"
+    assert seen["1"].counters["sent"] > 0
+    mine, theirs = seen["1"].neighbours["0"]["session"].split("-")
+    assert f"{theirs}-{mine}" == seen["0"].neighbours["1"]["session"], (
+        "both ends know the session by the same two numbers"
+    )
+    os.kill(stopped.pid, signal.SIGCONT)
+    *_, last = events
+    assert last.summary["stopped"] == "tolerance"
