@@ -5,6 +5,7 @@ Use is a for loop over `engine.rounds(run)`; everything else is its body.
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -84,7 +85,9 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
             outcome.run, outcome.rounds = run, run.round // pace.local_steps
             over = stop.seconds is not None and outcome.elapsed >= stop.seconds
             if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
-                outcome.stopped = "tolerance" if rest.calm else "seconds"
+                outcome.stopped = (
+                    "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
+                )
                 break
             if lines.due(outcome):
                 yield measure(engine, problem, outcome)
@@ -137,11 +140,12 @@ class Rest:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
         self._near = tolerance / max(1, pace.hops)
         self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
+        self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
     @property
-    def calm(self) -> bool:
-        """Whether the peers held here are."""
-        return bool(self._calm.all())
+    def lately(self) -> bool:
+        """Whether the peers held here were calm when word went out, of which all know now."""
+        return any(self._were)
 
     def reached(self, run: Run, exchanges: int, over: bool = False) -> bool:
         """Whether all peers of the network are known to be calm after that many exchanges, or to know that the time is up.
@@ -153,6 +157,7 @@ class Rest:
             if run.replicas is not None and bool(calm.all()):
                 calm = calm & (self._engine.disagreement(run) < self._near)
             self._calm, self._before = calm & (exchanges > self._cycle), run
+        self._were.append(bool(self._calm.all()))
         return self._engine.settled(self._calm, over)
 
 

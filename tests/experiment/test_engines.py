@@ -28,7 +28,9 @@ def test_sixteen_processes_equal_the_simulator_after_200_mini_batch_rounds(algor
     assert distance <= 1e-12
     assert simulated["rounds"] == lived["rounds"] == 200
     goodbyes = lived["messages_sent"] - simulated["messages_sent"]
-    assert goodbyes in (16 * 2, 16 * 2 * 3), "to each neighbour one, or three where nobody need be there to hear them"
+    assert goodbyes in (16 * 2, 16 * 2 * 3), (
+        "to each neighbour one, or three where nobody need be there to hear them"
+    )
     assert simulated["bytes_sent"] <= lived["bytes_sent"]  # the simulator counts payloads, without headers
 
 

@@ -19,7 +19,7 @@ from gossipfl.experiment.launch import run
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.verdict import verdict
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 def experiment(*faults, graph="torus:4x4", seconds=40.0, absent=60.0, kind="exact-diffusion"):
@@ -84,7 +84,7 @@ def test_over_poor_links_it_is_the_optimum_of_all(tmp_path):
         {"do": "delay", "at": 1, "amount": 0.05, "jitter": 0.02},
         *({"do": "reset", "at": 2 * k} for k in range(1, 5)),
     ]
-    summary, _ = carried_out(experiment(*poor, graph="full:4", seconds=110.0), tmp_path / "run")
+    summary, _ = carried_out(experiment(*poor, graph="full:4", seconds=150.0), tmp_path / "run")
     assert summary["peers"] == 4
     assert summary["distance_to_optimum"] <= 1e-8
 
@@ -94,7 +94,7 @@ def child(name):
 
 
 def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
-    raw = experiment(graph="full:4", seconds=12.0, absent=1.0)
+    raw = experiment(graph="full:4", seconds=24.0, absent=1.0)
     events = run(parse(raw), tmp_path / "run")
     next(event for event in events if isinstance(event, Progress))
     child("2").kill()
@@ -112,7 +112,7 @@ def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
 
 def test_a_kill_and_a_return_are_told_as_they_happen(tmp_path):
     kill = {"do": "kill", "at": 1.0, "peers": ["1"], "lasts": 1.0}
-    *events, last = run(parse(experiment(kill, graph="full:4", seconds=10.0)), tmp_path / "run")
+    *events, last = run(parse(experiment(kill, graph="full:4", seconds=20.0)), tmp_path / "run")
     assert isinstance(last, Finished)
     assert [e.fault for e in events if isinstance(e, Struck)] == ["kill 1", "restart 1", "1 learns again"]
     assert last.summary["faults"] == {"carried_out": 2, "too_late": 0}
