@@ -29,7 +29,7 @@ from gossipfl import topology
 from gossipfl.algorithms import DPSGD
 from gossipfl.models import LOSSES, Linear
 from gossipfl.peer import Exchange, Peer, ZeroMQ
-from gossipfl.peer.wire import Header, encode
+from gossipfl.peer.wire import Header, Opening, encode
 
 BATCH, STUDY, WAIT = 32, b"roundcst", 60.0
 Part = Callable[[int], None]  # carries out so many rounds
@@ -64,9 +64,10 @@ def problem(case: Case, me: int) -> Linear:
 def real(case: Case, me: int, own: Linear, transport: ZeroMQ) -> Part:
     """A real peer."""
     graph = topology.load(f"ring:{case.peers}")
-    neighbours = [list(graph).index(other) for other in graph[list(graph)[me]]]
-    exchange = Exchange(me, list(graph), STUDY, neighbours, transport, WAIT)
     links = topology.WEIGHTS["metropolis"](graph)
+    neighbours = links.senders[links.receivers == me].tolist()
+    openings = dict.fromkeys(neighbours, Opening(1 / 3, STUDY))
+    exchange = Exchange(me, dict(enumerate(graph)), STUDY, openings, transport, WAIT)
     peer = Peer(exchange, DPSGD(0.01), own, topology.static(links))
     runs = peer.rounds(peer.init(torch.zeros(1, own.width, dtype=torch.float64)))
     return lambda rounds: [None for _ in islice(runs, rounds)].clear()

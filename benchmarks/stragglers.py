@@ -34,6 +34,7 @@ from gossipfl import gossip, rng, topology
 from gossipfl.algorithms import DPSGD
 from gossipfl.models import LOSSES, Grad, Linear, pooled_optimum
 from gossipfl.peer import Exchange, Gossiper, Peer, ZeroMQ, live
+from gossipfl.peer.wire import Opening
 
 PEERS, STRAGGLERS, SLOWER = 10, (0, 5), 10
 UPDATE, ROWS, PERIOD = 0.03, 10, 0.015
@@ -99,7 +100,7 @@ def gossiping(
     learning = gossip.GossipLearning(rule, create, steps=ROWS)
     shard = gossip.Shards.of([rows()[me]], torch.float64)
     links = topology.WEIGHTS["metropolis"](topology.load(f"regular:{PEERS}:4"))
-    peer = Gossiper(me, PEERS, learning, shard, STUDY, links, seed)
+    peer = Gossiper(me, range(PEERS), learning, shard, STUDY, links, seed)
     curve: Curve = []
     age = -1
     for run in live(peer, transport, PERIOD):
@@ -125,8 +126,10 @@ def lock_step(me: int, seconds: float, seed: int, transport: ZeroMQ, began: floa
         intercept=False,
     )
     problem.seconds = seconds
-    exchange = Exchange(me, names, STUDY, [names.index(near) for near in graph[names[me]]], transport, 60.0)
-    peer = Peer(exchange, DPSGD(STEP), problem, topology.static(topology.WEIGHTS["metropolis"](graph)))
+    links = topology.WEIGHTS["metropolis"](graph)
+    openings = {names.index(near): Opening(1 / 3, STUDY) for near in graph[names[me]]}
+    exchange = Exchange(me, dict(enumerate(names)), STUDY, openings, transport, 60.0)
+    peer = Peer(exchange, DPSGD(STEP), problem, topology.static(links))
     runs = peer.rounds(peer.init(torch.zeros(1, problem.width, dtype=torch.float64)))
     return [(monotonic() - began, run.state.x[0].clone()) for run in islice(runs, ROUNDS)], 0.0
 

@@ -5,7 +5,8 @@ GossipError
 │   └── Incompatible  yours: two parts that do not fit together              exit code 3
 ├── BadData           yours: a file, a column, a row                         exit code 4
 ├── NetworkError      a port in use, a neighbour that stays silent           exit code 5
-│   └── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
+│   ├── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
+│   └── Dropped       the topology does not name this peer any more          none: it leaves
 └── BadMessage        theirs: caught at the edge and counted, never propagated
 
 Divergence is no error but an outcome: it is a value in the metrics, and the command exits with code 6.
@@ -48,6 +49,10 @@ class Departed(NetworkError):
     def __init__(self, neighbour: str, reason: str) -> None:
         super().__init__(f"neighbour {neighbour} left ({reason}): see its own log for more")
         self.neighbour, self.reason = neighbour, reason
+
+
+class Dropped(NetworkError):
+    """This peer is not to take part any longer; the message names the file that says so."""
 
 
 class BadMessage(GossipError):

@@ -43,7 +43,8 @@ def peer(
     It listens, waits for its neighbours, learns with them and writes the result. The topology must be a file
     that gives this peer and its neighbours an endpoint each. All peers are started with the same experiment
     file, in any order; only their data differ. SIGINT and SIGTERM end it early and politely. Started again with
-    the same --out it goes on from its checkpoint; started late it is told what the others agreed on.
+    the same --out it goes on from its checkpoint; started late it is told what the others agreed on. The topology
+    file is read again when it changes, or on SIGHUP: peers and links that it gains or loses come and go while all learn.
 
     gossipfl peer status RUN shows what the peers of a run folder saw last: who is up, suspected, down.
     """
@@ -53,7 +54,7 @@ def peer(
 
     experiment = load(file, set or ())
     from gossipfl.experiment import folder as files
-    from gossipfl.experiment.alone import endpoints, goes_on, peer, unsuitable
+    from gossipfl.experiment.alone import endpoints, goes_on, peer, unsuitable, watched
     from gossipfl.experiment.events import Started
     from gossipfl.experiment.learn import Progress
     from gossipfl.experiment.method import study
@@ -73,16 +74,18 @@ def peer(
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds))
 
-        def tell(what: str, progress: Progress | None) -> None:
-            if progress is not None:
-                view.show(progress)
+        def tell(what: str, told: Progress | str | None) -> None:
+            if isinstance(told, Progress):
+                view.show(told)
+            elif isinstance(told, str):
+                view.say(f"{what}: {told}")
             elif what == "listening":
                 view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
             elif what == "learning":
                 view.say("all are here: learning")
 
         interrupt_once()
-        report = peer(made, name, table, folder, places, tell, again)
+        report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell))
     return _tell(name, folder, report, experiment.stop.tolerance, format)
 
 
@@ -115,8 +118,9 @@ def _verdict(report: "Report", tolerance: float) -> tuple[int, str]:
     match report.stopped:
         case "diverged":
             return 6, f"diverged: {report.why}. Try a smaller algorithm.step (it was {report.step:.3g})"
-        case "interrupted":
-            return 130, report.why or f"interrupted after {report.rounds} rounds"
+        case "interrupted" | "dropped":
+            code = 130 if report.stopped == "interrupted" else 0
+            return code, report.why or f"interrupted after {report.rounds} rounds"
         case "tolerance":
             return (
                 0,

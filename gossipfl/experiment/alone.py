@@ -1,5 +1,6 @@
 """One peer, started by hand or by an init system, whose others run elsewhere; must not read anybody else's data."""
 
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import networkx as nx
 import torch
 
+from gossipfl import topology
 from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment import checkpoint
@@ -15,6 +17,7 @@ from gossipfl.experiment.finish import finish
 from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.journal import Tell, log_to
 from gossipfl.experiment.process import LARGEST, Report, collect, live
+from gossipfl.experiment.reread import Reread
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.peer import ZeroMQ
@@ -53,6 +56,17 @@ def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, st
     return known
 
 
+def watched(made: Study, name: str, listen: str | None, tell: Tell) -> Reread:
+    """The topology file, which is read again when it changes and, from here on, on SIGHUP. For the main thread only."""
+
+    def around(study: Study) -> dict[str, str]:
+        return {other: place for other, place in endpoints(study, name, listen).items() if other != name}
+
+    reread = Reread(made, name, around, lambda words: tell("warning", words))
+    signal.signal(signal.SIGHUP, reread.ask)
+    return reread
+
+
 def goes_on(made: Study, name: str, folder: Path) -> bool:
     """Whether a peer was interrupted in this folder, or died, and can go on from a checkpoint of this study."""
     own = folder / "peers" / name
@@ -65,9 +79,10 @@ def peer(
     name: str,
     table: Table,
     folder: Path,
-    endpoints: Mapping[str, str],
+    places: Mapping[str, str],
     tell: Tell,
     again: bool = False,
+    reread: Reread | None = None,
 ) -> Report:
     """Be one peer from beginning to end; what it learned is written to `folder`, judged on its own test rows.
 
@@ -78,9 +93,10 @@ def peer(
         name: who this is.
         table: its rows.
         folder: its run folder.
-        endpoints: of itself and of its neighbours, by name.
+        places: where it and its neighbours listen, by name.
         again: it was here before, and goes on from its checkpoint.
-        tell: called with "listening", "learning", and "progress" and a line of metrics.
+        tell: called with "listening", "learning", "progress" and a line of metrics, "warning" and a sentence.
+        reread: the topology file, if it may change.
 
     Raises:
         NetworkError: its endpoint is taken, or not an endpoint.
@@ -88,11 +104,16 @@ def peer(
     began = time.monotonic()
     torch.set_num_threads(1)
     log_to(folder)
-    transport = ZeroMQ(endpoints[name], LARGEST)
+    transport = ZeroMQ(places[name], LARGEST)
     tell("listening", None)
     me = made.names.index(name)
-    near = {made.names.index(other): endpoint for other, endpoint in endpoints.items() if other != name}
-    report = live(made, me, table, files.peer_folder(folder, name), transport, near, tell, again)
+    near = {made.names.index(other): endpoint for other, endpoint in places.items() if other != name}
+    own = files.peer_folder(folder, name)
+
+    changed = reread or (lambda: None)
+    report = live(made, me, table, own, transport, near, tell, again, changed=changed)
+    if reread and reread.made is not made:
+        topology.write(reread.made.graph, folder / "topology.json")
     startup = max(0.0, time.monotonic() - began - report.seconds)
     if learned := collect(made, {me: report}, {name: report.stopped}, startup):
         summary = finish(made, [table], learned, folder)

@@ -5,25 +5,23 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-import msgspec
 import torch
 
 from gossipfl.data import Table
 from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.experiment.checkpoint import Checkpoint
 from gossipfl.experiment.facts import Facts, pack, unpack
+from gossipfl.experiment.following import Change, Following, made_sturdy, openings, working_step
 from gossipfl.experiment.gossip_live import gossiping
 from gossipfl.experiment.journal import Journal
-from gossipfl.experiment.method import bears, method
-from gossipfl.experiment.prepare import FALLBACK
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.exchange import Welcomed
-from gossipfl.peer.fallback import Fallback
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 
 log = logging.getLogger(__name__)
@@ -37,6 +35,7 @@ def begin(
     transport: ZeroMQ,
     journal: Journal,
     rejoin: bool,
+    changed: Callable[[], Change | None],
 ) -> Session:
     """A session that is ready to learn: of peers that all begin now; or of one that was here before, or comes late."""
 
@@ -54,53 +53,39 @@ def begin(
     if point is None:
         try:
             begun = session()
-            facts = msgspec.structs.replace(begun.prepared.facts, origin=exchange.tick)
+            begun.prepared = replace(begun.prepared, facts=begun.prepared.facts.begun(exchange.tick))
         except Welcomed as welcome:
             log.info("the study is under way: a neighbour told what was agreed")
             facts, round, x = _told(welcome.payload)
             point = Checkpoint(x, round, 0.0, facts)
     if point is not None:
-        facts, exchange.tick = point.facts, point.facts.origin
-        begun = session(facts)
-        mine, theirs = begun.prepared.start.shape[1], point.x.shape[1]
-        if mine != theirs:
-            raise NetworkError(
-                f"a model of {theirs} parameters to go on from, but this study has {mine}: is it the same experiment?"
-            )
-        begun.resume(point.x, point.round, point.seconds)
-    if harden(made, begun, exchange, facts):
-        exchange.around.origin = facts.origin
-        exchange.welcome = lambda: pack(facts, begun.outcome.run.round, begun.outcome.run.state.x)
-        journal.facts = facts
+        begun = _late(session(point.facts), point)
+        exchange.tick = point.facts.origin
+        step = working_step(begun.prepared.facts)
+        if step < working_step(point.facts):
+            log.info("the others' step is too long for these rows: %g", step)
+            exchange.around.step = step
+            exchange.rewire(exchange.names, openings(made, me, step))
+    if sturdy := begun.method and made_sturdy(made, begun.prepared, exchange):
+        inner, begun.cycle = sturdy
+        begun.engine = Following(begun, inner, exchange, transport, changed)
+        exchange.around.origin, exchange.inbox.graph = begun.prepared.facts.origin, None
+        exchange.welcome = lambda: pack(
+            begun.prepared.facts, begun.outcome.run.round, begun.outcome.run.state.x
+        )
+        journal.resumable = True
     return begun
 
 
-def harden(made: Study, session: Session, exchange: Exchange, facts: Facts) -> bool:
-    """Let the session go on whatever becomes of neighbours, if its method bears that, or another one can take over."""
-    absent, engine, start = made.experiment.stop.absent, session.engine, exchange.tick
-    if session.method is None:
-        return False  # gossip learning needs nobody anyway
-    assert isinstance(engine, Peer)
-    if bears(made, session.method):
-        engine.tolerate(absent)
-        return True
-    if not facts.fallback:
-        return False
-    other = method(made, FALLBACK, session.prepared.problem, facts.fallback)
-    if not bears(made, other):
-        return False
-    exchange.tick = facts.origin
-    parts = (
-        other.algorithm,
-        session.prepared.problem,
-        other.topology,
-        other.mixing,
-        made.horizon,
-        made.changing,
-    )
-    session.engine = Fallback(engine, Peer(exchange, *parts), session.method.cycle, absent)
-    exchange.tick = start
-    return True
+def _late(begun: Session, point: Checkpoint) -> Session:
+    """The session at a point that the peer, or a neighbour, had reached."""
+    mine, theirs = begun.prepared.start.shape[1], point.x.shape[1]
+    if mine != theirs:
+        raise NetworkError(
+            f"a model of {theirs} parameters to go on from, but this study has {mine}: is it the same experiment?"
+        )
+    begun.resume(point.x, point.round, point.seconds)
+    return begun
 
 
 def _told(message: bytes) -> tuple[Facts, int, torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.data import Schema
@@ -36,6 +37,10 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deviation: tuple[float, ...] = ()
     curvature: tuple[float, ...] = ()
     origin: int = 0
+
+    def begun(self, origin: int) -> "Facts":
+        """The same, learning having begun at that exchange."""
+        return replace(self, origin=origin)
 
     @property
     def scale(self) -> Scale | None:

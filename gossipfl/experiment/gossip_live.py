@@ -4,6 +4,7 @@ from gossipfl.experiment.gossip import MakeGossip
 from gossipfl.experiment.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.peer import Gossiper, GossipPeer, ZeroMQ
+from gossipfl.peer.wire import ident
 
 
 def gossiping(study: Study, me: int, transport: ZeroMQ) -> MakeGossip:
@@ -13,7 +14,7 @@ def gossiping(study: Study, me: int, transport: ZeroMQ) -> MakeGossip:
     def make(learning: GossipLearning, shard: Shards) -> GossipPeer:
         gossiper = Gossiper(
             me,
-            len(study.names),
+            [ident(name) for name in study.names],
             learning,
             shard,
             study.fingerprint,

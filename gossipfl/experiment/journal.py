@@ -15,7 +15,6 @@ import msgspec
 
 from gossipfl.experiment import checkpoint
 from gossipfl.experiment.checkpoint import Checkpoint
-from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
@@ -28,11 +27,11 @@ log = logging.getLogger(__name__)
 class Journal:
     """The files of one peer.
 
-    `facts` are what was agreed; without them, there are no checkpoints.
+    There are checkpoints where it is `resumable`, which not every method is.
     """
 
     def __init__(self, folder: Path, made: Study, tell: Tell) -> None:
-        self.facts: Facts | None = None
+        self.resumable = False
         self._folder, self._study, self._tell = folder, made.fingerprint, tell
         self._every, self._last = made.experiment.peers.checkpoint, time.monotonic()
         self._metrics: FileIO | None = None
@@ -52,11 +51,11 @@ class Journal:
     def checkpoint(self, session: Session, exchange: Exchange, now: bool = False) -> None:
         """Write one, if it is time; and, if told so, now."""
         due = self._every and time.monotonic() - self._last >= self._every
-        if self.facts is None or not (due or (now and self._every)):
+        if not self.resumable or not (due or (now and self._every)):
             return
         outcome = session.outcome
         x = outcome.run.state.x.detach().cpu()
-        point = Checkpoint(x, outcome.run.round, outcome.elapsed, self.facts)
+        point = Checkpoint(x, outcome.run.round, outcome.elapsed, session.prepared.facts)
         self.attempt("a checkpoint", checkpoint.write, self._folder, self._study, point)
         self._last = time.monotonic()
 

@@ -6,18 +6,18 @@ Use is a for loop over `engine.rounds(run)`; everything else is its body.
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
 
 from gossipfl.engine import Engine, Run, relative_distance
-from gossipfl.errors import Departed
+from gossipfl.errors import Departed, Dropped
 from gossipfl.experiment.settings import Stop
 from gossipfl.models import Problem
 
-Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted"]
+Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped"]
 OFTEN = (
     0.1  # seconds between two lines of metrics, at least, where nobody knows how many rounds there will be
 )
@@ -53,11 +53,11 @@ class Outcome:
 class Pace(NamedTuple):
     """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics.
 
-    `cycle` is 0 where each peer takes steps of its own, long ones at first.
+    `cycle` is 0 where each peer takes steps of its own, long ones at first; it is asked for, as it changes with the links.
     """
 
     local_steps: int
-    cycle: int
+    cycle: Callable[[], int]
     hops: int
     every: int
 
@@ -66,8 +66,8 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
     """Drive `engine` from `outcome.run` until `stop` says so, yielding a line of metrics each `pace.every` exchanges.
 
     The first and the last exchange are always measured. Divergence (a model that is not finite, or whose loss, when it is
-    measured, has grown a thousandfold) and a neighbour's goodbye end it as a value in `outcome.stopped`; so does
-    KeyboardInterrupt, wherever it strikes.
+    measured, has grown a thousandfold), a neighbour's goodbye and being dropped from the topology end it as a value in
+    `outcome.stopped`; so does KeyboardInterrupt, wherever it strikes.
     """
     ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
     rest, lines = Rest(engine, outcome.run, stop.tolerance, pace), Lines(pace.every, stop.seconds is not None)
@@ -92,7 +92,7 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
             if lines.due(outcome):
                 yield measure(engine, problem, outcome)
                 # A method that takes several exchanges for a step goes back from one that was too long; so does Pegasos.
-                if pace.cycle == 1 and bool((problem.loss(x) > ceiling).any()):
+                if pace.cycle() == 1 and bool((problem.loss(x) > ceiling).any()):
                     outcome.stopped, outcome.why = (
                         "diverged",
                         f"the loss is a thousandfold in round {outcome.rounds}",
@@ -104,6 +104,8 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
         if departed.reason not in ("diverged", "interrupted"):
             raise
         outcome.stopped, outcome.why = departed.reason, str(departed)  # type: ignore[assignment]
+    except Dropped as dropped:
+        outcome.stopped, outcome.why = "dropped", str(dropped)
     except KeyboardInterrupt:
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
     outcome.seconds = outcome.elapsed
@@ -152,11 +154,12 @@ class Rest:
 
         Not calm in the first step: gradient tracking knows nothing yet, and does not move.
         """
-        if self._tolerance and exchanges % self._cycle == 0:
+        cycle = self._cycle()
+        if self._tolerance and exchanges % cycle == 0:
             calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
             if run.replicas is not None and bool(calm.all()):
                 calm = calm & (self._engine.disagreement(run) < self._near)
-            self._calm, self._before = calm & (exchanges > self._cycle), run
+            self._calm, self._before = calm & (exchanges > cycle), run
         self._were.append(bool(self._calm.all()))
         return self._engine.settled(self._calm, over)
 

@@ -4,10 +4,11 @@ A live peer does this with its one table, the simulator with all of them, by the
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.algorithms import ALGORITHMS
@@ -69,7 +70,8 @@ def prepare(
         rows: these peers' numbers, (n,) int64.
         agreement: consensus among all peers.
         device: where to compute.
-        known: what was agreed already: then nobody is asked.
+        known: what was agreed already: then nobody is asked. Where its step is too long for the rows here, the facts that are
+            returned have a shorter one.
 
     Raises:
         BadData: rows that cannot be learned from, naming the peer.
@@ -87,23 +89,30 @@ def prepare(
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
     made = make_problem(study, schema, train, rows, mean_rows, device)
-    kind, step = choose(study, made), study.experiment.algorithm.step
+    kind, step = choose(study, made), 0.0
     problem: Linear | Module | Preconditioned = made
     told: tuple[float, ...] = ()
     if study.experiment.algorithm.precondition:
         told = known.curvature if known else agree_curvature(study, made, agreement)
         problem = precondition(study, made, told)
-    if step == "auto":
-        step = known.step if known else auto_step(study, kind, problem, agreement)
+    most = largest(agreement, alone=known is not None)
+    if study.experiment.algorithm.step != "auto":
+        step = study.experiment.algorithm.step
+    else:
+        own = auto_step(study, kind, problem, most)
+        step = min(own, known.step) if known else own
     start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
     if isinstance(made, Module):
         start += made.initial()
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
     ends = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     fallback = 0.0
-    if known is None and kind == "newton" and study.loss.curvature < float("inf"):
-        fallback = auto_step(study, FALLBACK, problem, agreement)
-    facts = known or Facts(schema, mean_rows, step, fallback, *ends, told)
+    if kind == "newton" and study.loss.curvature < float("inf"):
+        fallback = auto_step(study, FALLBACK, problem, most)
+    if known:
+        facts = replace(known, step=step, fallback=min(fallback, known.fallback))
+    else:
+        facts = Facts(schema, mean_rows, step, fallback, *ends, told)
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 
@@ -137,7 +146,17 @@ def precondition(study: Study, problem: Linear | Module, told: Sequence[float]) 
     return Preconditioned(problem, Preconditioner(made.directions.to(like), made.curvatures.to(like)))
 
 
-def auto_step(study: Study, kind: str, problem: Problem, agreement: Agreement) -> float:
+def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
+    """How to find the largest smoothness constant: of all peers or, `alone`, of those held here."""
+
+    def found(problem: Problem) -> float:
+        own = problem.smoothness()[:, None].cpu()
+        return float(own.max() if alone else agreement.maximum(own)[0])
+
+    return found
+
+
+def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Problem], float]) -> float:
     """1/L, L the largest smoothness constant of any peer, or as much of it as the method bears; 1 for Newton's; 1/l2,
 
     the first of Pegasos's, for gossip learning.
@@ -155,7 +174,7 @@ def auto_step(study: Study, kind: str, problem: Problem, agreement: Agreement) -
     part *= 1.0 - momentum(study, kind)
     if kind in TRACKING:  # what they track is told once in so many rounds
         part /= study.experiment.algorithm.local_steps
-    return part / float(agreement.maximum(problem.smoothness()[:, None].cpu())[0])
+    return part / largest(problem)
 
 
 def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) -> Schema:

@@ -5,7 +5,7 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,12 +19,14 @@ from gossipfl.errors import Departed, GossipError
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.beginning import begin, patience
 from gossipfl.experiment.finish import Learned
+from gossipfl.experiment.following import Change, called, openings
 from gossipfl.experiment.journal import Journal, Tell, log_to
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.unreliable import Chances, Unreliable
+from gossipfl.peer.wire import ident
 
 LINGER = 1.0  # seconds for a gossiping peer's last words to reach neighbours that may have gone
 LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
@@ -72,6 +74,7 @@ def live(
     tell: Tell,
     rejoin: bool = False,
     chances: Sequence[float] = (),
+    changed: Callable[[], Change | None] = lambda: None,
 ) -> Report:
     """Connect, agree, learn, write: the whole life of peer number `me`. Never raises a GossipError: it is reported.
 
@@ -85,15 +88,16 @@ def live(
         tell: called with "learning" when agreement is reached, "progress" and each line of metrics, "warning" and a sentence.
         rejoin: go on from the checkpoint in the folder, if there is one.
         chances: where messages are to be lost and doubled, with which probabilities at present.
+        changed: asked before each round whether the topology is another one.
     """
-    e = made.experiment
+    e, near = made.experiment, {ident(made.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
     ahead = AHEAD + 4 * made.horizon  # which is measured from some rounds only; chance may make others longer
     exchange = Exchange(
-        me,
-        made.names,
+        ident(made.names[me]),
+        called(made),
         made.fingerprint,
-        sorted(endpoints),
+        openings(made, me),
         carrier,
         e.peers.wait,
         ahead=ahead,
@@ -103,8 +107,8 @@ def live(
     failure: dict[str, Any] = {}
     journal = Journal(folder, made, tell)
     try:
-        transport.connect(endpoints, 2 * ahead)
-        session = begin(made, me, table, exchange, transport, journal, rejoin)
+        transport.connect(near, 2 * ahead)
+        session = begin(made, me, table, exchange, transport, journal, rejoin, changed)
         tell("learning", None)
         for progress in session:
             journal.line(progress, exchange)
@@ -177,7 +181,9 @@ def collect(
     every = list(present.values())
     kept = [report.kept for report in every]
     ends = {report.stopped for report in every}
-    stopped = next((s for s in ("diverged", "interrupted", "rounds", "seconds") if s in ends), "tolerance")
+    stopped = next(
+        (s for s in ("diverged", "interrupted", "dropped", "rounds", "seconds") if s in ends), "tolerance"
+    )
     return Learned(
         engine="peers",
         algorithm=every[0].algorithm,

@@ -50,7 +50,7 @@ class Session:
         self.method: Method | None = None
         if self.prepared.kind == GOSSIP:
             self.engine = gossip(learning(study), shards(self.prepared.train, study.dtype))
-            self._cycle = 0 if study.experiment.algorithm.step == "auto" else 1
+            self.cycle = 0 if study.experiment.algorithm.step == "auto" else 1
         else:
             self._agreeing(make)
         self.outcome = Outcome(self.engine.init(self.prepared.start))
@@ -60,7 +60,7 @@ class Session:
         """The engine of a method whose peers go on in rounds."""
         study, problem = self.study, self.prepared.problem
         self.method = parts = method(study, self.prepared.kind, problem, self.prepared.step)
-        self._cycle = parts.cycle
+        self.cycle = parts.cycle
         self.engine = make(
             parts.algorithm, study.scheduled(problem), parts.topology, parts.mixing, study.horizon, study.changing
         )  # fmt: skip
@@ -71,7 +71,7 @@ class Session:
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        pace = Pace(steps, self._cycle, self.study.diameter, every)
+        pace = Pace(steps, lambda: self.cycle, self.study.diameter, every)
         for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
             self.cpu = time.process_time() - began
             yield progress

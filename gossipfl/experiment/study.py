@@ -57,6 +57,7 @@ class Study:
             "averaging",
             "cycle",
             "fingerprint",
+            "wiring",
         )
         return {name: getattr(self, name) for name in shared}
 
@@ -140,7 +141,7 @@ class Study:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """8 bytes that are equal where two peers mean the same study: not where the data lie, nor how to talk."""
+        """8 bytes that are equal where two peers mean the same study: not where the data lie, nor who takes part."""
         e = self.experiment
         shared = e.model_dump(
             mode="json", include={"seed", "data", "model", "algorithm", "channel", "gossip", "stop"}
@@ -149,10 +150,14 @@ class Study:
         shared["gossip"].pop("period")
         for own in ("module", "device"):
             shared["model"].pop(own)
+        return _digest(shared)
+
+    @cached_property
+    def wiring(self) -> bytes:
+        """8 bytes that are equal where two peers have the same topology: who takes part, and along which links."""
+        told = self.experiment.topology
         edges = [t.tolist() for t in self.links[:3]]
-        failing = [self.graph.graph.get("schedule"), e.topology.drop, e.topology.loss]
-        canonical = json.dumps([shared, self.names, edges, failing], sort_keys=True)
-        return hashlib.blake2b(canonical.encode(), digest_size=8).digest()
+        return _digest([self.names, edges, self.graph.graph.get("schedule"), told.drop, told.loss])
 
     def scheduled(self, problem: Problem) -> Problem:
         """The problem whose gradients shrink as `decay` says: the same as a shrinking step."""
@@ -211,6 +216,10 @@ class Study:
                 "give a number, for example algorithm.step = 0.01"
                 + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
             )
+
+
+def _digest(what: Any) -> bytes:
+    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=8).digest()
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 A session is a pair of random numbers, one drawn by each end. Each message names both, as far as its sender knows them, and says
 which of the receiver's last messages it used. So each end finds out alone, and both alike, which exchanges count:
 
-- A pair that changes (one end began anew, or gave the other up) begins a new session, and nothing of the old one counts.
+- A pair that changes (one end began anew, or gave the other up) begins a new session, and nothing of the old one counts. What
+  else the ends must have in common, their `Opening`, belongs to its number and is the same as long as that is.
 - An exchange counts if both ends used the other's message. Who used one and is told that its own was not used takes it back.
 """
 
 from collections.abc import Callable
 
-from gossipfl.peer.wire import WINDOW, Header
+from gossipfl.peer.wire import WINDOW, Header, Opening
 
 
 class Edge:
@@ -20,10 +21,12 @@ class Edge:
 
     Args:
         draw: a fresh random number above 0, below 2^63.
+        opens: what I bring into sessions.
     """
 
-    def __init__(self, draw: Callable[[], int]) -> None:
+    def __init__(self, draw: Callable[[], int], opens: Opening) -> None:
         self._draw = draw
+        self.opens, self.theirs = opens, opens
         self.mine, self.yours = draw(), 0
         self.named = False  # the neighbour has named my number, so that both know the pair
         self.told: list[tuple[int, bool]] = []
@@ -45,8 +48,10 @@ class Edge:
         if not header.mine:
             return
         if header.mine != self.yours:
+            if header.opens is None:
+                return  # said long ago, in a session that is over
             self._close()
-            self.yours = header.mine
+            self.yours, self.theirs = header.mine, header.opens
         self.named = header.yours == self.mine
         if not self.named or early:
             return
@@ -62,6 +67,11 @@ class Edge:
                 return
         self._open = unknown
 
+    @property
+    def weight(self) -> float:
+        """The weight of the edge: in a session both ends say the same."""
+        return min(self.opens.weight, self.theirs.weight)
+
     def fits(self, header: Header) -> bool:
         """Whether a message belongs to the session as I know it."""
         return header.mine == self.yours and header.yours == self.mine
@@ -72,9 +82,10 @@ class Edge:
         self._open.append(tick)
         self._used = self.used(tick + 1) | 1
 
-    def give_up(self) -> None:
-        """Begin a new session, whatever the neighbour thinks of it."""
+    def give_up(self, opens: Opening | None = None) -> None:
+        """Begin a new session, whatever the neighbour thinks of it; and bring something else into it, where that is given."""
         self._close()
+        self.opens = opens or self.opens
         self.mine, self.named, self._counted = self._draw(), False, False
 
     def quit(self) -> None:

@@ -5,7 +5,7 @@ the transport buffers while we compute.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -26,21 +26,39 @@ from gossipfl.topology import Links, Topology
 
 
 class Edges:
-    """My edges in one round: e lead to me, from `sources`. A message on one that is lost is neither sent nor awaited."""
+    """My edges in one round: e lead to me, from `sources`. A message on one that is lost is neither sent nor awaited.
 
-    def __init__(self, links: Links, me: int, dtype: torch.dtype) -> None:
+    Args:
+        links: of all peers.
+        peers: what they are called, by number.
+        me: my number.
+        dtype: of the rows that are mixed.
+        agreed: what the edges weigh, if not as the links say.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        peers: Sequence[int],
+        me: int,
+        dtype: torch.dtype,
+        agreed: Mapping[int, float] | None,
+    ) -> None:
         self._mine, self._given = links.receivers == me, links.senders == me
-        self.sources: list[int] = links.senders[self._mine].tolist()
-        self._targets = links.receivers[self._given]
-        self.renew(links, dtype)
+        self.sources = [peers[i] for i in links.senders[self._mine].tolist()]
+        self._targets = [peers[i] for i in links.receivers[self._given].tolist()]
+        self.renew(links, dtype, agreed)
 
-    def renew(self, links: Links, dtype: torch.dtype) -> None:
+    def renew(self, links: Links, dtype: torch.dtype, agreed: Mapping[int, float] | None) -> None:
         """Take over the weights and losses of other links along the same edges."""
         self._weights, self._shares = links.weights[self._mine], links.weights[self._given].sum()
-        self.to, self.lost, self._dtype = self._targets.tolist(), 0, dtype
+        self.to, self.lost, self._dtype = self._targets, 0, dtype
+        if agreed is not None:
+            self._weights = self._weights.new_tensor([agreed[peer] for peer in self.sources])
         self._show(None if links.arrives is None else links.arrives[self._mine])
         if links.arrives is not None:
-            self.to = self._targets[links.arrives[self._given]].tolist()
+            there = links.arrives[self._given].tolist()
+            self.to = [peer for peer, arrives in zip(self._targets, there, strict=True) if arrives]
             self.lost = len(self._targets) - len(self.to)
         self.limited = False
 
@@ -129,14 +147,25 @@ class Peer:
         self._back: Tensor | None = None  # what is to be given back after this round
         self._lanes: Sequence[int] = ()
         self._absent = 0.0
+        self._peers = list(exchange.names)
+        self._me = self._peers.index(exchange.me)
+        self._agreed: dict[int, float] | None = (
+            None  # what my edges weigh, where that is not as the topology says
+        )
+        self._opened = -1
 
-    def tolerate(self, absent: float) -> None:
+    def tolerate(self, absent: float, agreed: bool = False) -> None:
         """From here on go on without neighbours that do not answer, which the method has to bear.
 
         What only one end of an edge made use of leaves the fields that the method keeps accounts of, and so does all that a
-        neighbour has contributed that is gone. While one is absent without goodbye, for so many seconds, nobody settles.
+        neighbour has contributed that is gone.
+
+        Args:
+            absent: while a neighbour is absent without goodbye, for so many seconds, nobody settles.
+            agreed: edges weigh what both ends agreed on when their session began. The links of all rounds must be the same.
         """
         self.exchange.tolerant, self._absent = True, absent
+        self._agreed = self.exchange.around.weights if agreed else None
         self._ledger = Ledger(self.exchange.around.edges) if self.algorithm.accounts else None
 
     @property
@@ -180,7 +209,7 @@ class Peer:
     def _tells(self, peer: int, round: int) -> bool:
         """Whether I am to tell that peer something in that round."""
         links = self.topology(round)
-        told = (links.receivers == peer) & (links.senders == self.exchange.me)
+        told = (links.receivers == self._peers.index(peer)) & (links.senders == self._me)
         return bool((told if links.arrives is None else told & links.arrives).any())
 
     def rounds(self, run: Run) -> Iterator[Run]:
@@ -220,6 +249,9 @@ class Peer:
         data = to_bytes(payload)
         tick = self._start + round * self.mixing.exchanges + k
         messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost)
+        if self._agreed is not None and self._opened != self.exchange.around.opened:
+            self._opened, self._agreed = self.exchange.around.opened, self.exchange.around.weights
+            edges.renew(links, x.dtype, self._agreed)
         heard = self._heard(edges, messages)
         numbers = from_bytes([data, *(message.payload for message in heard)], payload)
         after = self._receive(edges, numbers, replicas, round, lanes)
@@ -270,8 +302,8 @@ class Peer:
         if links is not self._links or self._edges is None or self._edges.limited:
             last = self._links
             if self._edges and last and links.receivers is last.receivers and links.senders is last.senders:
-                self._edges.renew(links, like.dtype)
+                self._edges.renew(links, like.dtype, self._agreed)
             else:
-                self._edges = Edges(links, self.exchange.me, like.dtype)
+                self._edges = Edges(links, self._peers, self._me, like.dtype, self._agreed)
             self._links = links
         return self._edges

@@ -8,7 +8,7 @@ that seems to be lost is said again.
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gossipfl.errors import BadMessage, Departed, NetworkError
@@ -16,7 +16,7 @@ from gossipfl.peer.inbox import AHEAD, Inbox, Late, Message
 from gossipfl.peer.neighbourhood import Answer, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
 from gossipfl.peer.transport import Transport
-from gossipfl.peer.wire import Header, encode
+from gossipfl.peer.wire import Header, Opening, encode
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +51,10 @@ class Exchange:
     """Lock-step exchanges with neighbours, numbered by a tick that all peers count alike.
 
     Args:
-        me: this peer's number.
-        names: all peers' names, by number.
+        me: what this peer is called in messages, as all are (see `ident`).
+        names: all peers' names, in the order of the topology.
         study: fingerprint of the study, 8 bytes; peers of another one are not listened to.
-        neighbours: the peers that I share an edge with.
+        neighbours: the peers that I share an edge with, and what I bring into sessions with them.
         transport: how frames travel.
         wait: seconds that an exchange may take before a silent neighbour is an error.
         clock: monotonic seconds.
@@ -66,9 +66,9 @@ class Exchange:
     def __init__(
         self,
         me: int,
-        names: Sequence[str],
+        names: Mapping[int, str],
         study: bytes,
-        neighbours: Sequence[int],
+        neighbours: Mapping[int, Opening],
         transport: Transport,
         wait: float,
         clock: Callable[[], float] = time.monotonic,
@@ -76,10 +76,12 @@ class Exchange:
         patience: Patience = LOOPBACK,
         draw: Callable[[], int] = number,
     ) -> None:
-        self.me, self.names, self.neighbours, self.wait = me, names, neighbours, wait
+        self.me, self.names, self.wait = me, names, wait
         self.tick = 0
         self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
-        self.inbox = Inbox(study, neighbours, ahead)
+        self.inbox = Inbox(
+            study, neighbours, ahead, next((opens.graph for opens in neighbours.values()), None)
+        )
         self.tolerant = False
         self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
         self._study, self._transport, self._clock, self._patience = study, transport, clock, patience
@@ -132,10 +134,20 @@ class Exchange:
         """The exchange of which each neighbour that answers spoke last."""
         return {peer: tick for peer, tick in self.inbox.heard.items() if self.around.watches[peer].up}
 
+    def rewire(self, names: Mapping[int, str], neighbours: Mapping[int, Opening]) -> None:
+        """Go on along other edges, or with another part in them: whoever stays a neighbour begins a new session."""
+        self.names = names
+        self._say_goodbye("rewired", [peer for peer in self.around.edges if peer not in neighbours])
+        self.around.rewire(names, neighbours, self.tick, self.now)
+        self.inbox.rewire(neighbours)
+
     def leave(self, reason: str) -> None:
         """Tell all neighbours that I go, and why, so that nobody waits for me."""
+        self._say_goodbye(reason, self.around.edges)
+
+    def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
         goodbye = encode(Header(self._study, self.me, self.tick, b"", reason))
-        for peer in self.neighbours:
+        for peer in peers:
             for _ in range(GOODBYES if self.tolerant else 1):
                 if self._transport.send(peer, [goodbye, b""]):
                     self.messages_sent += 1
@@ -161,7 +173,7 @@ class Exchange:
         edge, around = self.around.edges[peer], self.around
         header = Header(
             self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.used(what.tick),
-            around.broken, around.depth, around.over,
+            around.broken, around.depth, around.over, False, None if edge.named else edge.opens,
         )  # fmt: skip
         frames = [encode(header), what.payload]
         self.around.watches[peer].called = self.now

@@ -22,12 +22,12 @@ class Fallback:
     Args:
         fast, hardy: over the same exchange, each with one exchange a round.
         cycle: rounds of a step of the fast one, in which word reaches everybody.
-        absent: as for `Peer.tolerate`.
+        absent, agreed: as for `Peer.tolerate`; the hardy one's edges weigh what was agreed.
     """
 
-    def __init__(self, fast: Peer, hardy: Peer, cycle: int, absent: float) -> None:
+    def __init__(self, fast: Peer, hardy: Peer, cycle: int, absent: float, agreed: bool = False) -> None:
         self.fast, self.hardy = fast, hardy
-        self._cycle, self._absent = cycle, absent
+        self._cycle, self._absent, self._agreed = cycle, absent, agreed
         self._now, self._epoch = fast, -1
         self._x: Tensor | None = None  # where the cycle began
         fast.tolerate(absent)
@@ -80,5 +80,5 @@ class Fallback:
         self._now = to
         if to is self.hardy:  # its accounts begin at 0, at both ends of each edge
             to.exchange.around.renew()
-            to.tolerate(self._absent)
+            to.tolerate(self._absent, self._agreed)
         return to.init(x)._replace(round=round)

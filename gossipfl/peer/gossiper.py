@@ -5,7 +5,7 @@ never on how long they took: random numbers are those of the peer's first, secon
 a model that it learns from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -34,7 +34,8 @@ class Gossiper:
     Models that come while it learns wait: of each neighbour the newest only, so that a slow peer's memory does not grow.
 
     Args:
-        me: this peer's number among `peers`.
+        me: this peer's number.
+        peers: what all are called in messages, by number.
         learning: what peers do.
         shard: this peer's own rows, and nobody else's.
         study: fingerprint of the study, 8 bytes; peers of another one are not listened to. Letters carry one made of it.
@@ -47,7 +48,7 @@ class Gossiper:
     def __init__(
         self,
         me: int,
-        peers: int,
+        peers: Sequence[int],
         learning: GossipLearning,
         shard: Shards,
         study: bytes,
@@ -61,10 +62,11 @@ class Gossiper:
                 f"Peer {me} has {len(shard.sizes)} shards and {ticks} ticks a cycle: give it one shard, and a tick or more"
             )
         self.me, self.learning, self.ticks, self.loss = me, learning, ticks, loss
-        self.neighbours = neighbours(links, me, peers)
+        self.neighbours = {peers[other]: other for other in sorted(neighbours(links, me, len(peers)))}
         self.refused = self.bytes_sent = 0
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
-        self._study, self._letters, self._choose = study, gossips(study), overlay(links, peers)
+        self._study, self._letters, self._choose = study, gossips(study), overlay(links, len(peers))
+        self._peers, self._name = peers, peers[me]
         self._seed = seed
         self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
         self._waiting: dict[int, Model] = {}
@@ -120,7 +122,7 @@ class Gossiper:
 
     def leave(self, reason: str) -> list[Post]:
         """Tell all neighbours that are left that I go, and why, so that nobody sends me more."""
-        frames = write(Letter(self._letters, self.me, self._sent, leaving=reason), None)
+        frames = write(Letter(self._letters, self._name, self._sent, leaving=reason), None)
         return [(peer, frames) for peer in self.neighbours if peer not in self.gone]
 
     def undelivered(self) -> None:
@@ -137,7 +139,8 @@ class Gossiper:
         if messages:
             who = _MYSELF.expand(messages)
             u = self._conduct.draw_messages(self.run, who, torch.arange(messages))
-            posts = self._send(self._choose(torch.full_like(who, self.me), u[:, 0]).tolist(), kind)
+            chosen = self._choose(torch.full_like(who, self.me), u[:, 0]).tolist()
+            posts = self._send([self._peers[other] for other in chosen], kind)
         self.run = self.run._replace(tick=self.run.tick + 1)
         return posts
 
@@ -146,7 +149,7 @@ class Gossiper:
         model: Tensor | None = self.run.x if kind & CARRIES else None
         posts = []
         for peer in to:
-            letter = Letter(self._letters, self.me, self._sent, age=int(self.run.ages), kind=kind)
+            letter = Letter(self._letters, self._name, self._sent, age=int(self.run.ages), kind=kind)
             frames = write(letter, model)
             lost = self._lost()
             self._count(SENT)

@@ -34,14 +34,18 @@ class Inbox:
         neighbours: the peers that may speak to me at all.
         ahead: messages of each that are kept. Where links change, a neighbour may be as many rounds ahead of me as word of
             me takes to reach it.
+        graph: fingerprint of the topology, while peers of another one are not to be listened to: as long as all agree.
     """
 
-    def __init__(self, study: bytes, neighbours: Iterable[int], ahead: int = AHEAD) -> None:
+    def __init__(
+        self, study: bytes, neighbours: Iterable[int], ahead: int = AHEAD, graph: bytes | None = None
+    ) -> None:
         self.tick = 0
         self.refused = self.late = 0
         self.strangers: dict[int, str] = {}  # neighbours that were heard but not understood, and why
         self.gone: dict[int, str] = {}  # neighbours that said goodbye, and why
         self.heard: dict[int, int] = {}  # the latest exchange that each neighbour spoke of
+        self.graph = graph
         self._study, self._ahead = study, ahead
         self._later = gossips(study)
         self._size = 0
@@ -73,10 +77,11 @@ class Inbox:
         if header.study == self._later:  # it has agreed, and gossips; I am not so far, and can do without
             return None
         if header.study != self._study:
-            self.strangers[header.sender] = (
-                "it runs another experiment: compare the two experiment and topology files"
-            )
+            self.strangers[header.sender] = "it runs another experiment: compare the two experiment files"
             raise BadMessage(f"peer {header.sender} takes part in another study")
+        if self.graph and header.opens and header.opens.graph != self.graph:
+            self.strangers[header.sender] = "its topology is another one: compare the two files"
+            raise BadMessage(f"peer {header.sender} has another topology")
         if header.leaving:
             self.gone[header.sender] = header.leaving
             return header
@@ -101,6 +106,11 @@ class Inbox:
             self.refused += 1
         box[header.tick] = Message(header, frames[1])
         return header
+
+    def rewire(self, neighbours: Iterable[int]) -> None:
+        """Other peers may speak to me from here on; what is kept of the others is forgotten."""
+        self._early = {peer: self._early.get(peer, {}) for peer in neighbours}
+        self.heard = {peer: tick for peer, tick in self.heard.items() if peer in self._early}
 
     def missing(self, awaited: Iterable[int]) -> list[int]:
         """Those of `awaited` that have not yet spoken about this exchange."""

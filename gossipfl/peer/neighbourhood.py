@@ -4,13 +4,13 @@ Sans-IO: headers and the time are told, and what is to be done about it is answe
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 
 from gossipfl.peer.edge import Edge
 from gossipfl.peer.inbox import Inbox, Message
 from gossipfl.peer.patience import Patience, Watch
-from gossipfl.peer.wire import Header
+from gossipfl.peer.wire import Header, Opening
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Neighbourhood:
     """One peer's neighbours.
 
     Args:
-        names: all peers' names, by number.
-        neighbours: the peers that I share an edge with.
+        names: all peers' names.
+        neighbours: the peers that I share an edge with, and what I bring into sessions with them.
         patience: how long silence is borne.
         draw: random numbers for the ends of edges.
         now: the time.
@@ -40,19 +40,21 @@ class Neighbourhood:
 
     def __init__(
         self,
-        names: Sequence[str],
-        neighbours: Sequence[int],
+        names: Mapping[int, str],
+        neighbours: Mapping[int, Opening],
         patience: Patience,
         draw: Callable[[], int],
         now: float,
     ) -> None:
-        self.names, self._patience = names, patience
-        self.edges = {peer: Edge(draw) for peer in neighbours}
+        self.names, self._patience, self._draw = names, patience, draw
+        self.edges = {peer: Edge(draw, opens) for peer, opens in neighbours.items()}
         self.watches = {peer: Watch(patience, now) for peer in neighbours}
         self.broken = 0  # no exchange after this one is known to have been incomplete, anywhere
         self.depth = 0  # hops within which all peers are reached, at least, since some are missing
         self.over = False  # somebody's time is up
         self.origin = 0  # the exchange at which learning began; until then nobody can be welcomed
+        self.opened = 0  # sessions that neighbours have begun so far
+        self.step = 0.0  # the smallest learning rate that one of them has asked for; 0: none has
         self.diverged: int | None = None  # a neighbour whose learning diverged
         self.settled = False  # a neighbour said goodbye because all had settled
         self._answered: dict[int, tuple[int, int]] = {}
@@ -68,7 +70,7 @@ class Neighbourhood:
         if header.leaving:
             self._leaves(peer, header.leaving, now)
             return Answer.NOTHING
-        self.edges[peer].hear(header, early=header.tick > tick)
+        self._session(peer, header, early=header.tick > tick)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
         self.depth, self.over = max(self.depth, header.depth), self.over or header.over
         if watch.hear(now):
@@ -151,13 +153,46 @@ class Neighbourhood:
     def use(self, peer: int, tick: int, inbox: Inbox) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""
         message, edge = inbox.taken(peer), self.edges[peer]
+        used = None
         if message is not None:
-            edge.hear(message.header)
+            self._session(peer, message.header)
             if edge.fits(message.header):
                 edge.use(tick)
-                return message
-        self.broken = max(self.broken, tick)
-        return None
+                used = message
+        if used is None or edge.theirs.graph != edge.opens.graph:
+            self.broken = max(self.broken, tick)
+        return used
+
+    def _session(self, peer: int, header: Header, early: bool = False) -> None:
+        """What a header says of our session, and of how it begins."""
+        edge = self.edges[peer]
+        before = edge.yours
+        edge.hear(header, early)
+        if edge.yours != before:
+            self.opened += 1
+            if edge.theirs.step and not 0 < self.step <= edge.theirs.step:
+                self.step = edge.theirs.step
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """What my edges weigh."""
+        return {peer: edge.weight for peer, edge in self.edges.items()}
+
+    def rewire(
+        self, names: Mapping[int, str], neighbours: Mapping[int, Opening], tick: int, now: float
+    ) -> None:
+        """Other edges, or another part in them, from exchange `tick` on: a new session with everybody."""
+        self.names = names
+        for peer in self.edges.keys() - neighbours.keys():
+            del self.edges[peer], self.watches[peer]
+        for peer, opens in neighbours.items():
+            if peer in self.edges:
+                self.edges[peer].give_up(opens)
+            else:
+                self.edges[peer], self.watches[peer] = Edge(self._draw, opens), Watch(self._patience, now)
+                self.watches[peer].suspect(now)  # nobody waits for one that has never spoken
+        self.opened += 1
+        self.broken, self.depth = max(self.broken, tick), max(self.depth, len(names) - 1)
 
     @property
     def healthy(self) -> bool:

@@ -21,7 +21,11 @@ MAX_TICK = 2**62
 MAX_NUMBER = 2**63  # of what the ends of an edge draw; msgspec bounds no larger ones
 WINDOW = 63  # the last exchanges that a header tells of
 
+MAX_WEIGHT = 1e6
+
 _Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Weight = Annotated[float, msgspec.Meta(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
+_Step = Annotated[float, msgspec.Meta(ge=0.0, le=sys.float_info.max)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER - 1)]
 _Tick = Annotated[int, msgspec.Meta(ge=0, lt=MAX_TICK)]
 _Depth = Annotated[int, msgspec.Meta(ge=0, lt=8 * (MAX_HEADER - 128))]
@@ -30,11 +34,24 @@ _Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 128)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
 
 
+class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What one end of an edge brings into a session, and changes by beginning a new one only.
+
+    weight: of the edge, as this end would have it; the smaller of what both ends say is used.
+    graph: fingerprint of the topology, as this end knows it.
+    step: the learning rate, where a peer that came late bears no larger one; 0: as agreed at first.
+    """
+
+    weight: _Weight
+    graph: _Study
+    step: _Step = 0.0
+
+
 class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a message says of itself.
 
     study: fingerprint of what all peers must agree on; a peer of another study is not listened to.
-    sender: the sender's number in the topology.
+    sender: who says so (see `ident`).
     tick: the exchange that it belongs to, counted from the first one of the study.
     calm: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
     leaving: empty, or why the sender goes and sends nothing more; then there is no payload.
@@ -44,6 +61,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     depth: hops within which all peers are reached, at least, as long as some are missing (see `quorum`).
     over: somebody's time is up.
     welcome: the payload is what was agreed before the receiver was there, and no part of an exchange.
+    opens: how the session of `mine` begins; until the receiver has named that number, and so knows it.
     """
 
     study: _Study
@@ -58,6 +76,12 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     depth: _Depth = 0
     over: bool = False
     welcome: bool = False
+    opens: Opening | None = None
+
+
+def ident(name: str) -> int:
+    """What a peer of that name is called in messages: the same whoever else is there, and whatever order they are in."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4, person=b"peer").digest()) >> 1
 
 
 def gossips(study: bytes) -> bytes:

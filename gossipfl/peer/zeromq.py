@@ -16,6 +16,7 @@ from gossipfl.errors import NetworkError
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 LARGE = 65536  # bytes from which a frame is worth the trouble of not copying it
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
+LAST_WORDS_MS = 1000  # that a goodbye to a former neighbour may take
 HEARTBEAT_MS, SILENT_MS = 2000, 10_000  # a connection over which nothing comes back for so long is cut
 WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
@@ -56,10 +57,18 @@ class ZeroMQ:
         self.endpoint: str = self._inbox.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def connect(self, neighbours: Mapping[int, str], queue: int = QUEUE) -> None:
-        """Begin to connect to each neighbour's endpoint; returns at once. `queue` messages to each may wait."""
-        for peer, endpoint in neighbours.items():
+        """Begin to connect to each neighbour's endpoint, and let go of whoever is none any more; returns at once.
+
+        `queue` messages to each may wait. Whoever is a neighbour already, at the same endpoint, stays connected.
+        """
+        for endpoint in neighbours.values():
             _check(endpoint)
-            self._endpoints[peer] = endpoint
+        for peer in [peer for peer, old in self._endpoints.items() if neighbours.get(peer) != old]:
+            self._shut(peer, linger=LAST_WORDS_MS)
+            del self._endpoints[peer]
+            self._lost.discard(peer)
+        for peer in neighbours.keys() - self._endpoints.keys():
+            self._endpoints[peer] = neighbours[peer]
             self._open(peer, queue, at_once=False)
 
     def _open(self, peer: int, queue: int, at_once: bool) -> None:

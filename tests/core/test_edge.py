@@ -2,20 +2,23 @@
 
 from itertools import count
 
+import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from worlds import STUDY
 
 from gossipfl.peer.edge import Edge
 from gossipfl.peer.ledger import Ledger
-from gossipfl.peer.wire import WINDOW, Header
+from gossipfl.peer.wire import WINDOW, Header, Opening
 
+OPENING = Opening(0.5, b"topology")
 PEER = 1  # what each end calls the other
 
 
 class End:
-    """One end: an edge, and in plain sets what it has counted: exchanges of this session that it used."""
+    """One end: an edge, and in plain words what it has counted: exchanges of this session that it used, and their weights."""
 
     def __init__(self, numbers: "count[int]") -> None:
         self.numbers = numbers
@@ -23,13 +26,15 @@ class End:
 
     def begin(self) -> None:
         """All is forgotten, as when a process starts again."""
-        self.edge = Edge(lambda: next(self.numbers))
-        self.counted: set[int] = set()
+        self.edge = Edge(lambda: next(self.numbers), OPENING)
+        self.counted: dict[int, float] = {}
         self.ledger = Ledger({PEER: self.edge})
         self.sum = torch.zeros(1, 1, dtype=torch.float64)  # what a method's field would hold
 
     def says(self, tick: int) -> Header:
-        return Header(STUDY, PEER, tick, b"", "", self.edge.mine, self.edge.yours, self.edge.used(tick))
+        edge = self.edge
+        opens = None if edge.named else edge.opens
+        return Header(STUDY, PEER, tick, b"", "", edge.mine, edge.yours, edge.used(tick), opens=opens)
 
     def hears(self, header: Header) -> None:
         self.edge.hear(header)
@@ -40,7 +45,7 @@ class End:
         self.hears(header)
         if self.edge.fits(header):
             self.edge.use(tick)
-            self.counted.add(tick)
+            self.counted[tick] = self.edge.weight
             pulled = torch.tensor([[float(tick + 1)]], dtype=torch.float64)
             self.ledger.add(tick, [PEER], pulled)
             self.sum += pulled
@@ -48,20 +53,24 @@ class End:
     def look(self) -> None:
         if self.edge.ended:
             self.counted.clear()
-        self.counted -= {tick for tick, matched in self.edge.told if not matched}
+        for tick, matched in self.edge.told:
+            if not matched:
+                self.counted.pop(tick, None)
         back = self.ledger.news()
         if back is not None:
             self.sum -= back
 
-    def gives_up(self) -> None:
-        self.edge.give_up()
+    def gives_up(self, weight: float | None = None) -> None:
+        self.edge.give_up(None if weight is None else Opening(weight, b"topology"))
         self.look()
 
 
 event = st.tuples(
     st.sampled_from(["in time", "in time", "in time", "lost", "late", "twice"]),
     st.sampled_from(["in time", "in time", "in time", "lost", "late", "twice"]),
-    st.sampled_from(["", "", "", "", "", "", "a gives up", "b gives up", "a begins", "b begins"]),
+    st.sampled_from(
+        ["", "", "", "", "", "", "a gives up", "b gives up", "a begins", "b begins", "a weighs", "b weighs"]
+    ),
     st.integers(1, 3) | st.just(1) | st.just(WINDOW + 2),
 )
 QUIET = ("in time", "in time", "", 1)
@@ -84,17 +93,20 @@ def carry_out(events: list[tuple[str, str, str, int]]) -> tuple[End, End]:
             while late:
                 end, header = late.pop(0)
                 end.hears(header)
-        match trouble:
-            case "a gives up":
-                a.gives_up()
-            case "b gives up":
-                b.gives_up()
-            case "a begins":
-                a.begin()
-            case "b begins":
-                b.begin()
+        if trouble:
+            trouble_of({"a": a, "b": b}[trouble[0]], trouble[2:], tick)
         tick += step
     return a, b
+
+
+def trouble_of(end: End, what: str, tick: int) -> None:
+    match what:
+        case "gives up":
+            end.gives_up()
+        case "begins":
+            end.begin()
+        case "weighs":
+            end.gives_up(1 / (3 + tick % 5))
 
 
 @settings(max_examples=500)
@@ -104,9 +116,9 @@ def carry_out(events: list[tuple[str, str, str, int]]) -> tuple[End, End]:
 @example([QUIET, QUIET, QUIET, ("in time", "lost", "", WINDOW + 2), QUIET])
 def test_both_ends_count_the_same_exchanges(events: list[tuple[str, str, str, int]]) -> None:
     a, b = carry_out(events)
-    settled = lambda end: {tick for tick in end.counted if tick not in end.edge._open}  # noqa: E731
-    assert settled(a) == settled(b)
-    assert len(a.counted ^ b.counted) <= 1, "only the last is not known of yet"
+    settled = lambda end: {tick: end.counted[tick] for tick in end.counted if tick not in end.edge._open}  # noqa: E731
+    assert settled(a) == settled(b), "and with the same weights"
+    assert len(a.counted.keys() ^ b.counted.keys()) <= 1, "only the last is not known of yet"
     assert len(settled(a)) >= 2, "a session is under way again"
     for end in (a, b):
         assert float(end.sum) == sum(tick + 1 for tick in end.counted), (
@@ -116,16 +128,18 @@ def test_both_ends_count_the_same_exchanges(events: list[tuple[str, str, str, in
 
 def test_a_quiet_session_counts_all_but_its_beginning() -> None:
     a, b = carry_out([QUIET] * 20)
-    assert a.counted == b.counted == set(range(1, 26))
+    assert a.counted.keys() == b.counted.keys() == set(range(1, 26))
 
 
 def test_a_lost_message_is_taken_back_by_the_one_who_heard() -> None:
     a, b = carry_out([QUIET] * 5 + [("in time", "lost", "", 1)] + [QUIET] * 5)
     assert 5 not in a.counted | b.counted
-    assert {4, 6} <= a.counted & b.counted
+    assert {4, 6} <= a.counted.keys() & b.counted.keys()
 
 
-def test_a_message_of_an_old_session_that_comes_very_late_begins_a_new_one() -> None:
+@pytest.mark.parametrize("opens", [None, OPENING])
+def test_a_message_of_an_old_session_that_comes_very_late_does_no_harm(opens: Opening | None) -> None:
+    """It is left out, unless it says how that session began: then it begins a new one."""
     numbers = count(1)
     a, b = End(numbers), End(numbers)
 
@@ -139,17 +153,17 @@ def test_a_message_of_an_old_session_that_comes_very_late_begins_a_new_one() -> 
     old = exchange(range(5))
     b.begin()
     exchange(range(5, 10))
-    assert a.counted == b.counted == set(range(7, 10))
-    a.hears(old)
-    assert not a.counted
+    assert a.counted.keys() == b.counted.keys() == set(range(7, 10))
+    a.hears(structs.replace(old, opens=opens))
+    assert bool(a.counted) == (opens is None)
     exchange(range(10, 16))
     assert a.counted == b.counted
     assert len(a.counted) >= 3
 
 
 def test_the_mask_reaches_back_through_a_window() -> None:
-    edge = Edge(lambda: 5)
-    edge.hear(Header(STUDY, PEER, 0, b"", "", 9, 5))
+    edge = Edge(lambda: 5, OPENING)
+    edge.hear(Header(STUDY, PEER, 0, b"", "", 9, 5, opens=OPENING))
     edge.used(0)
     edge.use(0)
     assert edge.used(1) == 1

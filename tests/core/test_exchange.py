@@ -11,11 +11,13 @@ from gossipfl.algorithms import Consensus
 from gossipfl.errors import Departed, NetworkError
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.inbox import AHEAD
-from gossipfl.peer.wire import Header, decode, encode
+from gossipfl.peer.wire import Header, Opening, decode, encode
 from gossipfl.topology import Links, static
 
 WAIT = 30.0
-NAMES = ["Basel", "Cleveland", "Zurich"]
+NAMES = dict(enumerate(["Basel", "Cleveland", "Zurich"]))
+OPENING = Opening(1 / 3, b"topology")
+NEAR = dict.fromkeys([1, 2], OPENING)
 
 
 class Script:
@@ -65,7 +67,7 @@ def says(
 
 def exchange(script: Script) -> Exchange:
     """Basel's, with both others as neighbours."""
-    return Exchange(0, NAMES, STUDY, [1, 2], script, WAIT, script.clock, draw=lambda: 7)
+    return Exchange(0, NAMES, STUDY, NEAR, script, WAIT, script.clock, draw=lambda: 7)
 
 
 def swap(end: Exchange, tick: int = 0, payload: bytes = b"own") -> list[bytes]:
@@ -77,7 +79,7 @@ def test_all_answer() -> None:
     end = exchange(script)
     assert swap(end) == [b"cle", b"zur"], "in the order that was asked for"
     assert script.now == 105.0
-    header = Header(STUDY, 0, 0, b"\1", mine=7)
+    header = Header(STUDY, 0, 0, b"\1", mine=7, opens=OPENING)
     assert [(to, decode(frames[0]), frames[1]) for to, frames in script.sent[:2]] == [
         (1, header, b"own"),
         (2, header, b"own"),
@@ -181,7 +183,7 @@ def test_a_neighbour_may_be_as_far_ahead_as_the_inbox_reaches(ahead: int) -> Non
         *((0.0, says(1, tick)) for tick in range(ahead)),
         *((1.0 + tick, says(2, tick)) for tick in range(ahead)),
     )
-    end = Exchange(0, NAMES, STUDY, [1, 2], script, WAIT, script.clock, ahead)
+    end = Exchange(0, NAMES, STUDY, NEAR, script, WAIT, script.clock, ahead)
     for tick in range(ahead):
         swap(end, tick)
     assert end.inbox.refused == 0
@@ -215,7 +217,7 @@ def test_leaving_tells_every_neighbour_that_can_be_told() -> None:
     [(to, frames)] = script.sent
     assert (to, decode(frames[0]).leaving, frames[1]) == (2, "interrupted", b"")
     other = Script((0.0, frames))
-    heard = Exchange(2, NAMES, decode(frames[0]).study, [0], other, WAIT, other.clock)
+    heard = Exchange(2, NAMES, decode(frames[0]).study, {0: OPENING}, other, WAIT, other.clock)
     with pytest.raises(Departed, match="Basel left"):
         heard.swap(0, [0], [0], b"own")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_exchange import NAMES, Script, numbers, says
+from test_exchange import NAMES, NEAR, OPENING, Script, numbers, says
 from worlds import STUDY
 
 from gossipfl.algorithms import ExactDiffusion
@@ -23,16 +23,14 @@ BEAR = Patience(suspect=1.0, down=4.0, dead=0.5, again=0.25, probe=1.0)
 
 def end(script: Script, patience: Patience = BEAR) -> Exchange:
     """Basel's end of its edges to Cleveland and Zurich, which holds up for nobody."""
-    made = Exchange(
-        0, NAMES, STUDY, [CLE, ZUR], script, 30.0, script.clock, patience=patience, draw=lambda: MINE
-    )
+    made = Exchange(0, NAMES, STUDY, NEAR, script, 30.0, script.clock, patience=patience, draw=lambda: MINE)
     made.tolerant = True
     return made
 
 
 def tells(sender: int, tick: int, **more: Any) -> list[bytes]:
     """A message of a session whose numbers both ends know."""
-    return says(sender, tick, **({"mine": 100 + sender, "yours": MINE} | more))
+    return says(sender, tick, **({"mine": 100 + sender, "yours": MINE, "opens": OPENING} | more))
 
 
 def swap(exchange: Exchange, tick: int) -> list[int]:
@@ -223,7 +221,7 @@ def test_a_newcomer_is_told_what_was_agreed_and_not_more_often_than_needed() -> 
     assert len(hello) == 1
     assert hello[0][1] == b"facts"
     newcomer = Script((0.0, hello[0]))
-    agreeing = Exchange(CLE, NAMES, STUDY, [0], newcomer, 30.0, newcomer.clock)
+    agreeing = Exchange(CLE, NAMES, STUDY, {0: OPENING}, newcomer, 30.0, newcomer.clock)
     with pytest.raises(Welcomed) as told:
         agreeing.swap(0, [0], [0], b"own")
     assert (told.value.payload, told.value.tick) == (b"facts", 40)

@@ -19,6 +19,7 @@ from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Ingredients, Mix, P
 from gossipfl.engine import Run
 from gossipfl.mixing import COMPRESSORS, Amount, Compressed, Feedback, Mixing
 from gossipfl.peer import Exchange, Memory, Peer, Transport, ZeroMQ
+from gossipfl.peer.wire import Opening
 from gossipfl.simulator import Simulator
 from gossipfl.topology import WEIGHTS, Links, Topology, static
 
@@ -228,12 +229,20 @@ def neighbours(graph: nx.Graph) -> list[list[int]]:
     return [sorted(number[other] for other in graph[peer]) for peer in graph]
 
 
+def openings(graph: nx.Graph, me: int) -> dict[int, Opening]:
+    """What a peer brings into its sessions, under Metropolis weights."""
+    links = metropolis(graph)
+    mine = links.receivers == me
+    weights = zip(links.senders[mine].tolist(), links.weights[mine].tolist(), strict=True)
+    return {peer: Opening(weight, STUDY) for peer, weight in weights}
+
+
 def live(kind: str, graph: nx.Graph, act: Callable[[int, Exchange], Any]) -> list[Any]:
     """What `act(peer, its exchange)` gives for each peer, each in a thread of its own."""
-    names, around = list(graph), neighbours(graph)
+    names = dict(enumerate(graph))
     with network(kind, graph) as transports, ThreadPoolExecutor(len(graph)) as pool:
         jobs = [
-            pool.submit(act, i, Exchange(i, names, STUDY, around[i], transports[i], 20.0))
+            pool.submit(act, i, Exchange(i, names, STUDY, openings(graph, i), transports[i], 20.0))
             for i in range(len(graph))
         ]
         return [job.result() for job in jobs]

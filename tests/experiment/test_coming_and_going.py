@@ -1,0 +1,168 @@
+"""Peers that the topology file gains and loses while all learn: the model becomes that of whoever is there."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from test_network import free_port
+
+from gossipfl.experiment.alone import endpoints, peer
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.following import called, openings
+from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.method import study
+from gossipfl.experiment.reread import Reread
+from gossipfl.experiment.tables import own_table
+
+L2 = 0.05
+RING = [["a", "b"], ["b", "c"], ["c", "d"], ["d", "a"]]
+JOINED = [*RING, ["new", "a"], ["new", "c"]]
+
+
+class Site:
+    """One peer in a thread of its own, which reads the topology file anew."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.name, self.folder = name, world.folder / f"run-{name}"
+        self.learns = threading.Event()
+        self.warnings: list[str] = []
+        made = study(parse(world.raw))
+        self.folder.mkdir()
+        table, places = own_table(made, name, world.folder / f"{name}.csv"), endpoints(made, name)
+
+        def tell(what: str, told: object) -> None:
+            if isinstance(told, Progress):
+                self.learns.set()
+            elif what == "warning":
+                self.warnings.append(str(told))
+
+        def around(now):
+            return {other: place for other, place in endpoints(now, name).items() if other != name}
+
+        self.reread = Reread(made, name, around, self.warnings.append)
+
+        def live() -> None:
+            self.report = peer(made, name, table, self.folder, places, tell, reread=self.reread)
+
+        self.thread = threading.Thread(target=live)
+        self.thread.start()
+
+    @property
+    def model(self):
+        return load_file(self.folder / "peers" / self.name / "model.safetensors")["x"]
+
+
+class World:
+    """Ridge regression of rows that differ from peer to peer; those of "new" are large, and bear a short step only."""
+
+    def __init__(self, folder: Path, kind: str, seconds: float) -> None:
+        self.folder, rng = folder, np.random.default_rng(0)
+        self.rows, self.ports = {}, {}
+        for k, name in enumerate(["a", "b", "c", "d", "new"]):
+            x = rng.normal(size=(40, 3)) * (3 if name == "new" else 1) + k / 4
+            y = x @ [1, -2, 0.5] + 0.3 * k + 0.2 * rng.normal(size=40)
+            self.rows[name], self.ports[name] = (x, y), free_port()
+            np.savetxt(folder / f"{name}.csv", np.c_[x, y], delimiter=",", header="p,q,r,y", comments="")
+        self.raw = {
+            "data": {"source": str(folder / "a.csv"), "target": "y", "test": 0.0, "standardise": "none"},
+            "topology": {"graph": str(folder / "sites.toml")},
+            "model": {"kind": "linear", "l2": L2},
+            "algorithm": {"kind": kind},
+            "stop": {"rounds": 2**40, "seconds": seconds},
+            "peers": {"report": 5},
+        }
+
+    def connect(self, edges: list[list[str]]) -> None:
+        """The topology file says so from here on."""
+        peers = dict.fromkeys(name for edge in edges for name in edge)
+        places = "".join(f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{self.ports[n]}'\n" for n in peers)
+        partial = self.folder / "partial"
+        partial.write_text(f"edges = {json.dumps(edges)}\n{places}")
+        partial.replace(self.folder / "sites.toml")
+
+    def distance(self, model, names) -> float:
+        """From the ridge regression of all rows of these peers, in closed form."""
+        x, y = (np.concatenate(parts) for parts in zip(*(self.rows[name] for name in names), strict=True))
+        x = np.c_[x, np.ones(len(x))]
+        best = np.linalg.solve(x.T @ x / len(x) + L2 * np.diag([1, 1, 1, 0]), x.T @ y / len(x))
+        return float(np.linalg.norm(model - best) / np.linalg.norm(best))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["exact-diffusion", "auto"])
+def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, tmp_path):
+    world = World(tmp_path, kind, seconds=9.0)
+    world.connect(RING)
+    sites = [Site(world, name) for name in "abcd"]
+    for site in sites:
+        assert site.learns.wait(60)
+    world.connect(JOINED)
+    sites.append(Site(world, "new"))
+    for site in sites:
+        site.thread.join()
+        assert (site.report.error, site.report.stopped) == ("", "seconds")
+        assert world.distance(site.model, world.rows) <= 1e-8
+        assert site.name == "new" or '"new"' in (site.folder / "topology.json").read_text()
+    assert len({site.report.rounds for site in sites}) == 1
+
+
+@pytest.mark.timeout(120)
+def test_a_peer_that_the_file_loses_leaves_and_its_part_with_it(tmp_path):
+    world = World(tmp_path, "exact-diffusion", seconds=7.0)
+    world.connect(JOINED)
+    sites = [Site(world, name) for name in world.rows]
+    for site in sites:
+        assert site.learns.wait(60)
+    world.connect(RING)
+    for site in sites:
+        site.thread.join()
+    *others, new = sites
+    assert (new.report.error, new.report.stopped, new.report.exit_code) == ("", "dropped", 0)
+    assert "does not name new any more" in new.report.why
+    for site in others:
+        assert (site.report.error, site.report.stopped) == ("", "seconds")
+        assert world.distance(site.model, "abcd") <= 1e-8
+
+
+def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path):
+    world = World(tmp_path, "exact-diffusion", seconds=1.0)
+    world.connect(RING)
+    made, told = study(parse(world.raw)), []
+    reread = Reread(made, "a", lambda now: {b: endpoints(now, "a")[b] for b in now.graph["a"]}, told.append)
+    assert reread() is None, "it is the same"
+    reread.ask()
+    assert reread() is None, "it still is, and somebody asked"
+    for wrong, words in (("edges = [", "cannot be read"), (None, "connected")):
+        if wrong:
+            (tmp_path / "sites.toml").write_text(wrong)
+        else:
+            world.connect([["a", "b"], ["c", "d"]])
+        reread.ask()
+        assert reread() is None
+        assert words in told.pop()
+        assert reread.made is made
+    world.connect(JOINED)
+    reread.ask()
+    change = reread()
+    assert change is not None
+    assert set(change.endpoints) == {"b", "d", "new"}
+    reread.ask()
+    assert reread() is None
+    assert not told
+
+
+def test_ends_know_each_other_by_name_and_bring_their_weights(tmp_path):
+    world = World(tmp_path, "auto", seconds=1.0)
+    world.connect(RING)
+    before = study(parse(world.raw))
+    world.connect(JOINED)
+    after = study(parse(world.raw))
+    assert before.fingerprint == after.fingerprint
+    assert before.wiring != after.wiring
+    assert called(before).items() <= called(after).items()
+    b = [openings(made, made.names.index("b")) for made in (before, after)]
+    assert [{round(1 / end.weight) for end in ends.values()} for ends in b] == [{3}, {4}]
+    assert b[0].keys() == b[1].keys()
