@@ -5,7 +5,7 @@ never on how long they took: random numbers are those of the peer's first, secon
 a model that it learns from.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,8 +20,8 @@ from gossipfl.gossip.network import period
 from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT
 from gossipfl.gossip.shards import Shards
-from gossipfl.peer.letter import Letter, read, write
-from gossipfl.peer.wire import gossips
+from gossipfl.peer.letter import Letter, enclosed, opened, write
+from gossipfl.peer.wire import Header, encode, gossips
 from gossipfl.topology import Links
 
 Post = tuple[int, list[bytes]]  # to whom, and the frames
@@ -70,6 +70,9 @@ class Gossiper:
         self._seed = seed
         self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
         self._waiting: dict[int, Model] = {}
+        self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
+        self.origin = 0  # at which exchange the others had agreed: whoever is far behind is a newcomer
+        self._welcomed: set[int] = set()  # since I woke last
         self.run = self._conduct.begin(ticks)
 
     @property
@@ -83,18 +86,22 @@ class Gossiper:
         return len(self._waiting)
 
     def heard(self, frames: list[bytes]) -> list[Post]:
-        """A message came: answer what it asks at once; the model that it carries waits.
+        """A message came: answer what it asks at once; the model that it carries waits. A neighbour that still agrees with all
+
+        others comes late, and is told what was agreed; once in each of my cycles, for it will ask again.
 
         Raises:
             BadMessage: it is none of ours, and changes nothing but the count of those refused.
         """
         try:
-            letter, model = read(frames, self.run.x)
+            letter = opened(frames)
             if letter.sender not in self.neighbours:
                 raise BadMessage(f"peer {letter.sender} is not my neighbour")
-            said_goodbye = letter.leaving and letter.study == self._study  # it had not even begun to gossip
-            if letter.study != self._letters and not said_goodbye:
+            if letter.study == self._study and not letter.leaving:
+                return self._newcomer(letter.sender, letter.tick)
+            if letter.study not in (self._letters, self._study):
                 raise BadMessage(f"peer {letter.sender} takes part in another study")
+            model = enclosed(letter, frames[1], self.run.x)
         except BadMessage:
             self.refused += 1
             raise
@@ -107,6 +114,13 @@ class Gossiper:
             self._waiting[letter.sender] = model
         return self._send([letter.sender], CARRIES) if letter.kind & ASKS else []
 
+    def _newcomer(self, peer: int, tick: int) -> list[Post]:
+        if self.welcome is None or tick >= self.origin - 1 or peer in self._welcomed:
+            return []
+        self._welcomed.add(peer)
+        self.gone.pop(peer, None)
+        return [(peer, [encode(Header(self._study, self._name, self._sent, welcome=True)), self.welcome()])]
+
     def learned(self) -> list[Post]:
         """Learn from the model of the neighbour that has waited longest; maybe pass mine on. KeyError where none waits."""
         model = self._waiting.pop(next(iter(self._waiting), -1))
@@ -115,6 +129,7 @@ class Gossiper:
 
     def woke(self, now: int) -> list[Post]:
         """At tick `now` I woke: send, or save a token. Wake-ups that I was too busy for are left out."""
+        self._welcomed.clear()
         clock, chance = self._conduct.draw("wake", self.run, _MYSELF, 2)[0, :, None]
         self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clamp(min=now)
         speaks = self._conduct.speaks(self.run, _MYSELF, chance)

@@ -38,8 +38,8 @@ def write(letter: Letter, model: Tensor | None) -> list[bytes]:
     return [encode(letter), b"" if model is None else to_bytes((model,))]
 
 
-def read(frames: list[bytes], like: Tensor) -> tuple[Letter, Model | None]:
-    """What is in the frames; a model has the shape and type of `like`, (1, d), and finite numbers.
+def opened(frames: list[bytes]) -> Letter:
+    """What a message says of itself.
 
     Raises:
         BadMessage: it is no such message; and nothing else, whatever bytes these are.
@@ -47,15 +47,23 @@ def read(frames: list[bytes], like: Tensor) -> tuple[Letter, Model | None]:
     if len(frames) != 2 or len(frames[0]) > MAX_HEADER:
         raise BadMessage(f"a message of {len(frames)} frames with {list(map(len, frames[:2]))} bytes")
     try:
-        letter = _decoder.decode(frames[0])
+        return _decoder.decode(frames[0])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"not a header: {error}") from error
+
+
+def enclosed(letter: Letter, payload: bytes, like: Tensor) -> Model | None:
+    """The model in a letter, if it carries one, with the shape and type of `like`, (1, d), and finite numbers.
+
+    Raises:
+        BadMessage: it is no such model; and nothing else, whatever bytes these are.
+    """
     size = like.numel() * like.element_size() if letter.kind & CARRIES and not letter.leaving else 0
-    if len(frames[1]) != size:
-        raise BadMessage(f"peer {letter.sender} sent {len(frames[1])} bytes; there should be {size}")
+    if len(payload) != size:
+        raise BadMessage(f"peer {letter.sender} sent {len(payload)} bytes; there should be {size}")
     if not size:
-        return letter, None
-    (w,) = from_bytes([frames[1]], (like,))
+        return None
+    (w,) = from_bytes([payload], (like,))
     if not math.isfinite(w.sum()):
         raise BadMessage(f"peer {letter.sender} sent numbers that are not finite, or far too large")
-    return letter, Model(w, torch.tensor([letter.age]))
+    return Model(w, torch.tensor([letter.age]))

@@ -8,7 +8,7 @@ from gossip_worlds import SVM, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_gossip_twin import CONTROL, CREATE, MEAN, creates
-from test_letter import STUDY
+from test_letter import STUDY, read
 from twin import ARRIVE, WAKE, Note, Twin
 
 from gossipfl import topology
@@ -16,8 +16,8 @@ from gossipfl.errors import BadExperiment, BadMessage
 from gossipfl.gossip import LOST, MISSED, RECEIVED, SENT, GossipLearning, Network, Shards
 from gossipfl.gossip.letters import ASKS, CARRIES
 from gossipfl.peer import Gossiper
-from gossipfl.peer.letter import Letter, read, write
-from gossipfl.peer.wire import Header, encode, gossips
+from gossipfl.peer.letter import Letter, write
+from gossipfl.peer.wire import Header, decode, encode, gossips
 
 PEERS, TICKS = 4, 100
 LETTERS = gossips(STUDY)
@@ -162,7 +162,6 @@ def test_who_asks_is_answered_at_once_with_what_is_held():
         (says(0), "peer 0 is not my neighbour"),
         (says(4), "peer 4 is not my neighbour"),
         (says(1, study=b"another!"), "another study"),
-        (says(1, study=STUDY), "another study"),
         (says(1, study=b"another!", leaving="failed"), "there should be 0|another study"),
         (says(1, float("nan")), "not finite"),
         ([b"junk", b""], "not a header"),
@@ -250,3 +249,20 @@ def test_a_flood_of_anything_leaves_the_counts_whole():
 def test_it_has_one_shard():
     with pytest.raises(BadExperiment, match="Peer 0 has 2 shards"):
         Gossiper(0, range(2), GossipLearning(SVM), Shards.of(rows(2)), STUDY)
+
+
+def test_a_newcomer_is_told_what_was_agreed_once_in_a_cycle():
+    peer = gossiper(0, peers=3)
+    peer.welcome, peer.origin = lambda: b"facts", 12
+    asks = [encode(Header(STUDY, 1, 0)), b"so many columns"]
+    ((to, frames),) = peer.heard(asks)
+    assert to == 1
+    assert decode(frames[0]) == Header(STUDY, 0, 0, welcome=True)
+    assert frames[1] == b"facts"
+    assert peer.heard(asks) == [], "it says so again and again"
+    assert len(peer.heard([encode(Header(STUDY, 2, 3)), b""])) == 1
+    peer.woke(2 * TICKS)
+    assert len(peer.heard(asks)) == 1
+    peer.woke(4 * TICKS)
+    assert peer.heard([encode(Header(STUDY, 1, 11)), b""]) == [], "it has agreed with me, and is only slow"
+    assert peer.refused == 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.letters import ASKS, CARRIES
-from gossipfl.peer.letter import MAX_AGE, Letter, read, write
+from gossipfl.peer.letter import MAX_AGE, Letter, enclosed, opened, write
 from gossipfl.peer.wire import MAX_HEADER, MAX_TICK, Header, encode
 
 STUDY = b"gossip!!"
@@ -35,6 +35,12 @@ payloads = (
     | st.binary(min_size=24, max_size=24)
     | st.just(write(Letter(STUDY, 1, 0), MODEL)[1])
 )
+
+
+def read(frames, like):
+    """All that is in a message."""
+    letter = opened(frames)
+    return letter, enclosed(letter, frames[1], like)
 
 
 @given(letters)
