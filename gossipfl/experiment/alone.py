@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -11,7 +12,8 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment import checkpoint
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.finish import finish
+from gossipfl.experiment.attempt import unwritten
+from gossipfl.experiment.finish import conclude, finish
 from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.journal import Tell, log_to
 from gossipfl.experiment.process import LARGEST, Report, collect, live
@@ -80,7 +82,7 @@ def peer(
         folder: its run folder.
         endpoints: of itself and of its neighbours, by name.
         again: it was here before, and goes on from its checkpoint.
-        tell: called with "listening", "learning", and "progress" and a line of metrics.
+        tell: called with "listening", "learning", "progress" and a line of metrics, "warning" and a sentence.
 
     Raises:
         NetworkError: its endpoint is taken, or not an endpoint.
@@ -101,5 +103,7 @@ def peer(
             "consensus_distance": None,
             "error": report.error or None,
         }
-        files.write_json(folder / "summary.json", summary | known)
+        summary = conclude(summary | known, folder)
+        if lost := summary.get("unwritten"):
+            report = replace(report, unwritten=unwritten(lost["files"], lost["why"]))
     return report
