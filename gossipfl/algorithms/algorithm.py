@@ -17,7 +17,18 @@ Prox = Callable[[Tensor, float], Tensor]  # x (n, d), step -> proximal map of st
 State = Any  # a NamedTuple of row tensors, or of such NamedTuples, x first
 
 
-__all__ = ["Account", "Algorithm", "Grad", "Mix", "Prox", "State", "leaves", "no_penalty", "rebuilt"]
+__all__ = [
+    "Account",
+    "Algorithm",
+    "Grad",
+    "Mix",
+    "Prox",
+    "State",
+    "leaves",
+    "no_penalty",
+    "rebuilt",
+    "subgradient",
+]
 
 
 class Account(NamedTuple):
@@ -78,3 +89,15 @@ def rebuilt(tensors: Mapping[str, Tensor], like: State, name: str = "") -> State
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing
     """The proximal map of the zero function: x itself."""
     return x
+
+
+def subgradient(prox: Prox, z: Tensor, u: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """x = prox(z + step u), and the subgradient of the penalty at x that this has taken; u is that of the round before.
+
+    z is where u has been descended already, by whoever added it to the gradient.
+    """
+    if prox is no_penalty:
+        return z, u
+    z = z + step * u
+    x = prox(z, step)
+    return x, (z - x) / step

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty
+from gossipfl.algorithms.algorithm import Account, Grad, Mix
 from gossipfl.mixing import Property
 
 
@@ -20,7 +20,7 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True)
 class ExactDiffusion:
-    """phi = x - step * grad(x) + e/t;  m = mix(phi);  x' = prox(m);  e' = e + (m - phi),  starting at e = 0.
+    """phi = x - step * grad(x) + e/t;  m = mix(phi);  x' = m;  e' = e + (m - phi),  starting at e = 0.
 
     Converges linearly to the exact pooled optimum with a constant step up to about 1/L, whatever the network. Sends d
     numbers a round. Mixes with (I + W)/2 (gamma = 1/2); with gamma = 1 it is D2, which needs every eigenvalue of W above
@@ -28,12 +28,10 @@ class ExactDiffusion:
 
     Yuan, Ying, Zhao, Sayed, "Exact diffusion for distributed optimization and learning", IEEE Trans. Signal Processing
     67(3), 2019, algorithm 1. Tang et al., "D2: decentralized training over decentralized data", ICML 2018, algorithm 1.
-    With a proximal step, Alghunaim, Yuan, Sayed, "A linearly convergent proximal gradient algorithm for decentralized
-    optimization", NeurIPS 2019.
+    With a penalty it is `NIDS`.
     """
 
     step: float
-    prox: Prox = no_penalty
     local_steps: int = 1
 
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
@@ -46,4 +44,4 @@ class ExactDiffusion:
     def round(self, s: Corrected, grad: Grad, mix: Mix) -> Corrected:
         phi = s.x - self.step * grad(s.x) + s.e / self.local_steps
         m = mix(phi)
-        return Corrected(self.prox(m, self.step), s.e + (m - phi))
+        return Corrected(m, s.e + (m - phi))

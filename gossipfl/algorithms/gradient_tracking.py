@@ -7,25 +7,31 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty
+from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty, subgradient
 from gossipfl.mixing import Property
 
 
 class Tracked(NamedTuple):
-    """Parameters x, correction c and last gradient g, each (n, d). The tracker is y = g + c."""
+    """Parameters x, correction c, last gradient g, and u, the part of g that is of the penalty; each (n, d).
+
+    The tracker is y = g + c.
+    """
 
     x: Tensor
     c: Tensor
     g: Tensor
+    u: Tensor
 
 
 @dataclass(frozen=True)
 class GradientTracking:
-    """y = g + c;  x', m = mix(x - step * y, y);  x' = prox(x');  c' = c + (m - y);  g' = grad(x'),  from c = g = 0.
+    """y = g + c;  z, m = mix(x - step * y, y);  c' = c + (m - y);  from c = g = u = 0,
+    z += step * u;  x' = prox(z);  u' = (z - x')/step;  g' = grad(x') + u'.
 
     y follows the average gradient of all peers: this is y' = mix(y) + grad(x') - grad(x), in the semi-ATC order. Both tensors
     travel in one exchange of 2d numbers. Mix it with raw weights: lazy ones are far slower on rings. As nothing is known
-    before round 0, that round only mixes.
+    before round 0, that round only mixes. u is the subgradient of the peer's own penalty that its proximal step has taken, and
+    is tracked with the gradient; with z alone, all peers' penalties would have to be the same.
 
     Di Lorenzo, Scutari, "NEXT", IEEE Trans. Signal and Information Processing over Networks 2(2), 2016; Nedic, Olshevsky,
     Shi, "Achieving geometric convergence for distributed optimization over time-varying graphs", SIAM J. Optimization
@@ -40,10 +46,10 @@ class GradientTracking:
     accounts: ClassVar[Mapping[str, Account]] = {"c": Account(lane=1, factor=1.0)}
 
     def init(self, x: Tensor) -> Tracked:
-        return Tracked(x, torch.zeros_like(x), torch.zeros_like(x))
+        return Tracked(x, *(torch.zeros_like(x) for _ in range(3)))
 
     def round(self, s: Tracked, grad: Grad, mix: Mix) -> Tracked:
         y = s.g + s.c
-        x, m = mix(s.x - self.step * y, y)
-        x = self.prox(x, self.step)
-        return Tracked(x, s.c + (m - y), grad(x))
+        z, m = mix(s.x - self.step * y, y)
+        x, u = subgradient(self.prox, z, s.u, self.step)
+        return Tracked(x, s.c + (m - y), grad(x) + u, u)

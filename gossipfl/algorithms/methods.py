@@ -12,6 +12,7 @@ from gossipfl.algorithms.extra import Extra
 from gossipfl.algorithms.gradient_tracking import GradientTracking
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
 from gossipfl.algorithms.newton import Hessian, Newton
+from gossipfl.algorithms.nids import NIDS
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
@@ -59,16 +60,23 @@ def made(name: str, of: Ingredients) -> Algorithm:
     return algorithm
 
 
+def diffusion(of: Ingredients) -> Algorithm:
+    """Exact diffusion, with a proximal step where there is a penalty."""
+    if of.prox is no_penalty:
+        return ExactDiffusion(of.step, of.local_steps)
+    return NIDS(of.step, of.prox, of.local_steps)
+
+
 ALGORITHMS: dict[str, Method] = {
     "newton": Method(
         lambda i: Newton(i.cycle, i.hessian), "exact in a few dozen exchanges, for up to some thousand parameters",
         True, penalty=False, least="2d + d(d + 1)/2",
     ),
     "exact-diffusion": Method(
-        lambda i: ExactDiffusion(i.step, i.prox, i.local_steps), "exact, step 1/L on any network", True, gamma=0.5
+        diffusion, "exact, step 1/L on any network; with l1, NIDS", True, gamma=0.5
     ),
     "d2": Method(
-        lambda i: ExactDiffusion(i.step, i.prox, i.local_steps),
+        diffusion,
         "exact diffusion with raw weights; their eigenvalues must exceed -1/3", True,
     ),
     "extra": Method(

@@ -7,16 +7,20 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty
+from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty, subgradient
 from gossipfl.mixing import Property
 
 
 class Totalled(NamedTuple):
-    """Parameters x, tracker y, last gradient g, and the totals of y: sent, and heard with what was kept; each (n, d)."""
+    """Parameters x, tracker y, last gradient g with its part u of the penalty, and the totals of y: sent, and heard with
+
+    what was kept; each (n, d).
+    """
 
     x: Tensor
     y: Tensor
     g: Tensor
+    u: Tensor
     sent: Tensor
     heard: Tensor
 
@@ -24,6 +28,7 @@ class Totalled(NamedTuple):
 @dataclass(frozen=True)
 class PushPull:
     """S' = S + y;  x', T' = mix(x - step * y, S');  y' = T' - T + grad(x') - grad(x),  from y = S = T = 0.
+    With a penalty as in `GradientTracking`.
 
     x is pulled (a plain average of those that are heard), y is pushed (shares are given away), and what is sent of y is its
     running total S: a receiver takes what the total has grown by, so that a lost message is only late. Then no weights
@@ -45,11 +50,11 @@ class PushPull:
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Totalled:
-        return Totalled(x, *(torch.zeros_like(x) for _ in range(4)))
+        return Totalled(x, *(torch.zeros_like(x) for _ in range(5)))
 
     def round(self, s: Totalled, grad: Grad, mix: Mix) -> Totalled:
         sent = s.sent + s.y
-        x, heard = mix(s.x - self.step * s.y, sent)
-        x = self.prox(x, self.step)
-        g = grad(x)
-        return Totalled(x, heard - s.heard + g - s.g, g, sent, heard)
+        z, heard = mix(s.x - self.step * s.y, sent)
+        x, u = subgradient(self.prox, z, s.u, self.step)
+        g = grad(x) + u
+        return Totalled(x, heard - s.heard + g - s.g, g, u, sent, heard)

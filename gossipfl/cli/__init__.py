@@ -1,7 +1,7 @@
 """The console command: words become calls, outcomes become exit codes; must not know mathematics.
 
-Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or did not converge, 130
-interrupted.
+Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or did not converge, 7 learned
+but not all could be written, 130 interrupted.
 """
 
 import os

@@ -42,7 +42,8 @@ Begin with:
 
 \b
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network,
-            6 diverged or did not converge, 130 interrupted."""
+            6 diverged or did not converge, 7 learned but not all could be written,
+            130 interrupted."""
 )
 def gossipfl(
     version: Annotated[

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,7 +55,7 @@ def peer(
     experiment = load(file, set or ())
     from gossipfl.experiment import folder as files
     from gossipfl.experiment.alone import endpoints, goes_on, peer, unsuitable, watched
-    from gossipfl.experiment.events import Started
+    from gossipfl.experiment.events import Started, Warned
     from gossipfl.experiment.learn import Progress
     from gossipfl.experiment.method import study
     from gossipfl.experiment.process import interrupt_once
@@ -69,16 +69,18 @@ def peer(
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
     again = out is not None and goes_on(made, name, out)
-    folder = out if out and again else files.create(experiment, made.graph, out or files.RUNS / stamp)
+    folder = (
+        out if out and again else files.create(experiment, made.graph, out or files.RUNS / stamp, (name,))
+    )
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds))
 
-        def tell(what: str, told: Progress | str | None) -> None:
+        def tell(what: str, told: Any) -> None:
             if isinstance(told, Progress):
                 view.show(told)
-            elif isinstance(told, str):
-                view.say(f"{what}: {told}")
+            elif what == "warning":
+                view.show(Warned(name, told))
             elif what == "listening":
                 view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
             elif what == "learning":
@@ -106,7 +108,8 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: F
         return error(sentence, code, format == "json")
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
     told |= {field: getattr(report, field) for field in ("rounds", "stopped", "bytes_sent", "messages_sent")}
-    said = [sentence] if report.model is None else [sentence, f"the model is {folder}/model.json"]
+    kept = report.model is not None and not report.unwritten
+    said = [sentence, f"the model is {folder}/model.json"] if kept else [sentence]
     say(format, told, *said)
     return code
 
@@ -115,6 +118,11 @@ def _verdict(report: "Report", tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence that one peer ends with."""
     if report.error:
         return report.exit_code, report.error
+    code, sentence = _ended(report, tolerance)
+    return (code or 7, f"{sentence}; but it {report.unwritten}") if report.unwritten else (code, sentence)
+
+
+def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
     match report.stopped:
         case "diverged":
             return 6, f"diverged: {report.why}. Try a smaller algorithm.step (it was {report.step:.3g})"

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -13,7 +14,8 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment import checkpoint
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.finish import finish
+from gossipfl.experiment.attempt import unwritten
+from gossipfl.experiment.finish import conclude, finish
 from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.journal import Tell, log_to
 from gossipfl.experiment.process import LARGEST, Report, collect, live
@@ -109,11 +111,13 @@ def peer(
     me = made.names.index(name)
     near = {made.names.index(other): endpoint for other, endpoint in places.items() if other != name}
     own = files.peer_folder(folder, name)
-
     changed = reread or (lambda: None)
     report = live(made, me, table, own, transport, near, tell, again, changed=changed)
     if reread and reread.made is not made:
-        topology.write(reread.made.graph, folder / "topology.json")
+        try:
+            topology.write(reread.made.graph, folder / "topology.json")
+        except BadExperiment as error:
+            tell("warning", str(error))
     startup = max(0.0, time.monotonic() - began - report.seconds)
     if learned := collect(made, {me: report}, {name: report.stopped}, startup):
         summary = finish(made, [table], learned, folder)
@@ -122,5 +126,7 @@ def peer(
             "consensus_distance": None,
             "error": report.error or None,
         }
-        files.write_json(folder / "summary.json", summary | known)
+        summary = conclude(summary | known, folder)
+        if lost := summary.get("unwritten"):
+            report = replace(report, unwritten=unwritten(lost["files"], lost["why"]))
     return report

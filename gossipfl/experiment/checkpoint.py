@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gossipfl.errors import BadMessage
+from gossipfl.experiment import folder as files
 from gossipfl.experiment.facts import Facts, decode, encode
 
 NEW, OLD = "checkpoint.safetensors", "checkpoint.old.safetensors"
@@ -39,18 +40,7 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
         "facts": encode(point.facts),
     }
     content = save({"x": point.x.contiguous()}, words | {"digest": _digest(point.x, words)})
-    partial = folder / f".{NEW}.partial"
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    if (folder / NEW).exists():
-        (folder / NEW).replace(folder / OLD)
-    partial.replace(folder / NEW)
+    files.write(folder / NEW, content, before=folder / OLD)
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)

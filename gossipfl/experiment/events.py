@@ -27,9 +27,9 @@ class Struck(NamedTuple):
 
 
 class Warned(NamedTuple):
-    """A peer says that something is wrong, and goes on."""
+    """A peer, or its launcher, says that something is wrong, and goes on."""
 
-    peer: str
+    peer: str  # "" for the launcher
     warning: str
 
 

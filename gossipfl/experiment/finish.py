@@ -13,6 +13,7 @@ from torch import Tensor
 from gossipfl.data import Rows, Schema, Table, encode
 from gossipfl.engine import relative_distance
 from gossipfl.experiment import folder as files
+from gossipfl.experiment.attempt import Kept
 from gossipfl.experiment.evaluate import evaluate, own
 from gossipfl.experiment.problem import make_problem
 from gossipfl.experiment.standardise import Scale
@@ -48,7 +49,7 @@ class Learned:
 
 
 def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
-    """Judge, measure and write the shared model, and return the summary.
+    """Judge, measure and write the shared model, and return the summary; what cannot be written is "unwritten" in it.
 
     Args:
         study: what was learned.
@@ -56,7 +57,7 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
         learned: the models and figures.
         folder: the run folder.
     """
-    e = study.experiment
+    e, keep = study.experiment, Kept(folder)
     train, test = zip(*(encode(table, learned.schema) for table in tables), strict=True)
     train, test = (_scaled(learned.scales, part) for part in (train, test))
     rows = torch.tensor([study.names.index(name) for name in learned.names])
@@ -103,10 +104,21 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
             "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
             "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
         }
-        files.write_tensor(folder / "optimum.safetensors", optimum)
-    _write(study, tables, learned, problem, mean, folder)
-    files.write_json(folder / "summary.json", summary)
+        keep("optimum.safetensors", files.write_tensor, optimum)
+    _write(study, tables, learned, problem, mean, keep)
+    if keep.unwritten:
+        summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
     return summary
+
+
+def conclude(summary: Summary, folder: Path) -> Summary:
+    """Write the summary; where that fails, it is said in the summary that is returned."""
+    keep = Kept(folder)
+    keep("summary.json", files.write_json, summary)
+    if not keep.unwritten:
+        return summary
+    before = summary.get("unwritten", {"files": []})["files"]
+    return summary | {"unwritten": {"files": before + keep.unwritten, "why": keep.why}}
 
 
 def scorer(problem: Linear | Module, x: Tensor) -> Callable[[Any], npt.NDArray[np.float64]]:
@@ -145,20 +157,17 @@ def _write(
     learned: Learned,
     problem: Linear | Module,
     mean: Tensor,
-    folder: Path,
+    keep: Kept,
 ) -> None:
     e = study.experiment
-    files.write_tensor(folder / "model.safetensors", mean)
+    keep("model.safetensors", files.write_tensor, mean)
     for name, table, x in zip(learned.names, tables, learned.models, strict=True):
-        own = files.peer_folder(folder, name)
-        files.write_tensor(own / "model.safetensors", x)
-        files.write_rows(own, table)
+        keep(f"peers/{name}/model.safetensors", files.write_tensor, x)
+        keep(f"peers/{name}/rows.json", files.write_rows, table)
     if isinstance(problem, Linear):
         shared = learned.scales[0] if e.data.standardise == "gossip" else None
         how = e.data.standardise
-        files.write_json(
-            folder / "model.json",
-            files.describe_model(
-                e.model.kind, mean, learned.schema, problem.outputs, shared, how, e.model.intercept
-            ),
+        described = files.describe_model(
+            e.model.kind, mean, learned.schema, problem.outputs, shared, how, e.model.intercept
         )
+        keep("model.json", files.write_json, described)

@@ -9,10 +9,13 @@ model.json, model.safetensors          the mean of the peers' models
 peers/<name>/      model.safetensors, rows.json, and of live peers metrics.jsonl, summary.json, log.jsonl
 """
 
+import contextlib
+import errno
 import os
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,8 +37,8 @@ from gossipfl.experiment.standardise import Scale
 RUNS = Path("runs")
 
 
-def create(experiment: Experiment, graph: nx.Graph, out: Path | None) -> Path:
-    """A new run folder with what is known beforehand: `out`, or runs/<time>_<name>.
+def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Iterable[str]) -> Path:
+    """A new run folder with what is known beforehand, and these peers' own: `out`, or runs/<time>_<name>.
 
     Raises:
         BadExperiment: `out` holds a run already, or cannot be made.
@@ -45,22 +48,26 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None) -> Path:
         raise BadExperiment(f"--out {folder} holds a run already: give another folder, or remove that one")
     try:
         (folder / "peers").mkdir(parents=True, exist_ok=True)
+        for name in peers:
+            peer_folder(folder, name)
+        write_json(folder / "environment.json", environment())
+        topology.write(graph, folder / "topology.json")
         write(folder / "config.toml", dump(experiment).encode())
     except OSError as error:
         raise BadExperiment(f"cannot write to the run folder {folder}: {error.strerror}") from None
-    topology.write(graph, folder / "topology.json")
-    packages = ("gossipfl", "torch", "numpy", "pyzmq", "networkx", "scikit-learn", "pandas")
-    write_json(
-        folder / "environment.json",
-        {
-            "python": sys.version.split()[0],
-            "platform": platform.platform(),
-            "processors": os.cpu_count(),
-            "packages": {name: version(name) for name in packages},
-            "command": sys.argv,
-        },
-    )
     return folder
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and command."""
+    packages = ("gossipfl", "torch", "numpy", "pyzmq", "networkx", "scikit-learn", "pandas")
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+        "command": sys.argv,
+    }
 
 
 def fresh(name: str) -> Path:
@@ -73,14 +80,36 @@ def fresh(name: str) -> Path:
     return path
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a reader, or a crash, never sees half of it."""
+def write(path: Path, content: bytes, before: Path | None = None) -> None:
+    """Write a file whole or not at all: a reader, or a crash, never sees half of it. What was there becomes `before`.
+
+    Raises OSError, with nothing changed, and nothing left over that would fill the disk.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if before and path.exists():
+            path.replace(before)
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file, whole or not at all. The file is not kept open, so that its disk can be remounted.
+
+    Raises OSError, with nothing added.
+    """
+    with path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        if file.write(line) < len(line):  # the disk is full
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -103,11 +132,11 @@ def write_tensor(path: Path, x: Tensor) -> None:
     write(path, save({"x": x.detach().contiguous()}))
 
 
-def write_rows(folder: Path, table: Table) -> None:
+def write_rows(path: Path, table: Table) -> None:
     """Which rows of the source, counted from 0, a peer trains on and tests on."""
     numbers: npt.NDArray[np.int64] = table.target.index.to_numpy()
     write_json(
-        folder / "rows.json",
+        path,
         {"source": table.where, "train": numbers[~table.test].tolist(), "test": numbers[table.test].tolist()},
     )
 

@@ -6,14 +6,17 @@ A disk that is full or read-only is no reason to stop learning: it is said loudl
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from io import FileIO
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from torch import Tensor
 
+from gossipfl.data import Table
 from gossipfl.experiment import checkpoint
+from gossipfl.experiment import folder as files
+from gossipfl.experiment.attempt import Attempts, Kept, unwritten
 from gossipfl.experiment.checkpoint import Checkpoint
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.session import Session
@@ -34,7 +37,7 @@ class Journal:
         self.resumable = False
         self._folder, self._study, self._tell = folder, made.fingerprint, tell
         self._every, self._last = made.experiment.peers.checkpoint, time.monotonic()
-        self._metrics: FileIO | None = None
+        self._attempt = Attempts(self._warn)
 
     def read(self) -> Checkpoint | None:
         """The newest checkpoint that can be used; why others cannot is said."""
@@ -46,7 +49,9 @@ class Journal:
     def line(self, progress: Progress, exchange: Exchange) -> None:
         """A line of metrics, with what this peer sees of its neighbours."""
         line = progress._asdict() | {"counters": counters(exchange), "neighbours": neighbours(exchange)}
-        self.attempt("its metrics", self._write, msgspec.json.encode(line) + b"\n")
+        self._attempt(
+            "its metrics", files.append, self._folder / "metrics.jsonl", msgspec.json.encode(line) + b"\n"
+        )
 
     def checkpoint(self, session: Session, exchange: Exchange, now: bool = False) -> None:
         """Write one, if it is time; and, if told so, now."""
@@ -56,25 +61,24 @@ class Journal:
         outcome = session.outcome
         x = outcome.run.state.x.detach().cpu()
         point = Checkpoint(x, outcome.run.round, outcome.elapsed, session.prepared.facts)
-        self.attempt("a checkpoint", checkpoint.write, self._folder, self._study, point)
+        self._attempt("its checkpoint", checkpoint.write, self._folder, self._study, point)
         self._last = time.monotonic()
 
-    def attempt(self, what: str, write: Callable[..., Any], *parts: Any) -> None:
-        """Write something; where that fails, say so and go on."""
-        try:
-            write(*parts)
-        except OSError as error:
-            self._warn(f"cannot write {what} to {self._folder}: {error.strerror or error}; learning goes on")
+    def end(self, x: Tensor | None, table: Table, figures: Mapping[str, Any]) -> str:
+        """The last that a peer writes: its model, if it has one, which rows it saw, and how it ended.
 
-    def close(self) -> None:
-        if self._metrics:
-            with contextlib.suppress(OSError):
-                self._metrics.close()
-
-    def _write(self, line: bytes) -> None:
-        if self._metrics is None:
-            self._metrics = (self._folder / "metrics.jsonl").open("ab", buffering=0)
-        self._metrics.write(line)
+        In words, what could not be written; which is also told.
+        """
+        keep = Kept(self._folder)
+        if x is not None:
+            keep("model.safetensors", files.write_tensor, x)
+            keep("rows.json", files.write_rows, table)
+        keep("summary.json", files.write_json, figures)
+        if not keep.unwritten:
+            return ""
+        words = unwritten(keep.unwritten, keep.why)
+        self._warn(words)
+        return words
 
     def _warn(self, words: str) -> None:
         log.warning("%s", words)
@@ -118,16 +122,21 @@ class _Json(logging.Formatter):
         return msgspec.json.encode(entry).decode()
 
 
-class _File(logging.FileHandler):
+class _Lines(logging.Handler):
     """A log that cannot be written is not worth a word on a stream that nobody reads."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        return
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            files.append(self._path, self.format(record).encode() + b"\n")
 
 
 def log_to(folder: Path) -> None:
     """Log as JSON lines into log.jsonl of this folder, from "info" on."""
-    handler = _File(folder / "log.jsonl", delay=True)
+    handler = _Lines(folder / "log.jsonl")
     handler.setFormatter(_Json())
     logger = logging.getLogger("gossipfl")
     logger.setLevel(logging.INFO)

@@ -4,6 +4,7 @@ The launcher splits the data, starts the processes, collects what they report, a
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import msgspec
 
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment import folder as files
+from gossipfl.experiment.attempt import Attempts
 from gossipfl.experiment.checkpoint import NEW
 from gossipfl.experiment.config import Experiment, load
 from gossipfl.experiment.crew import Crew, forkserver
-from gossipfl.experiment.events import Event, Finished, Started
-from gossipfl.experiment.finish import Summary, finish
+from gossipfl.experiment.events import Event, Finished, Started, Warned
+from gossipfl.experiment.finish import Summary, conclude, finish
 from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.method import study
 from gossipfl.experiment.process import collect
@@ -60,17 +62,21 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
     forkserver()  # it imports while the data are read
     made = study(experiment)
     rows = tables(made)
-    folder = out if out and again else files.create(experiment, made.graph, out)
+    folder = out if out and again else files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
+    said: deque[str] = deque()
+    attempt = Attempts(said.append)
     crew = Crew(made, rows, folder, again)
     try:
-        with (folder / "metrics.jsonl").open("ab", buffering=0) as metrics:
-            for event in crew.follow():
-                try:
-                    metrics.write(msgspec.json.encode(event._asdict()) + b"\n")
-                    yield event
-                except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
-                    crew.interrupt()
+        for event in crew.follow():
+            try:
+                line = msgspec.json.encode(event._asdict()) + b"\n"
+                attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
+                while said:
+                    yield Warned("", said.popleft())
+                yield event
+            except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
+                crew.interrupt()
     finally:
         crew.close()
     failure = crew.failure()
@@ -80,7 +86,7 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
         summary = finish(made, present, learned, folder) | _befell(made, crew)
         if failure:
             summary["error"] = str(failure)
-        files.write_json(folder / "summary.json", summary)
+        summary = conclude(summary, folder)
         if not failure:
             yield Finished(folder, summary)
     if failure:

@@ -98,8 +98,9 @@ def method(study: Study, kind: str, problem: Problem | None = None, step: float 
     settings = study.experiment.algorithm
     newton = kind == "newton"
     mixed, turns = mixing(study, kind, problem), study.cycle if newton else 1
+    prox = problem.prox if problem and study.experiment.model.l1 else no_penalty
     ingredients = Ingredients(
-        step, problem.prox if problem else no_penalty, settings.local_steps, momentum(study, kind),
+        step, prox, settings.local_steps, momentum(study, kind),
         problem.hessian if isinstance(problem, Linear) else no_hessian, turns, settings.mu or study.experiment.model.l2,
         1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if kind == "opapc" else 1.0,
     )  # fmt: skip

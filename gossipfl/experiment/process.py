@@ -6,7 +6,7 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,6 @@ import torch
 
 from gossipfl.data import Table
 from gossipfl.errors import Departed, GossipError
-from gossipfl.experiment import folder as files
 from gossipfl.experiment.beginning import begin, patience
 from gossipfl.experiment.finish import Learned
 from gossipfl.experiment.following import Change, called, openings
@@ -35,6 +34,7 @@ GOODBYES = {
     "seconds": "settled",
     "rounds": "done",
 }  # why a peer goes that has learned to the end
+BULKY = ("model", "kept", "schema", "scale", "unwritten")  # in a report; no figures for a summary
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +58,7 @@ class Report:
     exit_code: int = 0
     error: str = ""
     departed: bool = False  # the error is only that a neighbour left first
+    unwritten: str = ""  # what could not be written in the end, and why
     model: list[float] | None = None
     kept: list[list[float]] | None = None  # the newest models of a gossiping peer
     schema: Any = None
@@ -128,20 +129,12 @@ def live(
         exchange.leave("failed")
     finally:
         transport.close(LINGER if _gossip(session) else 5.0)
-        journal.close()
     report = _report(exchange, session, failure)
-    if session:
-        if report.stopped == "interrupted":
-            journal.checkpoint(session, exchange, now=True)
-        journal.attempt("its model", files.write_tensor, folder / "model.safetensors", session.models[0])
-        journal.attempt("its rows", files.write_rows, folder, table)
-    figures = {
-        name: value
-        for name, value in vars(report).items()
-        if name not in ("model", "kept", "schema", "scale")
-    }
-    journal.attempt("its summary", files.write_json, folder / "summary.json", figures)
-    return report
+    if session and report.stopped == "interrupted":
+        journal.checkpoint(session, exchange, now=True)
+    figures = {name: value for name, value in vars(report).items() if name not in BULKY}
+    unwritten = journal.end(session.models[0] if session else None, table, figures)
+    return replace(report, unwritten=unwritten)
 
 
 def _gossip(session: Session | None) -> GossipPeer | None:

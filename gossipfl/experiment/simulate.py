@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import torch
 
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.afflict import AWAY, Afflicting
+from gossipfl.experiment.attempt import Attempts
 from gossipfl.experiment.config import Experiment
-from gossipfl.experiment.events import Event, Finished, Started
-from gossipfl.experiment.finish import Learned, finish
+from gossipfl.experiment.events import Event, Finished, Started, Warned
+from gossipfl.experiment.finish import Learned, conclude, finish
 from gossipfl.experiment.gossip import simulated
 from gossipfl.experiment.method import study
 from gossipfl.experiment.session import Session
@@ -37,18 +39,22 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     made = study(experiment)
     engines = Afflicting(made)
     rows = tables(made)
-    folder = files.create(experiment, made.graph, out)
+    folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
     session = Session(made, rows, range(len(made.names)), engines, simulated(made), experiment.model.device)
     startup = time.monotonic() - began
-    with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
-        for progress in session:
-            try:
-                metrics.write(msgspec.json.encode(progress._asdict()) + b"\n")
-                yield progress
-            except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
-                session.interrupt()
-                break
+    said: deque[str] = deque()
+    attempt = Attempts(said.append)
+    for progress in session:
+        try:
+            line = msgspec.json.encode(progress._asdict()) + b"\n"
+            attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
+            while said:
+                yield Warned("", said.popleft())
+            yield progress
+        except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
+            session.interrupt()
+            break
     outcome, prepared = session.outcome, session.prepared
     here = engines.present(outcome.run)
     names = [made.names[me] for me in here]
@@ -58,4 +64,4 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
         prepared.step, outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
         outcome.seconds, session.cpu, status, session.kept,
     )  # fmt: skip
-    yield Finished(folder, finish(made, [rows[me] for me in here], learned, folder))
+    yield Finished(folder, conclude(finish(made, [rows[me] for me in here], learned, folder), folder))

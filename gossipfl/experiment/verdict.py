@@ -4,11 +4,20 @@ from typing import Any
 
 from gossipfl.experiment.gossip_settings import GOSSIP
 
-DONE, NOT_REACHED, NETWORK, INTERRUPTED = 0, 6, 5, 130
+DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 
 
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence that a run ends with."""
+    code, sentence = _ended(summary, tolerance)
+    if lacking := summary.get("unwritten"):
+        files = f"{len(lacking['files'])} file{'s' * (len(lacking['files']) > 1)}"
+        sentence += f"; but {files} of the result could not be written ({lacking['why']})"
+        code = code or UNWRITTEN
+    return code, sentence
+
+
+def _ended(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     code, sentence = _verdict(summary, tolerance)
     if lost := summary.get("lost"):
         names = ", ".join(lost[:8]) + (" ..." if len(lost) > 8 else "")

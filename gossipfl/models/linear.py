@@ -21,9 +21,9 @@ _GRAM = 1000
 
 
 class Linear:
-    """Row i is (n_i / n_mean) (mean of loss(X_i w + b, y_i) + l2/2 |w|^2) + l1 |w|_1.
+    """Row i is (n_i / n_mean) (mean of loss(X_i w + b, y_i) + l2/2 |w|^2 + l1 |w|_1).
 
-    The average of the rows over all peers is the pooled problem of their data. Parameters are
+    The average of the rows over any peers is the pooled problem of their data. Parameters are
     `x.view(n, q, outputs)`, q = p + 1, the intercept b last and never penalised; without an intercept q = p.
 
     Args:
@@ -72,6 +72,7 @@ class Linear:
         penalised[self._shape[1] - intercept :] = 0
         self.penalised = penalised.view(-1)  # (d,), 1 for weights and 0 for the intercept
         self._ridge = (self.share[:, None] * l2).to(dtype) * self.penalised
+        self._lasso = (self.share[:, None] * l1).to(dtype) * self.penalised
         self._full = self._oracle(self.data.full, self._weights)
         if batch is not None:
             data = self.data
@@ -94,7 +95,7 @@ class Linear:
         rows = self.data.full
         values = self.loss_of_row.value(rows.times(x.reshape(self._shape)), rows.target)
         smooth = rows.total(values * self._weights.squeeze(-1)) + (self._ridge * x.square()).sum(1) / 2
-        return smooth + self.l1 * (x.abs() @ self.penalised) if self.l1 else smooth
+        return smooth + (self._lasso * x.abs()).sum(1) if self.l1 else smooth
 
     def grad(self, round: int) -> Grad:
         """The gradient of loss and l2, (n, d) -> (n, d), on all rows or on the mini-batches of that round."""
@@ -146,10 +147,11 @@ class Linear:
         return rows.back(slopes).reshape(v.shape) + self._ridge * v
 
     def prox(self, x: Tensor, step: float) -> Tensor:
-        """Soft threshold of the weights: sign(w) max(|w| - step l1, 0); the intercept passes."""
+        """Soft threshold of the weights: sign(w) max(|w| - step (n_i / n_mean) l1, 0); the intercept passes."""
         if not self.l1:
             return x
-        return x - x.clamp(-step * self.l1, step * self.l1) * self.penalised
+        bound = step * self._lasso
+        return x - x.clamp(-bound, bound)
 
     def smoothness(self) -> Tensor:
         """(n_i / n_mean) (curvature * lambda_max(X_i^T X_i / n_i) + l2), X_i with the ones: (n,) float64.

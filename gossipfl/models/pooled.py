@@ -30,7 +30,7 @@ class Pooled:
         )
         self.loss, self.outputs = problem.loss_of_row, problem.outputs
         penalised = problem.penalised.cpu().double().numpy()
-        self.ridge, self.l1 = share.sum() * problem.l2 * penalised, problem.l1 * penalised
+        self.ridge, self.l1 = (share.sum() * strength * penalised for strength in (problem.l2, problem.l1))
         self.loose = (self.ridge + self.l1 == 0).reshape(-1, self.outputs)
         self.zero = np.zeros(problem.width)
 

@@ -22,7 +22,7 @@ class Problem(Protocol):
         """The gradient oracle of that round, (n, d) -> (n, d): of the smooth part, on that round's rows."""
 
     def prox(self, x: Tensor, step: float) -> Tensor:
-        """argmin_u |u - x|^2 / 2 + step * l1 |w(u)|_1, what the gradient leaves out: (n, d) -> (n, d)."""
+        """argmin_u |u - x|^2 / 2 + step * (n_i / n_mean) l1 |w(u)|_1, what the gradient leaves out: (n, d) -> (n, d)."""
 
     def smoothness(self) -> Tensor:
         """Each peer's Lipschitz constant of the gradient, (n,) float64; inf where there is none."""

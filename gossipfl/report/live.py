@@ -4,7 +4,7 @@ Everything is drawn when an event arrives: no thread and no timer of its own.
 """
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from gossipfl.report.console import console
 from gossipfl.report.tables import number, plain, seconds
 
 LINES = 8  # of progress, on a terminal
+ALIKE = 2  # peers whose warning in the same words is shown, before it is said that others say so, too
 TERMINAL, PLAIN = 0.1, 2.0  # seconds between two drawings
 
 
@@ -55,6 +56,7 @@ class View:
         self._lines: deque[Progress] = deque(maxlen=LINES)
         self._last: Progress | None = None
         self._shown = float("-inf")
+        self._warned: defaultdict[str, set[str]] = defaultdict(set)  # words, and who has said them
         self._most = self._peers = 0
         self._seconds: float | None = None
 
@@ -78,7 +80,7 @@ class View:
             self.say(f"{seconds(event.seconds)}: {event.fault}")
             return
         if isinstance(event, Warned):
-            self.say(f"warning: peer {event.peer} {event.warning}")
+            self._warn(event)
             return
         self._last = event
         now = time.monotonic()
@@ -95,6 +97,14 @@ class View:
         """A line of its own."""
         if not self._quiet:
             self._screen.print(sentence, soft_wrap=True)
+
+    def _warn(self, event: Warned) -> None:
+        """Say a warning; but not that of each peer, where many say the same."""
+        said = self._warned[event.warning]
+        said.add(event.peer)
+        if len(said) <= ALIKE + 1:
+            who, more = f"peer {event.peer} " * bool(event.peer), ", and maybe others" * (len(said) > ALIKE)
+            self.say(f"warning: {who}{event.warning}{more}")
 
     def _started(self, event: Started) -> None:
         self._peers, self._most, self._seconds = event.peers, event.rounds, event.seconds

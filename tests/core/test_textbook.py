@@ -306,8 +306,16 @@ def test_d_psgd_settles_exactly_where_theory_says_and_not_at_the_optimum() -> No
     assert (x - ridge(problem)).norm(dim=1).max() > 1e-2
 
 
-@pytest.mark.parametrize("name", ["exact-diffusion", "extra", "gradient-tracking"])
-def test_proximal_versions_reach_the_pooled_lasso(name: str) -> None:
+SHARES = {
+    "alike": torch.ones(PEERS, 1),
+    "each its own": torch.tensor([[0.125], [0.375], [1.0], [1.5], [2.0]]),
+}
+
+
+@pytest.mark.parametrize("shares", SHARES)
+@pytest.mark.parametrize("name", ["exact-diffusion", "d2", "extra", "gradient-tracking", "push-pull"])
+def test_proximal_versions_reach_the_pooled_lasso(name: str, shares: str) -> None:
+    """Also where a peer's penalty is its own: the pooled one is their mean."""
     from sklearn.linear_model import Lasso
 
     problem, l1 = Toy(range(PEERS), loss="squares", l2=0.0), 2.0
@@ -316,7 +324,8 @@ def test_proximal_versions_reach_the_pooled_lasso(name: str) -> None:
     optimum = torch.from_numpy(lasso.coef_)
     assert 0 < (optimum == 0).sum() < WIDTH, "a case that shows something has some zeros"
     step = 0.3 / float(problem.smoothness().max())
-    x = learned(name, problem, GRAPHS[f"ring:{PEERS}"], 4000, step, prox=lambda x, a: soft(x, a, l1))
+    own, graph = l1 * SHARES[shares].double(), GRAPHS[f"{'full' if name == 'd2' else 'ring'}:{PEERS}"]
+    x = learned(name, problem, graph, 4000, step, prox=lambda x, a: soft(x, a, own))
     torch.testing.assert_close(x, optimum.expand_as(x), rtol=1e-8, atol=1e-9)
 
 

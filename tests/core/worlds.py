@@ -27,9 +27,9 @@ PEERS, WIDTH, DATA, STEP = 5, 4, 12, 0.05
 STUDY = b"8 bytes."
 
 
-def soft(x: Tensor, step: float, l1: float = 0.05) -> Tensor:
+def soft(x: Tensor, step: float, l1: float | Tensor = 0.05) -> Tensor:
     """The proximal map of step * l1 |x|_1."""
-    return x.sign() * (x.abs() - step * l1).clamp(min=0)
+    return x.sign() * (x.abs() - step * l1).clamp(min=0.0)
 
 
 def graphs() -> dict[str, nx.Graph]:

@@ -77,7 +77,7 @@ def twin(
         if intercept:
             free[-1] = 0
         share = len(y) / mean_rows
-        values.append(share * (value + problem.l2 / 2 * (free**2).sum()) + problem.l1 * np.abs(free).sum())
+        values.append(share * (value + problem.l2 / 2 * (free**2).sum() + problem.l1 * np.abs(free).sum()))
         slopes.append((share * (slope + problem.l2 * free)).ravel())
     return torch.tensor(values), torch.from_numpy(np.stack(slopes))
 
@@ -177,7 +177,8 @@ def test_prox_minimises_and_leaves_the_intercept(name: str, intercept: bool) -> 
     problem = linear(name, intercept=intercept, l1=0.4)
     x = point(problem)
     w = problem.prox(x, 0.5).view(3, -1, problem.outputs)
-    threshold = torch.sign(x) * (x.abs() - 0.2).clamp(min=0)
+    threshold = torch.sign(x) * (x.abs() - 0.2 * problem.share[:, None]).clamp(min=0)
+    assert len(set(problem.share.tolist())) > 1, "peers of different sizes"
     close(w[:, :P], threshold.view(w.shape)[:, :P])
     assert torch.equal(w[:, P:], x.view(w.shape)[:, P:])
     unpenalised = linear(name, intercept=intercept)

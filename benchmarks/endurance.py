@@ -1,0 +1,146 @@
+"""What very many rounds leave behind in peers: memory, descriptors, threads; must not know what a peer does in a round.
+
+    python benchmarks/endurance.py [--rounds 200000] [--peers 4] [--kind exact-diffusion]
+
+Ridge regression of scikit-learn's diabetes set (11 parameters) by small real peers, a process each, by TCP, all linked with
+each other: with sessions and their accounts, a line of metrics each 100 rounds, and a checkpoint each second. At 50 ms a round,
+as peers far apart have it, 200,000 rounds are close to three hours. Each line of the table is a moment: of all peers the
+largest value, and the launcher's memory. "growth" is of a peer's resident memory from the end of the first quarter of the
+rounds, when all that is allocated once has been, to the end; medians of a tenth of the samples, for a process breathes.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from gossipfl.experiment.config import parse
+from gossipfl.experiment.events import Finished
+from gossipfl.experiment.footprint import PAGE, Footprints, Sample
+from gossipfl.experiment.launch import run
+from gossipfl.experiment.learn import Progress
+
+LIMIT = (
+    1 << 20
+)  # bytes that a peer's memory may grow by after the first quarter: of 200,000 rounds, 7 bytes a round
+LINES = 20
+
+
+class Look(NamedTuple):
+    """All peers at one moment, in the order of their names, and the launcher's resident bytes."""
+
+    round: int
+    peers: list[Sample]
+    launcher: int
+
+
+class Endured(NamedTuple):
+    """What a run showed."""
+
+    looks: list[Look]
+    grown: list[int]  # bytes, by peer
+    descriptors: int  # more than at the end of the first quarter, of any peer
+    threads: int  # the same
+    distance: float  # from the optimum, in the end
+
+    @property
+    def flat(self) -> bool:
+        return max(self.grown) <= LIMIT and self.descriptors <= 0 and self.threads <= 0
+
+
+def experiment(rounds: int, peers: int, kind: str) -> dict[str, Any]:
+    return {
+        "name": "endurance",
+        "reference": True,
+        "data": {"source": "diabetes", "partition": {"scheme": "sorted"}, "test": 0.0},
+        "topology": {"graph": f"full:{peers}"},
+        "model": {"kind": "linear", "l2": 0.1},
+        "algorithm": {"kind": kind},
+        "stop": {"rounds": rounds},
+        "peers": {"report": 100, "checkpoint": 1.0},
+    }
+
+
+def endure(rounds: int, peers: int = 4, kind: str = "exact-diffusion") -> Endured:
+    """Let peers learn for so many rounds, and look at them once a second."""
+    looks: list[Look] = []
+    seen = Footprints(map(str, range(peers)))
+    with tempfile.TemporaryDirectory() as place:
+        for event in run(parse(experiment(rounds, peers, kind)), Path(place) / "run"):
+            if isinstance(event, Finished):
+                return endured(looks, rounds, event.summary["distance_to_optimum"])
+            if isinstance(event, Progress):
+                now = time.monotonic()
+                seen.look(now)
+                newest = [life[-1] for lives in seen.lives.values() for life in lives.values()]
+                if len(newest) == peers and all(sample.seconds == now for sample in newest):
+                    looks.append(Look(event.round, newest, resident()))
+    raise SystemExit("the run ended early")
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def endured(looks: list[Look], rounds: int, distance: float) -> Endured:
+    late = [look for look in looks if look.round >= rounds / 4]
+    tenth = max(1, len(late) // 10)
+    begin, end = late[:tenth], late[-tenth:]
+
+    def grown(what: str, peer: int, typical: Callable[[Iterable[int]], float]) -> int:
+        before, after = (typical(getattr(look.peers[peer], what) for look in part) for part in (begin, end))
+        return int(after - before)
+
+    everybody = range(len(late[0].peers))  # a descriptor more than the fewest is a file just being written
+    return Endured(
+        looks,
+        [grown("memory", peer, median) for peer in everybody],
+        max(grown("descriptors", peer, min) for peer in everybody),
+        max(grown("threads", peer, min) for peer in everybody),
+        distance,
+    )
+
+
+def table(shown: Endured) -> str:
+    """A line for each of some twenty moments, and what it comes to."""
+    began = shown.looks[0].peers[0].seconds
+    lines = [
+        f"{'round':>9} {'seconds':>8} {'peer, MB':>9} {'launcher, MB':>13} {'descriptors':>12} {'threads':>8}"
+    ]
+    step = max(1, len(shown.looks) // LINES)
+    for look in [*shown.looks[:-1:step], shown.looks[-1]]:
+        memory = max(sample.memory for sample in look.peers) / 2**20
+        descriptors, threads = (
+            max(getattr(s, what) for s in look.peers) for what in ("descriptors", "threads")
+        )
+        lines.append(
+            f"{look.round:9,} {look.peers[0].seconds - began:8.0f} {memory:9.2f} {look.launcher / 2**20:13.2f} "
+            f"{descriptors:12} {threads:8}"
+        )
+    grown = ", ".join(f"{part / 1024:.0f}" for part in shown.grown)
+    lines.append(
+        f"growth after the first quarter: {grown} kB, by peer; {LIMIT >> 10} are allowed. "
+        f"{shown.descriptors} descriptors and {shown.threads} threads more. "
+        f"Distance to the optimum: {shown.distance:.1e}"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--rounds", type=int, default=200_000)
+    asked.add_argument("--peers", type=int, default=4)
+    asked.add_argument("--kind", default="exact-diffusion")
+    told = asked.parse_args()
+    shown = endure(told.rounds, told.peers, told.kind)
+    print(f"{told.peers} peers, {told.rounds:,} rounds of {told.kind}\n{table(shown)}")
+    if not shown.flat:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

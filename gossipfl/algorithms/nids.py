@@ -1,0 +1,52 @@
+"""Exact diffusion with a proximal step, NIDS; must not know any engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox
+from gossipfl.algorithms.exact_diffusion import ExactDiffusion
+from gossipfl.mixing import Property
+
+
+class Moved(NamedTuple):
+    """Parameters x, the correction e, and p, by which the last proximal step has moved x; each (n, d)."""
+
+    x: Tensor
+    e: Tensor
+    p: Tensor
+
+
+@dataclass(frozen=True)
+class NIDS:
+    """phi = x - step * grad(x) + e/t + p;  m = mix(phi);  z = m - p;  x' = prox(z);  p' = x' - z;  e' = e + (m - phi),
+    starting at e = p = 0.
+
+    Each peer's penalty may be its own: -p/step is the subgradient that its proximal step has taken, and is mixed like the
+    gradient. (With x' = prox(m) it would have to be the same everywhere, which it is not where it is to count like the
+    rows of a peer.) Without a penalty p is 0, and this is exact diffusion: the same steps, the same mixing, d numbers a round.
+
+    Li, Shi, Yan, "A decentralized proximal-gradient method with network independent step-sizes and separated convergence
+    rates" (NIDS), IEEE Trans. Signal Processing 67(17), 2019, algorithm 1 with z = x - step * grad(x) + e for its memory.
+    """
+
+    step: float
+    prox: Prox
+    local_steps: int = 1
+
+    requires: ClassVar[Property] = ExactDiffusion.requires
+    above: ClassVar[float] = ExactDiffusion.above
+    accounts: ClassVar[Mapping[str, Account]] = ExactDiffusion.accounts
+
+    def init(self, x: Tensor) -> Moved:
+        return Moved(x, torch.zeros_like(x), torch.zeros_like(x))
+
+    def round(self, s: Moved, grad: Grad, mix: Mix) -> Moved:
+        phi = s.x - self.step * grad(s.x) + s.e / self.local_steps + s.p
+        m = mix(phi)
+        z = m - s.p
+        x = self.prox(z, self.step)
+        return Moved(x, s.e + (m - phi), x - z)
