@@ -32,6 +32,7 @@ class Afflicting:
             Fault(int(due.when) * steps, due.do, due.peers, due.amount, due.fresh)  # type: ignore[arg-type]
             for due in plan.events
         ]
+        self._edges = made.links
         self._struck: Topology | None = None
 
     def __call__(
@@ -50,7 +51,7 @@ class Afflicting:
                 "Newton's averaging is exact among all peers only, and the simulator does not fall back from it: "
                 'with faults, set algorithm.kind = "exact-diffusion"'
             )
-        self._struck = afflicted(topology, self._peers, self._faults, self._seed)
+        self._struck = afflicted(topology, self._peers, self._faults, self._seed, self._edges)
         return Simulator(algorithm, problem, self._struck, mixing, diameter, True)
 
     def present(self, run: Run) -> list[int]:
