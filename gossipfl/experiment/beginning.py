@@ -12,12 +12,12 @@ import torch
 
 from gossipfl.data import Table
 from gossipfl.errors import BadMessage, NetworkError
+from gossipfl.experiment.beside import beside
 from gossipfl.experiment.checkpoint import Checkpoint
 from gossipfl.experiment.facts import Facts, pack, unpack
 from gossipfl.experiment.gossip_live import gossiping
 from gossipfl.experiment.journal import Journal
-from gossipfl.experiment.method import bears, method
-from gossipfl.experiment.prepare import FALLBACK
+from gossipfl.experiment.method import bears
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
@@ -84,10 +84,8 @@ def harden(made: Study, session: Session, exchange: Exchange, facts: Facts) -> b
     if bears(made, session.method):
         engine.tolerate(absent)
         return True
-    if not facts.fallback:
-        return False
-    other = method(made, FALLBACK, session.prepared.problem, facts.fallback)
-    if not bears(made, other):
+    other = beside(made, session.prepared)
+    if other is None:
         return False
     exchange.tick = facts.origin
     parts = (

@@ -40,6 +40,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     folder = files.create(experiment, made.graph, out)
     yield Started(folder, len(made.names), experiment.stop.rounds)
     session = Session(made, rows, range(len(made.names)), engines, simulated(made), experiment.model.device)
+    engines.harden(session)
     startup = time.monotonic() - began
     with (folder / "metrics.jsonl").open("wb", buffering=0) as metrics:
         for progress in session:
