@@ -2,7 +2,8 @@
 
 Newton's method needs averages to which everybody contributes, through whole cycles of exchanges. Where an exchange was not
 complete, nobody uses what the cycle came to: all go on by the hardy method, from the x that they held in it, until cycles are
-quiet again.
+quiet again. By then their models differ, and a mean of gradients that were taken at different places may well be shorter than
+any that there is at one place. So the first step makes one model of them, and the fast method begins anew from there.
 """
 
 from abc import ABC, abstractmethod
@@ -31,6 +32,7 @@ class Fallback(ABC, Generic[Kind]):
         self.fast, self.hardy = fast, hardy
         self._cycle, self._now, self._last = cycle, fast, fast
         self._epoch, self._round, self._unmoved = -1, 0, 0
+        self._apart = False  # the models were not the same when the cycle began
 
     @property
     @abstractmethod
@@ -54,14 +56,13 @@ class Fallback(ABC, Generic[Kind]):
     def step(self, run: Run) -> Run:
         epoch, begun = divmod(run.round, self._cycle)
         if epoch != self._epoch:
+            self._apart = self._epoch < 0 < run.round
             self._epoch = epoch
             run = self._turn(run, begun)
         self._last = self._now
         after = self._now.step(run)
-        over = after.round >= (epoch + 1) * self._cycle
-        if over and self._now is self.fast and self.troubled(after.round, self._cycle):
-            self._unmoved = after.round + self._cycle
-            after = self._change(self.hardy, after, run.state.x)
+        if self._now is self.fast and after.round >= (epoch + 1) * self._cycle:
+            after = self._conclude(run, after)
         self._round = after.round
         return after
 
@@ -82,7 +83,19 @@ class Fallback(ABC, Generic[Kind]):
         """A cycle begins, or it is met `begun` rounds old: by which method?"""
         quiet = not begun and not self.troubled(run.round, QUIET * self._cycle)
         fits = self.fast if quiet else self.hardy
-        return run if fits is self._now else self._change(fits, run, run.state.x)
+        if fits is self._now:
+            return run
+        self._apart = True
+        return self._change(fits, run, run.state.x)
+
+    def _conclude(self, run: Run, after: Run) -> Run:
+        """The end of a cycle of the fast method, and what it came to."""
+        if self.troubled(after.round, self._cycle):
+            self._unmoved = after.round + self._cycle
+            return self._change(self.hardy, after, run.state.x)
+        if self._apart:
+            return self.begin(self.fast, after, after.state.x)._replace(replicas=after.replicas)
+        return after
 
     def _change(self, to: Kind, run: Run, x: Tensor) -> Run:
         self._now = to
