@@ -62,10 +62,15 @@ class Afflicting:
             return
         other = beside(session.study, session.prepared)
         if other is None:
+            model = session.study.experiment.model.kind
             raise Incompatible(
-                "Newton's averaging is exact among all peers only, and with faults exact diffusion takes over from it, of "
-                f"which a {session.study.experiment.model.kind} model knows no step: set algorithm.kind and "
-                "algorithm.step, or leave out the faults"
+                "Newton's averaging is exact among all peers only, and exact diffusion, which takes over from it with faults, "
+                + (
+                    "needs links that lead both ways in each round: use another topology"
+                    if session.prepared.facts.fallback
+                    else f'knows no step for the model {model}: set algorithm.kind = "exact-diffusion" and algorithm.step'
+                )
+                + ", or leave out the faults"
             )
         assert isinstance(fast, Simulator)
         hardy = self(
