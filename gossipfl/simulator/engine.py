@@ -78,6 +78,10 @@ class Simulator:
         own: Tensor = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
         heard = self._along(self._links or self.topology(run.round - 1), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
+        sides = self._last[1].sides if self._last else None
+        if sides is not None:  # whoever was heard last, and will never be again
+            sides = sides.to(own.device)
+            distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
     def settled(self, calm: Tensor, over: bool = False) -> bool:

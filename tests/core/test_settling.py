@@ -111,3 +111,18 @@ def test_sides_and_who_waits_are_what_they_should_be() -> None:
     ahead = outlook(8, [spans[0], Span(gone(4), 0, EVER)], RING)
     assert ahead.sides[2] == ahead.sides[3] != ahead.sides[5] == ahead.sides[0]
     assert not ahead.waits.any()
+
+
+def test_what_was_heard_last_of_who_is_gone_is_no_disagreement() -> None:
+    """A star without its centre: nobody hears anybody any more."""
+    links = metropolis(topology.load("star:5"))
+    for faults, apart in (
+        ([Fault(3, "kill", (0,))], False),
+        ([Fault(3, "stop", (0,)), Fault(9, "continue", (0,))], True),
+    ):
+        schedule = afflicted(static(links), 5, faults, edges=links)
+        simulator = Simulator(Consensus(), None, schedule, diameter=2, changing=True)
+        run = simulator.init(torch.arange(1.0, 6.0, dtype=torch.float64)[:, None])
+        for _ in range(5):
+            run = simulator.step(run)
+        assert bool(simulator.disagreement(run).any()) == apart
