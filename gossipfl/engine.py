@@ -129,6 +129,10 @@ class Lookback:
         """There were links in that round."""
         self._rounds.append(round)
 
+    def deepen(self, diameter: int) -> None:
+        """Look so many rounds back from here on: where peers are missing, ways are longer."""
+        self._rounds = deque(self._rounds, diameter + 1)
+
     def reached(self, peers: int) -> bool:
         if not self._changing:
             return True

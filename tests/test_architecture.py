@@ -24,15 +24,16 @@ BELOW: dict[str, set[str]] = {
 }
 ENGINES = {"engine", *BELOW["engine"], "rng"}
 BELOW |= {
-    "simulator": ENGINES,
-    "peer": {*ENGINES, "gossip"},
+    "fallback": ENGINES,
+    "simulator": {*ENGINES, "fallback"},
+    "peer": {*ENGINES, "fallback", "gossip"},
     "gossip": ENGINES,
 }
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 
-PURE = {*ENGINES, "data", "simulator", "gossip"}
+PURE = {*ENGINES, "fallback", "data", "simulator", "gossip"}
 IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
 GLOBAL_RANDOMNESS = {
     *(f"{numpy}.random.{name}" for numpy in ("np", "numpy") for name in ("seed", "rand", "randn", "normal")),

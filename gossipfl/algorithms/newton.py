@@ -12,6 +12,7 @@ from gossipfl.mixing import Property
 
 Hessian = Callable[[Tensor], Tensor]  # (n, d) -> (n, d, d), of each row's own objective
 FLOOR = 1e3  # roundings: a gradient shorter than so many of the longest one seen is nothing but rounding
+STRANGE = 1e3  # times what a mean of Hessians may hold, rounding included
 
 
 class Iterating(NamedTuple):
@@ -103,10 +104,16 @@ def _huge(like: Tensor) -> tuple[float, float, float]:
 
 
 def _solve(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """H^+ g for each row, in units in which the diagonal of H is 1, so that the size of features does not matter."""
+    """H^+ g for each row, in units in which the diagonal of H is 1, so that the size of features does not matter.
+
+    0 where H is no mean of Hessians, in which no entry is larger than its diagonal: somebody was missing in the averaging.
+    """
     tiny = torch.finfo(matrices.dtype).tiny
     units = matrices.diagonal(dim1=1, dim2=2).clamp(min=tiny).rsqrt()
-    return units * _scaled(units[:, :, None] * matrices * units[:, None, :], units * vectors)
+    scaled = units[:, :, None] * matrices * units[:, None, :]
+    strange = ~(scaled.abs() <= STRANGE).flatten(1).all(1)[:, None]
+    scaled = torch.where(strange[:, :, None], torch.eye(scaled.shape[1]).to(scaled), scaled)
+    return units * _scaled(scaled, torch.where(strange, 0.0, units * vectors))
 
 
 def _scaled(matrices: Tensor, vectors: Tensor) -> Tensor:

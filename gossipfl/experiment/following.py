@@ -14,9 +14,10 @@ from torch import Tensor
 
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
+from gossipfl.experiment.beside import beside
 from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.method import Method, bears, method
-from gossipfl.experiment.prepare import FALLBACK, Prepared
+from gossipfl.experiment.prepare import Prepared
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
@@ -121,14 +122,14 @@ def made_sturdy(made: Study, prepared: Prepared, exchange: Exchange) -> tuple[En
     """An engine that goes on without neighbours that do not answer, and its exchanges a step; None where no method can."""
     facts, absent, now = prepared.facts, made.experiment.stop.absent, exchange.tick
     parts = method(made, prepared.kind, prepared.problem, facts.step)
-    other = method(made, FALLBACK, prepared.problem, facts.fallback) if facts.fallback else None
+    other = beside(made, prepared)
     exchange.tick = facts.origin  # from where engines count rounds
     try:
         if bears(made, parts):
             peer = _peer(made, prepared, exchange, parts)
             peer.tolerate(absent, agreed=not made.changing)
             return peer, parts.cycle
-        if other is None or not bears(made, other):
+        if other is None:
             return None
         hardy = _peer(made, prepared, exchange, other)
         fast = _peer(made, prepared, exchange, parts)

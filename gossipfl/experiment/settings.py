@@ -161,7 +161,7 @@ class Stop(Section):
     """As soon as one peer has learned for so long: all stop together, where they are."""
     absent: NonNegative = 60.0
     """While a neighbour is gone without goodbye, for so many seconds, nobody stops before `rounds`: two sides of a cut are
-    not to finish apart."""
+    not to finish apart. The simulator, which knows who will be back, waits for those, and for nobody else."""
 
 
 class Peers(Section):

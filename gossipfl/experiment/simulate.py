@@ -42,6 +42,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
     session = Session(made, rows, range(len(made.names)), engines, simulated(made), experiment.model.device)
+    engines.harden(session)
     startup = time.monotonic() - began
     said: deque[str] = deque()
     attempt = Attempts(said.append)

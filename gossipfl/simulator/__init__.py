@@ -4,6 +4,7 @@ All N peers are the rows of one tensor, and `mix` is one sparse product over the
 """
 
 from gossipfl.simulator.engine import PATIENCE, Simulator
+from gossipfl.simulator.fallback import Fallback
 from gossipfl.simulator.heard import Heard
 
-__all__ = ["PATIENCE", "Heard", "Simulator"]
+__all__ = ["PATIENCE", "Fallback", "Heard", "Simulator"]

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, State, leaves, rebuilt, takes_back
-from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
+from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.simulator.heard import Heard
 from gossipfl.simulator.ledger import Ledger, Tally, closed, mates, noted, opened
+from gossipfl.simulator.settling import Settling
 from gossipfl.topology import Links, Topology
 
 CYCLE = 64  # rounds of a periodic topology whose matrices are kept
@@ -50,8 +51,8 @@ class Simulator:
         self.messages_sent = self.bytes_sent = 0
         self._links: Links | None = None
         self._known: deque[tuple[Links, Heard]] = deque(maxlen=CYCLE)
-        self._calm: deque[bool] = deque(maxlen=diameter + 1)
-        self._lookback, self._round = Lookback(topology, diameter, changing), 0
+        self.settling = Settling(topology, diameter, changing)
+        self._last: tuple[int, Links] | None = None
         self._patience = patience
         self._accounts = takes_back(algorithm, mixing)
 
@@ -61,7 +62,7 @@ class Simulator:
     def step(self, run: Run) -> Run:
         links, ledger = self.topology(run.round), run.edges or opened(run.state.x)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
-        self._round = run.round
+        self._last = run.round, links
         sound = links.arrives is None and links.present is None and not len(ledger.ends)
         tally = None if sound else self._tally(links)
         exchange = partial(self._exchange, links, run.round, tally)
@@ -77,12 +78,15 @@ class Simulator:
         own: Tensor = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
         heard = self._along(self._links or self.topology(run.round - 1), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
+        sides = self._last[1].sides if self._last else None
+        if sides is not None:  # whoever was heard last, and will never be again
+            sides = sides.to(own.device)
+            distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
     def settled(self, calm: Tensor, over: bool = False) -> bool:
-        self._calm.append(over or bool(calm.all()))
-        self._lookback.note(self._round)
-        return len(self._calm) == self._calm.maxlen and self._calm[0] and self._lookback.reached(len(calm))
+        round, links = self._last or (0, self.topology(0))
+        return self.settling.settled(round, links, calm, over)
 
     def _tally(self, links: Links) -> Tally | None:
         """Where to note what the round's exchanges pull; None where that cancels nowhere, or nobody wants to know."""

@@ -10,7 +10,7 @@ from gossipfl.topology.check import check
 from gossipfl.topology.conditions import churn, dropping, lossy, partition, stragglers
 from gossipfl.topology.describe import Changes, Description, Speed, describe
 from gossipfl.topology.families import FAMILIES
-from gossipfl.topology.faults import Fault, afflicted
+from gossipfl.topology.faults import afflicted
 from gossipfl.topology.files import load, read, write
 from gossipfl.topology.formats import FORMATS
 from gossipfl.topology.links import Links, Topology
@@ -21,6 +21,7 @@ from gossipfl.topology.reach import horizon, period, spreads
 from gossipfl.topology.rules import WEIGHTS
 from gossipfl.topology.schedule import cycle, every, static
 from gossipfl.topology.shorthand import generate, shorthands
+from gossipfl.topology.spans import Fault
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
 
 __all__ = [

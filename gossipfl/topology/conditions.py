@@ -71,8 +71,11 @@ def churn(topology: Topology, peers: int, online: float, session: int, seed: int
         number, now = (round + phase) // session, round // session
         drawn = rng.uniform(seed, "churn", each, range(now, now + 2), 1)[:, :, 0]
         away = torch.where(number == now, drawn[0], drawn[1]) >= online
-        left = without(topology(round), away)
-        return left._replace(present=~away if left.present is None else left.present & ~away)
+        left, here = without(topology(round), away), ~away
+        return left._replace(
+            present=here if left.present is None else left.present & here,
+            waits=away if left.waits is None else left.waits | away,
+        )
 
     return links if online < 1 else topology
 

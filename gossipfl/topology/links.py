@@ -21,6 +21,10 @@ class Links(NamedTuple):
     `present[i]` is False where peer i is away: it has no links, computes nothing, and its sessions with others end; None: all
     are there. `forgets[i]` is True where a peer that is away loses all that it knows, to begin anew when it is back.
 
+    What is known of the future: peers of unlike `sides[i]` will not hear of each other any more, directly or through others, as
+    where one is gone or cut off for good; None: all may. `waits[i]` is True where somebody of peer i's side is away or cut off,
+    and will be back: until then nobody of that side is to take what he holds for the end.
+
     Links that a schedule leaves out are awaited by nobody, and no session ends for that. Where messages may get lost or peers
     be away, `arrives` or `present` is given in every round with links: what an edge has done is noted from then on.
     """
@@ -31,6 +35,8 @@ class Links(NamedTuple):
     arrives: Tensor | None = None  # (e,) bool
     present: Tensor | None = None  # (n,) bool
     forgets: Tensor | None = None  # (n,) bool
+    sides: Tensor | None = None  # (n,) int64
+    waits: Tensor | None = None  # (n,) bool
 
 
 # A schedule: round -> that round's links. Every peer computes the same without a word. A schedule that does

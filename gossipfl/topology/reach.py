@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Links, Topology
@@ -12,8 +13,11 @@ Known = npt.NDArray[np.uint8]  # bit j of row i: peer j's word has reached peer 
 
 
 def spreads(topology: Topology, peers: int, start: int, rounds: int) -> bool:
-    """Whether a word of every peer reaches every peer in rounds start, ..., start + rounds - 1, along links that arrive."""
-    return _rounds(topology, peers, start, rounds) is not None
+    """Whether a word of every peer reaches every peer in rounds start, ..., start + rounds - 1, along links that arrive.
+
+    Every peer of its own side, where they are not all on one in the last of these rounds.
+    """
+    return _rounds(topology, peers, start, rounds, topology(max(0, start + rounds - 1)).sides) is not None
 
 
 def horizon(topology: Topology, peers: int, most: int = 10_000) -> int:
@@ -43,16 +47,24 @@ def period(topology: Topology, most: int = 64) -> int | None:
     return next(fits, None)
 
 
-def _rounds(topology: Topology, peers: int, start: int, most: int) -> int | None:
-    """The fewest rounds from `start` after which everybody knows all; None where `most` are too few."""
+def _rounds(topology: Topology, peers: int, start: int, most: int, sides: Tensor | None = None) -> int | None:
+    """The fewest rounds from `start` after which everybody knows all of its side; None where `most` are too few."""
     known: Known = np.packbits(np.eye(peers, dtype=bool), axis=1)
-    everything = np.packbits(np.ones(peers, dtype=bool))
+    side = _side(peers, sides)
     for round in range(most + 1):
-        if (known == everything).all():
+        if not (side & ~known).any():
             return round
         if round < most:
             known = _heard(known, topology(start + round))
     return None
+
+
+def _side(peers: int, sides: Tensor | None) -> Known:
+    """Who is on the side of each peer, (n, n) bits; (1, n) where all are on one."""
+    if sides is None:
+        return np.packbits(np.ones((1, peers), dtype=bool), axis=1)
+    each, mine = np.unique(sides.numpy(), return_inverse=True)
+    return np.packbits(each[:, None] == each[mine], axis=1)[mine]
 
 
 def _heard(known: Known, links: Links) -> Known:

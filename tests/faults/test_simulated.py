@@ -8,6 +8,7 @@ from gossipfl.errors import BadExperiment
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.events import Finished
 from gossipfl.experiment.simulate import simulate
+from gossipfl.experiment.verdict import verdict
 
 
 def experiment(*faults, **algorithm):
@@ -81,6 +82,69 @@ def test_what_the_simulator_does_not_know_is_refused_before_the_data_are_read(fa
         ended(experiment(fault) | {"data": {"source": "none.csv", "target": "y"}}, tmp_path)
 
 
-def test_newton_is_refused_with_the_way_out(tmp_path):
-    with pytest.raises(BadExperiment, match="exact-diffusion"):
-        ended(experiment({"do": "kill", "round": 3, "count": 1}, kind="auto"), tmp_path)
+def test_survivors_stop_together_and_are_judged_by_their_own_data(tmp_path):
+    """Nobody waits for who is gone for good: models, verdict, reference and files are of those that are left."""
+    raw = experiment({"do": "kill", "round": 300, "count": 4}, kind="exact-diffusion")
+    raw["stop"]["tolerance"] = 1e-10
+    summary = ended(raw, tmp_path / "kill")
+    here = {name for name, status in summary["peer_status"].items() if status == "tolerance"}
+    assert summary["stopped"] == "tolerance"
+    assert summary["rounds"] < 3000
+    assert summary["distance_to_optimum"] <= 1e-8
+    assert summary["consensus_distance"] <= 1e-10
+    assert verdict(summary, 1e-10)[0] == 0
+    assert len(here) == summary["peers"] == 8
+    assert {path.name for path in (tmp_path / "kill" / "peers").iterdir()} == here
+    assert set(summary["rows"]) == set(summary["test"]["peers"]) == here
+    ended(experiment() | {"stop": raw["stop"]}, tmp_path / "whole")
+    optima = [load_file(tmp_path / run / "optimum.safetensors")["x"] for run in ("kill", "whole")]
+    assert torch.linalg.vector_norm(optima[0] - optima[1]) > 1e-2 * torch.linalg.vector_norm(optima[1])
+
+
+def test_who_will_be_back_is_waited_for(tmp_path):
+    raw = experiment({"do": "kill", "round": 100, "count": 4, "lasts": 3000})
+    raw["stop"]["tolerance"] = 1e-10
+    summary = ended(raw, tmp_path)
+    assert summary["stopped"] == "tolerance"
+    assert summary["rounds"] > 3100
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+def test_the_sides_of_a_cut_that_never_heals_stop_and_hold_no_one_model(tmp_path):
+    raw = experiment({"do": "cut", "round": 100, "count": 4})
+    raw["stop"]["tolerance"] = 1e-10
+    summary = ended(raw, tmp_path)
+    assert (summary["stopped"], summary["peers"], summary["agreed"]) == ("tolerance", 12, False)
+    assert verdict(summary, 1e-10)[0] == 6
+
+
+FAULTS = {
+    "killed": {"do": "kill", "round": 3, "count": 4},
+    "killed for a while": {"do": "kill", "round": 3, "count": 4, "lasts": 50},
+    "killed, then from nothing": {"do": "kill", "round": 3, "count": 4, "lasts": 50, "fresh": True},
+    "killed before the last exchange of a step": {"do": "kill", "round": 9, "count": 1, "lasts": 1, "fresh": True},
+    "stopped": {"do": "stop", "round": 6, "count": 2, "lasts": 7},
+    "cut": {"do": "cut", "round": 3, "count": 4, "lasts": 100},
+    "loss": {"do": "loss", "round": 1, "amount": 0.1, "lasts": 100},
+    "loss for ever": {"do": "loss", "round": 1, "amount": 0.1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_newton_falls_back_and_ends_at_the_optimum_all_the_same(fault, tmp_path):
+    raw = experiment(FAULTS[fault], kind="auto")
+    raw["stop"]["tolerance"] = 1e-10
+    summary = ended(raw, tmp_path)
+    for_good = fault in ("killed", "loss for ever")
+    assert (summary["algorithm"], summary["stopped"]) == ("newton", "tolerance")
+    assert summary["peers"] == (8 if fault == "killed" else 12)
+    assert summary["distance_to_optimum"] <= (1e-8 if for_good else 1e-13)
+    assert for_good or summary["rounds"] < 200, "Newton's method is back"
+
+
+def test_newton_without_anything_to_fall_back_to_is_refused_with_the_way_out(tmp_path):
+    kill = {"do": "kill", "round": 3, "count": 1}
+    with pytest.raises(BadExperiment, match="another topology"):
+        ended(experiment(kill, kind="auto") | {"topology": {"graph": "one-peer-exp:16"}}, tmp_path / "links")
+    with pytest.raises(BadExperiment, match=r'"exact-diffusion" and algorithm\.step'):
+        ended(experiment(kill, kind="auto") | {"model": {"kind": "poisson", "l2": 0.1}}, tmp_path / "step")

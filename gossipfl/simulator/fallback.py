@@ -1,0 +1,44 @@
+"""Two methods over all peers at once, of which one bears faults; must not know either of them.
+
+Where live peers learn of trouble from their neighbours, here all know it at the end of the cycle.
+"""
+
+import torch
+from torch import Tensor
+
+from gossipfl import fallback
+from gossipfl.engine import Run
+from gossipfl.simulator.engine import Simulator
+from gossipfl.simulator.ledger import opened
+from gossipfl.topology import Links
+
+
+class Fallback(fallback.Fallback[Simulator]):
+    """`fast` in quiet cycles, else `hardy` (an `Engine`); both over the same peers and faults."""
+
+    def __init__(self, fast: Simulator, hardy: Simulator, cycle: int) -> None:
+        super().__init__(fast, hardy, cycle)
+        hardy.settling = fast.settling  # word goes on while methods change
+
+    @property
+    def messages_sent(self) -> int:
+        return self.fast.messages_sent + self.hardy.messages_sent
+
+    @property
+    def bytes_sent(self) -> int:
+        return self.fast.bytes_sent + self.hardy.bytes_sent
+
+    def troubled(self, round: int, rounds: int) -> bool:
+        return any(not _complete(self.fast.topology(k)) for k in range(max(0, round - rounds), round))
+
+    def begin(self, to: Simulator, run: Run, x: Tensor) -> Run:
+        start: Tensor = run.edges.start  # for those that will begin from nothing
+        forgets = self.fast.topology(run.round - 1).forgets
+        if forgets is not None:
+            x = torch.where(forgets.to(x.device)[:, None], start, x)
+        return to.init(x)._replace(round=run.round, edges=opened(start))
+
+
+def _complete(links: Links) -> bool:
+    """Whether everybody was there, and all messages arrived."""
+    return all(there is None or bool(there.all()) for there in (links.present, links.arrives))
