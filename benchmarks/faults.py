@@ -101,14 +101,12 @@ def spread(graph: nx.Graph, count: int) -> list[str]:
 
 def faults(name: str, graph: str) -> list[dict[str, Any]]:
     """The faults of a row, those who are killed by name."""
-
-    def named(fault: dict[str, Any]) -> dict[str, Any]:
-        if fault["do"] != "kill":
-            return fault
-        rest = {key: value for key, value in fault.items() if key != "count"}
-        return rest | {"peers": spread(topology.load(graph), fault["count"])}
-
-    return [named(fault) for fault in FAULTS[name]]
+    asked = FAULTS[name]
+    if not any(fault["do"] == "kill" for fault in asked):
+        return asked
+    (kill,) = asked
+    peers = spread(topology.load(graph), kill["count"])
+    return [{key: value for key, value in kill.items() if key != "count"} | {"peers": peers}]
 
 
 def experiment(name: str, how: How) -> dict[str, Any]:
@@ -148,11 +146,18 @@ def lines(folder: Path, name: str) -> list[Line]:
 
 
 def halted(told: Sequence[Line], fault: float) -> tuple[float, float]:
-    """The longest pause that begins before or soon after the fault, and the rounds that would have been carried out in it."""
-    after = [b.seconds - a.seconds for a, b in pairwise(told) if b.seconds > fault > a.seconds - SOON]
-    before = [b.seconds - a.seconds for a, b in pairwise(told) if b.seconds <= fault]
-    pause = max(after, default=float("nan"))
-    return pause, pause / median(before) - 1 if before else float("nan")
+    """The longest pause between two rounds at the fault or soon after, and the rounds that would have been carried out in it.
+
+    Lines are some rounds apart: what those take at the pace before is no pause.
+    """
+    steps = [(a.seconds, b.seconds, b.round - a.round) for a, b in pairwise(told) if b.round > a.round]
+    before = [(end - begin) / rounds for begin, end, rounds in steps if end <= fault]
+    if not before:
+        return float("nan"), float("nan")
+    pace = median(before)
+    after = [(end - begin) / pace - rounds for begin, end, rounds in steps if end > fault > begin - SOON]
+    lost = max([0.0, *after])
+    return (lost + 1) * pace, lost
 
 
 def row(name: str, how: How) -> Row:
@@ -163,15 +168,8 @@ def row(name: str, how: How) -> Row:
         spared = [lines(folder, peer) for peer in summary["peer_status"] if peer not in hit]
         pauses = [halted(told, BEGIN) for told in spared]
         halt, lost = max(pauses, default=(0.0, 0.0))
-        return Row(
-            name,
-            summary["peers"],
-            summary["rounds"],
-            lost,
-            halt,
-            back(struck),
-            summary["distance_to_optimum"],
-        )
+        at_end = summary["peers"], summary["rounds"]
+        return Row(name, *at_end, lost, halt, back(struck), summary["distance_to_optimum"])
 
 
 def back(struck: Sequence[Struck]) -> float | None:
