@@ -1,12 +1,15 @@
 """What faults cost peers that learn: how long they halt, and where they end; must not know how peers get over them.
 
-    python benchmarks/faults.py [--only kill-4,cut] [--graph torus:4x4] [--seconds 40] [--kind exact-diffusion]
+    python benchmarks/faults.py [--only kill-4,cut] [--model linear] [--l2 0.1] [--kind exact-diffusion]
+                                [--graph torus:4x4] [--seconds 40]
 
-Ridge regression of scikit-learn's diabetes set, sorted by target over 16 real peers, a process each, by TCP. Each row of the
-table is a run of its own that is bounded by the clock, so that it does not end before the fault. "halt" is the longest
-time between two rounds of any peer that was spared, at the fault or soon after; "rounds lost" is what it would have done
-meanwhile at the pace before. "back" is the time from a peer's restart or release to its first round. The distance is the
-relative one of the farthest peer to the optimum of the data that is present at the end.
+Ridge regression of scikit-learn's diabetes set, sorted by target, or logistic regression of its breast cancer set, sorted by
+diagnosis, over 16 real peers, a process each, by TCP. Those who are killed come from all over the data, so that both diagnoses
+are left in numbers; those whom "cut-by-label" parts from the others hold malignant tumours only. Each row of the table is a run
+of its own that is bounded by the clock, so that it does not end before the fault. "halt" is the longest time between two rounds
+of any peer that was spared, at the fault or soon after; "rounds lost" is what it would have done meanwhile at the pace before.
+"back" is the time from a peer's restart or release to its first round. The distance is the relative one of the farthest peer to
+the optimum of the data that is present at the end.
 """
 
 import argparse
@@ -19,6 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import networkx as nx
+
+from gossipfl import topology
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.events import Finished, Started, Struck
 from gossipfl.experiment.launch import run
@@ -31,7 +37,9 @@ POOR = [
     {"do": "duplicate", "at": BEGIN, "amount": 0.05},
     {"do": "delay", "at": BEGIN, "amount": 0.05, "jitter": 0.02},
 ]
+SOURCES = {"linear": "diabetes", "logistic": "breast_cancer"}
 HALF = [str(peer) for peer in range(8)]
+ILL = HALF[:5]  # of 16 peers, those that hold malignant tumours only
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "kill-1": [{"do": "kill", "at": BEGIN, "count": 1}],
@@ -41,6 +49,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "restart-fresh": [{"do": "kill", "at": BEGIN, "count": 4, "lasts": 5, "fresh": True}],
     "stop": [{"do": "stop", "at": BEGIN, "count": 1, "lasts": 10}],
     "cut": [{"do": "cut", "at": BEGIN, "peers": HALF, "lasts": 10}],
+    "cut-by-label": [{"do": "cut", "at": BEGIN, "peers": ILL, "lasts": 10}],
     "poor-links": [*POOR, *({"do": "reset", "at": BEGIN + 2.0 * k} for k in range(1, 6))],
 }
 SLOW = (
@@ -67,18 +76,52 @@ class Row(NamedTuple):
     distance: float
 
 
-def experiment(name: str, graph: str, kind: str, seconds: float) -> dict[str, Any]:
+class How(NamedTuple):
+    """What is common to all rows."""
+
+    model: str
+    l2: float
+    kind: str
+    graph: str
+    seconds: float
+
+
+def spread(graph: nx.Graph, count: int) -> list[str]:
+    """So many peers from all over the data, without which the others stay connected."""
+    names = list(graph)
+    left = sorted(
+        names, key=lambda peer: f"{names.index(peer):032b}"[::-1]
+    )  # 0, 8, 4, 12, ...: each far from the last
+    found: list[str] = []
+    while len(found) < count:
+        found.append(next(peer for peer in left if nx.is_connected(graph.subgraph({*left} - {peer}))))
+        left.remove(found[-1])
+    return found
+
+
+def faults(name: str, graph: str) -> list[dict[str, Any]]:
+    """The faults of a row, those who are killed by name."""
+    asked = FAULTS[name]
+    if not any(fault["do"] == "kill" for fault in asked):
+        return asked
+    (kill,) = asked
+    peers = spread(topology.load(graph), kill["count"])
+    return [{key: value for key, value in kill.items() if key != "count"} | {"peers": peers}]
+
+
+def experiment(name: str, how: How) -> dict[str, Any]:
     forever = any(fault["do"] == "kill" and "lasts" not in fault for fault in FAULTS[name])
+    graph, seconds = ("full:4", 3 * how.seconds) if name in SLOW else (how.graph, how.seconds)
     return {
         "name": name,
         "reference": True,
-        "data": {"source": "diabetes", "partition": {"scheme": "sorted"}, "test": 0.0},
-        "topology": {"graph": "full:4" if name in SLOW else graph},
-        "model": {"kind": "linear", "l2": 0.1},
-        "algorithm": {"kind": kind},
-        "stop": {"rounds": 2**40, "seconds": seconds * (3 if name in SLOW else 1), "absent": 1.0 if forever else 60.0},
+        "data": {"source": SOURCES[how.model], "partition": {"scheme": "sorted"}, "test": 0.0},
+        "topology": {"graph": graph},
+        "model": {"kind": how.model, "l2": how.l2},
+        "algorithm": {"kind": how.kind},
+        "stop": {"rounds": 2**40, "seconds": seconds, "absent": 1.0 if forever else 60.0},
         "peers": {"report": 1, "checkpoint": 1.0},
-        "faults": FAULTS[name],
+        "faults": faults(name, graph),
     }  # fmt: skip
 
 
@@ -103,30 +146,30 @@ def lines(folder: Path, name: str) -> list[Line]:
 
 
 def halted(told: Sequence[Line], fault: float) -> tuple[float, float]:
-    """The longest pause that begins before or soon after the fault, and the rounds that would have been carried out in it."""
-    after = [b.seconds - a.seconds for a, b in pairwise(told) if b.seconds > fault > a.seconds - SOON]
-    before = [b.seconds - a.seconds for a, b in pairwise(told) if b.seconds <= fault]
-    pause = max(after, default=float("nan"))
-    return pause, pause / median(before) - 1 if before else float("nan")
+    """The longest pause between two rounds at the fault or soon after, and the rounds that would have been carried out in it.
+
+    Lines are some rounds apart: what those take at the pace before is no pause.
+    """
+    steps = [(a.seconds, b.seconds, b.round - a.round) for a, b in pairwise(told) if b.round > a.round]
+    before = [(end - begin) / rounds for begin, end, rounds in steps if end <= fault]
+    if not before:
+        return float("nan"), float("nan")
+    pace = median(before)
+    after = [(end - begin) / pace - rounds for begin, end, rounds in steps if end > fault > begin - SOON]
+    lost = max([0.0, *after])
+    return (lost + 1) * pace, lost
 
 
-def row(name: str, graph: str, kind: str, seconds: float) -> Row:
+def row(name: str, how: How) -> Row:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
-        summary, struck = carried_out(experiment(name, graph, kind, seconds), folder)
+        summary, struck = carried_out(experiment(name, how), folder)
         hit = {peer for event in struck if event.do in ("kill", "stop") for peer in event.peers}
         spared = [lines(folder, peer) for peer in summary["peer_status"] if peer not in hit]
         pauses = [halted(told, BEGIN) for told in spared]
         halt, lost = max(pauses, default=(0.0, 0.0))
-        return Row(
-            name,
-            summary["peers"],
-            summary["rounds"],
-            lost,
-            halt,
-            back(struck),
-            summary["distance_to_optimum"],
-        )
+        at_end = summary["peers"], summary["rounds"]
+        return Row(name, *at_end, lost, halt, back(struck), summary["distance_to_optimum"])
 
 
 def back(struck: Sequence[Struck]) -> float | None:
@@ -144,13 +187,17 @@ def back(struck: Sequence[Struck]) -> float | None:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--only", default=",".join(FAULTS))
-    asked.add_argument("--graph", default="torus:4x4")
+    asked.add_argument("--model", choices=SOURCES, default="linear")
+    asked.add_argument("--l2", type=float, default=0.1)
     asked.add_argument("--kind", default="exact-diffusion")
+    asked.add_argument("--graph", default="torus:4x4")
     asked.add_argument("--seconds", type=float, default=40.0)
     told = asked.parse_args()
-    rows = [row(name, told.graph, told.kind, told.seconds) for name in told.only.split(",")]
+    how = How(told.model, told.l2, told.kind, told.graph, told.seconds)
+    rows = [row(name, how) for name in told.only.split(",")]
+    print(f"\n{told.model}, l2 = {told.l2:g}, {told.kind}, {told.graph}, {told.seconds:g} s each")
     print(
-        f"\n{'fault':14} {'peers':>5} {'rounds':>7} {'rounds lost':>11} {'halt, s':>8} {'back, s':>8} {'distance':>9}"
+        f"{'fault':14} {'peers':>5} {'rounds':>7} {'rounds lost':>11} {'halt, s':>8} {'back, s':>8} {'distance':>9}"
     )
     for r in rows:
         back = "-" if r.back is None else f"{r.back:.2f}"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gossipfl.data import Rows, Schema, Table, encode
 from gossipfl.engine import relative_distance
+from gossipfl.errors import BadExperiment
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.attempt import Kept
 from gossipfl.experiment.evaluate import evaluate, own
@@ -98,13 +99,14 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     if learned.kept is not None and summary["test"]:
         summary["test"] |= own(e.model.kind, learned.kept, test)
     if e.reference and isinstance(problem, Linear):
-        optimum = pooled_optimum(problem).to(mean.dtype)
-        summary["distance_to_optimum"] = apart(learned.models, optimum) if finite else None
-        summary["pooled"] = {
-            "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
-            "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
-        }
-        keep("optimum.safetensors", files.write_tensor, optimum)
+        optimum, summary["pooled"] = _optimum(study, problem, learned), None
+        if optimum is not None:
+            summary["distance_to_optimum"] = apart(learned.models, optimum) if finite else None
+            summary["pooled"] = {
+                "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
+                "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
+            }
+            keep("optimum.safetensors", files.write_tensor, optimum)
     _write(study, tables, learned, problem, mean, keep)
     if keep.unwritten:
         summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
@@ -149,6 +151,16 @@ def _evaluate(
 def apart(models: Tensor, x: Tensor) -> float:
     """max_i |x_i - x| / |x|; infinite where only x is 0."""
     return float(relative_distance(models, x[None]).max())
+
+
+def _optimum(study: Study, problem: Linear, learned: Learned) -> Tensor | None:
+    """The optimum of the data that is there; None where only those who are missing made it finite, as with one class left."""
+    try:
+        return pooled_optimum(problem).to(learned.models.dtype)
+    except BadExperiment:
+        if len(learned.names) == len(study.names):
+            raise
+        return None
 
 
 def _write(

@@ -88,6 +88,8 @@ def figures(summary: Summary) -> RenderableType:
                 number(summary["distance_to_optimum"]) + ", relative, of the farthest peer",
             )
         )
+    elif summary.get("pooled", {}) is None:
+        lines.append(("distance to the pooled optimum", "the data of those who are left has no finite one"))
     if summary.get("consensus_distance") is not None and peers > 1:
         lines.append(
             (

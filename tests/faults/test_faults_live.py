@@ -1,6 +1,7 @@
 """Real peers under real faults: who is left goes on, and ends at the exact optimum of the data that is there.
 
-16 peers, ridge regression, sorted by target: nobody has seen but a slice of it. Runs are bounded by the clock.
+16 peers, ridge regression, sorted by target, or logistic, sorted by label: nobody has seen but a slice of it. Runs are bounded
+by the clock.
 """
 
 import json
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.events import Finished, Struck
@@ -33,6 +35,14 @@ def experiment(*faults, graph="torus:4x4", seconds=40.0, absent=60.0, kind="exac
         "peers": {"report": 10, "checkpoint": 1.0},
         "faults": list(faults),
     }
+
+
+def tumours(*faults, l2, features=(), **how):
+    """Newton's method on the breast cancer set, of which peers 0 to 4 hold one class, 6 to 15 the other."""
+    drop = [name for name in load_breast_cancer().feature_names.tolist() if features and name not in features]
+    data = {"source": "breast_cancer", "drop": drop, "partition": {"scheme": "sorted"}, "test": 0.0}
+    model = {"kind": "logistic", "l2": l2}
+    return experiment(*faults, **{"kind": "newton"} | how) | {"data": data, "model": model}
 
 
 def carried_out(raw, folder):
@@ -72,6 +82,37 @@ def test_with_those_that_come_back_it_is_the_optimum_of_all(fresh, tmp_path):
 def test_after_ten_seconds_away_or_apart_it_is_the_optimum_of_all(fault, tmp_path):
     summary, struck = carried_out(experiment(fault | {"at": 3, "lasts": 10}, seconds=60.0), tmp_path / "run")
     assert [event.do for event in struck][:2] in (["stop", "continue"], ["cut", "heal"])
+    assert summary["peers"] == 16
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+@pytest.mark.slow
+def test_newtons_method_gives_way_where_half_of_the_peers_die(tmp_path):
+    kill = {"do": "kill", "at": 3, "peers": [str(peer) for peer in range(16) if peer % 4 >= 2]}  # two columns
+    summary, _ = carried_out(tumours(kill, l2=1.0, absent=1.0, seconds=60.0), tmp_path / "run")
+    assert summary["peers"] == 8
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+@pytest.mark.slow
+def test_newtons_method_comes_back_with_those_who_begin_anew(tmp_path):
+    kill = {"do": "kill", "at": 3, "count": 4, "lasts": 4, "fresh": True}
+    summary, struck = carried_out(experiment(kill, kind="newton"), tmp_path / "run")
+    assert [event.do for event in struck] == ["kill", "restart", *["back"] * 4]
+    assert summary["peers"] == 16
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("l2", "features"),
+    [(1e-3, ()), (0.0, ("mean radius", "mean texture", "mean smoothness"))],  # by which no plane parts them
+    ids=["tiny-l2", "no-l2"],
+)
+def test_a_side_that_holds_one_class_goes_on_and_heals(l2, features, tmp_path):
+    cut = {"do": "cut", "at": 3, "peers": [str(peer) for peer in range(5)], "lasts": 10}
+    summary, struck = carried_out(tumours(cut, l2=l2, features=features), tmp_path / "run")
+    assert [event.do for event in struck] == ["cut", "heal"]
     assert summary["peers"] == 16
     assert summary["distance_to_optimum"] <= 1e-8
 

@@ -39,6 +39,21 @@ def test_survivors_end_at_the_optimum_of_their_own_data(method, tmp_path):
     )
 
 
+def test_survivors_that_hold_one_class_have_no_optimum_to_end_at(tmp_path):
+    kill = {"do": "kill", "round": 50, "peers": [str(peer) for peer in range(5)]}
+    data = {"source": "breast_cancer", "partition": {"scheme": "sorted"}}
+    raw = experiment(kill) | {"data": data, "model": {"kind": "logistic", "l2": 0.1}, "stop": {"rounds": 200}}
+    summary = ended(raw, tmp_path)
+    assert summary["peers"] == 7
+    assert summary["distance_to_optimum"] is None
+    assert summary["pooled"] is None
+    assert summary["agreed"] is False
+    assert (tmp_path / "model.json").exists()
+    raw = raw | {"model": {"kind": "logistic", "l2": 0.0}, "faults": []}
+    with pytest.raises(BadExperiment, match="no finite optimum"):
+        ended(raw, tmp_path / "all")
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 def test_with_those_that_come_back_it_is_the_optimum_of_all(fresh, tmp_path):
     summary = ended(
