@@ -15,6 +15,7 @@ from gossipfl.peer.wire import Header
 log = logging.getLogger(__name__)
 
 REPEATS = 4  # how often the last message but one is said again to a neighbour that seems to lack it
+TO_THE_END = "settled", "done"  # goodbyes of who learned to the end: what it contributed stays as it is
 FAR = 64  # exchanges beyond the one spoken of that "broken" may name
 
 
@@ -114,7 +115,8 @@ class Neighbourhood:
         given_up = []
         for peer, watch in self.watches.items():
             if watch.left:
-                self.edges[peer].quit()
+                if watch.left not in TO_THE_END:
+                    self.edges[peer].quit()
                 continue
             if peer not in lost:
                 watch.lost = -1.0

@@ -267,6 +267,20 @@ def test_lateness_makes_for_longer_patience() -> None:
     assert watch.overdue(2.5 * watch.limit + 0.1)
 
 
+@pytest.mark.parametrize("why", ["settled", "done", "interrupted"])
+def test_what_a_neighbour_has_contributed_stays_if_it_learned_to_the_end(why: str) -> None:
+    """Else my last round, without what only its model balances, would lead away from where all have arrived."""
+    script = Script(
+        *((0.0, tells(peer, tick, used=tick)) for tick in range(2) for peer in (CLE, ZUR)),
+        (0.0, says(CLE, 2, b"", leaving=why)),
+        (0.1, tells(ZUR, 2, used=0b11)),
+    )
+    exchange = end(script)
+    for tick in range(3):
+        swap(exchange, tick)
+    assert exchange.around.edges[CLE].ended == (why == "interrupted")
+
+
 def test_the_header_says_what_is_wrong_anywhere() -> None:
     """Trouble, a long way and the end of time are told on."""
     script = Script(
