@@ -125,7 +125,7 @@ def test_a_message_that_seems_lost_is_said_again_ever_more_seldom() -> None:
     exchange = end(script, BEAR._replace(suspect=1.0))
     assert swap(exchange, 0) == [CLE, ZUR]
     again = sent_to(script, CLE)
-    assert [header.tick for header in again] == [0] * 4, "at once, and after 0.25, 0.75 and 1.75 s"
+    assert [header.tick for header in again] == [0] * 4, "at once, and after 0.25, 0.625 and 1.1875 s"
     assert len(sent_to(script, ZUR)) == 1
     assert exchange.resent == 3
 
@@ -139,16 +139,32 @@ def test_a_neighbour_that_is_one_ahead_is_asked_for_what_it_said_before() -> Non
     assert script.now < 100.2
 
 
-def test_a_neighbour_that_lacks_my_last_message_is_told_it_again_a_few_times() -> None:
+def test_a_neighbour_that_lacks_my_last_message_is_told_it_again_but_not_all_the_time() -> None:
     script = Script(
         *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
-        *((0.0, tells(CLE, 0)) for _ in range(9)),
-        *((0.1, tells(peer, 1)) for peer in (CLE, ZUR)),
+        *((0.01 * k, tells(CLE, 0)) for k in range(20)),
+        *((0.2, tells(peer, 1)) for peer in (CLE, ZUR)),
     )
     exchange = end(script)
     swap(exchange, 0)
     assert swap(exchange, 1) == [CLE, ZUR]
-    assert [header.tick for header in sent_to(script, CLE)] == [0, 1, 0, 0, 0, 0]
+    told = [header.tick for header in sent_to(script, CLE)]
+    assert told == [0, 1, 0, 0], "at once, and after half of the time in which it may ask once more"
+
+
+def test_a_neighbour_that_says_again_what_i_heard_is_told_mine_again() -> None:
+    """It waits for me, whose message was lost, while I wait for somebody else."""
+    script = Script((0.0, tells(CLE, 0)), (0.2, tells(CLE, 0)), (0.24, tells(ZUR, 0)))
+    assert swap(end(script), 0) == [CLE, ZUR]
+    assert [header.tick for header in sent_to(script, CLE)] == [0, 0]
+    assert len(sent_to(script, ZUR)) == 1
+
+
+def test_who_used_mine_and_went_on_is_awaited_until_it_says_its_own_again() -> None:
+    """However often that is lost, too; one that went on without mine will not tell what I could use."""
+    for used, heard in ((0b1, [CLE, ZUR]), (0b0, [CLE])):
+        script = Script((0.0, tells(CLE, 0)), (0.0, tells(ZUR, 1, used=used)), (0.9, tells(ZUR, 0)))
+        assert swap(end(script), 0) == heard
 
 
 def test_a_neighbour_far_ahead_is_asked_once_and_followed() -> None:
