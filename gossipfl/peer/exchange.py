@@ -151,6 +151,7 @@ class Exchange:
         self.inbox.advance(tick, len(payload))
         self._last, self._current = self._current, Said(tick, calm, payload)
         self.tick = tick
+        self.around.turn(tick, self.now)
 
     def _elapse(self, most: float) -> None:
         """The clock goes on, but not by more than what was meant to pass: who was stopped meanwhile blames nobody."""
@@ -185,7 +186,12 @@ class Exchange:
 
     def _listen(self, missing: list[int]) -> None:
         """Until nobody is missing, or the time is up."""
-        began, pause, look = self.now, self._patience.again, self.now + SLICE
+        first = (
+            min(self.around.watches[peer].again for peer in missing)
+            if self.tolerant
+            else self._patience.again
+        )
+        began, pause, look = self.now, first, self.now + SLICE
         call, deadline = began + pause, began + self.wait
         while missing:
             if not self.tolerant:
@@ -202,7 +208,7 @@ class Exchange:
                 self._attend()
                 self.around.suspect(missing, self.now, began)
             if self.now >= call:
-                pause = min(SLOWER * pause, SELDOM * self._patience.again)
+                pause = min(SLOWER * pause, SELDOM * first)
                 call = self.now + pause
                 for peer in missing:
                     self._say(peer, self._current, again=True)

@@ -55,10 +55,15 @@ class Neighbourhood:
         self.origin = 0  # the exchange at which learning began; until then nobody can be welcomed
         self.diverged: int | None = None  # a neighbour whose learning diverged
         self.settled = False  # a neighbour said goodbye because all had settled
+        self._turns = (-1, now), (-1, now)  # when the last exchange and this one began
         self._owes: dict[int, int] = {}  # the exchange that each made use of my message in, and so spoke in
         self._answered: dict[int, float] = {}
         self._nudged: dict[int, tuple[int, float]] = {}
         self._welcomed: dict[int, float] = {}
+
+    def turn(self, tick: int, now: float) -> None:
+        """An exchange begins."""
+        self._turns = self._turns[1], (tick, now)
 
     def hear(
         self,
@@ -81,8 +86,8 @@ class Neighbourhood:
         self.edges[peer].hear(header, early=header.tick > tick)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
         self.depth, self.over = max(self.depth, header.depth), self.over or header.over
-        if header.tick == tick + 1 and header.used & 1:
-            self._owes[peer] = tick
+        if header.used & 1:
+            self._used(peer, header.tick - 1, tick, now)
         if watch.hear(now):
             log.info("%s is back", self.names[peer])
             if header.tick >= self.origin:
@@ -97,6 +102,14 @@ class Neighbourhood:
         elif header.tick < self.origin - 1:
             return self._newcomer(peer, now)
         return Answer.NOTHING
+
+    def _used(self, peer: int, which: int, tick: int, now: float) -> None:
+        """It made use of my message of exchange `which`, and goes on."""
+        if which == tick:
+            self._owes[peer] = tick
+        for turn, when in self._turns:
+            if turn == which:
+                self.watches[peer].answered(now - when)
 
     def _lacks(self, peer: int, what: Answer, now: float) -> Answer:
         """It says again what it said before: it seems to lack my message of that exchange."""
@@ -161,7 +174,7 @@ class Neighbourhood:
         if self._owes.get(peer) == tick:
             return True  # it can say it again
         nudged, when = self._nudged.get(peer, (tick, now))
-        return nudged != tick or now - when < self._patience.again
+        return nudged != tick or now - when < self.watches[peer].again
 
     def use(self, peer: int, tick: int, inbox: Inbox) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""

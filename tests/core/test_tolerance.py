@@ -283,6 +283,36 @@ def test_lateness_makes_for_longer_patience() -> None:
     assert watch.overdue(2.5 * watch.limit + 0.1)
 
 
+def test_a_long_way_makes_for_longer_patience_and_halts_do_not() -> None:
+    watch = Watch(LOOPBACK, 0.0)
+    watch.late(0.1)
+    assert (watch.again, watch.limit) == (LOOPBACK.again, LOOPBACK.suspect)
+    for _ in range(9):
+        watch.answered(0.4)
+    assert watch.again == pytest.approx(0.3)
+    assert watch.limit == pytest.approx(4.0)
+    watch.lost = 10.0
+    assert not watch.overdue(11.5), "to open a connection takes some ways there and back"
+    assert watch.overdue(11.7)
+    watch.answered(60.0)
+    assert watch.trip <= 0.8, "it was not that far away for so long: something was lost"
+    watch.answered(0.3)
+    assert watch.trip == pytest.approx(0.3)
+
+
+def test_the_way_there_and_back_is_told_by_who_made_use_of_my_message() -> None:
+    script = Script(
+        *((0.1, tells(peer, 0)) for peer in (CLE, ZUR)),
+        (0.2, tells(CLE, 1, used=0b1)),
+        (0.3, tells(ZUR, 1, used=0b0)),
+    )
+    exchange = end(script)
+    for tick in range(2):
+        assert swap(exchange, tick) == [CLE, ZUR]
+    trips = [exchange.around.watches[peer].trip for peer in (CLE, ZUR)]
+    assert trips == [pytest.approx(0.2), 0.0]
+
+
 @pytest.mark.parametrize("why", ["settled", "done", "interrupted"])
 def test_what_a_neighbour_has_contributed_stays_if_it_learned_to_the_end(why: str) -> None:
     """Else my last round, without what only its model balances, would lead away from where all have arrived."""
