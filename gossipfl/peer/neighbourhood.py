@@ -96,12 +96,18 @@ class Neighbourhood:
             return self._lacks(peer, Answer.CURRENT if twice else Answer.LAST, now)
         if header.tick == tick:
             watch.late(now - began)
-        elif header.tick > tick and lacked and self._nudged.get(peer, (-1, 0.0))[0] != tick:
-            self._nudged[peer] = (tick, now)
-            return Answer.CURRENT  # by which it sees that its message of this exchange was lost
+        elif header.tick > tick and lacked:
+            return self._ahead(peer, tick, now)
         elif header.tick < self.origin - 1:
             return self._newcomer(peer, now)
         return Answer.NOTHING
+
+    def _ahead(self, peer: int, tick: int, now: float) -> Answer:
+        """It goes on, and sees by my message that its own of this exchange was lost."""
+        if self._nudged.get(peer, (-1, 0.0))[0] == tick:
+            return self._lacks(peer, Answer.CURRENT, now)
+        self._nudged[peer] = (tick, now)
+        return Answer.CURRENT
 
     def _used(self, peer: int, which: int, tick: int, now: float) -> None:
         """It made use of my message of exchange `which`, and goes on."""
@@ -112,7 +118,7 @@ class Neighbourhood:
                 self.watches[peer].answered(now - when)
 
     def _lacks(self, peer: int, what: Answer, now: float) -> Answer:
-        """It says again what it said before: it seems to lack my message of that exchange."""
+        """It says again what it said before: something was lost on the way to it, or to me."""
         if now - self._answered.get(peer, float("-inf")) < self._patience.again / 2:
             return Answer.NOTHING
         self._answered[peer] = now
@@ -171,7 +177,7 @@ class Neighbourhood:
         heard = inbox.heard.get(peer, -1)
         if heard <= tick:
             return heard < tick  # else it came, and is of no use
-        if self._owes.get(peer) == tick:
+        if heard == tick + 1 and self._owes.get(peer) == tick:
             return True  # it can say it again
         nudged, when = self._nudged.get(peer, (tick, now))
         return nudged != tick or now - when < self.watches[peer].again

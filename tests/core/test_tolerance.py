@@ -161,10 +161,22 @@ def test_a_neighbour_that_says_again_what_i_heard_is_told_mine_again() -> None:
 
 
 def test_who_used_mine_and_went_on_is_awaited_until_it_says_its_own_again() -> None:
-    """However often that is lost, too; one that went on without mine will not tell what I could use."""
-    for used, heard in ((0b1, [CLE, ZUR]), (0b0, [CLE])):
-        script = Script((0.0, tells(CLE, 0)), (0.0, tells(ZUR, 1, used=used)), (0.9, tells(ZUR, 0)))
+    """However often that is lost, too; one that went on without mine, or twice, will not tell what I could use."""
+    for used, further, heard in ((0b1, 1, [CLE, ZUR]), (0b0, 1, [CLE]), (0b1, 2, [CLE])):
+        ahead = [(0.0, tells(ZUR, 1, used=used)), (0.1, tells(ZUR, further))]
+        script = Script((0.0, tells(CLE, 0)), *ahead, (0.9, tells(ZUR, 0)))
         assert swap(end(script), 0) == heard
+
+
+def test_who_says_again_what_comes_after_what_i_lack_is_asked_again() -> None:
+    script = Script(
+        (0.0, tells(CLE, 0)), *((0.2 * k, tells(ZUR, 1, used=1)) for k in range(3)), (0.41, tells(ZUR, 0))
+    )
+    exchange = end(script, BEAR._replace(again=0.3))
+    assert swap(exchange, 0) == [CLE, ZUR]
+    assert [header.tick for header in sent_to(script, ZUR)] == [0] * 5, (
+        "first, thrice asked, and as time passes"
+    )
 
 
 def test_a_neighbour_far_ahead_is_asked_once_and_followed() -> None:
