@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 SLICE = 0.05  # seconds of silence between two looks at the connections
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
+SLOWER = 1.5  # times the last pause, before a message is said again once more
 SELDOM = 8  # times the first pause, and a message is said again no more seldom
 GOODBYES = 3  # goodbyes to each neighbour: nobody can ask for another one
 
@@ -162,6 +163,7 @@ class Exchange:
         self.inbox.advance(tick, len(payload))
         self._last, self._current = self._current, Said(tick, calm, payload)
         self.tick = tick
+        self.around.turn(tick, self.now)
 
     def _elapse(self, most: float) -> None:
         """The clock goes on, but not by more than what was meant to pass: who was stopped meanwhile blames nobody."""
@@ -196,7 +198,12 @@ class Exchange:
 
     def _listen(self, missing: list[int]) -> None:
         """Until nobody is missing, or the time is up."""
-        began, pause, look = self.now, self._patience.again, self.now + SLICE
+        first = (
+            min(self.around.watches[peer].again for peer in missing)
+            if self.tolerant
+            else self._patience.again
+        )
+        began, pause, look = self.now, first, self.now + SLICE
         call, deadline = began + pause, began + self.wait
         while missing:
             if not self.tolerant:
@@ -213,7 +220,7 @@ class Exchange:
                 self._attend()
                 self.around.suspect(missing, self.now, began)
             if self.now >= call:
-                pause = min(2 * pause, SELDOM * self._patience.again)
+                pause = min(SLOWER * pause, SELDOM * first)
                 call = self.now + pause
                 for peer in missing:
                     self._say(peer, self._current, again=True)
@@ -233,10 +240,12 @@ class Exchange:
 
     def _hear(self, frames: list[bytes], began: float, missing: Sequence[int] = ()) -> None:
         """One message: into the inbox, and what it says of its sender."""
+        twice = False
         try:
             header = self.inbox.put(frames)
         except Late as message:
             header = message.header
+            twice = header.tick == self.tick
         except BadMessage as error:
             log.warning("refused a message: %s", error)
             return
@@ -247,7 +256,7 @@ class Exchange:
                 raise Welcomed(frames[1], header.tick)
             return
         lacked = header.sender in missing and not self.inbox.has(header.sender)
-        match self.around.hear(header, self.tick, self._last.tick, lacked, self.now, began):
+        match self.around.hear(header, self.tick, self._last.tick, lacked, self.now, began, twice):
             case Answer.CURRENT:
                 self._say(header.sender, self._current, again=True)
             case Answer.LAST:

@@ -14,7 +14,7 @@ from gossipfl.peer.wire import Header, Opening
 
 log = logging.getLogger(__name__)
 
-REPEATS = 4  # how often the last message but one is said again to a neighbour that seems to lack it
+TO_THE_END = "settled", "done"  # goodbyes of who learned to the end: what it contributed stays as it is
 FAR = 64  # exchanges beyond the one spoken of that "broken" may name
 
 
@@ -57,14 +57,29 @@ class Neighbourhood:
         self.step = 0.0  # the smallest learning rate that one of them has asked for; 0: none has
         self.diverged: int | None = None  # a neighbour whose learning diverged
         self.settled = False  # a neighbour said goodbye because all had settled
-        self._answered: dict[int, tuple[int, int]] = {}
+        self._turns = (-1, now), (-1, now)  # when the last exchange and this one began
+        self._owes: dict[int, int] = {}  # the exchange that each made use of my message in, and so spoke in
+        self._answered: dict[int, float] = {}
         self._nudged: dict[int, tuple[int, float]] = {}
         self._welcomed: dict[int, float] = {}
 
-    def hear(self, header: Header, tick: int, last: int, lacked: bool, now: float, began: float) -> Answer:
+    def turn(self, tick: int, now: float) -> None:
+        """An exchange begins."""
+        self._turns = self._turns[1], (tick, now)
+
+    def hear(
+        self,
+        header: Header,
+        tick: int,
+        last: int,
+        lacked: bool,
+        now: float,
+        began: float,
+        twice: bool = False,
+    ) -> Answer:
         """A neighbour's header, heard at exchange `tick` which began at `began`, after exchange `last`.
 
-        `lacked`: its message of this exchange is awaited, and was not there before.
+        `lacked`: its message of this exchange is awaited, and was not there before. `twice`: it said just this before.
         """
         peer, watch = header.sender, self.watches[header.sender]
         if header.leaving:
@@ -73,27 +88,43 @@ class Neighbourhood:
         self._session(peer, header, early=header.tick > tick)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
         self.depth, self.over = max(self.depth, header.depth), self.over or header.over
+        if header.used & 1:
+            self._used(peer, header.tick - 1, tick, now)
         if watch.hear(now):
             log.info("%s is back", self.names[peer])
             if header.tick >= self.origin:
                 return Answer.CURRENT
+        if twice or header.tick == last < tick:
+            return self._lacks(peer, Answer.CURRENT if twice else Answer.LAST, now)
         if header.tick == tick:
             watch.late(now - began)
-        elif header.tick > tick and lacked and self._nudged.get(peer, (-1, 0.0))[0] != tick:
-            self._nudged[peer] = (tick, now)
-            return Answer.CURRENT  # by which it sees that its message of this exchange was lost
-        elif header.tick == last < tick:
-            return self._lacks(peer, tick)
+        elif header.tick > tick and lacked:
+            return self._ahead(peer, tick, now)
         elif header.tick < self.origin - 1:
             return self._newcomer(peer, now)
         return Answer.NOTHING
 
-    def _lacks(self, peer: int, tick: int) -> Answer:
-        """It says again what it said before this exchange: it seems to lack my message of then."""
-        last, times = self._answered.get(peer, (tick, 0))
-        times = times + 1 if last == tick else 1
-        self._answered[peer] = (tick, times)
-        return Answer.LAST if times <= REPEATS else Answer.NOTHING
+    def _ahead(self, peer: int, tick: int, now: float) -> Answer:
+        """It goes on, and sees by my message that its own of this exchange was lost."""
+        if self._nudged.get(peer, (-1, 0.0))[0] == tick:
+            return self._lacks(peer, Answer.CURRENT, now)
+        self._nudged[peer] = (tick, now)
+        return Answer.CURRENT
+
+    def _used(self, peer: int, which: int, tick: int, now: float) -> None:
+        """It made use of my message of exchange `which`, and goes on."""
+        if which == tick:
+            self._owes[peer] = tick
+        for turn, when in self._turns:
+            if turn == which:
+                self.watches[peer].answered(now - when)
+
+    def _lacks(self, peer: int, what: Answer, now: float) -> Answer:
+        """It says again what it said before: something was lost on the way to it, or to me."""
+        if now - self._answered.get(peer, float("-inf")) < self._patience.again / 2:
+            return Answer.NOTHING
+        self._answered[peer] = now
+        return what
 
     def _newcomer(self, peer: int, now: float) -> Answer:
         """It agrees on what was agreed long ago."""
@@ -116,7 +147,8 @@ class Neighbourhood:
         given_up = []
         for peer, watch in self.watches.items():
             if watch.left:
-                self.edges[peer].quit()
+                if watch.left not in TO_THE_END:
+                    self.edges[peer].quit()
                 continue
             if peer not in lost:
                 watch.lost = -1.0
@@ -147,8 +179,10 @@ class Neighbourhood:
         heard = inbox.heard.get(peer, -1)
         if heard <= tick:
             return heard < tick  # else it came, and is of no use
+        if heard == tick + 1 and self._owes.get(peer) == tick:
+            return True  # it can say it again
         nudged, when = self._nudged.get(peer, (tick, now))
-        return nudged != tick or now - when < self._patience.again  # if it is one ahead, it can say it again
+        return nudged != tick or now - when < self.watches[peer].again
 
     def use(self, peer: int, tick: int, inbox: Inbox) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""

@@ -30,6 +30,9 @@ WAN = Patience(suspect=5.0, down=20.0, dead=5.0, again=0.5, probe=1.0)
 PRESETS = {"loopback": LOOPBACK, "lan": LAN, "wan": WAN}
 
 UNKNOWN = 8.0  # times `suspect`: how long a neighbour is awaited of which nothing is known yet
+AGAIN = 0.75  # round trips, and what should have come after half of one seems to be lost
+SUSPECT = 10.0  # round trips that a neighbour is awaited at least: a message and what repairs it may be lost some times
+SHAKE = 4.0  # round trips in which a connection that broke off is there again, if it ever will be
 FACTOR = 2.5  # times what is normal, and a silent neighbour is given up
 
 
@@ -52,12 +55,14 @@ class Watch:
         "left",
         "lost",
         "since",
+        "trip",
         "up",
     )
 
     def __init__(self, patience: Patience, now: float) -> None:
         self._patience = patience
         self._mean, self._deviation = -1.0, 0.0
+        self.trip = 0.0  # seconds there and back: from a message of mine to one that makes use of it
         self.up, self.absent, self.left = True, False, ""
         self.heard = self.since = now
         self.lost = -1.0  # since when there is no connection; -1: there is one
@@ -72,12 +77,25 @@ class Watch:
         self._mean += gap / 8
         self._deviation += (abs(gap) - self._deviation) / 4
 
+    def answered(self, seconds: float) -> None:
+        """It made use of a message of mine, and said so after so long.
+
+        What is lost makes this longer, and nothing shorter than it is: less is believed at once, more only slowly.
+        """
+        slowly = self.trip + min((seconds - self.trip) / 8, self.trip)
+        self.trip = min(seconds, slowly) if self.trip else seconds
+
+    @property
+    def again(self) -> float:
+        """After how long a message to it is sent again."""
+        return max(self._patience.again, AGAIN * self.trip)
+
     @property
     def limit(self) -> float:
         """How long it is awaited in an exchange."""
         if self._mean < 0:
             return UNKNOWN * self._patience.suspect
-        return max(self._patience.suspect, self._mean + 4 * self._deviation)
+        return max(self._patience.suspect, self._mean + 4 * self._deviation, SUSPECT * self.trip)
 
     def hear(self, now: float) -> bool:
         """It spoke. Whether it had not been up."""
@@ -100,7 +118,9 @@ class Watch:
         if self.absent or self.left:
             return False
         silent = now - self.heard >= max(self._patience.down, FACTOR * self.limit)
-        return (not self.up and silent) or (self.lost >= 0 and now - self.lost >= self._patience.dead)
+        return (not self.up and silent) or (
+            self.lost >= 0 and now - self.lost >= max(self._patience.dead, SHAKE * self.trip)
+        )
 
     def give_up(self, now: float) -> None:
         """It is absent, without goodbye."""

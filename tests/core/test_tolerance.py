@@ -123,7 +123,7 @@ def test_a_message_that_seems_lost_is_said_again_ever_more_seldom() -> None:
     exchange = end(script, BEAR._replace(suspect=1.0))
     assert swap(exchange, 0) == [CLE, ZUR]
     again = sent_to(script, CLE)
-    assert [header.tick for header in again] == [0] * 4, "at once, and after 0.25, 0.75 and 1.75 s"
+    assert [header.tick for header in again] == [0] * 4, "at once, and after 0.25, 0.625 and 1.1875 s"
     assert len(sent_to(script, ZUR)) == 1
     assert exchange.resent == 3
 
@@ -137,16 +137,44 @@ def test_a_neighbour_that_is_one_ahead_is_asked_for_what_it_said_before() -> Non
     assert script.now < 100.2
 
 
-def test_a_neighbour_that_lacks_my_last_message_is_told_it_again_a_few_times() -> None:
+def test_a_neighbour_that_lacks_my_last_message_is_told_it_again_but_not_all_the_time() -> None:
     script = Script(
         *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
-        *((0.0, tells(CLE, 0)) for _ in range(9)),
-        *((0.1, tells(peer, 1)) for peer in (CLE, ZUR)),
+        *((0.01 * k, tells(CLE, 0)) for k in range(20)),
+        *((0.2, tells(peer, 1)) for peer in (CLE, ZUR)),
     )
     exchange = end(script)
     swap(exchange, 0)
     assert swap(exchange, 1) == [CLE, ZUR]
-    assert [header.tick for header in sent_to(script, CLE)] == [0, 1, 0, 0, 0, 0]
+    told = [header.tick for header in sent_to(script, CLE)]
+    assert told == [0, 1, 0, 0], "at once, and after half of the time in which it may ask once more"
+
+
+def test_a_neighbour_that_says_again_what_i_heard_is_told_mine_again() -> None:
+    """It waits for me, whose message was lost, while I wait for somebody else."""
+    script = Script((0.0, tells(CLE, 0)), (0.2, tells(CLE, 0)), (0.24, tells(ZUR, 0)))
+    assert swap(end(script), 0) == [CLE, ZUR]
+    assert [header.tick for header in sent_to(script, CLE)] == [0, 0]
+    assert len(sent_to(script, ZUR)) == 1
+
+
+def test_who_used_mine_and_went_on_is_awaited_until_it_says_its_own_again() -> None:
+    """However often that is lost, too; one that went on without mine, or twice, will not tell what I could use."""
+    for used, further, heard in ((0b1, 1, [CLE, ZUR]), (0b0, 1, [CLE]), (0b1, 2, [CLE])):
+        ahead = [(0.0, tells(ZUR, 1, used=used)), (0.1, tells(ZUR, further))]
+        script = Script((0.0, tells(CLE, 0)), *ahead, (0.9, tells(ZUR, 0)))
+        assert swap(end(script), 0) == heard
+
+
+def test_who_says_again_what_comes_after_what_i_lack_is_asked_again() -> None:
+    script = Script(
+        (0.0, tells(CLE, 0)), *((0.2 * k, tells(ZUR, 1, used=1)) for k in range(3)), (0.41, tells(ZUR, 0))
+    )
+    exchange = end(script, BEAR._replace(again=0.3))
+    assert swap(exchange, 0) == [CLE, ZUR]
+    assert [header.tick for header in sent_to(script, ZUR)] == [0] * 5, (
+        "first, thrice asked, and as time passes"
+    )
 
 
 def test_a_neighbour_far_ahead_is_asked_once_and_followed() -> None:
@@ -263,6 +291,50 @@ def test_lateness_makes_for_longer_patience() -> None:
     watch.suspect(10.0)
     assert not watch.overdue(2.5 * watch.limit - 0.1)
     assert watch.overdue(2.5 * watch.limit + 0.1)
+
+
+def test_a_long_way_makes_for_longer_patience_and_halts_do_not() -> None:
+    watch = Watch(LOOPBACK, 0.0)
+    watch.late(0.1)
+    assert (watch.again, watch.limit) == (LOOPBACK.again, LOOPBACK.suspect)
+    for _ in range(9):
+        watch.answered(0.4)
+    assert watch.again == pytest.approx(0.3)
+    assert watch.limit == pytest.approx(4.0)
+    watch.lost = 10.0
+    assert not watch.overdue(11.5), "to open a connection takes some ways there and back"
+    assert watch.overdue(11.7)
+    watch.answered(60.0)
+    assert watch.trip <= 0.8, "it was not that far away for so long: something was lost"
+    watch.answered(0.3)
+    assert watch.trip == pytest.approx(0.3)
+
+
+def test_the_way_there_and_back_is_told_by_who_made_use_of_my_message() -> None:
+    script = Script(
+        *((0.1, tells(peer, 0)) for peer in (CLE, ZUR)),
+        (0.2, tells(CLE, 1, used=0b1)),
+        (0.3, tells(ZUR, 1, used=0b0)),
+    )
+    exchange = end(script)
+    for tick in range(2):
+        assert swap(exchange, tick) == [CLE, ZUR]
+    trips = [exchange.around.watches[peer].trip for peer in (CLE, ZUR)]
+    assert trips == [pytest.approx(0.2), 0.0]
+
+
+@pytest.mark.parametrize("why", ["settled", "done", "interrupted"])
+def test_what_a_neighbour_has_contributed_stays_if_it_learned_to_the_end(why: str) -> None:
+    """Else my last round, without what only its model balances, would lead away from where all have arrived."""
+    script = Script(
+        *((0.0, tells(peer, tick, used=tick)) for tick in range(2) for peer in (CLE, ZUR)),
+        (0.0, says(CLE, 2, b"", leaving=why)),
+        (0.1, tells(ZUR, 2, used=0b11)),
+    )
+    exchange = end(script)
+    for tick in range(3):
+        swap(exchange, tick)
+    assert exchange.around.edges[CLE].ended == (why == "interrupted")
 
 
 def test_the_header_says_what_is_wrong_anywhere() -> None:

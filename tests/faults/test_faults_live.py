@@ -123,10 +123,11 @@ def test_over_poor_links_it_is_the_optimum_of_all(tmp_path):
         {"do": "loss", "at": 1, "amount": 0.05},
         {"do": "duplicate", "at": 1, "amount": 0.05},
         {"do": "delay", "at": 1, "amount": 0.05, "jitter": 0.02},
-        *({"do": "reset", "at": 2 * k} for k in range(1, 5)),
+        *({"do": "reset", "at": 3 * k} for k in range(1, 5)),
     ]
-    summary, _ = carried_out(experiment(*poor, graph="full:4", seconds=150.0), tmp_path / "run")
-    assert summary["peers"] == 4
+    summary, _ = carried_out(experiment(*poor, seconds=120.0, kind="opapc"), tmp_path / "run")
+    assert summary["peers"] == 16
+    assert set(summary["peer_status"].values()) == {"seconds"}
     assert summary["distance_to_optimum"] <= 1e-8
 
 
