@@ -5,8 +5,9 @@
 Ridge regression of scikit-learn's diabetes set, sorted by target over 16 real peers, a process each, by TCP. Each row of the
 table is a run of its own that is bounded by the clock, so that it does not end before the fault. "halt" is the longest
 time between two lines of metrics of any peer that was spared, at the fault or soon after (over poor links there are many
-rounds from one line to the next); "rounds lost" is what it would have done meanwhile at the pace before. "back" is the time from a peer's restart or release to its first round. The distance is the
-relative one of the farthest peer to the optimum of the data that is present at the end.
+rounds from one line to the next); "rounds lost" is what it would have done meanwhile at the pace before. "back" is the time
+from a peer's restart or release to its first round. The distance is the relative one of the farthest peer to the optimum of
+the data that is present at the end.
 """
 
 import argparse
