@@ -32,7 +32,7 @@ PRESETS = {"loopback": LOOPBACK, "lan": LAN, "wan": WAN}
 UNKNOWN = 8.0  # times `suspect`: how long a neighbour is awaited of which nothing is known yet
 AGAIN = 0.75  # round trips, and what should have come after half of one seems to be lost
 SUSPECT = 10.0  # round trips that a neighbour is awaited at least: a message and what repairs it may be lost some times
-SHAKE = 4.0  # round trips in which a connection that broke off is there again, if it ever will be
+SHAKE = 3.0  # round trips in which a connection that broke off is there again, if it ever will be
 FACTOR = 2.5  # times what is normal, and a silent neighbour is given up
 
 
