@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 NAMES = [str(peer) for peer in range(16)]
 SIDES = (NAMES[:8], NAMES[8:])
 HOSTS = ("10.213.71.1", "10.213.71.2")
-PORT, CUT, SECONDS, L2 = 5501, 10.0, 60.0, 0.1
+PORT, CUT, SECONDS, L2 = 5501, 10.0, 50.0, 1.0
 EXPERIMENT = f"""
 name = "cable"
 [data]
