@@ -23,6 +23,7 @@ def test_sixteen_processes_equal_the_simulator_after_200_mini_batch_rounds(algor
         algorithm__batch="full" if algorithm == "newton" else 8,
         algorithm__step="auto" if algorithm == "newton" else 0.05,
         topology__weights="lazy" if algorithm == "d2" else "metropolis",
+        peers__patience="wan",  # on a busy machine nobody is to be left out of an exchange
     )  # fmt: skip
     distance, simulated, lived = apart(tmp_path, raw, 16)
     assert distance <= 1e-12
@@ -39,7 +40,7 @@ def test_processes_over_ipc_with_local_steps_and_decay(tmp_path):
     raw = settings(
         topology__graph="star:4", algorithm__batch=4, algorithm__local_steps=3, algorithm__kind="d-psgd",
         algorithm__decay={"kind": "inverse-sqrt", "rounds": 10}, algorithm__step=0.1, stop__rounds=30,
-        peers__transport="ipc",
+        peers={"transport": "ipc", "patience": "wan"},
     )  # fmt: skip
     distance, simulated, lived = apart(tmp_path, raw, 4)
     assert distance <= 1e-12
@@ -48,7 +49,7 @@ def test_processes_over_ipc_with_local_steps_and_decay(tmp_path):
 
 @pytest.mark.timeout(60)
 def test_all_stop_in_the_same_round_by_tolerance(tmp_path):
-    raw = settings(topology__graph="line:4", stop__rounds=5000, stop__tolerance=1e-6)
+    raw = settings(topology__graph="line:4", stop__rounds=5000, stop__tolerance=1e-6, peers__patience="wan")
     distance, simulated, lived = apart(tmp_path, raw, 4)
     assert simulated["stopped"] == lived["stopped"] == "tolerance"
     assert simulated["rounds"] == lived["rounds"]
