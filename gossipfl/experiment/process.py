@@ -28,6 +28,7 @@ from gossipfl.peer.unreliable import Chances, Unreliable
 from gossipfl.peer.wire import ident
 
 LINGER = 1.0  # seconds for a gossiping peer's last words to reach neighbours that may have gone
+PARTING = 1.0  # seconds for the goodbyes of neighbours that end with me
 LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
 GOODBYES = {
     "tolerance": "settled",
@@ -128,7 +129,8 @@ def live(
         log.error("%s", error)
         exchange.leave("failed")
     finally:
-        transport.close(LINGER if _gossip(session) else 5.0)
+        gone = set() if _gossip(session) else exchange.part(PARTING)
+        transport.close(LINGER if _gossip(session) else 5.0, gone)
     report = _report(exchange, session, failure)
     if session and report.stopped == "interrupted":
         journal.checkpoint(session, exchange, now=True)

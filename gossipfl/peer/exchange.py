@@ -146,6 +146,21 @@ class Exchange:
         """Tell all neighbours that I go, and why, so that nobody waits for me."""
         self._say_goodbye(reason, self.around.edges)
 
+    def part(self, seconds: float) -> set[int]:
+        """Having said goodbye, listen until all neighbours have, too, or have no connection; at most so long.
+
+        Who ends with all others answers meanwhile whoever lacks its last message. Those that have gone are returned.
+        """
+        until, self._last = self._clock() + seconds, self._current
+        while (left := until - self._clock()) > 0 and self.around.edges.keys() - self._gone():
+            frames = self._transport.recv(min(left, SLICE))
+            if frames is not None:
+                self._hear(frames, self.now)
+        return self._gone()
+
+    def _gone(self) -> set[int]:
+        return self.inbox.gone.keys() | self._transport.lost()
+
     def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
         goodbye = encode(Header(self._study, self.me, self.tick, b"", reason))
         for peer in peers:

@@ -6,7 +6,7 @@ I/O thread connects, reconnects and buffers, so neighbours may start in any orde
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -125,11 +125,15 @@ class ZeroMQ:
         self._monitors.pop(peer).close(linger=0)
         socket.close(linger=linger)
 
-    def close(self, linger: float = 5.0) -> None:
-        """Wait at most `linger` seconds for what is still on its way to neighbours that listen."""
+    def close(self, linger: float = 5.0, gone: Collection[int] = ()) -> None:
+        """Wait at most `linger` seconds for what is still on its way to neighbours that listen.
+
+        Those that have gone, or to whom there is no connection, are waited for no longer than it takes to connect again.
+        """
         if not self._context.closed:
+            short, lost = min(linger, (RECONNECT_MAX_MS + RECONNECT_MS) / 1000), self.lost()
             for peer in list(self._outboxes):
-                self._shut(peer, int(linger * 1000))
+                self._shut(peer, int(1000 * (short if peer in gone or peer in lost else linger)))
             self._inbox.close(linger=0)
             self._context.term()
 

@@ -358,3 +358,29 @@ def test_encode_takes_little() -> None:
     """What sessions add to a message, of which there is one for each neighbour."""
     quiet = Header(STUDY, 3, 10_000, b"\xff\x01", "", 2**62, 2**62, 2**63 - 1)
     assert len(encode(quiet)) <= 64
+
+
+def test_who_parts_waits_for_goodbyes_and_answers_whoever_lacks_its_last_message() -> None:
+    script = Script(
+        (0.0, tells(CLE, 0)), (0.0, tells(ZUR, 0)), (0.3, tells(ZUR, 0)), (0.4, tells(CLE, 1, leaving="settled")),
+        (0.5, tells(ZUR, 1, leaving="settled")),
+    )  # fmt: skip
+    exchange = end(script)
+    assert swap(exchange, 0) == [CLE, ZUR]
+    exchange.leave("settled")
+    before = len(sent_to(script, ZUR))
+    assert exchange.part(1.0) == {CLE, ZUR}
+    assert script.now == 100.5
+    assert [header.tick for header in sent_to(script, ZUR)[before:]] == [0]
+
+
+def test_who_parts_waits_for_nobody_without_a_connection_and_for_nobody_for_long() -> None:
+    script = Script((0.0, tells(CLE, 0)), (0.0, tells(ZUR, 0)))
+    exchange = end(script)
+    swap(exchange, 0)
+    script.cut = {CLE}
+    assert exchange.part(1.0) == {CLE}
+    assert script.now == 101.0
+    script.cut = {CLE, ZUR}
+    assert exchange.part(1.0) == {CLE, ZUR}
+    assert script.now == 101.0
