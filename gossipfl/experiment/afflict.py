@@ -4,6 +4,7 @@ from gossipfl.algorithms import Algorithm
 from gossipfl.engine import Run
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.beside import beside
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
 from gossipfl.mixing import Mixing
@@ -23,6 +24,11 @@ class Afflicting:
 
     def __init__(self, made: Study) -> None:
         plan, self._seed, self._peers = made.faults, made.experiment.seed, len(made.names)
+        if plan.events and made.experiment.algorithm.kind == GOSSIP:
+            raise BadExperiment(
+                "in simulated time gossip learning has its own: leave out the faults, and set gossip.online, gossip.delay or "
+                "topology.loss"
+            )
         if plan.events and plan.unit == "seconds":
             raise BadExperiment("the simulator knows no seconds: give the faults a round in place of at")
         if strange := sorted({due.do for due in plan.events} & {"delay", "duplicate", "reset"}):

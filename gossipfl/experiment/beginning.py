@@ -8,19 +8,16 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import torch
-
 from gossipfl.data import Table
 from gossipfl.errors import BadMessage, NetworkError
-from gossipfl.experiment.checkpoint import Checkpoint
-from gossipfl.experiment.facts import Facts, pack, unpack
+from gossipfl.experiment.facts import Checkpoint, Facts, pack, unpack
 from gossipfl.experiment.following import Change, Following, made_sturdy, openings, working_step
 from gossipfl.experiment.gossip_live import gossiping
 from gossipfl.experiment.journal import Journal
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study
-from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer import Exchange, GossipPeer, Peer, ZeroMQ
 from gossipfl.peer.exchange import Welcomed
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 
@@ -45,7 +42,7 @@ def begin(
             [table],
             [me],
             lambda *parts: Peer(exchange, *parts),
-            gossiping(made, me, transport),
+            gossiping(made, me, exchange.transport),
             known=known,
         )
 
@@ -56,8 +53,7 @@ def begin(
             begun.prepared = replace(begun.prepared, facts=begun.prepared.facts.begun(exchange.tick))
         except Welcomed as welcome:
             log.info("the study is under way: a neighbour told what was agreed")
-            facts, round, x = _told(welcome.payload)
-            point = Checkpoint(x, round, 0.0, facts)
+            point = _told(welcome.payload)
     if point is not None:
         begun = _late(session(point.facts), point)
         exchange.tick = point.facts.origin
@@ -70,9 +66,11 @@ def begin(
         inner, begun.cycle = sturdy
         begun.engine = Following(begun, inner, exchange, transport, changed)
         exchange.around.origin, exchange.inbox.graph = begun.prepared.facts.origin, None
-        exchange.welcome = lambda: pack(
-            begun.prepared.facts, begun.outcome.run.round, begun.outcome.run.state.x
-        )
+        exchange.welcome = lambda: pack(begun.point)
+        journal.resumable = True
+    elif isinstance(begun.engine, GossipPeer):
+        gossiper = begun.engine.gossiper
+        gossiper.origin, gossiper.welcome = begun.prepared.facts.origin, lambda: pack(begun.point)
         journal.resumable = True
     return begun
 
@@ -84,11 +82,11 @@ def _late(begun: Session, point: Checkpoint) -> Session:
         raise NetworkError(
             f"a model of {theirs} parameters to go on from, but this study has {mine}: is it the same experiment?"
         )
-    begun.resume(point.x, point.round, point.seconds)
+    begun.resume(point)
     return begun
 
 
-def _told(message: bytes) -> tuple[Facts, int, torch.Tensor]:
+def _told(message: bytes) -> Checkpoint:
     try:
         return unpack(message)
     except BadMessage as error:

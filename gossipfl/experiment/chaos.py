@@ -6,10 +6,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gossipfl.errors import Incompatible
 from gossipfl.experiment.config import Experiment, parse
 from gossipfl.experiment.events import Event, Finished, Started, Struck
 from gossipfl.experiment.finish import Summary
 from gossipfl.experiment.footprint import GROWTH, LONG, SLACK, Footprints
+from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.launch import run
 from gossipfl.experiment.method import study
 
@@ -38,6 +40,11 @@ class Check(NamedTuple):
 
 def troubled(experiment: Experiment, how: Chaos) -> Experiment:
     """The experiment with random faults in place of its own, which ends by the clock and is compared with the optimum."""
+    if experiment.algorithm.kind == GOSSIP:
+        raise Incompatible(
+            "chaos asks whether the optimum is reached in the end, which gossip learning only comes near: give gossipfl run "
+            "[[faults]] of your own"
+        )
     raw: dict[str, Any] = experiment.model_dump(mode="json", exclude_none=True)
     until = BEGIN + 60 * how.minutes
     raw["faults"] = [

@@ -1,6 +1,6 @@
 """A peer's checkpoint: how far it was, and what it needs to go on; must not know engines or neighbours.
 
-checkpoint.safetensors       the model x and, beside it, round, seconds, the facts, the study, and a digest of all that
+checkpoint.safetensors       the model x and, beside it, round, seconds, age, the facts, the study, and a digest of all that
 checkpoint.old.safetensors   the one before
 
 What a method remembers of its neighbours is not kept: sessions end with the process, and their accounts with them.
@@ -9,7 +9,6 @@ What a method remembers of its neighbours is not kept: sessions end with the pro
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -17,18 +16,9 @@ from torch import Tensor
 
 from gossipfl.errors import BadMessage
 from gossipfl.experiment import folder as files
-from gossipfl.experiment.facts import Facts, decode, encode
+from gossipfl.experiment.facts import Checkpoint, decode, encode
 
 NEW, OLD = "checkpoint.safetensors", "checkpoint.old.safetensors"
-
-
-class Checkpoint(NamedTuple):
-    """Where a peer was: its model x (1, d) after so many rounds and seconds of learning."""
-
-    x: Tensor
-    round: int
-    seconds: float
-    facts: Facts
 
 
 def write(folder: Path, study: bytes, point: Checkpoint) -> None:
@@ -36,6 +26,7 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
     words = {
         "study": study.hex(),
         "round": str(point.round),
+        "age": str(point.age),
         "seconds": repr(point.seconds),
         "facts": encode(point.facts),
     }
@@ -71,7 +62,9 @@ def _read(path: Path, study: bytes) -> Checkpoint:
         raise ValueError("it is of another study (another experiment or topology file)")
     if digest != _digest(x, words):
         raise ValueError("it is damaged: its digest is another one")
-    return Checkpoint(x, int(words["round"]), float(words["seconds"]), decode(words["facts"]))
+    return Checkpoint(
+        x, int(words["round"]), float(words["seconds"]), decode(words["facts"]), int(words["age"])
+    )
 
 
 def _digest(x: Tensor, words: dict[str, str]) -> str:

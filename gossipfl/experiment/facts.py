@@ -4,7 +4,7 @@ A peer that comes late, or has lost everything, is told by a neighbour, whose by
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -48,21 +48,33 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Scale(np.array(self.mean), np.array(self.deviation)) if self.mean else None
 
 
+class Checkpoint(NamedTuple):
+    """Where a peer is: its model x (1, d), after so many rounds and seconds of learning, and its age where it gossips."""
+
+    x: Tensor
+    round: int
+    seconds: float
+    facts: Facts
+    age: int = 0
+
+
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a newcomer is told: the facts, how far the others are, and their model's numbers, float64 little-endian."""
 
     facts: Facts
     round: int
     x: bytes
+    age: int
 
 
-def pack(facts: Facts, round: int, x: Tensor) -> bytes:
-    """The message to a newcomer; x is (1, d)."""
-    return msgspec.msgpack.encode(Hello(facts, round, x.to(torch.float64).numpy().tobytes()))
+def pack(point: Checkpoint) -> bytes:
+    """The message to a newcomer."""
+    x = point.x.to(torch.float64).numpy().tobytes()
+    return msgspec.msgpack.encode(Hello(point.facts, point.round, x, point.age))
 
 
-def unpack(message: bytes) -> tuple[Facts, int, Tensor]:
-    """The facts, the round, and the model (1, d), in float64.
+def unpack(message: bytes) -> Checkpoint:
+    """Where the neighbour was who sent that, in float64; the newcomer's own seconds are 0.
 
     Raises:
         BadMessage: it is no such message; and nothing else, whatever bytes these are.
@@ -71,9 +83,9 @@ def unpack(message: bytes) -> tuple[Facts, int, Tensor]:
     if len(hello.x) % 8 or not hello.x:
         raise BadMessage(f"a model of {len(hello.x)} bytes")
     x = torch.from_numpy(np.frombuffer(hello.x, np.float64).copy())[None]
-    if not math.isfinite(x.sum()) or not 0 <= hello.round < 2**62:
-        raise BadMessage("a model or a round that makes no sense")
-    return check(hello.facts), hello.round, x
+    if not math.isfinite(x.sum()) or not (0 <= hello.round < 2**62 and 0 <= hello.age < 2**62):
+        raise BadMessage("a model, a round or an age that makes no sense")
+    return Checkpoint(x, hello.round, 0.0, check(hello.facts), hello.age)
 
 
 def check(facts: Facts) -> Facts:

@@ -3,11 +3,11 @@
 from gossipfl.experiment.gossip import MakeGossip
 from gossipfl.experiment.study import Study
 from gossipfl.gossip import GossipLearning, Shards
-from gossipfl.peer import Gossiper, GossipPeer, ZeroMQ
+from gossipfl.peer import Gossiper, GossipPeer, Transport
 from gossipfl.peer.wire import ident
 
 
-def gossiping(study: Study, me: int, transport: ZeroMQ) -> MakeGossip:
+def gossiping(study: Study, me: int, transport: Transport) -> MakeGossip:
     """The engine of real time for peer number `me`, over a transport that is connected to its neighbours."""
     e = study.experiment
 

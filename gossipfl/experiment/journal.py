@@ -17,7 +17,7 @@ from gossipfl.data import Table
 from gossipfl.experiment import checkpoint
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.attempt import Attempts, Kept, unwritten
-from gossipfl.experiment.checkpoint import Checkpoint
+from gossipfl.experiment.facts import Checkpoint
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
@@ -58,10 +58,7 @@ class Journal:
         due = self._every and time.monotonic() - self._last >= self._every
         if not self.resumable or not (due or (now and self._every)):
             return
-        outcome = session.outcome
-        x = outcome.run.state.x.detach().cpu()
-        point = Checkpoint(x, outcome.run.round, outcome.elapsed, session.prepared.facts)
-        self._attempt("its checkpoint", checkpoint.write, self._folder, self._study, point)
+        self._attempt("its checkpoint", checkpoint.write, self._folder, self._study, session.point)
         self._last = time.monotonic()
 
     def end(self, x: Tensor | None, table: Table, figures: Mapping[str, Any]) -> str:

@@ -9,13 +9,14 @@ from torch import Tensor
 from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.experiment.agree import Agreement, MakeEngine
-from gossipfl.experiment.facts import Facts
+from gossipfl.experiment.facts import Checkpoint, Facts
 from gossipfl.experiment.gossip import MakeGossip, learning, shards
 from gossipfl.experiment.gossip_settings import GOSSIP
 from gossipfl.experiment.learn import Outcome, Pace, Progress, interval, learn
 from gossipfl.experiment.method import Method, method
 from gossipfl.experiment.prepare import prepare
 from gossipfl.experiment.study import Study
+from gossipfl.gossip.run import Run as World
 from gossipfl.models import Preconditioned
 
 
@@ -67,21 +68,38 @@ class Session:
 
     def __iter__(self) -> Iterator[Progress]:
         e = self.study.experiment
-        steps = 1 if e.algorithm.kind in ("local", "pooled", GOSSIP) else e.algorithm.local_steps
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        pace = Pace(steps, lambda: self.cycle, self.study.diameter, every)
+        pace = Pace(self._steps, lambda: self.cycle, self.study.diameter, every)
         for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
             self.cpu = time.process_time() - began
             yield progress
         self.cpu = time.process_time() - began
 
-    def resume(self, x: Tensor, round: int, seconds: float) -> None:
-        """Go on from x (n, d), after so many rounds and seconds."""
-        run = self.engine.init(x.to(self.prepared.start))
-        steps = self.study.experiment.algorithm.local_steps
-        self.outcome = Outcome(run._replace(round=round), round // steps, before=seconds)
+    @property
+    def _steps(self) -> int:
+        """Rounds for an exchange."""
+        told = self.study.experiment.algorithm
+        return 1 if told.kind in ("local", "pooled", GOSSIP) else told.local_steps
+
+    def resume(self, point: Checkpoint) -> None:
+        """Go on from there."""
+        run = self.engine.init(point.x.to(self.prepared.start))
+        if isinstance(run.state, World):
+            run.state.ages.fill_(point.age)
+        self.outcome = Outcome(
+            run._replace(round=point.round), point.round // self._steps, before=point.seconds
+        )
+
+    @property
+    def point(self) -> Checkpoint:
+        """Where the one peer held here is."""
+        outcome, state = self.outcome, self.outcome.run.state
+        age = int(state.ages) if isinstance(state, World) else 0
+        return Checkpoint(
+            state.x.detach().cpu(), outcome.run.round, outcome.elapsed, self.prepared.facts, age
+        )
 
     def interrupt(self) -> None:
         """Learning ends here, before its time."""

@@ -169,10 +169,6 @@ class Study:
         e = self.experiment
         if e.faults and e.algorithm.kind in ("local", "pooled"):
             raise Incompatible(f'algorithm "{e.algorithm.kind}" knows no neighbours: leave out the faults')
-        if e.faults and e.algorithm.kind == GOSSIP:
-            raise Incompatible(
-                "gossip learning has no rounds and no checkpoints: leave out the faults; [gossip] has its own"
-            )
         _ = self.faults  # a plan that cannot be is refused while it is made
         kind, model = e.algorithm.kind, e.model
         if model.device == "cuda" and not torch.cuda.is_available():

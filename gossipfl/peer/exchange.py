@@ -85,7 +85,8 @@ class Exchange:
         )
         self.tolerant = False
         self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
-        self._study, self._transport, self._clock, self._patience = study, transport, clock, patience
+        self.transport = transport
+        self._study, self._clock, self._patience = study, clock, patience
         self._real = self.now = clock()  # `now` stands still while this peer does not listen
         self.around = Neighbourhood(names, neighbours, patience, draw, self.now)
         self._current = self._last = Said()
@@ -153,19 +154,19 @@ class Exchange:
         """
         until, self._last = self._clock() + seconds, self._current
         while (left := until - self._clock()) > 0 and self.around.edges.keys() - self._gone():
-            frames = self._transport.recv(min(left, SLICE))
+            frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
                 self._hear(frames, self.now)
         return self._gone()
 
     def _gone(self) -> set[int]:
-        return self.inbox.gone.keys() | self._transport.lost()
+        return self.inbox.gone.keys() | self.transport.lost()
 
     def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
         goodbye = encode(Header(self._study, self.me, self.tick, b"", reason))
         for peer in peers:
             for _ in range(GOODBYES if self.tolerant else 1):
-                if self._transport.send(peer, [goodbye, b""]):
+                if self.transport.send(peer, [goodbye, b""]):
                     self.messages_sent += 1
                     self.bytes_sent += len(goodbye)
 
@@ -194,7 +195,7 @@ class Exchange:
         )  # fmt: skip
         frames = [encode(header), what.payload]
         self.around.watches[peer].called = self.now
-        if not self._transport.send(peer, frames):
+        if not self.transport.send(peer, frames):
             if not self.tolerant and not again:
                 raise NetworkError(
                     f"neighbour {self.names[peer]} takes no more messages: it is stopped, or far behind"
@@ -226,7 +227,7 @@ class Exchange:
                 if self.now >= deadline:
                     raise NetworkError(self._silence(missing))
             left = min(call, look if self.tolerant else deadline) - self.now
-            frames = self._transport.recv(left) if left > 0 else None
+            frames = self.transport.recv(left) if left > 0 else None
             self._elapse(max(left, 0.0) + SLICE / 10)
             if frames is not None:
                 self._hear(frames, began, missing)
@@ -246,7 +247,7 @@ class Exchange:
         began, until = self.now, self.now + (self._usual if alone else 0.0)
         for _ in range(AT_ONCE):
             left = min(until - self.now, SLICE)
-            frames = self._transport.recv(max(left, 0.0))
+            frames = self.transport.recv(max(left, 0.0))
             self._elapse(max(left, 0.0) + SLICE / 10)
             if frames is not None:
                 self._hear(frames, began)
@@ -278,15 +279,15 @@ class Exchange:
                 self._say(header.sender, self._last, again=True)
             case Answer.WELCOME if self.welcome:
                 hello = Header(self._study, self.me, self.tick, welcome=True)
-                self._transport.send(header.sender, [encode(hello), self.welcome()])
+                self.transport.send(header.sender, [encode(hello), self.welcome()])
 
     def _attend(self) -> None:
         """Look after those who do not answer."""
         around = self.around
         if around.diverged is not None:
             raise Departed(self.names[around.diverged], "diverged")
-        for peer in around.attend(self._transport.lost(), self.now, self.tick):
-            self._transport.forget(peer)
+        for peer in around.attend(self.transport.lost(), self.now, self.tick):
+            self.transport.forget(peer)
 
     def _departed(self, missing: Sequence[int]) -> None:
         for peer in missing:

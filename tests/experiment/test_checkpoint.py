@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gossipfl.data import Schema
 from gossipfl.errors import BadMessage
-from gossipfl.experiment.checkpoint import NEW, OLD, Checkpoint, read, write
-from gossipfl.experiment.facts import Facts, decode, encode, pack, unpack
+from gossipfl.experiment.checkpoint import NEW, OLD, read, write
+from gossipfl.experiment.facts import Checkpoint, Facts, decode, encode, pack, unpack
 
 STUDY = b"8 bytes."
 SCHEMA = Schema(("age", "cp"), {"cp": ("1", "2", "3")}, ("no", "yes"))
@@ -100,9 +100,8 @@ def test_a_full_disk_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_facts_and_models_survive_their_bytes() -> None:
     assert decode(encode(FACTS)) == FACTS
-    facts, round, x = unpack(pack(FACTS, 12, X))
-    assert (facts, round) == (FACTS, 12)
-    assert torch.equal(x, X)
+    told = unpack(pack(Checkpoint(X, 12, 3.5, FACTS, age=40)))
+    assert same(told, Checkpoint(X, 12, 0.0, FACTS, age=40)), "the newcomer has not learned for a second"
 
 
 @pytest.mark.parametrize(
@@ -120,10 +119,10 @@ def test_facts_and_models_survive_their_bytes() -> None:
 )
 def test_what_cannot_have_been_agreed_is_refused(wrong: dict[str, object], why: str) -> None:
     with pytest.raises(BadMessage, match=why):
-        unpack(pack(msgspec.structs.replace(FACTS, **wrong), 3, X))
+        unpack(pack(Checkpoint(X, 3, 0.0, msgspec.structs.replace(FACTS, **wrong))))
 
 
-hello = pack(FACTS, 12, X)
+hello = pack(Checkpoint(X, 12, 0.0, FACTS))
 
 
 @given(
@@ -138,10 +137,11 @@ hello = pack(FACTS, 12, X)
 @example(b"\xdd\xff\xff\xff\xff")
 def test_any_bytes_are_facts_that_make_sense_or_a_bad_message(message: bytes) -> None:
     try:
-        facts, round, x = unpack(message)
+        told = unpack(message)
     except BadMessage:
         return
-    assert facts.step > 0
-    assert round >= 0
-    assert x.isfinite().all()
-    assert dataclasses.is_dataclass(facts.schema)
+    assert told.facts.step > 0
+    assert told.round >= 0
+    assert told.age >= 0
+    assert told.x.isfinite().all()
+    assert dataclasses.is_dataclass(told.facts.schema)

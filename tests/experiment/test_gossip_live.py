@@ -16,7 +16,7 @@ from test_network import by_hand, child, start, until_learning
 
 from gossipfl import rng
 from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Progress
+from gossipfl.experiment.events import Finished, Progress, Struck
 from gossipfl.experiment.launch import run
 from gossipfl.experiment.method import study
 from gossipfl.experiment.simulate import simulate
@@ -96,6 +96,24 @@ def test_the_others_go_on_without_one_that_is_killed(tmp_path):
     assert summary["test"]["own"]["error"] < 0.1
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["round"] == 300, "lines are told without the dead one's"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("fresh", [False, True])
+def test_who_is_killed_comes_back_and_goes_on(fresh, tmp_path):
+    """With nothing, a neighbour tells it what was agreed, and a model with its age; it is where the others are in the end."""
+    kill = {"do": "kill", "at": 1.5, "peers": ["2", "5"], "lasts": 1.0, "fresh": fresh}
+    raw = quick(stop__rounds=400, faults=[kill], peers__checkpoint=0.2)
+    *events, last = run(parse(raw), tmp_path / "run")
+    assert [e.fault for e in events if isinstance(e, Struck)][:2] == [
+        "kill 2, 5", "restart 2, 5 without a checkpoint" if fresh else "restart 2, 5",
+    ]  # fmt: skip
+    assert sorted(e.peers for e in events if isinstance(e, Struck) and e.do == "back") == [("2",), ("5",)]
+    assert last.summary["peer_status"] == dict.fromkeys(NAMES, "rounds")
+    assert last.summary["peers"] == 8
+    assert last.summary["test"]["own"]["error"] < 0.1
+    told = (tmp_path / "run" / "peers" / "2" / "log.jsonl").read_text() if fresh else "a neighbour told"
+    assert "a neighbour told" in told
 
 
 @pytest.mark.timeout(60)
