@@ -10,7 +10,7 @@ from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
 
 if TYPE_CHECKING:
-    from gossipfl.experiment.process import Report
+    from gossipfl.experiment.reports import Report
 
 EXAMPLES = """\b
 Examples:

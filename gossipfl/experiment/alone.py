@@ -18,7 +18,8 @@ from gossipfl.experiment.attempt import unwritten
 from gossipfl.experiment.finish import conclude, finish
 from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.journal import Tell, log_to
-from gossipfl.experiment.process import LARGEST, Report, collect, live
+from gossipfl.experiment.process import LARGEST, live
+from gossipfl.experiment.reports import Report, collect
 from gossipfl.experiment.reread import Reread
 from gossipfl.experiment.settings import Experiment
 from gossipfl.experiment.study import Study

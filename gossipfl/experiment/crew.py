@@ -21,7 +21,7 @@ from gossipfl.experiment.failure import Failed, failure
 from gossipfl.experiment.learn import Progress
 from gossipfl.experiment.lives import Lives, forkserver
 from gossipfl.experiment.planning import Due
-from gossipfl.experiment.process import Report
+from gossipfl.experiment.reports import Report
 from gossipfl.experiment.study import Study
 
 __all__ = ["Crew", "Failed", "forkserver"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gossipfl.errors import GossipError, NetworkError
-from gossipfl.experiment.process import Report
+from gossipfl.experiment.reports import Report
 
 
 class Failed(GossipError):

@@ -20,7 +20,7 @@ from gossipfl.experiment.events import Event, Finished, Started, Warned
 from gossipfl.experiment.finish import Summary, conclude, finish
 from gossipfl.experiment.gossip import unreal
 from gossipfl.experiment.method import study
-from gossipfl.experiment.process import collect
+from gossipfl.experiment.reports import collect
 from gossipfl.experiment.study import Study
 from gossipfl.experiment.tables import tables
 

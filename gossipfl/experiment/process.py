@@ -6,7 +6,7 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -17,12 +17,12 @@ import torch
 from gossipfl.data import Table
 from gossipfl.errors import Departed, GossipError
 from gossipfl.experiment.beginning import begin, patience
-from gossipfl.experiment.finish import Learned
 from gossipfl.experiment.following import Change, called, openings
 from gossipfl.experiment.journal import Journal, Tell, log_to
+from gossipfl.experiment.reports import BULKY, Report, gossip, told
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
-from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
+from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.unreliable import Chances, Unreliable
 from gossipfl.peer.wire import ident
@@ -35,35 +35,7 @@ GOODBYES = {
     "seconds": "settled",
     "rounds": "done",
 }  # why a peer goes that has learned to the end
-BULKY = ("model", "kept", "schema", "scale", "unwritten")  # in a report; no figures for a summary
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What one peer has to say when it ends. `model` is None where it never began to learn."""
-
-    rounds: int = 0
-    stopped: str = "interrupted"
-    why: str = ""
-    algorithm: str = ""
-    step: float = 0.0
-    seconds: float = 0.0
-    cpu: float = 0.0
-    messages_sent: int = 0
-    bytes_sent: int = 0
-    refused: int = 0  # messages of others that were none of ours
-    late: int = 0  # or came too late, or again
-    resent: int = 0
-    unsent: int = 0  # that the transport did not take
-    exit_code: int = 0
-    error: str = ""
-    departed: bool = False  # the error is only that a neighbour left first
-    unwritten: str = ""  # what could not be written in the end, and why
-    model: list[float] | None = None
-    kept: list[list[float]] | None = None  # the newest models of a gossiping peer
-    schema: Any = None
-    scale: Any = None
 
 
 def live(
@@ -116,88 +88,27 @@ def live(
             journal.line(progress, exchange)
             tell("progress", progress)
             journal.checkpoint(session, exchange)
-        if gossip := _gossip(session):  # others may go on for a while, each by its own clock
-            gossip.leave(session.outcome.stopped)
+        if peer := gossip(session):  # others may go on for a while, each by its own clock
+            peer.leave(session.outcome.stopped)
         else:
             exchange.leave(GOODBYES.get(session.outcome.stopped, session.outcome.stopped))
     except KeyboardInterrupt:
         if session:
             session.interrupt()
-        (_gossip(session) or exchange).leave("interrupted")
+        (gossip(session) or exchange).leave("interrupted")
     except GossipError as error:
         failure = {"exit_code": error.exit_code, "error": str(error), "departed": isinstance(error, Departed)}
         log.error("%s", error)
         exchange.leave("failed")
     finally:
-        gone = set() if _gossip(session) else exchange.part(PARTING)
-        transport.close(LINGER if _gossip(session) else 5.0, gone)
-    report = _report(exchange, session, failure)
+        gone = set() if gossip(session) else exchange.part(PARTING)
+        transport.close(LINGER if gossip(session) else 5.0, gone)
+    report = told(exchange, session, failure)
     if session and report.stopped == "interrupted":
         journal.checkpoint(session, exchange, now=True)
     figures = {name: value for name, value in vars(report).items() if name not in BULKY}
     unwritten = journal.end(session.models[0] if session else None, table, figures)
     return replace(report, unwritten=unwritten)
-
-
-def _gossip(session: Session | None) -> GossipPeer | None:
-    """The engine, where it gossips."""
-    return session.engine if session and isinstance(session.engine, GossipPeer) else None
-
-
-def _report(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
-    gossip = _gossip(session)
-    traffic: dict[str, Any] = {
-        "messages_sent": exchange.messages_sent + (gossip.messages_sent if gossip else 0),
-        "bytes_sent": exchange.bytes_sent + (gossip.bytes_sent if gossip else 0),
-        "refused": exchange.inbox.refused + (gossip.refused if gossip else 0),
-        "late": exchange.inbox.late,
-        "resent": exchange.resent,
-        "unsent": exchange.unsent,
-    }
-    if session is None:
-        return Report(**traffic, **failure)
-    outcome, prepared = session.outcome, session.prepared
-    stopped = "interrupted" if failure else outcome.stopped
-    return Report(
-        rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
-        seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
-        model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
-        schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
-    )  # fmt: skip
-
-
-def collect(
-    made: Study, reports: Mapping[int, Report], status: dict[str, str], startup: float
-) -> Learned | None:
-    """The reports of live peers as one, or None where nobody learned."""
-    present = {me: report for me, report in sorted(reports.items()) if report.model is not None}
-    if not present:
-        return None
-    every = list(present.values())
-    kept = [report.kept for report in every]
-    ends = {report.stopped for report in every}
-    stopped = next(
-        (s for s in ("diverged", "interrupted", "dropped", "rounds", "seconds") if s in ends), "tolerance"
-    )
-    return Learned(
-        engine="peers",
-        algorithm=every[0].algorithm,
-        names=[made.names[me] for me in present],
-        models=torch.tensor([report.model for report in every], dtype=made.dtype),
-        schema=every[0].schema,
-        scales=[report.scale for report in every],
-        step=every[0].step,
-        rounds=min(report.rounds for report in every),
-        stopped=stopped,
-        why=next((report.why for report in every if report.why and report.stopped == stopped), ""),
-        messages_sent=sum(report.messages_sent for report in every),
-        bytes_sent=sum(report.bytes_sent for report in every),
-        startup=startup,
-        seconds=max(report.seconds for report in every),
-        cpu=sum(report.cpu for report in every),
-        status=status,
-        kept=torch.tensor(kept, dtype=made.dtype) if all(kept) else None,
-    )
 
 
 def main(

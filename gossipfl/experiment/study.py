@@ -5,7 +5,6 @@ A study is what every peer knows before it has seen a row or heard a word, and i
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import networkx as nx
 import torch
 
-from gossipfl.algorithms import ALGORITHMS, Grad
+from gossipfl.algorithms import ALGORITHMS
 from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.decay import Scheduled, factor
 from gossipfl.experiment.gossip_settings import GOSSIP, Gossip
 from gossipfl.experiment.planning import Plan, plan
-from gossipfl.experiment.settings import Decay, Experiment
+from gossipfl.experiment.settings import Experiment
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
@@ -216,34 +216,3 @@ class Study:
 
 def _digest(what: Any) -> bytes:
     return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=8).digest()
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """A problem whose gradient of round k is multiplied with factor(k)."""
-
-    problem: Problem
-    factor: Callable[[int], float]
-
-    @property
-    def width(self) -> int:
-        return self.problem.width
-
-    def loss(self, x: torch.Tensor) -> torch.Tensor:
-        return self.problem.loss(x)
-
-    def grad(self, round: int) -> Grad:
-        inner, factor = self.problem.grad(round), self.factor(round)
-        return lambda x: factor * inner(x)
-
-    def prox(self, x: torch.Tensor, step: float) -> torch.Tensor:
-        return self.problem.prox(x, step)
-
-    def smoothness(self) -> torch.Tensor:
-        return self.problem.smoothness()
-
-
-def factor(decay: Decay) -> Callable[[int], float]:
-    """1 / (1 + k / rounds), or its square root."""
-    power = 1.0 if decay.kind == "inverse" else 0.5
-    return lambda k: float((1.0 + k / decay.rounds) ** -power)

@@ -5,7 +5,7 @@ the transport buffers while we compute.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -17,104 +17,13 @@ from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distan
 from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.mixing import Mixing, Payload
 from gossipfl.models import Problem
+from gossipfl.peer.edges import Edges, Heard
 from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.inbox import Message
 from gossipfl.peer.ledger import Ledger, plus
 from gossipfl.peer.payload import from_bytes, to_bytes
 from gossipfl.peer.quorum import Quorum
 from gossipfl.topology import Links, Topology
-
-
-class Edges:
-    """My edges in one round: e lead to me, from `sources`. A message on one that is lost is neither sent nor awaited.
-
-    Args:
-        links: of all peers.
-        peers: what they are called, by number.
-        me: my number.
-        dtype: of the rows that are mixed.
-        agreed: what the edges weigh, if not as the links say.
-    """
-
-    def __init__(
-        self,
-        links: Links,
-        peers: Sequence[int],
-        me: int,
-        dtype: torch.dtype,
-        agreed: Mapping[int, float] | None,
-    ) -> None:
-        self._mine, self._given = links.receivers == me, links.senders == me
-        self.sources = [peers[i] for i in links.senders[self._mine].tolist()]
-        self._targets = [peers[i] for i in links.receivers[self._given].tolist()]
-        self.renew(links, dtype, agreed)
-
-    def renew(self, links: Links, dtype: torch.dtype, agreed: Mapping[int, float] | None) -> None:
-        """Take over the weights and losses of other links along the same edges."""
-        self._weights, self._shares = links.weights[self._mine], links.weights[self._given].sum()
-        self.to, self.lost, self._dtype = self._targets, 0, dtype
-        if agreed is not None:
-            self._weights = self._weights.new_tensor([agreed[peer] for peer in self.sources])
-        self._show(None if links.arrives is None else links.arrives[self._mine])
-        if links.arrives is not None:
-            there = links.arrives[self._given].tolist()
-            self.to = [peer for peer, arrives in zip(self._targets, there, strict=True) if arrives]
-            self.lost = len(self._targets) - len(self.to)
-        self.limited = False
-
-    def limit(self, heard: Collection[int]) -> None:
-        """Of those awaited only these were heard, this time."""
-        self._show(torch.tensor([peer in heard for peer in self.sources], dtype=torch.bool))
-        self.limited = True
-
-    def _show(self, arrives: Tensor | None) -> None:
-        weights, dtype = self._weights, self._dtype
-        self.awaited = self.sources
-        self.places: Tensor | None = None  # the rows of the replicas that change: none named means all
-        shown = torch.ones_like(weights)
-        if arrives is not None:
-            self.places = torch.cat((torch.tensor([True]), arrives)).nonzero().flatten()
-            self.awaited = [self.sources[place - 1] for place in self.places[1:].tolist()]
-            shown = arrives.to(weights)
-        heard = weights * shown
-        share = 1 / (1 + shown.sum())
-        self._pull: tuple[float, Tensor] | None = None
-        self.averaging = _row(1.0 - heard.sum(), heard, dtype)
-        self.pushing = _row(1.0 - self._shares, weights, dtype)
-        self.pulling = _row(share, share * shown, dtype)
-
-    def pulled(self, replicas: Tensor, part: float) -> Tensor:
-        """What each of those heard pulls me by, part w_ij (r_j - r_i), (e, D)."""
-        if self._pull is None or self._pull[0] != part:
-            self._pull = part, self.averaging[0, 1:, None] * part
-        pulled = (replicas[1:] - replicas[:1]).mul_(self._pull[1])
-        return pulled if self.places is None else pulled[self.places[1:] - 1]
-
-
-def _row(own: Tensor, others: Tensor, dtype: torch.dtype) -> Tensor:
-    """A row of a mixing matrix, (1, 1 + e), my own weight first."""
-    return torch.cat((own[None], others))[None, :].to(dtype)
-
-
-class Heard:
-    """One round's messages to my row (a `Received`): replicas (1 + e, D), my own first, lost ones as they were before."""
-
-    def __init__(self, edges: Edges, replicas: Tensor) -> None:
-        self._edges, self._replicas = edges, replicas
-
-    def average(self, own: Tensor) -> Tensor:
-        return self._edges.averaging @ self._replicas
-
-    def push(self, own: Tensor) -> Tensor:
-        return self._edges.pushing @ self._replicas
-
-    def pull(self, own: Tensor) -> Tensor:
-        return self._edges.pulling @ self._replicas
-
-    def stack(self) -> tuple[Tensor, Tensor]:
-        places = self._edges.places
-        heard = self._replicas[1:] if places is None else self._replicas[places[1:]]
-        return heard, torch.zeros(len(heard), dtype=torch.int64)
 
 
 class Peer:

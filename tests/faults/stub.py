@@ -5,7 +5,7 @@ import signal
 import socket
 
 from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.process import Report
+from gossipfl.experiment.reports import Report
 
 TICK = 0.002  # seconds of a round
 
