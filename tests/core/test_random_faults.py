@@ -88,7 +88,7 @@ def ended(name: str, toy: Toy, graph: nx.Graph, faults: list[Fault]) -> Tensor:
     """The models with which all stop together."""
     simulator, turns = engine(name, toy, graph, faults)
     run = simulator.init(torch.zeros(len(graph), toy.width, dtype=torch.float64))
-    rest = Rest(simulator, run, 1e-11, Pace(1, turns, diameter(graph), 1))
+    rest = Rest(simulator, run, 1e-11, Pace(1, lambda: turns, diameter(graph), 1))
     while run.round < MOST:
         run = simulator.step(run)
         if rest.reached(run, run.round) and run.round > QUIET:
