@@ -109,7 +109,7 @@ def test_survivors_stop_together_and_are_judged_by_their_own_data(tmp_path):
     assert summary["consensus_distance"] <= 1e-10
     assert verdict(summary, 1e-10)[0] == 0
     assert len(here) == summary["peers"] == 8
-    assert {path.name for path in (tmp_path / "kill" / "peers").iterdir()} == here
+    assert {path.parent.name for path in (tmp_path / "kill" / "peers").glob("*/model.safetensors")} == here
     assert set(summary["rows"]) == set(summary["test"]["peers"]) == here
     ended(experiment() | {"stop": raw["stop"]}, tmp_path / "whole")
     optima = [load_file(tmp_path / run / "optimum.safetensors")["x"] for run in ("kill", "whole")]
