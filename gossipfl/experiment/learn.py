@@ -21,6 +21,7 @@ Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "
 OFTEN = (
     0.1  # seconds between two lines of metrics, at least, where nobody knows how many rounds there will be
 )
+SELDOM = 1.0  # and at most, if rounds are not longer
 
 
 class Progress(NamedTuple):
@@ -116,18 +117,23 @@ def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: 
 class Lines:
     """In which rounds to measure: the first, and each `every`-th, or the next where some were left out.
 
-    `timed`: only so often that lines are 0.1 s apart, in rounds that are multiples of a power of two, which peers then share.
+    `timed`: only so often that lines are 0.1 to 1 s apart, in rounds that are multiples of a power of two, which peers then
+    share.
     """
 
     def __init__(self, every: int, timed: bool) -> None:
         self.last, self._every, self._timed, self._since = -1, every, timed, -math.inf
+        self._least = every
 
     def due(self, outcome: Outcome) -> bool:
         rounds, last = outcome.rounds, self.last
         if last >= 0 and rounds // self._every == last // self._every:
             return False
-        if self._timed and outcome.elapsed - self._since < OFTEN:
+        pause = outcome.elapsed - self._since
+        if self._timed and pause < OFTEN:
             self._every *= 2
+        elif self._timed and pause > SELDOM and self._every > self._least:
+            self._every //= 2
         self.last, self._since = rounds, outcome.elapsed
         return True
 

@@ -1,7 +1,9 @@
 """What a run says where the model is far off, and where the user's own words or code are odd."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from runs import carry_out, settings
 
 from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.experiment.finish import apart
+from gossipfl.experiment.learn import Lines
 from gossipfl.experiment.verdict import verdict
 
 MODULES = """
@@ -47,6 +50,19 @@ def test_models_that_cancel_are_infinitely_far_apart_and_can_be_told():
         code, sentence = verdict(summary | {"consensus_distance": distance}, 0.0)
         assert code == 0
         assert "NOT hold one model" in sentence
+
+
+def test_lines_follow_the_pace_of_the_rounds():
+    """0.1 to 1 s apart, whether rounds are fast or slow, and in rounds that other peers tell of, too."""
+    lines, told, now = Lines(1, timed=True), [], 0.0
+    for rounds in range(1, 6000):
+        now += 0.001 if rounds < 4000 else 0.2
+        if lines.due(SimpleNamespace(rounds=rounds, elapsed=now)):
+            told.append((rounds, now))
+    fast, slow = [now for r, now in told if 2000 < r < 4000], [now for r, now in told if r > 4500]
+    assert 0.1 <= max(b - a for a, b in pairwise(fast)) <= 0.3
+    assert 0.1 <= max(b - a for a, b in pairwise(slow)) <= 1.0
+    assert len({rounds % 4 for rounds, _ in told[-20:]}) == 1
 
 
 def test_one_peer_that_misses_its_tolerance_says_so(tmp_path):
