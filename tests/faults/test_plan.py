@@ -11,6 +11,7 @@ from gossipfl.experiment.config import dump, load, parse
 from gossipfl.experiment.fault import Fault
 from gossipfl.experiment.method import study
 from gossipfl.experiment.planning import Due, Plan, plan
+from gossipfl.experiment.simulate import simulate
 from gossipfl.topology import load as graph_of
 
 GRAPHS = ["ring:8", "line:5", "star:6", "full:4", "torus:3x3", "er:12:0.4", "exp:8"]
@@ -244,7 +245,13 @@ def test_one_peer_by_hand_has_nobody_to_do_it():
         unsuitable(parse(experiment({"do": "kill", "at": 1, "count": 1})))
 
 
-@pytest.mark.parametrize("kind", ["local", "gossip-learning"])
-def test_methods_that_faults_make_no_sense_for_are_refused(kind):
+def test_a_method_that_knows_no_neighbours_is_refused():
     with pytest.raises(BadExperiment, match="leave out the faults"):
-        study(parse(experiment({"do": "kill", "at": 1, "count": 1}, algorithm={"kind": kind})))
+        study(parse(experiment({"do": "kill", "at": 1, "count": 1}, algorithm={"kind": "local"})))
+
+
+def test_gossip_learning_has_faults_of_its_own_in_simulated_time(tmp_path):
+    raw = experiment({"do": "kill", "round": 1, "count": 1}, algorithm={"kind": "gossip-learning"})
+    raw |= {"data": {"source": "breast_cancer"}, "model": {"kind": "svm", "l2": 0.01}}
+    with pytest.raises(BadExperiment, match="gossip.online"):
+        list(simulate(parse(raw), tmp_path))
