@@ -253,5 +253,5 @@ def test_a_method_that_knows_no_neighbours_is_refused():
 def test_gossip_learning_has_faults_of_its_own_in_simulated_time(tmp_path):
     raw = experiment({"do": "kill", "round": 1, "count": 1}, algorithm={"kind": "gossip-learning"})
     raw |= {"data": {"source": "breast_cancer"}, "model": {"kind": "svm", "l2": 0.01}}
-    with pytest.raises(BadExperiment, match="gossip.online"):
+    with pytest.raises(BadExperiment, match=r"gossip\.online"):
         list(simulate(parse(raw), tmp_path))
