@@ -56,6 +56,11 @@ def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, st
             f"{made.experiment.topology.graph} does not say where {', '.join(silent)} can be reached. Use a topology file, "
             f'and write in it, if it is TOML, for each:\n  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"'
         )
+    for endpoint in known.values():
+        if len(same := [peer for peer, place in known.items() if place == endpoint]) > 1:
+            raise BadExperiment(
+                f"{made.experiment.topology.graph}: {' and '.join(same)} cannot both listen on {endpoint}: give each its own"
+            )
     return known
 
 

@@ -60,8 +60,9 @@ def begin(
         step = working_step(begun.prepared.facts)
         if step < working_step(point.facts):
             log.info("the others' step is too long for these rows: %g", step)
-            exchange.around.step = step
-            exchange.rewire(exchange.names, openings(made, me, step))
+        exchange.rewire(
+            exchange.names, openings(made, me, step)
+        )  # it may not be the one that was agreed at first
     if sturdy := begun.method and made_sturdy(made, begun.prepared, exchange):
         inner, begun.cycle = sturdy
         begun.engine = Following(begun, inner, exchange, transport, changed)

@@ -94,7 +94,7 @@ class Following:
         log.info("the step is %g from here on, as somebody's rows ask for it", step)
         facts = shortened(prepared.facts, step)
         self._session.prepared = dataclasses.replace(prepared, facts=facts)
-        return self._again(run, step)
+        return self._again(run)
 
     def _rewire(self, run: Run, change: Change) -> Run:
         """Along other links."""
@@ -104,13 +104,14 @@ class Following:
             "the topology has changed: gained %s, lost %s", sorted(after - before), sorted(before - after)
         )
         session.study = change.made
-        run = self._again(run, self._exchange.around.step)
+        run = self._again(run)
         self._transport.connect({ident(name): endpoint for name, endpoint in change.endpoints.items()})
         return run
 
-    def _again(self, run: Run, step: float) -> Run:
+    def _again(self, run: Run) -> Run:
         session, exchange = self._session, self._exchange
         made, name = session.study, exchange.names[exchange.me]
+        step = working_step(session.prepared.facts)
         exchange.rewire(called(made), openings(made, made.names.index(name), step))
         sturdy = made_sturdy(made, session.prepared, exchange)
         assert sturdy is not None, "a changed study is refused where its method does not bear it"

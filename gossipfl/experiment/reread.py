@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gossipfl.errors import BadExperiment, Dropped, GossipError
-from gossipfl.experiment.following import Change
+from gossipfl.experiment.following import Change, called
 from gossipfl.experiment.method import study
 from gossipfl.experiment.study import Study
+from gossipfl.peer.zeromq import check_endpoint
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class Reread:
     ) -> None:
         self.made, self._name, self._endpoints, self._tell = made, name, endpoints, tell
         self._path = Path(made.experiment.topology.graph)
-        self._seen, self._next, self._asked = _stamp(self._path), time.monotonic() + EVERY, False
+        self._seen: tuple[int, ...] = ()  # it may have changed since it was read
+        self._next, self._asked = time.monotonic() + EVERY, False
 
     def ask(self, *_: Any) -> None:
         """Look at the file before the next round, whether it seems to have changed or not: a signal's handler."""
@@ -70,6 +72,9 @@ class Reread:
                 "stop all peers and start them anew"
             )
         places = self._endpoints(made)
+        for endpoint in places.values():
+            check_endpoint(endpoint)
+        called(made)
         if made.wiring == self.made.wiring and places == self._endpoints(self.made):
             return None
         self.made = made

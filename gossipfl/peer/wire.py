@@ -39,7 +39,7 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     weight: of the edge, as this end would have it; the smaller of what both ends say is used.
     graph: fingerprint of the topology, as this end knows it.
-    step: the learning rate, where a peer that came late bears no larger one; 0: as agreed at first.
+    step: the learning rate, which may be shorter than was agreed at first since somebody came late; 0: as agreed at first.
     """
 
     weight: _Weight

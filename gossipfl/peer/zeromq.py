@@ -33,7 +33,7 @@ class ZeroMQ:
     """
 
     def __init__(self, endpoint: str, largest: int) -> None:
-        _check(endpoint)
+        check_endpoint(endpoint)
         self._context = zmq.Context()
         self._inbox = self._context.socket(zmq.PULL)
         self._inbox.setsockopt(zmq.RCVHWM, QUEUE)
@@ -62,7 +62,7 @@ class ZeroMQ:
         `queue` messages to each may wait. Whoever is a neighbour already, at the same endpoint, stays connected.
         """
         for endpoint in neighbours.values():
-            _check(endpoint)
+            check_endpoint(endpoint)
         for peer in [peer for peer, old in self._endpoints.items() if neighbours.get(peer) != old]:
             self._shut(peer, linger=LAST_WORDS_MS)
             del self._endpoints[peer]
@@ -162,9 +162,9 @@ def _split(message: bytes) -> list[bytes]:
     return frames
 
 
-def _check(endpoint: str) -> None:
-    """ZeroMQ itself takes port 99999, and waits there for ever."""
-    tcp = re.fullmatch(r"tcp://.+:(\*|\d{1,5})", endpoint)
+def check_endpoint(endpoint: str) -> None:
+    """Refuse what is none: ZeroMQ itself takes port 99999, and waits there for ever. Raises NetworkError."""
+    tcp = re.fullmatch(r"tcp://[^\s/]+:(\*|\d{1,5})", endpoint)
     if not (endpoint.startswith("ipc://") or (tcp and (tcp[1] == "*" or 0 < int(tcp[1]) < 65536))):
         raise NetworkError(
             f"{endpoint} is not an endpoint: write tcp://host:port, with a port up to 65535, or ipc://path"

@@ -152,6 +152,25 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
     reread.ask()
     assert reread() is None
     assert not told
+    text = (tmp_path / "sites.toml").read_text()
+    for wrong, words in (
+        (text.replace(f"tcp://127.0.0.1:{world.ports['b']}", "b"), "not an endpoint"),
+        (text.replace(str(world.ports["new"]), str(world.ports["b"])), "b and new cannot both"),
+    ):
+        (tmp_path / "sites.toml").write_text(wrong)
+        reread.ask()
+        assert reread() is None
+        assert words in told.pop()
+
+
+def test_a_file_that_changed_before_it_was_watched_is_noticed(tmp_path):
+    world = World(tmp_path, "exact-diffusion", seconds=1.0)
+    world.connect(RING)
+    made = study(parse(world.raw))
+    world.connect(JOINED)
+    reread = Reread(made, "a", lambda now: {b: endpoints(now, "a")[b] for b in now.graph["a"]}, print)
+    reread.ask()
+    assert reread() is not None
 
 
 def test_ends_know_each_other_by_name_and_bring_their_weights(tmp_path):
