@@ -3,8 +3,9 @@
 from gossipfl.algorithms import Algorithm
 from gossipfl.engine import Run
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.beside import beside
+from gossipfl.experiment.beside import beside, turns
 from gossipfl.experiment.gossip_settings import GOSSIP
+from gossipfl.experiment.method import bears, exact, heals
 from gossipfl.experiment.session import Session
 from gossipfl.experiment.study import Study
 from gossipfl.mixing import Mixing
@@ -58,36 +59,36 @@ class Afflicting:
         return Simulator(algorithm, problem, self._struck, mixing, diameter, True)
 
     def harden(self, session: Session) -> None:
-        """Let another method take over while something is wrong, where the session's is Newton's.
+        """Let another method take over while something is wrong, where the session's own would end at another model.
 
         Raises:
             Incompatible: there is none.
         """
-        fast = session.engine
-        if not self._faults or session.method is None or session.method.kind != "newton":
+        study, own = session.study, session.method
+        if not self._faults or own is None or not exact(own) or bears(study, own) or heals(own):
             return
-        other = beside(session.study, session.prepared)
+        other = beside(study, session.prepared)
         if other is None:
-            model = session.study.experiment.model.kind
-            raise Incompatible(
-                "Newton's averaging is exact among all peers only, and exact diffusion, which takes over from it with faults, "
-                + (
-                    "needs links that lead both ways in each round: use another topology"
-                    if session.prepared.facts.fallback
-                    else f'knows no step for the model {model}: set algorithm.kind = "exact-diffusion" and algorithm.step'
-                )
-                + ", or leave out the faults"
-            )
-        assert isinstance(fast, Simulator)
+            raise Incompatible(f"{self._why(session)}, or leave out the faults")
+        assert isinstance(session.engine, Simulator)
         hardy = self(
-            other.algorithm,
-            session.prepared.problem,
-            other.topology,
-            other.mixing,
-            session.study.horizon,
-            True,
+            other.algorithm, session.prepared.problem, other.topology, other.mixing, study.horizon, True
         )
-        session.engine = Fallback(fast, hardy, session.method.cycle)
+        session.engine = Fallback(session.engine, hardy, turns(study, own))
+
+    def _why(self, session: Session) -> str:
+        assert session.method is not None
+        kind, model = session.method.kind, session.study.experiment.model.kind
+        if kind == "newton" and not session.prepared.facts.fallback:
+            return (
+                "Newton's averaging is exact among all peers only, and exact diffusion, which takes over from it with faults, "
+                f'knows no step for the model {model}: set algorithm.kind = "exact-diffusion" and algorithm.step'
+            )
+        return (
+            f'algorithm "{kind}" does not end at the optimum of the data that is there after a fault, and exact diffusion, '
+            "which takes over from such methods, needs links that lead both ways in each round, and weigh the same: use "
+            'another topology or, where links lead one way, algorithm "push-pull"'
+        )
 
     def present(self, run: Run) -> list[int]:
         """The peers that are there at the end."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.beside import beside
+from gossipfl.experiment.beside import beside, turns
 from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.method import Method, bears, method
 from gossipfl.experiment.prepare import Prepared
@@ -134,7 +134,7 @@ def made_sturdy(made: Study, prepared: Prepared, exchange: Exchange) -> tuple[En
             return None
         hardy = _peer(made, prepared, exchange, other)
         fast = _peer(made, prepared, exchange, parts)
-        return Fallback(fast, hardy, parts.cycle, absent, agreed=not made.changing), parts.cycle
+        return Fallback(fast, hardy, turns(made, parts), absent, agreed=not made.changing), parts.cycle
     finally:
         exchange.tick = now
 

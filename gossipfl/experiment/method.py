@@ -36,6 +36,7 @@ from gossipfl.mixing import (
     Feedback,
     Mixing,
     Property,
+    PushPull,
 )
 from gossipfl.models import Linear, Problem
 from gossipfl.topology import (
@@ -130,6 +131,20 @@ def bears(study: Study, made: Method) -> bool:
             for round in range(SAMPLE if study.changing else 1)
         )
     )
+
+
+def exact(made: Method) -> bool:
+    """Whether a method ends at the pooled optimum, where nothing goes wrong."""
+    return made.kind in ALGORITHMS and ALGORITHMS[made.kind].exact
+
+
+def heals(made: Method) -> bool:
+    """Whether what a method remembers puts itself right, whoever goes or comes: running totals, in the simulator's links.
+
+    With T what was heard and kept of the totals S, y = T - S + g holds for each peer in each round, and the columns of the
+    weights of those that are there sum to 1: so does the sum of all y equal that of all g, without the dead.
+    """
+    return isinstance(made.mixing.aggregator, PushPull)
 
 
 def topology(study: Study, kind: str) -> Topology:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm
+from gossipfl.algorithms import Algorithm, takes_back
 from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
 from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.mixing import Mixing, Payload
@@ -75,7 +75,8 @@ class Peer:
         """
         self.exchange.tolerant, self._absent = True, absent
         self._agreed = self.exchange.around.weights if agreed else None
-        self._ledger = Ledger(self.exchange.around.edges) if self.algorithm.accounts else None
+        keeps = takes_back(self.algorithm, self.mixing)
+        self._ledger = Ledger(self.exchange.around.edges) if keeps else None
 
     @property
     def messages_sent(self) -> int:
@@ -172,6 +173,8 @@ class Peer:
             self._lanes = lanes
             self._back = plus(self._back, self._ledger.news())
             self._ledger.add(tick, edges.awaited, edges.pulled(after, self.mixing.part(k)))
+        else:
+            self.exchange.around.unread()
         return mixed, after
 
     def _heard(self, edges: Edges, messages: Sequence[Message | None]) -> list[Message]:

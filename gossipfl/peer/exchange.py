@@ -33,6 +33,7 @@ class Said(NamedTuple):
     tick: int = -1
     calm: bytes = b""
     payload: bytes = b""
+    hardy: bool = False
 
 
 class Welcomed(Exception):
@@ -84,6 +85,7 @@ class Exchange:
             study, neighbours, ahead, next((opens.graph for opens in neighbours.values()), None)
         )
         self.tolerant = False
+        self.hardy = False  # what is said from here on is of the method that goes on while something is wrong
         self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
         self.transport = transport
         self._study, self._clock, self._patience = study, clock, patience
@@ -176,8 +178,8 @@ class Exchange:
         if self._whole:
             self._usual += (self._real - self._began - self._usual) / 8
         self._began = self._real
-        self.inbox.advance(tick, len(payload))
-        self._last, self._current = self._current, Said(tick, calm, payload)
+        self.inbox.advance(tick, len(payload), self.hardy)
+        self._last, self._current = self._current, Said(tick, calm, payload, self.hardy)
         self.tick = tick
         self.around.turn(tick, self.now)
 
@@ -191,7 +193,7 @@ class Exchange:
         edge, around = self.around.edges[peer], self.around
         header = Header(
             self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.used(what.tick),
-            around.broken, around.depth, around.over, False, None if edge.named else edge.opens,
+            around.broken, around.depth, around.over, False, None if edge.named else edge.opens, what.hardy,
         )  # fmt: skip
         frames = [encode(header), what.payload]
         self.around.watches[peer].called = self.now

@@ -24,6 +24,7 @@ class Fallback(fallback.Fallback[Peer]):
         super().__init__(fast, hardy, cycle)
         self._absent, self._agreed = absent, agreed
         fast.tolerate(absent)
+        fast.exchange.hardy = False
 
     @property
     def messages_sent(self) -> int:
@@ -38,6 +39,7 @@ class Fallback(fallback.Fallback[Peer]):
         return exchange.around.broken > 0 and exchange.around.broken >= exchange.tick - rounds
 
     def begin(self, to: Peer, run: Run, x: Tensor) -> Run:
+        to.exchange.hardy = to is self.hardy
         if to is self.hardy:  # its accounts begin at 0, at both ends of each edge
             to.exchange.around.renew()
             to.tolerate(self._absent, self._agreed)

@@ -48,7 +48,7 @@ class Inbox:
         self.graph = graph
         self._study, self._ahead = study, ahead
         self._later = gossips(study)
-        self._size = 0
+        self._size, self._hardy = 0, False
         self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
 
     def put(self, frames: list[bytes]) -> Header | None:
@@ -94,10 +94,11 @@ class Inbox:
             raise Late(
                 f"peer {header.sender} speaks of exchange {header.tick}, and I am at {self.tick}", header
             )
-        if header.tick == self.tick and len(frames[1]) != self._size:
+        if header.tick == self.tick and not self._fits(header, frames[1]):
             self.strangers[header.sender] = "its messages have another length than mine"
             raise Late(
-                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}", header
+                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}, of one method",
+                header,
             )
         if header.tick in box:
             raise Late(f"peer {header.sender} speaks twice of exchange {header.tick}", header)
@@ -106,6 +107,10 @@ class Inbox:
             self.refused += 1
         box[header.tick] = Message(header, frames[1])
         return header
+
+    def _fits(self, header: Header, payload: bytes) -> bool:
+        """Whether a message of this exchange is what I can make use of."""
+        return len(payload) == self._size and header.hardy == self._hardy
 
     def rewire(self, neighbours: Iterable[int]) -> None:
         """Other peers may speak to me from here on; what is kept of the others is forgotten."""
@@ -128,13 +133,16 @@ class Inbox:
         """A neighbour's message of this exchange, if there is one."""
         return self._early[peer].pop(self.tick, None)
 
-    def advance(self, tick: int, size: int) -> None:
-        """Go on to a later exchange, whose payloads have `size` bytes, and forget what came before it."""
-        self.tick, self._size = tick, size
+    def advance(self, tick: int, size: int, hardy: bool = False) -> None:
+        """Go on to a later exchange, whose payloads have `size` bytes, and forget what came before it.
+
+        `hardy`: they are of the method that goes on while something is wrong.
+        """
+        self.tick, self._size, self._hardy = tick, size, hardy
         for peer, box in self._early.items():
             for old in [t for t in box if t < tick]:
                 del box[old]
-            if tick in box and len(box[tick].payload) != size:
+            if tick in box and not self._fits(*box[tick]):
                 del box[tick]
                 self.refused += 1
                 self.strangers[peer] = "its messages have another length than mine"

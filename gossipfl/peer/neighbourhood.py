@@ -233,6 +233,11 @@ class Neighbourhood:
         """Whether all neighbours answer, and nobody's learning diverged."""
         return self.diverged is None and all(watch.up for watch in self.watches.values())
 
+    def unread(self) -> None:
+        """Nobody keeps accounts: what is new of exchanges is of no use."""
+        for edge in self.edges.values():
+            edge.told.clear()
+
     def renew(self) -> None:
         """Begin a new session with everybody."""
         for edge in self.edges.values():

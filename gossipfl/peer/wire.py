@@ -62,6 +62,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     over: somebody's time is up.
     welcome: the payload is what was agreed before the receiver was there, and no part of an exchange.
     opens: how the session of `mine` begins; until the receiver has named that number, and so knows it.
+    hardy: the payload is of the method that goes on while something is wrong (see `fallback`), and not of the study's own.
     """
 
     study: _Study
@@ -77,6 +78,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     over: bool = False
     welcome: bool = False
     opens: Opening | None = None
+    hardy: bool = False
 
 
 def ident(name: str) -> int:
