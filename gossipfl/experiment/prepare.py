@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import ALGORITHMS
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
-from gossipfl.errors import BadData, Incompatible
+from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.agree import Agreement
 from gossipfl.experiment.facts import Facts
 from gossipfl.experiment.gossip_settings import GOSSIP
@@ -137,9 +137,17 @@ def agree_curvature(study: Study, problem: Linear | Module, agreement: Agreement
 
 
 def precondition(study: Study, problem: Linear | Module, told: Sequence[float]) -> Preconditioned:
-    """The problem in coordinates in which its steepest directions, on average over all peers, are flatter."""
+    """The problem in coordinates in which its steepest directions, on average over all peers, are flatter.
+
+    Raises:
+        NetworkError: what a neighbour told of them is not as long as it has to be.
+    """
     assert isinstance(problem, Linear)
-    rank = len(told) // problem.width
+    rank = min(study.experiment.algorithm.precondition, problem.width)
+    if len(told) != rank * problem.width:
+        raise NetworkError(
+            f"{len(told)} numbers of curvature, but this study has {rank * problem.width}: is it the same experiment?"
+        )
     directions = probes(problem.width, rank, study.experiment.seed)
     made = nystrom(directions, torch.tensor(told, dtype=torch.float64).view(rank, problem.width).T)
     like = problem.penalised

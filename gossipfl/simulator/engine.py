@@ -133,20 +133,18 @@ class Simulator:
         heard = self._along(links, after)
         if links.arrives is None:
             return self.mixing.combine(x, after, heard, k), after
-        held = self._hold(links, round, payload, None if replicas is None else replicas[peers:], lanes)
-        heard.held = held
+        held = after[:0] if replicas is None else replicas[peers:]
+        heard.held = held = self._hold(links, round, payload, held, lanes)
         return self.mixing.combine(x, after, heard, k), torch.cat((after, held))
 
     def _hold(
-        self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor | None, lanes: Sequence[int]
+        self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor, lanes: Sequence[int]
     ) -> Tensor:
         """What the end of each link holds of its beginning: what arrives now, or else what arrived last."""
         assert links.arrives is not None
         sent = tuple(t[links.senders] for t in payload)
-        if held is None or len(held) != len(links.senders):
-            held = torch.zeros(
-                len(links.senders), sum(lanes), dtype=payload[0].dtype, device=payload[0].device
-            )
+        if len(held) != len(links.senders):
+            held = held.new_zeros(len(links.senders), held.shape[1])
         got = self.mixing.channel.receive(sent, held, round, lanes)
         return torch.where(links.arrives.to(got.device)[:, None], got, held)
 

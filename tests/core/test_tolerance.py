@@ -7,7 +7,7 @@ import torch
 from test_exchange import NAMES, NEAR, OPENING, Script, numbers, says
 from worlds import STUDY
 
-from gossipfl.algorithms import ExactDiffusion
+from gossipfl.algorithms import DPSGD, ExactDiffusion
 from gossipfl.engine import Run
 from gossipfl.errors import Departed
 from gossipfl.peer import Exchange, Peer
@@ -278,6 +278,23 @@ def test_what_only_one_end_used_is_given_back() -> None:
     pulled = [0.5 * (theirs - mine) for theirs, mine in zip(said, sent, strict=True)]
     assert float(runs[2].state.e) == pulled[0] + pulled[1] != pulled[0], "as far as I know by then"
     assert float(runs[3].state.e) == pulled[0] + pulled[1] / 2 + pulled[2]
+
+
+def test_who_keeps_no_accounts_remembers_nothing_of_exchanges() -> None:
+    """D-PSGD has none, and may go on for ever."""
+    rounds = 200
+    script = Script(*((0.0, tells(CLE, tick, payload=numbers(1.0), used=0b1)) for tick in range(rounds)))
+    both = torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0.5, 0.5], dtype=torch.float64)
+    exchange = end(script)
+    peer = Peer(exchange, DPSGD(0.1), None, static(Links(*both)))
+    peer.tolerate(60.0)
+    run = peer.init(torch.zeros(1, 1, dtype=torch.float64))
+    for _ in range(rounds):
+        run = peer.step(run)
+    edge = exchange.around.edges[CLE]
+    assert float(run.state.x) == 1.0
+    assert len(edge.told) <= 1
+    assert len(edge._open) <= 2
 
 
 def test_lateness_makes_for_longer_patience() -> None:

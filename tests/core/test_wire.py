@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worlds import STUDY
 
 from gossipfl.errors import BadMessage
-from gossipfl.peer.inbox import AHEAD, Inbox, Message
+from gossipfl.peer.inbox import AHEAD, Inbox, Late, Message
 from gossipfl.peer.wire import MAX_HEADER, MAX_NUMBER, MAX_TICK, Header, decode, encode
 
 ME_AT, SIZE = 10, 16
@@ -228,6 +228,22 @@ def test_an_early_message_of_another_length_is_refused_when_its_turn_comes() -> 
     assert box.missing([1, 2]) == [1]
     assert box.refused == 1
     assert "another length" in box.strangers[1]
+
+
+@pytest.mark.parametrize("early", [0, 1])
+def test_a_message_of_the_other_method_is_refused_whatever_its_length(early: int) -> None:
+    box = inbox()
+    message = [encode(Header(STUDY, 1, ME_AT + early, hardy=True)), bytes(SIZE)]
+    if early:
+        box.put(message)
+        box.advance(ME_AT + 1, SIZE)
+    else:
+        with pytest.raises(Late):
+            box.put(message)
+    assert box.missing([1]) == [1]
+    box.advance(ME_AT + 2, SIZE, hardy=True)
+    box.put([encode(Header(STUDY, 1, ME_AT + 2, hardy=True)), bytes(SIZE)])
+    assert box.missing([1]) == []
 
 
 def test_taking_what_is_not_there_is_a_mistake_of_ours() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.config import parse
 from gossipfl.experiment.events import Finished
 from gossipfl.experiment.simulate import simulate
@@ -37,6 +37,33 @@ def test_survivors_end_at_the_optimum_of_their_own_data(method, tmp_path):
     assert (
         sorted(summary["peer_status"].values()) == ["away at the end, as the faults say"] * 4 + ["rounds"] * 8
     )
+
+
+BEER = {"algorithm": {"kind": "gradient-tracking"}, "channel": {"compress": "top-k", "keep": 0.3}}
+DIRECTED = {"topology": {"graph": "directed-exp:12"}, "algorithm": {"kind": "push-pull"}}
+UNDIRECTED = {"topology": {"graph": "ring:12"}, "algorithm": {"kind": "push-diging"}}
+
+
+@pytest.mark.parametrize("fault", ["kill", "fresh", "loss"])
+@pytest.mark.parametrize("how", [BEER, DIRECTED, UNDIRECTED], ids=["beer", "push-pull", "push-diging"])
+def test_what_remembers_more_than_its_accounts_do_ends_there_too(how, fault, tmp_path):
+    """By exact diffusion while something is wrong or, with running totals, by itself."""
+    faults = {
+        "kill": [{"do": "kill", "round": 150, "count": 3}],
+        "fresh": [{"do": "kill", "round": 150, "count": 3, "lasts": 200, "fresh": True}],
+        "loss": [{"do": "loss", "round": 150, "amount": 0.2, "lasts": 350}],
+    }
+    easy = {"model": {"kind": "linear", "l2": 1.0}, "stop": {"rounds": 4000}}
+    summary = ended(experiment(*faults[fault]) | easy | how, tmp_path)
+    assert summary["peers"] == (9 if fault == "kill" else 12)
+    assert summary["distance_to_optimum"] <= 1e-8
+
+
+def test_what_nothing_can_take_over_from_is_refused(tmp_path):
+    how = {"topology": {"graph": "directed-exp:12"}, "algorithm": {"kind": "push-diging"}}
+    kill = {"do": "kill", "round": 150, "count": 3}
+    with pytest.raises(Incompatible, match="push-pull"):
+        ended(experiment(kill) | how, tmp_path)
 
 
 def test_survivors_that_hold_one_class_have_no_optimum_to_end_at(tmp_path):
