@@ -12,6 +12,7 @@ from gossipfl.experiment.following import Change, called
 from gossipfl.experiment.method import study
 from gossipfl.experiment.study import Study
 from gossipfl.peer.zeromq import check_endpoint
+from gossipfl.topology import symmetric
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,10 @@ class Reread:
         made = study(self.made.experiment)
         if self._name not in made.graph:
             raise Dropped(f"{self._path} does not name {self._name} any more: it has left")
-        if made.graph.is_directed() or made.changing:
+        if made.graph.is_directed() or made.changing or not symmetric(made.links):
             raise BadExperiment(
-                f"{self._path}: peers go on along other links only where these lead both ways and are the same in each round: "
-                "stop all peers and start them anew"
+                f"{self._path}: peers go on along other links only where these lead both ways, weigh the same both ways "
+                "and are the same in each round: stop all peers and start them anew"
             )
         places = self._endpoints(made)
         for endpoint in places.values():

@@ -91,10 +91,19 @@ class World:
         return float(np.linalg.norm(model - best) / np.linalg.norm(best))
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("kind", ["exact-diffusion", "auto"])
-def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, tmp_path):
-    world = World(tmp_path, kind, seconds=9.0)
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("kind", "seconds", "channel"),
+    [
+        ("exact-diffusion", 9.0, {}),
+        ("auto", 9.0, {}),
+        pytest.param("gradient-tracking", 60.0, {"compress": "top-k", "keep": 0.5}, marks=pytest.mark.slow),
+    ],
+    ids=["exact-diffusion", "newton", "beer"],
+)
+def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seconds, channel, tmp_path):
+    world = World(tmp_path, kind, seconds)
+    world.raw["channel"] = channel
     world.connect(RING)
     sites = [Site(world, name) for name in "abcd"]
     for site in sites:
@@ -161,6 +170,19 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
         reread.ask()
         assert reread() is None
         assert words in told.pop()
+
+
+def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):
+    """On a ring all shares are alike, elsewhere not: push-sum's peers could not go on without each other there."""
+    world = World(tmp_path, "push-diging", seconds=1.0)
+    world.raw["topology"]["weights"] = "push"
+    world.connect(RING)
+    made, told = study(parse(world.raw)), []
+    reread = Reread(made, "a", lambda now: {b: endpoints(now, "a")[b] for b in now.graph["a"]}, told.append)
+    world.connect(JOINED)
+    reread.ask()
+    assert reread() is None
+    assert "weigh the same both ways" in told.pop()
 
 
 def test_a_file_that_changed_before_it_was_watched_is_noticed(tmp_path):
