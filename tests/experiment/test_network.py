@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import threading
@@ -83,7 +84,8 @@ def test_a_silent_peer_is_given_up_after_the_wait(tmp_path):
     os.kill(stopped, signal.SIGCONT)
     thread.join()
     assert seen[-1].exit_code == 5
-    assert "no answer from 1 for 5 s" in str(seen[-1])
+    # Stopped between two messages it leaves one of the others an exchange behind, which then is silent, too.
+    assert re.search("no answer from (0, )?1(, 2)? for 5 s", str(seen[-1])), str(seen[-1])
 
 
 @pytest.mark.timeout(60)
