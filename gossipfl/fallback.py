@@ -4,6 +4,9 @@ Newton's method needs averages to which everybody contributes, through whole cyc
 complete, nobody uses what the cycle came to: all go on by the hardy method, from the x that they held in it, until cycles are
 quiet again. By then their models differ, and a mean of gradients that were taken at different places may well be shorter than
 any that there is at one place. So the first step makes one model of them, and the fast method begins anew from there.
+
+Methods whose memory of neighbours no account has (error feedback, push-sum) move x in every round, so their cycles are but so many
+rounds: what a troubled one came to is where the hardy method begins, and any place will do. Beginning anew costs them little.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +26,7 @@ class Fallback(ABC, Generic[Kind]):
     """`fast` in quiet cycles, else `hardy` from the x that all hold (an `Engine`).
 
     Args:
-        fast: moves x in the last round of a cycle only.
+        fast: Newton's, which moves x in the last round of a cycle only, or one that moves it in each.
         hardy: of rounds of the same length.
         cycle: rounds of a step of the fast one.
     """
