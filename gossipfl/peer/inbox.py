@@ -97,7 +97,7 @@ class Inbox:
         if header.tick == self.tick and not self._fits(header, frames[1]):
             self.strangers[header.sender] = "its messages have another length than mine"
             raise Late(
-                f"peer {header.sender} sent {len(frames[1])} bytes, or of another method; this exchange has {self._size}",
+                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}, all of one method",
                 header,
             )
         if header.tick in box:
