@@ -5,8 +5,8 @@ complete, nobody uses what the cycle came to: all go on by the hardy method, fro
 quiet again. By then their models differ, and a mean of gradients that were taken at different places may well be shorter than
 any that there is at one place. So the first step makes one model of them, and the fast method begins anew from there.
 
-Methods whose memory of neighbours no account has (error feedback, push-sum) move x in every round, so that their cycles are just
-so many rounds: what a troubled one came to is where the hardy method begins, and any place will do. Beginning anew costs little.
+Methods whose memory of neighbours no account has (error feedback, push-sum) move x in every round, and their cycles are just
+so many rounds: what a troubled one came to is where the hardy method begins, as from any place. Beginning anew costs little.
 """
 
 from abc import ABC, abstractmethod
