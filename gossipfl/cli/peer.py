@@ -58,7 +58,7 @@ def peer(
     from gossipfl.experiment.events import Started, Warned
     from gossipfl.experiment.learn import Progress
     from gossipfl.experiment.method import study
-    from gossipfl.experiment.process import interrupt_once
+    from gossipfl.experiment.signals import interrupt_once
     from gossipfl.experiment.tables import own_table
     from gossipfl.report.console import console
     from gossipfl.report.live import View

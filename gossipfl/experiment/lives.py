@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 from gossipfl.data import Table
 from gossipfl.experiment import folder as files
 from gossipfl.experiment.process import main
+from gossipfl.experiment.signals import deaf, uninterrupted
 from gossipfl.experiment.study import Study
 
 
@@ -24,7 +26,9 @@ def forkserver() -> ForkServerContext:
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # for the server and all that it forks
     try:
-        multiprocessing.forkserver.ensure_running()
+        multiprocessing.resource_tracker.ensure_running()  # which unblocks SIGINT
+        with deaf():  # a Ctrl-C is for whoever waits for the imports
+            multiprocessing.forkserver.ensure_running()
     finally:
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
@@ -121,9 +125,10 @@ class Lives:
         process = self.context.Process(
             target=main, args=arguments, kwargs=how, name=self._made.names[me], daemon=True
         )
-        process.start()
-        theirs.close()
-        self.pipes[me], self._processes[me] = mine, process
+        with uninterrupted():  # half a start would tear the server
+            process.start()
+            theirs.close()
+            self.pipes[me], self._processes[me] = mine, process
 
     def _signal(self, me: int, number: signal.Signals) -> None:
         if self._processes[me].is_alive():

@@ -4,12 +4,10 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 """
 
 import logging
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,6 +19,7 @@ from gossipfl.experiment.following import Change, called, openings
 from gossipfl.experiment.journal import Journal, Tell, log_to
 from gossipfl.experiment.reports import BULKY, Report, gossip, told
 from gossipfl.experiment.session import Session
+from gossipfl.experiment.signals import interrupt_once
 from gossipfl.experiment.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
@@ -152,15 +151,3 @@ def main(
             f"peer {made.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
         )
         tell("report", Report(exit_code=1, error=told))
-
-
-def interrupt_once() -> None:
-    """SIGINT and SIGTERM interrupt once; a second one must not tear what the first one makes us write."""
-
-    def first(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        for s in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(s, lambda *_: None)  # not SIG_IGN: Python prints a trace if one is pending already
-        raise KeyboardInterrupt
-
-    for s in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(s, first)

@@ -19,8 +19,8 @@ from gossipfl.experiment.crew import forkserver
 from gossipfl.experiment.events import Finished
 from gossipfl.experiment.grid import Cell
 from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.process import interrupt_once
 from gossipfl.experiment.settings import Experiment
+from gossipfl.experiment.signals import interrupt_once, uninterrupted
 from gossipfl.experiment.verdict import INTERRUPTED, verdict
 
 EngineName = Literal["simulate", "run"]
@@ -74,16 +74,17 @@ def sweep(
     try:
         while todo or running:
             while todo and len(running) < jobs:
-                started = _start(todo[0], out.absolute() / todo[0].folder, engine)
-                running[started[0]] = (started[1], todo.popleft())
-            for pipe in multiprocessing.connection.wait(list(running)):
-                assert isinstance(pipe, Connection)
-                process, cell = running[pipe]
-                told = _hear(pipe)
+                with uninterrupted():
+                    pipe, process = _start(todo[0], out.absolute() / todo[0].folder, engine)
+                    running[pipe] = (process, todo.popleft())
+            for ready in multiprocessing.connection.wait(list(running)):
+                assert isinstance(ready, Connection)
+                process, cell = running[ready]
+                told = _hear(ready)
                 if isinstance(told, float):
                     yield Moved(cell, told)
                     continue
-                del running[pipe]
+                del running[ready]
                 process.join()
                 yield _ended(cell, out / cell.folder, told, process.exitcode)
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 from gossipfl import rng
 from gossipfl.errors import NetworkError
 from gossipfl.experiment.proxy.relay import Half, Route, Weather
+from gossipfl.experiment.signals import uninterrupted
 
 Pair = tuple[int, int]  # who connects, to whom
 
@@ -29,7 +30,8 @@ class Proxy:
     def __init__(self, context: ForkServerContext, seed: int) -> None:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=main, args=(theirs, seed), name="proxy", daemon=True)
-        self._process.start()
+        with uninterrupted():
+            self._process.start()
         theirs.close()
 
     def open(self, targets: Mapping[Pair, str]) -> dict[Pair, str]:
