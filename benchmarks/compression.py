@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import torch
 
 from gossipfl.engine import relative_distance
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.gossip import simulated
-from gossipfl.experiment.method import study
-from gossipfl.experiment.session import Session
-from gossipfl.experiment.tables import tables
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.gossip import simulated
+from gossipfl.experiment.study.method import study
 from gossipfl.mixing import COMPRESSORS
 from gossipfl.models import Linear, pooled_optimum
 from gossipfl.simulator import Simulator

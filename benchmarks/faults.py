@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from gossipfl import topology
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Started, Struck
-from gossipfl.experiment.launch import run
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.outcome.events import Finished, Started, Struck
+from gossipfl.experiment.settings.config import parse
 
 BEGIN = 3.0  # seconds of learning before the first fault
 SOON = 4.0  # seconds after the fault in which a pause counts as its doing

@@ -18,13 +18,13 @@ import torch
 from gossipfl.algorithms import ALGORITHMS
 from gossipfl.engine import relative_distance
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished
-from gossipfl.experiment.gossip import simulated
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.method import study
-from gossipfl.experiment.session import Session
-from gossipfl.experiment.tables import tables
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.gossip import simulated
+from gossipfl.experiment.study.method import study
 from gossipfl.models import Linear, pooled_optimum
 from gossipfl.simulator import Simulator
 

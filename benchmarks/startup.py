@@ -18,10 +18,10 @@ from statistics import mean, median
 from time import perf_counter
 from typing import Any
 
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.settings.config import parse
 
 HELP_S, READY_S, PSS_MB = 0.25, 5.0, 12.0
 

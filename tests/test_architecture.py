@@ -33,6 +33,16 @@ BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 
+WITHIN = [
+    "settings",
+    "planning",
+    "study",
+    "learning",
+    "outcome",
+    "life",
+    "crew",
+]  # experiment's own rooms, the lowest first
+
 PURE = {*ENGINES, "fallback", "data", "simulator", "gossip"}
 IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
 GLOBAL_RANDOMNESS = {
@@ -80,6 +90,18 @@ def test_arrows_point_down(path: Path) -> None:
     rooms = {name.split(".")[1] for name in imports(parse(path)) if name.startswith("gossipfl.")}
     wrong = rooms - BELOW[here] - {here}
     assert not wrong, f"{named(path)} imports {', '.join(sorted(wrong))}, which does not lie below {here}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room(path) == "experiment"], ids=named)
+def test_arrows_point_down_within_experiment(path: Path) -> None:
+    here = path.relative_to(PACKAGE / "experiment").parts[0]
+    rooms = {f"gossipfl.experiment.{name}.": floor for floor, name in enumerate(WITHIN)}
+    floor = WITHIN.index(here) if here in WITHIN else len(WITHIN)
+    for name in imports(parse(path)):
+        if name.startswith("gossipfl.experiment."):
+            lies = [at for prefix, at in rooms.items() if f"{name}.".startswith(prefix)]
+            above = lies[0] > floor if lies else floor < len(WITHIN)
+            assert not above, f"{named(path)} imports {name}, which does not lie below {here}"
 
 
 @each

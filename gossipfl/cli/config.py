@@ -19,10 +19,10 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
 
     The topology is read; the data are not (gossipfl data describe does that).
     """
-    from gossipfl.experiment.config import load
+    from gossipfl.experiment.settings.config import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.method import study
+    from gossipfl.experiment.study.method import study
     from gossipfl.report.tables import plain
 
     made = study(experiment)
@@ -46,7 +46,7 @@ def schema(format: As = "json") -> None:
     """Print the JSON Schema of experiment files, with which editors complete and check them."""
     import json
 
-    from gossipfl.experiment.config import schema
+    from gossipfl.experiment.settings.config import schema
 
     if format == "json":
         say("json", schema())

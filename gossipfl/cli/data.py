@@ -87,11 +87,11 @@ def partition(
 
 def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Table]"]:
     """The experiment, the peers' names and their rows."""
-    from gossipfl.experiment.config import load
+    from gossipfl.experiment.settings.config import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.method import study
-    from gossipfl.experiment.tables import tables
+    from gossipfl.experiment.learning.tables import tables
+    from gossipfl.experiment.study.method import study
 
     made = study(experiment)
     return experiment, made.names, tables(made)

@@ -76,13 +76,13 @@ def _carry_out(
     again: Path | None = None,
 ) -> int:
     """Read the file, learn while showing it, and judge."""
-    from gossipfl.experiment.config import load
+    from gossipfl.experiment.settings.config import load
 
     experiment = load(file, set or ())  # what is wrong in the file is said before anything heavy is imported
-    from gossipfl.experiment.gossip import simulated_only
-    from gossipfl.experiment.launch import resume, run
+    from gossipfl.experiment.crew.launch import resume, run
+    from gossipfl.experiment.outcome.verdict import INTERRUPTED, verdict
     from gossipfl.experiment.simulate import simulate
-    from gossipfl.experiment.verdict import INTERRUPTED, verdict
+    from gossipfl.experiment.study.gossip import simulated_only
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 

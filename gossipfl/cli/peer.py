@@ -1,5 +1,6 @@
 """peer: one peer of an experiment, started by hand or by an init system; must not know how it learns."""
 
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
 
 if TYPE_CHECKING:
-    from gossipfl.experiment.reports import Report
+    from gossipfl.experiment.life.reports import Report
 
 EXAMPLES = """\b
 Examples:
@@ -48,18 +49,21 @@ def peer(
 
     gossipfl peer status RUN shows what the peers of a run folder saw last: who is up, suspected, down.
     """
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until it means: read the file again, which is read first anyway
     if str(file) == "status" and not file.exists():
         return _status(Path(name), format)
-    from gossipfl.experiment.config import load
+    from gossipfl.experiment.settings.config import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment import folder as files
-    from gossipfl.experiment.alone import endpoints, goes_on, peer, unsuitable, watched
-    from gossipfl.experiment.events import Started, Warned
-    from gossipfl.experiment.learn import Progress
-    from gossipfl.experiment.method import study
-    from gossipfl.experiment.signals import interrupt_once
-    from gossipfl.experiment.tables import own_table
+    from gossipfl.experiment.learning.learn import Progress
+    from gossipfl.experiment.learning.tables import own_table
+    from gossipfl.experiment.life.alone import endpoints, goes_on, peer, unsuitable, watched
+    from gossipfl.experiment.life.signals import interrupt_once
+    from gossipfl.experiment.outcome import folder as files
+    from gossipfl.experiment.outcome.events import Started, Warned
+    from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
     from gossipfl.report.live import View
 
@@ -93,7 +97,7 @@ def peer(
 
 def _status(folder: Path, format: Format) -> int:
     """Show what the peers of a run saw last."""
-    from gossipfl.experiment.sight import sights
+    from gossipfl.experiment.outcome.sight import sights
     from gossipfl.report.sight import sight
 
     found = sights(folder)

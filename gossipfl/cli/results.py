@@ -61,7 +61,7 @@ def show(run: Which, format: As = "text") -> None:
     found = _read(run)
     if not found.summary:
         raise BadExperiment(f"{found.folder} has no summary.json: that run has not ended, or was killed")
-    from gossipfl.experiment.verdict import verdict
+    from gossipfl.experiment.outcome.verdict import verdict
     from gossipfl.report.result import figures, metrics, result
 
     told: dict[str, Any] = {"folder": str(found.folder)} | found.summary

@@ -65,7 +65,7 @@ def sweep(
     from contextlib import closing
 
     from gossipfl.experiment import sweep as cells
-    from gossipfl.experiment.folder import fresh
+    from gossipfl.experiment.outcome.folder import fresh
     from gossipfl.report.console import console
     from gossipfl.report.sweep import Bar, table
     from gossipfl.report.sweep_plot import draw

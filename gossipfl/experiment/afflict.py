@@ -3,11 +3,11 @@
 from gossipfl.algorithms import Algorithm
 from gossipfl.engine import Run
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.beside import beside, turns
-from gossipfl.experiment.gossip_settings import GOSSIP
-from gossipfl.experiment.method import bears, exact, heals
-from gossipfl.experiment.session import Session
-from gossipfl.experiment.study import Study
+from gossipfl.experiment.learning.beside import beside, turns
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.settings.gossip import GOSSIP
+from gossipfl.experiment.study.method import bears, exact, heals
+from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.simulator import Fallback, Simulator

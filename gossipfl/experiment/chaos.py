@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.config import Experiment, parse
-from gossipfl.experiment.events import Event, Finished, Started, Struck
-from gossipfl.experiment.finish import Summary
+from gossipfl.experiment.crew.launch import run
 from gossipfl.experiment.footprint import GROWTH, LONG, SLACK, Footprints
-from gossipfl.experiment.gossip_settings import GOSSIP
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.method import study
+from gossipfl.experiment.outcome.events import Event, Finished, Started, Struck
+from gossipfl.experiment.outcome.finish import Summary
+from gossipfl.experiment.settings.config import Experiment, parse
+from gossipfl.experiment.settings.gossip import GOSSIP
+from gossipfl.experiment.study.method import study
 
 EXACT = 1e-8  # relative distance to the optimum of all data that counts as reached
 BEGIN = 3.0  # seconds of peace at first

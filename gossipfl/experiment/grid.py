@@ -13,8 +13,8 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.config import dump, load
-from gossipfl.experiment.settings import Experiment
+from gossipfl.experiment.settings.config import dump, load
+from gossipfl.experiment.settings.experiment import Experiment
 
 MAIN = {
     "data": "source",

@@ -9,16 +9,16 @@ from pathlib import Path
 import msgspec
 import torch
 
-from gossipfl.experiment import folder as files
 from gossipfl.experiment.afflict import AWAY, Afflicting
-from gossipfl.experiment.attempt import Attempts
-from gossipfl.experiment.config import Experiment
-from gossipfl.experiment.events import Event, Finished, Started, Warned
-from gossipfl.experiment.finish import Learned, conclude, finish
-from gossipfl.experiment.gossip import simulated
-from gossipfl.experiment.method import study
-from gossipfl.experiment.session import Session
-from gossipfl.experiment.tables import tables
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.outcome import folder as files
+from gossipfl.experiment.outcome.attempt import Attempts
+from gossipfl.experiment.outcome.events import Event, Finished, Started, Warned
+from gossipfl.experiment.outcome.finish import Learned, conclude, finish
+from gossipfl.experiment.settings.config import Experiment
+from gossipfl.experiment.study.gossip import simulated
+from gossipfl.experiment.study.method import study
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:

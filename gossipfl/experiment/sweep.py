@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from gossipfl.errors import BadExperiment, GossipError
-from gossipfl.experiment import folder as files
-from gossipfl.experiment.config import dump
-from gossipfl.experiment.crew import forkserver
-from gossipfl.experiment.events import Finished
+from gossipfl.experiment.crew.crew import forkserver
 from gossipfl.experiment.grid import Cell
-from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.settings import Experiment
-from gossipfl.experiment.signals import interrupt_once, uninterrupted
-from gossipfl.experiment.verdict import INTERRUPTED, verdict
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.life.signals import interrupt_once, uninterrupted
+from gossipfl.experiment.outcome import folder as files
+from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.outcome.verdict import INTERRUPTED, verdict
+from gossipfl.experiment.settings.config import dump
+from gossipfl.experiment.settings.experiment import Experiment
 
 EngineName = Literal["simulate", "run"]
 PATIENCE = 10.0  # seconds that a cell has to end after it was interrupted
@@ -140,7 +140,7 @@ def _carry_out(pipe: Connection, experiment: Experiment, folder: Path, engine: E
     """The life of a cell's process: shares of the rounds, then exit code and sentence; (0, "") where there is a summary."""
     import torch
 
-    from gossipfl.experiment.launch import run
+    from gossipfl.experiment.crew.launch import run
     from gossipfl.experiment.simulate import simulate
 
     interrupt_once()

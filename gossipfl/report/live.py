@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from gossipfl.experiment.events import Event, Finished, Started, Struck, Warned
-from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.outcome.events import Event, Finished, Started, Struck, Warned
 from gossipfl.report.console import console
 from gossipfl.report.tables import number, plain, seconds
 

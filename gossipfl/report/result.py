@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gossipfl.experiment.gossip_settings import GOSSIP
+from gossipfl.experiment.settings.gossip import GOSSIP
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
 METRICS = {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from gossipfl.experiment.sight import Sight
+from gossipfl.experiment.outcome.sight import Sight
 from gossipfl.report.tables import number, plain, seconds
 
 STATES = ("up", "suspected", "down", "left")

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from gossipfl.experiment.folder import write, write_json
 from gossipfl.experiment.grid import Grid
+from gossipfl.experiment.outcome.folder import write, write_json
 from gossipfl.experiment.sweep import Ended
 from gossipfl.report.result import METRICS, RISING
 

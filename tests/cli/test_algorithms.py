@@ -7,7 +7,7 @@ import torch
 from commands import gossipfl
 
 from gossipfl.algorithms import ALGORITHMS, Ingredients, made
-from gossipfl.experiment.settings import Experiment
+from gossipfl.experiment.settings.experiment import Experiment
 from gossipfl.gossip import GossipLearning, MergeUpdate, Pegasos
 from gossipfl.mixing import COMPRESSORS
 from gossipfl.report.algorithms import entries

@@ -9,7 +9,7 @@ import pytest
 from commands import SMALL, gossipfl, small
 
 from gossipfl.cli import built_in
-from gossipfl.experiment.config import load
+from gossipfl.experiment.settings.config import load
 
 HEAVY = ("torch", "sklearn", "networkx", "pandas", "scipy", "zmq", "pydantic", "numpy", "matplotlib")
 COMMANDS = [

@@ -15,7 +15,7 @@ from worlds import Toy, metropolis
 from gossipfl import topology
 from gossipfl.algorithms import Ingredients, made
 from gossipfl.engine import relative_distance
-from gossipfl.experiment.learn import Pace, Rest
+from gossipfl.experiment.learning.learn import Pace, Rest
 from gossipfl.mixing import Mixing
 from gossipfl.simulator import Fallback, Simulator
 from gossipfl.topology import Fault, averaging, cycle, diameter, static

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Progress
-from gossipfl.experiment.launch import run
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.outcome.events import Finished, Progress
+from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.simulate import simulate
 
 ENGINES = {"simulator": simulate, "peers": run}

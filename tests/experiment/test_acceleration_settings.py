@@ -7,8 +7,8 @@ from runs import carry_out, settings
 
 from gossipfl.algorithms import OPAPC
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.method import choose, method, study
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import choose, method, study
 
 
 def accelerated(**changes: Any) -> dict[str, Any]:

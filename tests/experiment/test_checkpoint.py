@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gossipfl.data import Schema
 from gossipfl.errors import BadMessage
-from gossipfl.experiment.checkpoint import NEW, OLD, read, write
-from gossipfl.experiment.facts import Checkpoint, Facts, decode, encode, pack, unpack
+from gossipfl.experiment.learning.facts import Checkpoint, Facts, decode, encode, pack, unpack
+from gossipfl.experiment.life.checkpoint import NEW, OLD, read, write
 
 STUDY = b"8 bytes."
 SCHEMA = Schema(("age", "cp"), {"cp": ("1", "2", "3")}, ("no", "yes"))

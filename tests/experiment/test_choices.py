@@ -5,8 +5,8 @@ import pytest
 from runs import carry_out, settings
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.method import study
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
 
 
 def simulated(tmp_path, **changes):

@@ -9,13 +9,13 @@ import pytest
 from safetensors.numpy import load_file
 from test_network import free_port
 
-from gossipfl.experiment.alone import endpoints, peer
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.following import called, openings
-from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.method import study
-from gossipfl.experiment.reread import Reread
-from gossipfl.experiment.tables import own_table
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.learning.tables import own_table
+from gossipfl.experiment.life.alone import endpoints, peer
+from gossipfl.experiment.life.following import called, openings
+from gossipfl.experiment.life.reread import Reread
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
 
 L2 = 0.05
 RING = [["a", "b"], ["b", "c"], ["c", "d"], ["d", "a"]]
@@ -183,6 +183,26 @@ def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):
     reread.ask()
     assert reread() is None
     assert "weigh the same both ways" in told.pop()
+
+
+@pytest.mark.parametrize("kind", ["gossip-learning", "push-pull"])
+def test_who_cannot_follow_the_file_says_so(kind, tmp_path):
+    world = World(tmp_path, kind, seconds=2.5)
+    world.connect(RING)
+    if kind == "gossip-learning":
+        world.raw["algorithm"]["step"] = 0.05
+    else:  # along links that lead one way only
+        file = tmp_path / "sites.toml"
+        file.write_text("directed = true\n" + file.read_text())
+    sites = [Site(world, name) for name in "abcd"]
+    for site in sites:
+        assert site.learns.wait(60)
+    world.connect(JOINED)
+    for site in sites:
+        site.thread.join()
+        assert (site.report.error, site.report.stopped) == ("", "seconds")
+        assert [f"{kind} cannot go on along other links" in warning for warning in site.warnings] == [True]
+        assert not (site.folder / "topology.json").exists()
 
 
 def test_a_file_that_changed_before_it_was_watched_is_noticed(tmp_path):

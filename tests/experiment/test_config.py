@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from runs import carry_out, settings
 
 from gossipfl.errors import BadData, BadExperiment, GossipError, Incompatible
-from gossipfl.experiment.config import Experiment, dump, load, parse, schema
-from gossipfl.experiment.method import study
+from gossipfl.experiment.settings.config import Experiment, dump, load, parse, schema
+from gossipfl.experiment.study.method import study
 
 GOOD = {"data": {"source": "iris"}}
 

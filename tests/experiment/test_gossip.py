@@ -11,12 +11,12 @@ from runs import carry_out, models, settings
 from gossipfl import topology
 from gossipfl.data import partition, read, split
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment import gossip_settings
-from gossipfl.experiment.config import dump, parse
-from gossipfl.experiment.gossip import learning, network
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.method import study
-from gossipfl.experiment.verdict import verdict
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.outcome.verdict import verdict
+from gossipfl.experiment.settings.config import dump, parse
+from gossipfl.experiment.settings.gossip import Gossip as Settings
+from gossipfl.experiment.study.gossip import learning, network
+from gossipfl.experiment.study.method import study
 from gossipfl.gossip import (
     EXTREME,
     Descent,
@@ -232,4 +232,4 @@ def test_the_verdict_says_how_far_apart_peers_are_and_is_content(tmp_path):
 
 
 def test_the_section_is_one_of_its_own():
-    assert parse(settings()).gossip == gossip_settings.Gossip()
+    assert parse(settings()).gossip == Settings()

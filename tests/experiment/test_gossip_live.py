@@ -15,13 +15,13 @@ from test_gossip import gossip
 from test_network import by_hand, child, start, until_learning
 
 from gossipfl import rng
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Progress, Struck
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.method import study
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.outcome.events import Finished, Progress, Struck
+from gossipfl.experiment.outcome.verdict import verdict
+from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.simulate import simulate
-from gossipfl.experiment.tables import tables
-from gossipfl.experiment.verdict import verdict
+from gossipfl.experiment.study.method import study
 from gossipfl.gossip import Pegasos, Shards
 from gossipfl.gossip.measure import wrong
 from gossipfl.models import LOSSES

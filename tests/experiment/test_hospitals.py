@@ -11,11 +11,11 @@ from runs import carry_out, settings
 
 from gossipfl import topology
 from gossipfl.data import encode
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.method import study
-from gossipfl.experiment.process import LARGEST, live
-from gossipfl.experiment.study import Study
-from gossipfl.experiment.tables import tables
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.life.process import LARGEST, live
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
 
 HOSPITALS = ["cleveland", "hungarian", "switzerland", "va"]

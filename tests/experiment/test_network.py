@@ -13,12 +13,12 @@ import pytest
 from runs import carry_out, settings
 
 from gossipfl.errors import GossipError, NetworkError
-from gossipfl.experiment.alone import endpoints, peer
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Progress
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.method import study
-from gossipfl.experiment.tables import own_table
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.learning.tables import own_table
+from gossipfl.experiment.life.alone import endpoints, peer
+from gossipfl.experiment.outcome.events import Finished, Progress
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
 
 LONG = {"rounds": 1_000_000}
 EVERYBODY = {

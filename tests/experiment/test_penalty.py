@@ -8,9 +8,9 @@ from runs import models, settings
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import ElasticNet
 
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished
-from gossipfl.experiment.launch import run
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.simulate import simulate
 
 L1, L2 = 4.0, 0.1

@@ -10,12 +10,12 @@ from runs import settings
 from test_network import child, until_learning
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.alone import goes_on
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Progress
-from gossipfl.experiment.launch import resume, run
-from gossipfl.experiment.method import study
-from gossipfl.experiment.sight import sights
+from gossipfl.experiment.crew.launch import resume, run
+from gossipfl.experiment.life.alone import goes_on
+from gossipfl.experiment.outcome.events import Finished, Progress
+from gossipfl.experiment.outcome.sight import sights
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
 
 ENDLESS = {"rounds": 1_000_000, "tolerance": 1e-11}
 
@@ -58,7 +58,7 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
     with pytest.raises(BadExperiment, match="cannot read the experiment file"):
         list(resume(tmp_path))
     (tmp_path / "run" / "peers" / "0").mkdir(parents=True)
-    from gossipfl.experiment.config import dump
+    from gossipfl.experiment.settings.config import dump
 
     (tmp_path / "run" / "config.toml").write_text(dump(parse(settings(topology__graph="full:4"))))
     with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to go on from"):

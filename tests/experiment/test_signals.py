@@ -10,13 +10,13 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from gossipfl.experiment.lives import forkserver
-from gossipfl.experiment.signals import interrupt_once, uninterrupted
+from gossipfl.experiment.crew.lives import forkserver
+from gossipfl.experiment.life.signals import interrupt_once, uninterrupted
 
 # A Ctrl-C reaches the whole group of processes, while the server still imports what peers share.
 EARLY = """
 import multiprocessing.forkserver as m, os, signal
-from gossipfl.experiment.lives import forkserver
+from gossipfl.experiment.crew.lives import forkserver
 context = forkserver()
 os.kill(m._forkserver._forkserver_pid, signal.SIGINT)
 process = context.Process(target=print, args=("alive",))

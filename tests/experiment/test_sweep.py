@@ -13,9 +13,9 @@ import pytest
 from runs import settings
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment import folder as files
-from gossipfl.experiment.config import dump, load, parse
 from gossipfl.experiment.grid import Grid, grid, split
+from gossipfl.experiment.outcome import folder as files
+from gossipfl.experiment.settings.config import dump, load, parse
 from gossipfl.experiment.sweep import Ended, Moved, exit_code, sweep
 from gossipfl.report.sweep_plot import draw
 from gossipfl.report.tally import figures, save, tally

@@ -4,8 +4,8 @@ import os
 import signal
 import socket
 
-from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.reports import Report
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.life.reports import Report
 
 TICK = 0.002  # seconds of a round
 

@@ -8,8 +8,8 @@ from contextlib import closing
 import networkx as nx
 import pytest
 
-from gossipfl.experiment.between import Between
-from gossipfl.experiment.lives import forkserver
+from gossipfl.experiment.crew.between import Between
+from gossipfl.experiment.crew.lives import forkserver
 from gossipfl.experiment.planning import Due
 
 pytestmark = pytest.mark.timeout(60)

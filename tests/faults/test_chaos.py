@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from gossipfl.cli.app import app
 from gossipfl.experiment import footprint
 from gossipfl.experiment.chaos import BEGIN, KINDS, Chaos, checks, troubled
-from gossipfl.experiment.config import parse
 from gossipfl.experiment.footprint import FILES, LONG, PAGE, SLACK, Footprints, Sample, growth
-from gossipfl.experiment.method import study
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
 
 MB = 1 << 20
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipfl.experiment.chorus import WAITING, Chorus
-from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.crew.chorus import WAITING, Chorus
+from gossipfl.experiment.learning.learn import Progress
 
 
 def line(round, loss=0.0, apart=0.0, seconds=0.0):

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import pytest
 import stub
 
-from gossipfl.experiment import lives
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.crew import Crew
-from gossipfl.experiment.events import Struck, Warned
-from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.method import study
+from gossipfl.experiment.crew import lives
+from gossipfl.experiment.crew.crew import Crew
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.outcome.events import Struck, Warned
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.study.method import study
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -14,14 +14,14 @@ from itertools import repeat
 import pytest
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment import checkpoint
-from gossipfl.experiment import folder as files
-from gossipfl.experiment.attempt import AGAIN, Attempts
-from gossipfl.experiment.config import dump, parse
-from gossipfl.experiment.events import Finished, Warned
-from gossipfl.experiment.launch import resume, run
-from gossipfl.experiment.method import study
-from gossipfl.experiment.verdict import verdict
+from gossipfl.experiment.crew.launch import resume, run
+from gossipfl.experiment.life import checkpoint
+from gossipfl.experiment.outcome import folder as files
+from gossipfl.experiment.outcome.attempt import AGAIN, Attempts
+from gossipfl.experiment.outcome.events import Finished, Warned
+from gossipfl.experiment.outcome.verdict import verdict
+from gossipfl.experiment.settings.config import dump, parse
+from gossipfl.experiment.study.method import study
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished, Struck
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.learn import Progress
-from gossipfl.experiment.verdict import verdict
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.outcome.events import Finished, Struck
+from gossipfl.experiment.outcome.verdict import verdict
+from gossipfl.experiment.settings.config import parse
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -181,10 +181,10 @@ def test_a_kill_and_a_return_are_told_as_they_happen(tmp_path):
 LAUNCHER = """
 import json, sys
 from pathlib import Path
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Started
-from gossipfl.experiment.launch import run
-from gossipfl.experiment.learn import Progress
+from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.outcome.events import Started
+from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.learning.learn import Progress
 import multiprocessing
 if __name__ == "__main__":
     for event in run(parse(json.loads(sys.argv[1])), Path(sys.argv[2])):

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from gossipfl import topology
 from gossipfl.cli.app import app
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.sight import sights
+from gossipfl.experiment.outcome.sight import sights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

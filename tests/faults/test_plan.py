@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.alone import unsuitable
-from gossipfl.experiment.config import dump, load, parse
-from gossipfl.experiment.fault import Fault
-from gossipfl.experiment.method import study
+from gossipfl.experiment.life.alone import unsuitable
 from gossipfl.experiment.planning import Due, Plan, plan
+from gossipfl.experiment.settings.config import dump, load, parse
+from gossipfl.experiment.settings.fault import Fault
 from gossipfl.experiment.simulate import simulate
+from gossipfl.experiment.study.method import study
 from gossipfl.topology import load as graph_of
 
 GRAPHS = ["ring:8", "line:5", "star:6", "full:4", "torus:3x3", "er:12:0.4", "exp:8"]

@@ -5,10 +5,10 @@ import torch
 from safetensors.torch import load_file
 
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.config import parse
-from gossipfl.experiment.events import Finished
+from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.outcome.verdict import verdict
+from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.simulate import simulate
-from gossipfl.experiment.verdict import verdict
 
 
 def experiment(*faults, **algorithm):

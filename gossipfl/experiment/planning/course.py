@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 
 import networkx as nx
 
-from gossipfl.experiment.fault import Do
 from gossipfl.experiment.planning.draw import connected
 from gossipfl.experiment.planning.due import Due
+from gossipfl.experiment.settings.fault import Do
 
 UNDO: dict[str, Do] = {"kill": "restart", "stop": "continue"}  # other things end by an amount of 0
 ENDS, BEGINS = 0, 1  # at the same time something ends before something begins

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from gossipfl.experiment.fault import MEASURED, Do
+from gossipfl.experiment.settings.fault import MEASURED, Do
 
 PROXIED = ("cut", "heal", "delay", "reset")
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import networkx as nx
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.fault import AMOUNT, MEASURED, Do, Fault
 from gossipfl.experiment.planning.course import Course
 from gossipfl.experiment.planning.draw import Draw
 from gossipfl.experiment.planning.due import Due, Plan
+from gossipfl.experiment.settings.fault import AMOUNT, MEASURED, Do, Fault
 
 
 def plan(faults: Sequence[Fault], graph: nx.Graph, seed: int) -> Plan:

@@ -1,0 +1,182 @@
+"""The loop that learns: metrics, stopping and progress; must not know which engine it drives.
+
+Use is a for loop over `engine.rounds(run)`; everything else is its body.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+
+from gossipfl.engine import Engine, Run, relative_distance
+from gossipfl.errors import Departed, Dropped
+from gossipfl.experiment.settings.experiment import Stop
+from gossipfl.models import Problem
+
+Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped"]
+OFTEN = (
+    0.1  # seconds between two lines of metrics, at least, where nobody knows how many rounds there will be
+)
+SELDOM = 1.0  # and at most, if rounds are not longer
+
+
+class Progress(NamedTuple):
+    """One line of metrics, of the peers held here."""
+
+    round: int
+    loss: float  # mean of the peers' own objectives at their own models
+    disagreement: float  # largest relative distance between neighbours, in what they last sent
+    seconds: float  # since learning began
+
+
+@dataclass
+class Outcome:
+    """How far learning came; filled in while it runs, so that an interruption loses nothing."""
+
+    run: Run
+    rounds: int = 0
+    stopped: Stopped = "rounds"
+    why: str = ""
+    began: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    before: float = 0.0  # seconds of learning in an earlier life
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of learning so far."""
+        return self.before + time.monotonic() - self.began
+
+
+class Pace(NamedTuple):
+    """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics.
+
+    `cycle` is 0 where each peer takes steps of its own, long ones at first; it is asked for, as it changes with the links.
+    """
+
+    local_steps: int
+    cycle: Callable[[], int]
+    hops: int
+    every: int
+
+
+def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: Pace) -> Iterator[Progress]:
+    """Drive `engine` from `outcome.run` until `stop` says so, yielding a line of metrics each `pace.every` exchanges.
+
+    The first and the last exchange are always measured. Divergence (a model that is not finite, or whose loss, when it is
+    measured, has grown a thousandfold), a neighbour's goodbye and being dropped from the topology end it as a value in
+    `outcome.stopped`; so does KeyboardInterrupt, wherever it strikes.
+    """
+    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
+    rest, lines = Rest(engine, outcome.run, stop.tolerance, pace), Lines(pace.every, stop.seconds is not None)
+    try:
+        for run in engine.rounds(outcome.run):
+            x = run.state.x
+            if not math.isfinite(x.sum()):
+                outcome.stopped, outcome.why = (
+                    "diverged",
+                    f"the model is not finite in round {outcome.rounds + 1}",
+                )
+                break
+            if run.round % pace.local_steps:
+                continue
+            outcome.run, outcome.rounds = run, run.round // pace.local_steps
+            over = stop.seconds is not None and outcome.elapsed >= stop.seconds
+            if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
+                outcome.stopped = (
+                    "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
+                )
+                break
+            if lines.due(outcome):
+                yield measure(engine, problem, outcome)
+                # A method that takes several exchanges for a step goes back from one that was too long; so does Pegasos.
+                if pace.cycle() == 1 and bool((problem.loss(x) > ceiling).any()):
+                    outcome.stopped, outcome.why = (
+                        "diverged",
+                        f"the loss is a thousandfold in round {outcome.rounds}",
+                    )
+                    break
+            if outcome.rounds >= stop.rounds:
+                break
+    except Departed as departed:
+        if departed.reason not in ("diverged", "interrupted"):
+            raise
+        outcome.stopped, outcome.why = departed.reason, str(departed)  # type: ignore[assignment]
+    except Dropped as dropped:
+        outcome.stopped, outcome.why = "dropped", str(dropped)
+    except KeyboardInterrupt:
+        outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
+    outcome.seconds = outcome.elapsed
+    if outcome.rounds and lines.last != outcome.rounds:
+        yield measure(engine, problem, outcome)
+
+
+class Lines:
+    """In which rounds to measure: the first, and each `every`-th, or the next where some were left out.
+
+    `timed`: only so often that lines are 0.1 to 1 s apart, in rounds that are multiples of a power of two, which peers then
+    share.
+    """
+
+    def __init__(self, every: int, timed: bool) -> None:
+        self.last, self._every, self._timed, self._since = -1, every, timed, -math.inf
+        self._least = every
+
+    def due(self, outcome: Outcome) -> bool:
+        rounds, last = outcome.rounds, self.last
+        if last >= 0 and rounds // self._every == last // self._every:
+            return False
+        pause = outcome.elapsed - self._since
+        if self._timed and pause < OFTEN:
+            self._every *= 2
+        elif self._timed and pause > SELDOM and self._every > self._least:
+            self._every //= 2
+        self.last, self._since = rounds, outcome.elapsed
+        return True
+
+
+class Rest:
+    """Who is calm: whose last step was below the tolerance, and whose distance to each neighbour is so small that over
+
+    all hops between two peers it stays below.
+    """
+
+    def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Pace) -> None:
+        self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
+        self._near = tolerance / max(1, pace.hops)
+        self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
+        self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
+
+    @property
+    def lately(self) -> bool:
+        """Whether the peers held here were calm when word went out, of which all know now."""
+        return any(self._were)
+
+    def reached(self, run: Run, exchanges: int, over: bool = False) -> bool:
+        """Whether all peers of the network are known to be calm after that many exchanges, or to know that the time is up.
+
+        Not calm in the first step: gradient tracking knows nothing yet, and does not move.
+        """
+        cycle = self._cycle()
+        if self._tolerance and exchanges % cycle == 0:
+            calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
+            if run.replicas is not None and bool(calm.all()):
+                calm = calm & (self._engine.disagreement(run) < self._near)
+            self._calm, self._before = calm & (exchanges > cycle), run
+        self._were.append(bool(self._calm.all()))
+        return self._engine.settled(self._calm, over)
+
+
+def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:
+    """The metrics of the last round."""
+    loss = float(problem.loss(outcome.run.state.x).mean())
+    apart = 0.0 if outcome.run.replicas is None else float(engine.disagreement(outcome.run).max())
+    return Progress(outcome.rounds, loss, apart, outcome.elapsed)
+
+
+def interval(stop: Stop, report: int | None) -> int:
+    """Exchanges between two lines of metrics."""
+    return report or (1 if stop.seconds else max(1, stop.rounds // 200))

@@ -1,0 +1,1 @@
+"""One live peer's life, from its beginning to its report; must not know a launcher."""

@@ -1,0 +1,1 @@
+"""What becomes of it: models judged, files written, a verdict; must not know which engine learned."""

@@ -1,0 +1,1 @@
+"""What an experiment file may say, and reading it; must not know what is built from it."""

@@ -1,0 +1,41 @@
+"""A step that shrinks with the rounds, as gradients that do; must not know which method takes them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from gossipfl.algorithms import Grad
+from gossipfl.experiment.settings.experiment import Decay
+from gossipfl.models import Problem
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A problem whose gradient of round k is multiplied with factor(k)."""
+
+    problem: Problem
+    factor: Callable[[int], float]
+
+    @property
+    def width(self) -> int:
+        return self.problem.width
+
+    def loss(self, x: torch.Tensor) -> torch.Tensor:
+        return self.problem.loss(x)
+
+    def grad(self, round: int) -> Grad:
+        inner, factor = self.problem.grad(round), self.factor(round)
+        return lambda x: factor * inner(x)
+
+    def prox(self, x: torch.Tensor, step: float) -> torch.Tensor:
+        return self.problem.prox(x, step)
+
+    def smoothness(self) -> torch.Tensor:
+        return self.problem.smoothness()
+
+
+def factor(decay: Decay) -> Callable[[int], float]:
+    """1 / (1 + k / rounds), or its square root."""
+    power = 1.0 if decay.kind == "inverse" else 0.5
+    return lambda k: float((1.0 + k / decay.rounds) ** -power)

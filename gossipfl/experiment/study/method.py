@@ -1,0 +1,261 @@
+"""How an experiment learns: the algorithm, what it exchanges, and along which links; must not know engines or rows.
+
+The kind "auto" is decided here, by every peer alike, once the number of parameters is agreed.
+"""
+
+from typing import NamedTuple
+
+import networkx as nx
+import numpy as np
+import torch
+
+from gossipfl.algorithms import (
+    ALGORITHMS,
+    Algorithm,
+    Ingredients,
+    Network,
+    check,
+    made,
+    no_hessian,
+    no_penalty,
+    takes_back,
+)
+from gossipfl.errors import Incompatible
+from gossipfl.experiment.settings.experiment import Experiment
+from gossipfl.experiment.settings.gossip import GOSSIP
+from gossipfl.experiment.study.against import against
+from gossipfl.experiment.study.gossip import learning
+from gossipfl.experiment.study.study import Study
+from gossipfl.mixing import (
+    COMPRESSORS,
+    Amount,
+    Average,
+    Channel,
+    Compressed,
+    Direct,
+    Feedback,
+    Mixing,
+    Property,
+    PushPull,
+)
+from gossipfl.models import Linear, Problem
+from gossipfl.topology import (
+    Links,
+    Spectrum,
+    Topology,
+    cycle,
+    dense,
+    every,
+    extreme,
+    load,
+    static,
+    stochastic,
+    symmetric,
+)  # fmt: skip
+from gossipfl.topology.chebyshev import accelerated
+from gossipfl.topology.spectrum import DENSE
+
+SMALL = 1000  # parameters up to which Newton's method is the default
+SAMPLE = 32  # rounds of a changing topology that are looked at
+QG_MOMENTUM = 0.9
+NOTHING = 1e-30  # of the disagreement: far below rounding
+BASELINES = ("local", "pooled")
+
+
+class Method(NamedTuple):
+    """What an engine is made of, and how often a step is complete."""
+
+    kind: str
+    algorithm: Algorithm
+    topology: Topology
+    mixing: Mixing
+    cycle: int  # exchanges of one step
+
+
+def choose(study: Study, problem: Problem | None) -> str:
+    """The kind of algorithm: what the experiment says or, where it says "auto", what is best for this problem."""
+    told = study.experiment.algorithm.kind
+    kind = best(study, problem) if told == "auto" else told
+    if why := against(study, kind, problem):
+        raise Incompatible(f'algorithm "{kind}" {why}')
+    return kind
+
+
+def best(study: Study, problem: Problem | None) -> str:
+    """What "auto" stands for."""
+    e = study.experiment
+    if study.graph.is_directed():
+        return "push-pull" if e.topology.loss or e.model.l1 else "push-diging"
+    if e.topology.loss and e.channel.compress == "none" and "schedule" not in study.graph.graph:
+        return "exact-diffusion"
+    if e.channel.compress != "none" or (study.changing and not study.cycle):
+        return "gradient-tracking"
+    small = problem is not None and problem.width <= SMALL
+    return "newton" if small and not against(study, "newton", problem) else "exact-diffusion"
+
+
+def method(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Method:
+    """The parts of a kind of algorithm; without a problem only to be checked."""
+    settings = study.experiment.algorithm
+    newton = kind == "newton"
+    mixed, turns = mixing(study, kind, problem), study.cycle if newton else 1
+    prox = problem.prox if problem and study.experiment.model.l1 else no_penalty
+    ingredients = Ingredients(
+        step, prox, settings.local_steps, momentum(study, kind),
+        problem.hessian if isinstance(problem, Linear) else no_hessian, turns, settings.mu or study.experiment.model.l2,
+        1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if kind == "opapc" else 1.0,
+    )  # fmt: skip
+    algorithm = made("d-psgd" if kind in BASELINES else kind, ingredients)
+    return Method(kind, algorithm, topology(study, kind), mixed, turns)
+
+
+def momentum(study: Study, kind: str) -> float:
+    """Of the kind of algorithm, where the experiment does not say."""
+    told = study.experiment.algorithm.momentum
+    return told if told is not None else QG_MOMENTUM if kind == "qg-dsgdm" else 0.0
+
+
+def bears(study: Study, made: Method) -> bool:
+    """Whether a method goes on where a neighbour does not answer, and is right in the end.
+
+    Edges must be links both ways, so that their ends can keep the same accounts, and of neighbours nothing may be
+    remembered but what these accounts have.
+    """
+    algorithm, mixing = made.algorithm, made.mixing
+    forgets = isinstance(mixing.aggregator, Average) and not mixing.channel.remembers
+    return (
+        not study.graph.is_directed()
+        and (takes_back(algorithm, mixing) or (forgets and Property.RELIABLE not in algorithm.requires))
+        and all(
+            symmetric(study.topology(round)._replace(arrives=None))
+            for round in range(SAMPLE if study.changing else 1)
+        )
+    )
+
+
+def exact(made: Method) -> bool:
+    """Whether a method ends at the pooled optimum, where nothing goes wrong."""
+    return made.kind in ALGORITHMS and ALGORITHMS[made.kind].exact
+
+
+def heals(made: Method) -> bool:
+    """Whether what a method remembers puts itself right, whoever goes or comes: running totals, in the simulator's links.
+
+    With T what was heard and kept of the totals S, y = T - S + g holds for each peer in each round, and the columns of the
+    weights of those that are there sum to 1: so does the sum of all y equal that of all g, without the dead.
+    """
+    return isinstance(made.mixing.aggregator, PushPull)
+
+
+def topology(study: Study, kind: str) -> Topology:
+    """The links of each round: none at all for the baselines that do not talk."""
+    if kind in BASELINES:
+        links = study.links
+        return static(
+            links._replace(
+                receivers=links.receivers[:0], senders=links.senders[:0], weights=links.weights[:0]
+            )
+        )
+    if kind == "newton" and not study.changing:
+        return cycle(study.averaging.rounds(study.graph))
+    steps = study.experiment.algorithm.local_steps
+    return every(study.topology, steps) if steps > 1 else study.topology
+
+
+def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
+    """The exchange: the method's own unless the experiment says otherwise."""
+    if kind in BASELINES:
+        return Mixing(Average())
+    usual = ALGORITHMS[kind]
+    told = channel(study, getattr(problem, "outputs", 1))
+    gamma = usual.gamma if not study.changing or usual.restless is None else usual.restless
+    gamma = gamma if isinstance(told, Direct) else min(gamma, study.experiment.channel.gamma)
+    steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
+    return Mixing(usual.aggregator, told, study.experiment.algorithm.gamma or gamma, steps)
+
+
+def exchanges(study: Study) -> tuple[tuple[float, ...], Spectrum]:
+    """The steps of a round's exchanges, none for a plain one, and the ends of the spectrum of what they do together."""
+    ends, several = extreme(study.links, len(study.names)), study.experiment.algorithm.exchanges
+    if several == 1:
+        return (), ends
+    steps, left = accelerated(ends.second, ends.smallest, several)
+    if left < NOTHING:
+        raise Incompatible(
+            f"{several} exchanges in a round leave nothing of the disagreement on these links: set algorithm.exchanges lower"
+        )
+    return steps, Spectrum(-left, left)
+
+
+def channel(study: Study, columns: int) -> Channel:
+    """How rows cross edges; `columns` are those of the matrix that a row stands for."""
+    told = study.experiment.channel
+    if told.compress == "none":
+        return Direct()
+    compressor = COMPRESSORS[told.compress](Amount(told.keep, told.rank, columns, study.experiment.seed))
+    return Feedback(compressor) if told.feedback else Compressed(compressor)
+
+
+def compose(study: Study) -> None:
+    """Refuse, before any data are read, a method that does not fit its exchange and its links."""
+    kind = choose(study, None)
+    if kind == GOSSIP:
+        learning(study)
+        return
+    if kind in BASELINES or len(study.names) == 1:
+        return
+    e = study.experiment
+    if e.model.l1 and not ALGORITHMS[kind].penalty:
+        raise Incompatible(
+            f'algorithm "{kind}" has no proximal step: set l1 = 0, or use "exact-diffusion" or "push-pull"'
+        )
+    if e.channel.compress == "low-rank" and e.model.kind != "softmax":
+        raise Incompatible(
+            f'compress = "low-rank" is for the matrices of softmax, not for {e.model.kind}: use another one'
+        )
+    made = method(study, kind)
+    check(kind, made.algorithm, made.mixing, network(study, made))
+
+
+def network(study: Study, made: Method) -> Network:
+    """What the method is to know of the links."""
+    peers, whole = (
+        len(study.names),
+        "schedule" not in study.graph.graph and not study.experiment.topology.drop,
+    )
+    sample = [
+        study.topology(round)._replace(arrives=None) for round in range(SAMPLE if study.changing else 1)
+    ]
+    averages, smallest = isinstance(made.mixing.aggregator, Average), -1.0
+    if averages and not study.changing:
+        one_way = study.graph.is_directed()
+        smallest = lowest(study.links, peers) if one_way else exchanges(study)[1].smallest
+    return Network(
+        smallest=smallest,
+        doubly=all(stochastic(links, peers)[1] for links in sample),
+        reliable=not study.experiment.topology.loss,
+        changing=study.changing,
+        fixed=whole and study.experiment.algorithm.local_steps == 1,
+        symmetric=all(symmetric(links) for links in sample),
+    )
+
+
+def lowest(links: Links, peers: int) -> float:
+    """The smallest real part of W's eigenvalues, rows kept at 1; where there are too many peers to look, Gershgorin's bound."""
+    if peers <= DENSE:
+        return float(np.linalg.eigvals(dense(links, peers)).real.min())
+    given = torch.zeros(peers, dtype=torch.float64).index_add_(0, links.receivers, links.weights)
+    return 1.0 - 2.0 * float(given.max())
+
+
+def study(experiment: Experiment) -> Study:
+    """The study of an experiment, checked. Raises BadExperiment (or Incompatible) for what cannot be."""
+    graph = load(experiment.topology.graph, experiment.seed)
+    graph = nx.Graph(graph) if len(graph) == 1 else graph  # one peer alone has no direction
+    holders = list(graph)
+    if experiment.algorithm.kind == "pooled":
+        graph = load("full:1")
+    made = Study(experiment, graph, holders)
+    made.check()
+    compose(made)
+    return made

@@ -1,0 +1,97 @@
+"""The local problems of a study, linear or a torch module of the user's; must not know engines."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from torch import Tensor
+
+from gossipfl.data import Rows, Schema
+from gossipfl.errors import BadData, BadExperiment, GossipError
+from gossipfl.experiment.study.study import Study
+from gossipfl.models import Linear, Module
+
+
+def make_problem(
+    study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, mean_rows: float, device: str = "cpu"
+) -> Linear | Module:
+    """The local problems of the peers held here, to be computed on `device`."""
+    model, method = study.experiment.model, study.experiment.algorithm
+    batch = None if method.batch == "full" else method.batch
+    if model.kind == "module":
+        try:
+            module, loss = load_module(str(model.module), study.experiment.seed)
+            module = module.to(device)
+            problem = Module(
+                module, loss, [as_losses_want(module, r) for r in train], l2=model.l2, mean_rows=mean_rows, rows=rows,
+                seed=study.experiment.seed, batch=batch, dtype=study.dtype,
+            )  # fmt: skip
+            problem.loss(problem.initial().expand(len(train), -1))
+        except GossipError:
+            raise
+        except Exception as error:  # whatever a user's own code raises
+            raise BadExperiment(
+                f"model.module = {model.module}: module or loss cannot take these rows of {len(schema.features)} "
+                f"features: {type(error).__name__}: {error}"
+            ) from error
+        return problem
+    shards = [(r.x, r.y) for r in train]
+    labels = len(schema.classes or ())
+    if study.loss.task == "binary" and labels != 2:
+        raise BadData(
+            f'model.kind = "{model.kind}" tells two classes apart, and the peers have {labels}: '
+            f'{", ".join((schema.classes or ())[:8])}; use kind = "softmax"'
+        )
+    return Linear(
+        shards, study.loss, outputs=study.loss.outputs(labels), l2=model.l2, l1=model.l1, mean_rows=mean_rows,
+        rows=rows, seed=study.experiment.seed, batch=batch, intercept=model.intercept, dtype=study.dtype,
+        device=device,
+    )  # fmt: skip
+
+
+def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
+    """Features and targets for a torch loss: classes as integers where the module has several outputs."""
+    if issparse(rows.x):
+        raise BadExperiment("a module takes dense features: use one of the linear models for sparse ones")
+    with torch.no_grad():
+        like = next(module.parameters())
+        out = module(torch.from_numpy(rows.x[:1]).to(like.device, like.dtype))
+    return rows.x, rows.y.astype(np.int64) if out.numel() > 1 else rows.y
+
+
+def load_module(reference: str, seed: int) -> tuple[torch.nn.Module, Any]:
+    """The user's own (module, loss), from "file.py:function"; every peer's begins with the same parameters."""
+    file, function = split_module(reference)
+    spec = importlib.util.spec_from_file_location("gossipfl_user_module", Path(file))
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise BadExperiment(f"model.module: there is no Python file {file}")
+    namespace = importlib.util.module_from_spec(spec)
+    with torch.random.fork_rng(devices=[]):  # modules draw their parameters from torch's global generator
+        torch.default_generator.manual_seed(seed)
+        spec.loader.exec_module(namespace)
+        make = getattr(namespace, function, None)
+        if make is None:
+            raise BadExperiment(f"model.module: {file} has no function {function}")
+        made = make()
+    if not (
+        isinstance(made, tuple)
+        and len(made) == 2
+        and isinstance(made[0], torch.nn.Module)
+        and callable(made[1])
+    ):
+        raise BadExperiment(f"model.module: {function}() in {file} should return (torch.nn.Module, loss)")
+    if next(made[0].parameters(), None) is None:
+        raise BadExperiment(f"model.module: the module of {function}() in {file} has no parameters to learn")
+    return made
+
+
+def split_module(reference: str) -> tuple[str, str]:
+    """The file and the function in "file.py:function"."""
+    file, colon, function = reference.rpartition(":")
+    if not colon or not file.endswith(".py") or not function.isidentifier():
+        raise BadExperiment(f'model.module = "{reference}": should read "file.py:function"')
+    return file, function
