@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import small
+from sparing import sparing
 
 # Whoever runs the tests in the background of a shell ignores SIGINT, and so would the process begin.
 CODE = """
@@ -19,9 +20,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sparing([signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize("command", ["simulate", "run"])
-@pytest.mark.parametrize("kind", ["auto", "gossip-learning"])
+@pytest.mark.parametrize("kind", sparing(["auto", "gossip-learning"]))
 def test_a_signal_ends_it_early_and_politely(kind: str, command: str, number: int, tmp_path: Path) -> None:
     endless = ["-s", "stop.rounds=100000000", "-s", "stop.tolerance=0", "-s", "peers.report=20"]
     endless += ["-s", f"algorithm.kind={kind}"]

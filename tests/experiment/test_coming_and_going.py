@@ -95,7 +95,7 @@ class World:
 @pytest.mark.parametrize(
     ("kind", "seconds", "channel"),
     [
-        ("exact-diffusion", 9.0, {}),
+        pytest.param("exact-diffusion", 9.0, {}, marks=pytest.mark.slow),
         ("auto", 9.0, {}),
         pytest.param("gradient-tracking", 60.0, {"compress": "top-k", "keep": 0.5}, marks=pytest.mark.slow),
     ],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from runs import carry_out, settings
+from sparing import sparing
 
 PROBLEMS = {"ridge": ("diabetes", "linear"), "logistic": ("breast_cancer", "logistic")}
 GRAPHS = ["ring:16", "torus:4x4", "regular:16:4"]
@@ -18,7 +19,7 @@ def exact(problem, graph, algorithm, rounds=5000):
 
 
 @pytest.mark.parametrize("algorithm", EXACT)
-@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("graph", sparing(GRAPHS))
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_simulator_reaches_the_pooled_optimum(problem, graph, algorithm, tmp_path):
     summary, _ = carry_out("simulator", exact(problem, graph, algorithm), tmp_path / "run")
@@ -101,8 +102,8 @@ def test_softmax_intercepts_sum_to_zero(tmp_path):
     assert len(model["classes"]) == 3
 
 
-@pytest.mark.parametrize("local_steps", [5, 20])
-@pytest.mark.parametrize("algorithm", [*EXACT, "d2"])
+@pytest.mark.parametrize("local_steps", sparing([5, 20]))
+@pytest.mark.parametrize("algorithm", sparing([*EXACT, "d2"]))
 def test_local_steps_keep_exact_methods_exact(algorithm, local_steps, tmp_path):
     raw = settings(
         reference=True, algorithm__kind=algorithm, algorithm__local_steps=local_steps, stop__rounds=1500,

@@ -7,6 +7,7 @@ by target; steps of 0.3/L; against the pooled optimum.
 import numpy as np
 import pytest
 import torch
+from sparing import sparing
 
 from gossipfl.algorithms import ALGORITHMS, Ingredients, made
 from gossipfl.engine import relative_distance
@@ -47,7 +48,7 @@ KINDS = pytest.mark.parametrize("kind", ["linear", "logistic"])
 
 
 @KINDS
-@pytest.mark.parametrize("spec", ["ring:16", "torus:4x4", "one-peer-exp:16"])
+@pytest.mark.parametrize("spec", sparing(["ring:16", "torus:4x4", "one-peer-exp:16"]))
 @pytest.mark.parametrize(
     ("name", "digits"), [("exact-diffusion", 1e-10), ("extra", 1e-10), ("gradient-tracking", 1e-13)]
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from runs import carry_out, models
+from sparing import sparing
 from test_gossip import gossip
 from test_network import by_hand, child, start, until_learning
 
@@ -100,7 +101,7 @@ def test_the_others_go_on_without_one_that_is_killed(tmp_path):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("fresh", sparing([True, False]))
 def test_who_is_killed_comes_back_and_goes_on(fresh, tmp_path):
     """With nothing, a neighbour tells it what was agreed, and a model with its age; it is where the others are in the end."""
     kill = {"do": "kill", "at": 1.5, "peers": ["2", "5"], "lasts": 1.0, "fresh": fresh}

@@ -174,6 +174,7 @@ def gossipfl(*words):
 OWN = (".checkpoint.safetensors.partial", "metrics.jsonl", "log.jsonl")
 
 
+@pytest.mark.slow
 def test_the_command_says_it_on_the_terminal_and_in_its_exit_code(tmp_path):
     folder = tmp_path / "run"
     full(folder, "metrics.jsonl", ".summary.json.partial", ".model.json.partial")
@@ -202,6 +203,7 @@ def free_port():
         return s.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_a_peer_by_hand_says_it_too(tmp_path):
     (tmp_path / "pair.toml").write_text(
         "edges = [['a', 'b']]\n"

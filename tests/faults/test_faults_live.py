@@ -149,6 +149,7 @@ def child(name):
     return next(p for p in multiprocessing.active_children() if p.name == name)
 
 
+@pytest.mark.slow
 def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
     raw = experiment(graph="full:4", seconds=24.0, absent=1.0)
     events = run(parse(raw), tmp_path / "run")
@@ -194,6 +195,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_peers_finish_without_their_launcher(tmp_path):
     (tmp_path / "launcher.py").write_text(LAUNCHER)
     words = [tmp_path / "launcher.py", json.dumps(experiment(graph="full:4", seconds=8.0)), tmp_path / "run"]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file
+from sparing import sparing
 
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.outcome.events import Finished
@@ -29,7 +30,7 @@ def ended(raw, folder):
     return last.summary
 
 
-@pytest.mark.parametrize("method", ["exact-diffusion", "gradient-tracking", "extra"])
+@pytest.mark.parametrize("method", sparing(["exact-diffusion", "gradient-tracking", "extra"]))
 def test_survivors_end_at_the_optimum_of_their_own_data(method, tmp_path):
     summary = ended(experiment({"do": "kill", "round": 300, "count": 4}, kind=method), tmp_path)
     assert summary["peers"] == 8
@@ -44,7 +45,7 @@ DIRECTED = {"topology": {"graph": "directed-exp:12"}, "algorithm": {"kind": "pus
 UNDIRECTED = {"topology": {"graph": "ring:12"}, "algorithm": {"kind": "push-diging"}}
 
 
-@pytest.mark.parametrize("fault", ["kill", "fresh", "loss"])
+@pytest.mark.parametrize("fault", sparing(["kill", "fresh", "loss"]))
 @pytest.mark.parametrize("how", [BEER, DIRECTED, UNDIRECTED], ids=["beer", "push-pull", "push-diging"])
 def test_what_remembers_more_than_its_accounts_do_ends_there_too(how, fault, tmp_path):
     """By exact diffusion while something is wrong or, with running totals, by itself."""
@@ -81,7 +82,7 @@ def test_survivors_that_hold_one_class_have_no_optimum_to_end_at(tmp_path):
         ended(raw, tmp_path / "all")
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("fresh", sparing([True, False]))
 def test_with_those_that_come_back_it_is_the_optimum_of_all(fresh, tmp_path):
     summary = ended(
         experiment({"do": "kill", "round": 300, "count": 4, "lasts": 500, "fresh": fresh}), tmp_path
@@ -90,6 +91,7 @@ def test_with_those_that_come_back_it_is_the_optimum_of_all(fresh, tmp_path):
     assert summary["distance_to_optimum"] <= 1e-8
 
 
+@pytest.mark.slow
 def test_random_faults_and_then_quiet(tmp_path):
     random = {
         "do": "random", "round": 50, "every": 40, "until": 2000, "lasts": 200, "fresh": True, "amount": 0.1,
