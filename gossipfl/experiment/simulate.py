@@ -32,10 +32,9 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
         GossipError: the experiment, its data or the folder are not as they should be.
     """
     began = time.monotonic()
+    # At any size threads that wait for each other took two to three times as long.
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(
-            1
-        )  # at any size: threads that wait for each other took two to three times as long
+        torch.set_num_threads(1)
     made = study(experiment)
     engines = Afflicting(made)
     rows = tables(made)

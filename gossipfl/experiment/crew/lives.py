@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -70,8 +71,9 @@ class Lives:
         """A dead peer lives again, where it listened before; `fresh`: without what it had written down."""
         if fresh:
             for checkpoint in self._folders[me].glob("checkpoint*"):
-                checkpoint.unlink()
-        self._begin(me, endpoint, rejoin=True)
+                with suppress(OSError):  # on a read-only disk it stays, and is not read
+                    checkpoint.unlink()
+        self._begin(me, endpoint, rejoin=not fresh)
 
     def kill(self, me: int) -> None:
         self._signal(me, signal.SIGKILL)
