@@ -35,7 +35,7 @@ def experiment(seconds=8.0, **changes):
         "reference": True,
         "data": {"source": "diabetes", "partition": {"scheme": "sorted"}, "test": 0.2},
         "topology": {"graph": "full:4"},
-        "model": {"kind": "linear", "l2": 0.1},
+        "model": {"kind": "linear", "l2": 1.0},
         "algorithm": {"kind": "exact-diffusion"},
         "stop": {"rounds": 2**40, "seconds": seconds},
         "peers": {"report": 10, "checkpoint": 0.5},
