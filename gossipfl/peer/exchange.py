@@ -93,6 +93,7 @@ class Exchange:
         self.around = Neighbourhood(names, neighbours, patience, draw, self.now)
         self._current = self._last = Said()
         self._began, self._usual, self._whole = self._real, 0.0, False
+        self._parting = False
 
     def swap(
         self,
@@ -154,7 +155,7 @@ class Exchange:
 
         Who ends with all others answers meanwhile whoever lacks its last message. Those that have gone are returned.
         """
-        until, self._last = self._clock() + seconds, self._current
+        until, self._last, self._parting = self._clock() + seconds, self._current, True
         while (left := until - self._clock()) > 0 and self.around.edges.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
@@ -165,8 +166,9 @@ class Exchange:
         return self.inbox.gone.keys() | self.transport.lost()
 
     def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
-        goodbye = encode(Header(self._study, self.me, self.tick, b"", reason))
         for peer in peers:
+            edge = self.around.edges[peer]
+            goodbye = encode(Header(self._study, self.me, self.tick, b"", reason, edge.mine, edge.yours))
             for _ in range(GOODBYES if self.tolerant else 1):
                 if self.transport.send(peer, [goodbye, b""]):
                     self.messages_sent += 1
@@ -245,8 +247,11 @@ class Exchange:
             missing = self._missing(missing)
 
     def _idle(self, alone: bool) -> None:
-        """Nobody is to be waited for: hear those who may come back; and if I am alone, take as long as a round usually does."""
-        began, until = self.now, self.now + (self._usual if alone else 0.0)
+        """Nobody is to be waited for: hear those who may come back; and if I am alone, take as long as a round usually does.
+
+        Who was never together with anybody, having come back first, does not run ahead of those who will come, too.
+        """
+        began, until = self.now, self.now + ((self._usual or self._patience.probe) if alone else 0.0)
         for _ in range(AT_ONCE):
             left = min(until - self.now, SLICE)
             frames = self.transport.recv(max(left, 0.0))
@@ -270,7 +275,7 @@ class Exchange:
         if header is None:
             return
         if header.welcome:
-            if not self.around.origin:
+            if not self.around.origin and not self._parting:
                 raise Welcomed(frames[1], header.tick)
             return
         lacked = header.sender in missing and not self.inbox.has(header.sender)

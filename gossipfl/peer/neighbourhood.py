@@ -83,7 +83,7 @@ class Neighbourhood:
         """
         peer, watch = header.sender, self.watches[header.sender]
         if header.leaving:
-            self._leaves(peer, header.leaving, now)
+            self._leaves(header, now)
             return Answer.NOTHING
         self._session(peer, header, early=header.tick > tick)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
@@ -100,7 +100,7 @@ class Neighbourhood:
             watch.late(now - began)
         elif header.tick > tick and lacked:
             return self._ahead(peer, tick, now)
-        elif header.tick < self.origin - 1:
+        elif header.tick < self.origin:
             return self._newcomer(peer, now)
         return Answer.NOTHING
 
@@ -133,14 +133,16 @@ class Neighbourhood:
         self._welcomed[peer] = now
         return Answer.WELCOME
 
-    def _leaves(self, peer: int, why: str, now: float) -> None:
+    def _leaves(self, header: Header, now: float) -> None:
+        peer, why = header.sender, header.leaving
         watch = self.watches[peer]
         if not watch.left:
             log.info("%s left: %s", self.names[peer], why)
         watch.leave(why, now)
         if why == "diverged":
             self.diverged = peer
-        self.settled |= why == "settled"
+        # One that heard nobody any more, or ended an earlier run, has settled all by itself.
+        self.settled |= why == "settled" and self.edges[peer].fits(header)
 
     def attend(self, lost: set[int], now: float, tick: int) -> list[int]:
         """Look after those that do not answer, `lost` being those without a connection; who is given up just now."""

@@ -83,14 +83,15 @@ class ZeroMQ:
         self._outboxes[peer] = socket
         self._monitors[peer] = socket.get_monitor_socket(WATCHED)
         try:
-            socket.connect(self._endpoints[peer])
-        except zmq.ZMQError as error:
-            self.close(linger=0.0)
-            raise NetworkError(
-                f"cannot connect to {self._endpoints[peer]}: {error}. Is it of the form tcp://host:port?"
-            ) from error
+            _connect(socket, self._endpoints[peer])
+        except NetworkError:
+            self._shut(peer, linger=0)
+            del self._endpoints[peer]
+            raise
 
     def send(self, to: int, frames: list[bytes]) -> bool:
+        if to not in self._outboxes:
+            return False
         try:
             if frames is not self._frames:  # the same go to all neighbours
                 self._frames, self._joined = frames, _join(frames)
@@ -160,6 +161,23 @@ def _split(message: bytes) -> list[bytes]:
             return [message]
         frames.append(message[start:here])
     return frames
+
+
+def check_neighbour(endpoint: str) -> None:
+    """Raise NetworkError unless ZeroMQ can try to connect to it, whether anybody listens there or not."""
+    check_endpoint(endpoint)
+    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        _connect(socket, endpoint)
+
+
+def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise NetworkError(
+            f"cannot connect to {endpoint}: {error}. Is it of the form tcp://host:port?"
+        ) from error
 
 
 def check_endpoint(endpoint: str) -> None:

@@ -226,6 +226,59 @@ def test_who_is_all_alone_takes_its_time() -> None:
     assert script.now - before > 20 * 0.025, "about as long as their exchanges took"
 
 
+def test_who_was_never_together_with_anybody_does_not_run_ahead() -> None:
+    """All have crashed, and the first that is back, from its checkpoint, waits for the others."""
+    script = Script()
+    exchange = end(script)
+    script.cut = {CLE, ZUR}
+    swap(exchange, 100)
+    before = script.now
+    for tick in range(101, 111):
+        assert swap(exchange, tick) == []
+    assert script.now - before >= 10 * BEAR.probe
+
+
+def test_settled_is_believed_of_those_of_the_session_only() -> None:
+    """One whose inbound way is cut hears nobody, gives all up, and settles all by itself."""
+    for yours, believed in ((MINE, True), (MINE + 1, False), (0, False)):
+        script = Script(
+            *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
+            (0.1, tells(CLE, 1, yours=yours, leaving="settled", payload=b"")),
+            (0.1, tells(ZUR, 1)),
+        )
+        exchange = end(script)
+        assert swap(exchange, 0) == [CLE, ZUR]
+        assert swap(exchange, 1) == [ZUR]
+        assert exchange.around.settled == believed
+        assert exchange.around.watches[CLE].left == "settled"
+
+
+def test_a_goodbye_names_the_session() -> None:
+    script = Script(*((0.0, tells(peer, 0)) for peer in (CLE, ZUR)))
+    exchange = end(script)
+    swap(exchange, 0)
+    exchange.leave("settled")
+    said = sent_to(script, ZUR)[-1]
+    assert (said.leaving, said.mine, said.yours) == ("settled", MINE, 100 + ZUR)
+
+
+def test_who_is_leaving_takes_no_welcome() -> None:
+    script = Script((0.2, says(CLE, 40, b"facts", welcome=True)))
+    exchange = end(script)
+    assert exchange.part(1.0) == set()
+
+
+def test_who_repeats_the_last_exchange_of_agreeing_is_told_what_was_agreed() -> None:
+    script = Script(
+        *((0.0, tells(peer, 30)) for peer in (CLE, ZUR)), (0.1, says(CLE, 19)), (0.2, tells(ZUR, 31))
+    )
+    exchange = end(script)
+    exchange.around.origin, exchange.welcome = 20, lambda: b"facts"
+    for tick in (30, 31):
+        swap(exchange, tick)
+    assert [header.welcome for header in sent_to(script, CLE)].count(True) == 1
+
+
 def test_while_somebody_is_absent_nobody_is_whole() -> None:
     script = Script(*((0.0, tells(ZUR, tick)) for tick in range(3)), (0.0, tells(CLE, 0)))
     exchange = end(script)

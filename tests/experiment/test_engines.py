@@ -48,6 +48,17 @@ def test_processes_over_ipc_with_local_steps_and_decay(tmp_path):
 
 
 @pytest.mark.timeout(60)
+def test_links_may_rest_for_longer_than_headers_tell_of(tmp_path):
+    raw = settings(
+        topology__graph="line:3", algorithm__kind="exact-diffusion", algorithm__local_steps=70,
+        stop__rounds=40, peers__patience="wan",
+    )  # fmt: skip
+    distance, simulated, lived = apart(tmp_path, raw, 3)
+    assert distance <= 1e-12
+    assert simulated["rounds"] == lived["rounds"] == 40
+
+
+@pytest.mark.timeout(60)
 def test_all_stop_in_the_same_round_by_tolerance(tmp_path):
     raw = settings(topology__graph="line:4", stop__rounds=5000, stop__tolerance=1e-6, peers__patience="wan")
     distance, simulated, lived = apart(tmp_path, raw, 4)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from gossipfl.experiment.crew.lives import forkserver
-from gossipfl.experiment.life.signals import interrupt_once, uninterrupted
+from gossipfl.experiment.life.signals import interrupt_once, unheard, uninterrupted
 
 # A Ctrl-C reaches the whole group of processes, while the server still imports what peers share.
 EARLY = """
@@ -49,6 +49,13 @@ def test_what_strikes_meanwhile_strikes_at_the_end() -> None:
     with uninterrupted():
         done.append("nothing struck")
     assert len(done) == 2
+
+
+def test_what_strikes_too_late_is_nothing() -> None:
+    with unheard():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_another_thread_has_nothing_to_hold_back() -> None:

@@ -107,7 +107,7 @@ class Crew:
             return []
         try:
             kind, what = self._lives.pipes[me].recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # it was killed, maybe in the middle of a word
             return self._ended(me)
         match kind:
             case "endpoint":

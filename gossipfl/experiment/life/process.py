@@ -20,7 +20,7 @@ from gossipfl.experiment.life.following import Following, called, openings
 from gossipfl.experiment.life.journal import Journal, Tell, log_to
 from gossipfl.experiment.life.reports import BULKY, Report, gossip, told
 from gossipfl.experiment.life.reread import Reread
-from gossipfl.experiment.life.signals import interrupt_once
+from gossipfl.experiment.life.signals import interrupt_once, unheard
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
@@ -106,14 +106,16 @@ def live(
         log.error("%s", error)
         exchange.leave("failed")
     finally:
-        gone = set() if gossip(session) else exchange.part(PARTING)
-        transport.close(LINGER if gossip(session) else 5.0, gone)
-    report = told(exchange, session, failure)
-    if session and report.stopped == "interrupted":
-        journal.checkpoint(session, exchange, now=True)
-    figures = {name: value for name, value in vars(report).items() if name not in BULKY}
-    unwritten = journal.end(session.models[0] if session else None, table, figures)
-    return replace(report, unwritten=unwritten)
+        with unheard():
+            gone = set() if gossip(session) else exchange.part(PARTING)
+            transport.close(LINGER if gossip(session) else 5.0, gone)
+    with unheard():
+        report = told(exchange, session, failure)
+        if session and report.stopped == "interrupted":
+            journal.checkpoint(session, exchange, now=True)
+        figures = {name: value for name, value in vars(report).items() if name not in BULKY}
+        unwritten = journal.end(session.models[0] if session else None, table, figures)
+        return replace(report, unwritten=unwritten)
 
 
 def main(
@@ -144,7 +146,9 @@ def main(
         transport = ZeroMQ(endpoint, LARGEST)
         pipe.send(("endpoint", transport.endpoint))
         endpoints = pipe.recv()
-        tell("report", live(made, me, table, folder, transport, endpoints, tell, rejoin, chances))
+        report = live(made, me, table, folder, transport, endpoints, tell, rejoin, chances)
+        with unheard():
+            tell("report", report)
     except KeyboardInterrupt:
         tell("report", Report())
     except GossipError as error:

@@ -11,7 +11,7 @@ from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.life.following import Change, called
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
-from gossipfl.peer.zeromq import check_endpoint
+from gossipfl.peer.zeromq import check_neighbour
 from gossipfl.topology import symmetric
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Reread:
                 "and are the same in each round: stop all peers and start them anew"
             )
         for endpoint in places.values():
-            check_endpoint(endpoint)
+            check_neighbour(endpoint)
         called(made)
         self.made = made
         return Change(made, places)

@@ -43,6 +43,20 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
+def unheard() -> Iterator[None]:
+    """What strikes meanwhile is too late: a few seconds are left, and the result is written in them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, lambda *_: None) for s in BOTH}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+@contextmanager
 def deaf() -> Iterator[None]:
     """A process that is started meanwhile has SIGINT blocked until it unblocks it, as have all that it forks."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
