@@ -95,8 +95,8 @@ class World:
 @pytest.mark.parametrize(
     ("kind", "seconds", "channel"),
     [
-        pytest.param("exact-diffusion", 9.0, {}, marks=pytest.mark.slow),
-        ("auto", 9.0, {}),
+        pytest.param("exact-diffusion", 15.0, {}, marks=pytest.mark.slow),
+        ("auto", 12.0, {}),
         pytest.param("gradient-tracking", 60.0, {"compress": "top-k", "keep": 0.5}, marks=pytest.mark.slow),
     ],
     ids=["exact-diffusion", "newton", "beer"],
@@ -120,7 +120,7 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
 
 @pytest.mark.timeout(120)
 def test_a_peer_that_the_file_loses_leaves_and_its_part_with_it(tmp_path):
-    world = World(tmp_path, "exact-diffusion", seconds=7.0)
+    world = World(tmp_path, "exact-diffusion", seconds=13.0)
     world.connect(JOINED)
     sites = [Site(world, name) for name in world.rows]
     for site in sites:
