@@ -15,7 +15,7 @@ Examples:
   gossipfl config check demo.toml -s algorithm.kind=d2"""
 )
 def check(file: File, set: Set = None, format: As = "text") -> None:
-    """Say ok and what an experiment file asks for, or all that is wrong in it.
+    """Say what an experiment file asks for, or all that is wrong in it.
 
     The topology is read; the data are not (gossipfl data describe does that).
     """

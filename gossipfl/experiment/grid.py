@@ -54,7 +54,10 @@ def grid(file: Path, settings: Iterable[str], repeats: int = 1) -> Grid:
     Raises:
         BadExperiment: a setting cannot be read, or a combination is no experiment.
     """
-    every = dict(_setting(one) for one in settings)
+    said = [_setting(one) for one in settings]
+    if twice := [key for key, count in _counted(key for key, _ in said).items() if count > 1]:
+        raise BadExperiment(f"-s {twice[0]}=... is given twice: list its values in one, -s {twice[0]}=a,b")
+    every = dict(said)
     axes = {key: values for key, values in every.items() if len(values) > 1}
     combinations = list(itertools.product(*every.values()))
     if len(combinations) * repeats > MOST:
