@@ -61,7 +61,7 @@ def test_the_grid_is_every_combination_times_every_seed(file: Path) -> None:
 
 
 def test_an_axis_is_given_once(file: Path) -> None:
-    with pytest.raises(BadExperiment, match="is given twice: list its values in one, -s algorithm.kind=a,b"):
+    with pytest.raises(BadExperiment, match="is given twice"):
         grid(file, ["algorithm=extra", "algorithm.kind=d2"])
 
 
