@@ -33,15 +33,7 @@ class Edge:
         self.ended = False
         self._counted = False  # whether this session has any exchange
         self._open: list[int] = []  # exchanges that I used, and do not know of whether the neighbour did
-        self._used, self._at = 0, 0  # bit b: I used its message of exchange _at - 1 - b
-
-    def used(self, tick: int) -> int:
-        """Which of the neighbour's messages I used, as the header of exchange `tick` says it."""
-        if tick < self._at:  # an old message, said again
-            return self._used >> self._at - tick
-        self._used = self._used << min(tick - self._at, WINDOW) & (1 << WINDOW) - 1
-        self._at = tick
-        return self._used
+        self.last, self.used = -1, 0  # the last exchange that I used, and bit b: so did I exchange last - b
 
     def hear(self, header: Header, early: bool = False) -> None:
         """What a header says of our session; of one that is `early` only whose it is, for its turn will come."""
@@ -57,9 +49,11 @@ class Edge:
             return
         unknown = []
         for tick in self._open:
-            back = header.tick - 1 - tick
-            if back < 0:
+            back = header.last - tick
+            if back < 0 and tick >= header.tick:
                 unknown.append(tick)
+            elif back < 0:  # it has passed that exchange, and used nothing there or later
+                self.told.append((tick, False))
             elif back < WINDOW:
                 self.told.append((tick, bool(header.used >> back & 1)))
             else:
@@ -77,10 +71,11 @@ class Edge:
         return header.mine == self.yours and header.yours == self.mine
 
     def use(self, tick: int) -> None:
-        """I make use of its message of that exchange, the one of which my last header spoke."""
+        """I make use of its message of that exchange, which is later than all those used before."""
         self._counted = True
         self._open.append(tick)
-        self._used = self.used(tick + 1) | 1
+        self.used = self.used << min(tick - self.last, WINDOW) & (1 << WINDOW) - 1 | 1
+        self.last = tick
 
     def give_up(self, opens: Opening | None = None) -> None:
         """Begin a new session, whatever the neighbour thinks of it; and bring something else into it, where that is given."""
@@ -99,6 +94,7 @@ class Edge:
         self.ended |= self._counted
         if self._counted:
             self.mine = self._draw()
-        self.named, self._counted, self._used = False, False, 0
+        self.named, self._counted = False, False
+        self.last, self.used = -1, 0
         self._open.clear()
         self.told.clear()

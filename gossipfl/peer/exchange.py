@@ -136,8 +136,8 @@ class Exchange:
 
     @property
     def heard(self) -> dict[int, int]:
-        """The exchange of which each neighbour that answers spoke last."""
-        return {peer: tick for peer, tick in self.inbox.heard.items() if self.around.watches[peer].up}
+        """The exchange of which each neighbour that answers spoke last, to me and nobody else."""
+        return {peer: tick for peer, tick in self.around.reached.items() if self.around.watches[peer].up}
 
     def rewire(self, names: Mapping[int, str], neighbours: Mapping[int, Opening]) -> None:
         """Go on along other edges, or with another part in them: whoever stays a neighbour begins a new session."""
@@ -194,8 +194,8 @@ class Exchange:
     def _say(self, peer: int, what: Said, again: bool = False) -> None:
         edge, around = self.around.edges[peer], self.around
         header = Header(
-            self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.used(what.tick),
-            around.broken, around.depth, around.over, False, None if edge.named else edge.opens, what.hardy,
+            self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.last,
+            edge.used, around.broken, around.depth, around.over, False, None if edge.named else edge.opens, what.hardy,
         )  # fmt: skip
         frames = [encode(header), what.payload]
         self.around.watches[peer].called = self.now

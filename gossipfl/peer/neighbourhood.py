@@ -56,6 +56,7 @@ class Neighbourhood:
         self.opened = 0  # sessions that neighbours have begun so far
         self.step = 0.0  # the smallest learning rate that one of them has asked for; 0: none has
         self.diverged: int | None = None  # a neighbour whose learning diverged
+        self.reached: dict[int, int] = {}  # what exchange each is at, in words that name my number
         self.settled = False  # a neighbour said goodbye because all had settled
         self._turns = (-1, now), (-1, now)  # when the last exchange and this one began
         self._owes: dict[int, int] = {}  # the exchange that each made use of my message in, and so spoke in
@@ -85,11 +86,13 @@ class Neighbourhood:
         if header.leaving:
             self._leaves(header, now)
             return Answer.NOTHING
+        if header.yours == self.edges[peer].mine:
+            self.reached[peer] = header.tick
         self._session(peer, header, early=header.tick > tick)
         self.broken = max(self.broken, min(header.broken, header.tick + FAR))
         self.depth, self.over = max(self.depth, header.depth), self.over or header.over
-        if header.used & 1:
-            self._used(peer, header.tick - 1, tick, now)
+        if header.last >= max(0, header.tick - 1):
+            self._used(peer, header.last, tick, now)
         if watch.hear(now):
             log.info("%s is back", self.names[peer])
             if header.tick >= self.origin:
@@ -221,6 +224,7 @@ class Neighbourhood:
         self.names = names
         for peer in self.edges.keys() - neighbours.keys():
             del self.edges[peer], self.watches[peer]
+            self.reached.pop(peer, None)
         for peer, opens in neighbours.items():
             if peer in self.edges:
                 self.edges[peer].give_up(opens)

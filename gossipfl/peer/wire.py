@@ -19,7 +19,7 @@ MAX_HEADER = 4096  # bytes; room for a stop mask of some 30,000 hops
 MAX_TICK = 2**62
 
 MAX_NUMBER = 2**63  # of what the ends of an edge draw; msgspec bounds no larger ones
-WINDOW = 63  # the last exchanges that a header tells of
+WINDOW = 63  # exchanges that a header tells of: the last one used, and those just before it
 
 MAX_WEIGHT = 1e6
 
@@ -28,6 +28,7 @@ _Weight = Annotated[float, msgspec.Meta(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
 _Step = Annotated[float, msgspec.Meta(ge=0.0, le=sys.float_info.max)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER - 1)]
 _Tick = Annotated[int, msgspec.Meta(ge=0, lt=MAX_TICK)]
+_Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_TICK)]
 _Depth = Annotated[int, msgspec.Meta(ge=0, lt=8 * (MAX_HEADER - 128))]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
 _Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 128)]
@@ -56,7 +57,8 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     calm: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
     leaving: empty, or why the sender goes and sends nothing more; then there is no payload.
     mine, yours: the number that the sender has drawn for its edge with the receiver, and the receiver's that it knows; 0: none.
-    used: bit b tells whether the sender made use of the receiver's message of exchange tick - 1 - b, in this session.
+    last: the last exchange of this session whose message of the receiver the sender made use of; -1: none.
+    used: bit b tells whether it made use of that of exchange last - b.
     broken: no exchange after this one is known to have been incomplete, anywhere.
     depth: hops within which all peers are reached, at least, as long as some are missing (see `quorum`).
     over: somebody's time is up.
@@ -72,6 +74,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     leaving: _Reason = ""
     mine: _Number = 0
     yours: _Number = 0
+    last: _Last = -1
     used: _Number = 0
     broken: _Tick = 0
     depth: _Depth = 0

@@ -14,6 +14,7 @@ from gossipfl.engine import Run
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.inbox import AHEAD
+from gossipfl.peer.wire import WINDOW
 from gossipfl.simulator import Simulator
 from gossipfl.topology import Topology, churn, dropping, every, horizon, lossy, partition, static, stragglers
 from gossipfl.topology.plan import schedule
@@ -59,9 +60,9 @@ def acquaint(exchange: Exchange, among: World) -> None:
     after(hello, hello.init(torch.zeros(1, 1, dtype=torch.float64)), 3)
 
 
-def engines_agree(instance: Instance, among: World, kind: str = "memory") -> None:
-    """Simulator and live peers after 40 rounds of mini-batches: every number, and every message."""
-    peers, rounds = len(among.graph), 40
+def engines_agree(instance: Instance, among: World, kind: str = "memory", rounds: int = 40) -> None:
+    """Simulator and live peers after some rounds of mini-batches: every number, and every message."""
+    peers = len(among.graph)
     x, toy = start(peers), Toy(range(peers), 3, peers=peers)
     simulator = Simulator(instance.make(toy), toy, among.rounds, instance.mixing)
     expected = after(simulator, simulator.init(x), rounds)[-1]
@@ -99,6 +100,11 @@ def test_engine_law(instance: Instance, name: str) -> None:
 def test_engine_law_over_tcp(name: str) -> None:
     methods = {instance.name.split(",")[0]: instance for instance in PLAIN}
     engines_agree(methods["push-pull"], WORLDS[name], "tcp")
+
+
+@pytest.mark.parametrize("instance", FIRST_ORDER, ids=str)
+def test_engine_law_where_links_rest_for_longer_than_a_header_tells_of(instance: Instance) -> None:
+    engines_agree(instance, World(RING, every(ALWAYS, WINDOW + 7)), rounds=6 * WINDOW)
 
 
 @everywhere

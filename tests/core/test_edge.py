@@ -34,7 +34,7 @@ class End:
     def says(self, tick: int) -> Header:
         edge = self.edge
         opens = None if edge.named else edge.opens
-        return Header(STUDY, PEER, tick, b"", "", edge.mine, edge.yours, edge.used(tick), opens=opens)
+        return Header(STUDY, PEER, tick, b"", "", edge.mine, edge.yours, edge.last, edge.used, opens=opens)
 
     def hears(self, header: Header) -> None:
         self.edge.hear(header)
@@ -71,7 +71,7 @@ event = st.tuples(
     st.sampled_from(
         ["", "", "", "", "", "", "a gives up", "b gives up", "a begins", "b begins", "a weighs", "b weighs"]
     ),
-    st.integers(1, 3) | st.just(1) | st.just(WINDOW + 2),
+    st.integers(1, 3) | st.just(1) | st.just(WINDOW - 1) | st.just(WINDOW + 2),
 )
 QUIET = ("in time", "in time", "", 1)
 
@@ -131,6 +131,11 @@ def test_a_quiet_session_counts_all_but_its_beginning() -> None:
     assert a.counted.keys() == b.counted.keys() == set(range(1, 26))
 
 
+def test_a_session_outlasts_any_rest() -> None:
+    a, b = carry_out([("in time", "in time", "", 100 * WINDOW)] * 20)
+    assert len(a.counted) == len(b.counted) == 25
+
+
 def test_a_lost_message_is_taken_back_by_the_one_who_heard() -> None:
     a, b = carry_out([QUIET] * 5 + [("in time", "lost", "", 1)] + [QUIET] * 5)
     assert 5 not in a.counted | b.counted
@@ -164,9 +169,12 @@ def test_a_message_of_an_old_session_that_comes_very_late_does_no_harm(opens: Op
 def test_the_mask_reaches_back_through_a_window() -> None:
     edge = Edge(lambda: 5, OPENING)
     edge.hear(Header(STUDY, PEER, 0, b"", "", 9, 5, opens=OPENING))
-    edge.used(0)
-    edge.use(0)
-    assert edge.used(1) == 1
-    assert edge.used(3) == 0b100
-    assert edge.used(2) == 0b10, "of an exchange that is said again"
-    assert edge.used(3 + WINDOW) == 0
+    assert (edge.last, edge.used) == (-1, 0)
+    edge.use(4)
+    assert (edge.last, edge.used) == (4, 1)
+    edge.use(7)
+    assert (edge.last, edge.used) == (7, 0b1001)
+    edge.use(6 + WINDOW)
+    assert (edge.last, edge.used) == (6 + WINDOW, 1 << WINDOW - 1 | 1)
+    edge.use(10 * WINDOW)
+    assert (edge.last, edge.used) == (10 * WINDOW, 1)

@@ -29,8 +29,11 @@ def end(script: Script, patience: Patience = BEAR) -> Exchange:
 
 
 def tells(sender: int, tick: int, **more: Any) -> list[bytes]:
-    """A message of a session whose numbers both ends know."""
-    return says(sender, tick, **({"mine": 100 + sender, "yours": MINE, "opens": OPENING} | more))
+    """A message of a session whose numbers both ends know. `used`, bit b: my message of exchange tick - 1 - b was."""
+    used = [tick - 1 - back for back in range(min(tick, 8)) if more.get("used", 0) >> back & 1]
+    last = max(used, default=-1)
+    said = {"mine": 100 + sender, "yours": MINE, "opens": OPENING} | more
+    return says(sender, tick, **(said | {"last": last, "used": sum(1 << last - one for one in used)}))
 
 
 def swap(exchange: Exchange, tick: int) -> list[int]:
@@ -51,7 +54,7 @@ def test_a_message_counts_only_when_both_know_the_session() -> None:
     assert swap(exchange, 0) == [ZUR]
     assert swap(exchange, 1) == [CLE, ZUR]
     assert [header.yours for header in sent_to(script, CLE)] == [0, 101]
-    assert [header.used for header in sent_to(script, ZUR)] == [0, 1], (
+    assert [(header.last, header.used) for header in sent_to(script, ZUR)] == [(-1, 0), (0, 1)], (
         "Zurich learns that I used its first message"
     )
 
@@ -183,6 +186,18 @@ def test_a_neighbour_far_ahead_is_asked_once_and_followed() -> None:
     assert swap(exchange, 0) == [ZUR]
     assert BEAR.again <= script.now - 100.0 <= BEAR.again + 0.06
     assert exchange.heard[CLE] == 5
+
+
+@pytest.mark.parametrize("unknown", [{"yours": 0}, {"yours": MINE + 1}, {"mine": 0, "yours": 0}])
+def test_who_does_not_name_my_number_is_not_followed(unknown: dict[str, int]) -> None:
+    """A stranger who knows the study, but was told nothing by me, cannot make me skip all that is to be learned."""
+    script = Script((0.0, tells(ZUR, 0)), (0.0, tells(CLE, 0)), (0.1, tells(CLE, 2**61, **unknown)))
+    exchange = end(script)
+    swap(exchange, 0)
+    script.now = 100.2
+    swap(exchange, 1)
+    assert exchange.heard[CLE] == 0
+    assert exchange.inbox.heard[CLE] == 2**61
 
 
 def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:

@@ -23,6 +23,7 @@ headers = st.builds(
     leaving=st.text("abcdefghijklmnopqrstuvwxyz", max_size=16),
     mine=st.integers(0, MAX_NUMBER - 1),
     yours=st.integers(0, MAX_NUMBER - 1),
+    last=st.integers(-1, MAX_TICK - 1),
     used=st.integers(0, MAX_NUMBER - 1),
     broken=st.integers(0, MAX_TICK - 1),
     depth=st.integers(0, 30_000),
@@ -59,7 +60,7 @@ def test_round_trip(header: Header) -> None:
 
 
 def test_longest_honest_header_fits() -> None:
-    most = (MAX_NUMBER - 1,) * 3
+    most = (MAX_NUMBER - 1,) * 2
     longest = Header(
         STUDY,
         2**31 - 1,
@@ -67,6 +68,8 @@ def test_longest_honest_header_fits() -> None:
         b"x" * (MAX_HEADER - 128),
         "y" * 16,
         *most,
+        MAX_TICK - 1,
+        MAX_NUMBER - 1,
         MAX_TICK - 1,
         31_743,
         True,

@@ -22,7 +22,7 @@ from gossipfl.experiment.study.method import Method, bears, method
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.fallback import Fallback
-from gossipfl.peer.wire import WINDOW, Opening, ident
+from gossipfl.peer.wire import Opening, ident
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +124,6 @@ def made_sturdy(made: Study, prepared: Prepared, exchange: Exchange) -> tuple[En
     facts, absent, now = prepared.facts, made.experiment.stop.absent, exchange.tick
     parts = method(made, prepared.kind, prepared.problem, facts.step)
     other = beside(made, prepared)
-    if made.experiment.algorithm.local_steps * parts.mixing.exchanges > WINDOW:
-        return None  # headers tell of no message that is so long ago: each exchange would end a session
     exchange.tick = facts.origin  # from where engines count rounds
     try:
         if bears(made, parts):
