@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 
 from gossipfl.experiment.learning.learn import Progress
 from gossipfl.experiment.life.reports import Report
@@ -26,6 +27,9 @@ def main(pipe, made, me, table, folder, endpoint, rejoin=False, chances=None):
         pipe.poll(TICK)
         round += 1
         if made.experiment.name == f"dies-{me}" and round == 20:
+            os._exit(3)
+        if made.experiment.name == f"torn-{me}" and round == 20:
+            os.write(pipe.fileno(), struct.pack("!i", 1000) + b"half of it")
             os._exit(3)
         if made.experiment.name == "warns" and round == 20:
             pipe.send(("warning", "cannot write"))

@@ -1,6 +1,9 @@
 """Real processes that only count: who is killed, stopped, started again and waited for, and what becomes of the rest."""
 
+import os
+import struct
 from contextlib import closing
+from multiprocessing import Pipe
 from typing import NamedTuple
 
 import pytest
@@ -70,8 +73,30 @@ def test_a_peer_killed_on_purpose_is_no_failure_and_the_others_go_on(live):
     assert life.rounds[-1] == 150
 
 
-def test_a_peer_that_dies_by_itself_is_lost_and_the_others_go_on(live):
-    life = live(name="dies-2")
+def test_nobody_waits_for_the_rest_of_a_word_that_a_stopped_peer_was_saying(live, monkeypatch):
+    hear, say = Pipe()
+    os.write(say.fileno(), struct.pack("!i", 1000) + b"half of it")
+    stop, resume, whole = lives.Lives.stop, lives.Lives.resume, {}
+
+    def stopped(self, me):
+        stop(self, me)
+        whole[me], self.pipes[me] = self.pipes[me], hear
+
+    def resumed(self, me):
+        self.pipes[me] = whole.pop(me)
+        resume(self, me)
+
+    monkeypatch.setattr(lives.Lives, "stop", stopped)
+    monkeypatch.setattr(lives.Lives, "resume", resumed)
+    life = live({"do": "stop", "round": 20, "peers": ["1"]}, {"do": "continue", "round": 90, "peers": ["1"]})
+    assert life.struck == ["stop 1", "continue 1", "1 learns again"]
+    assert sorted(life.crew.reports) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("how", ["dies", "torn"])
+def test_a_peer_that_dies_by_itself_is_lost_and_the_others_go_on(live, how):
+    """Between two words, or in the middle of one."""
+    life = live(name=f"{how}-2")
     assert life.crew.lost == [2]
     assert life.crew.status[2] == "died with exit code 3"
     assert life.crew.failure() is None

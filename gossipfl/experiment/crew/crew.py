@@ -56,7 +56,7 @@ class Crew:
         interrupted = False
         while self._lives.running:
             try:
-                pipes = {pipe: me for me, pipe in self._lives.pipes.items()}
+                pipes = {self._lives.pipes[me]: me for me in self._lives.running}  # others may be mid-word
                 for pipe in wait(list(pipes), self._director.patience(self._seconds())):
                     yield from self._take(pipes[pipe])  # type: ignore[index]
                 for due in self._director.due(self._seconds(), self._round):
