@@ -71,7 +71,7 @@ class Gossiper:
         self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
         self._waiting: dict[int, Model] = {}
         self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
-        self.origin = 0  # at which exchange the others had agreed: whoever is far behind is a newcomer
+        self.newcomers = 0  # only they speak of exchanges before this one
         self._welcomed: set[int] = set()  # since I woke last
         self.run = self._conduct.begin(ticks)
 
@@ -115,7 +115,7 @@ class Gossiper:
         return self._send([letter.sender], CARRIES) if letter.kind & ASKS else []
 
     def _newcomer(self, peer: int, tick: int) -> list[Post]:
-        if self.welcome is None or tick >= self.origin - 1 or peer in self._welcomed:
+        if self.welcome is None or tick >= self.newcomers or peer in self._welcomed:
             return []
         self._welcomed.add(peer)
         self.gone.pop(peer, None)

@@ -253,7 +253,7 @@ def test_it_has_one_shard():
 
 def test_a_newcomer_is_told_what_was_agreed_once_in_a_cycle():
     peer = gossiper(0, peers=3)
-    peer.welcome, peer.origin = lambda: b"facts", 12
+    peer.welcome, peer.newcomers = lambda: b"facts", 11
     asks = [encode(Header(STUDY, 1, 0)), b"so many columns"]
     ((to, frames),) = peer.heard(asks)
     assert to == 1
@@ -265,4 +265,5 @@ def test_a_newcomer_is_told_what_was_agreed_once_in_a_cycle():
     assert len(peer.heard(asks)) == 1
     peer.woke(4 * TICKS)
     assert peer.heard([encode(Header(STUDY, 1, 11)), b""]) == [], "it has agreed with me, and is only slow"
+    assert len(peer.heard([encode(Header(STUDY, 1, 10)), b""])) == 1
     assert peer.refused == 0

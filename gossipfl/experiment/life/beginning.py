@@ -71,7 +71,9 @@ def begin(
         journal.resumable = True
     elif isinstance(begun.engine, GossipPeer):
         gossiper = begun.engine.gossiper
-        gossiper.origin, gossiper.welcome = begun.prepared.facts.origin, lambda: pack(begun.point)
+        # Who agreed with me may yet say the last of it; who waits for what I never said may not.
+        gossiper.newcomers = begun.prepared.facts.origin - (point is None)
+        gossiper.welcome = lambda: pack(begun.point)
         journal.resumable = True
     return begun
 
