@@ -59,7 +59,7 @@ def peer(
     experiment = load(file, set or ())
     from gossipfl.experiment.learning.learn import Progress
     from gossipfl.experiment.learning.tables import own_table
-    from gossipfl.experiment.life.alone import endpoints, goes_on, peer, unsuitable, watched
+    from gossipfl.experiment.life.alone import endpoints, lodged, peer, unsuitable, watched
     from gossipfl.experiment.life.signals import interrupt_once
     from gossipfl.experiment.outcome import folder as files
     from gossipfl.experiment.outcome.events import Started, Warned
@@ -72,10 +72,8 @@ def peer(
     places = endpoints(made, name, listen)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
-    again = out is not None and goes_on(made, name, out)
-    folder = (
-        out if out and again else files.create(experiment, made.graph, out or files.RUNS / stamp, (name,))
-    )
+    folder = out or files.RUNS / stamp
+    again = lodged(made, name, folder)
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds))

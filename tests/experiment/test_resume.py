@@ -4,14 +4,15 @@ import json
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 from runs import settings
-from test_network import child, until_learning
+from test_network import by_hand, child, start, until_learning
 
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.crew.launch import resume, run
-from gossipfl.experiment.life.alone import goes_on
+from gossipfl.experiment.life.alone import lodged
 from gossipfl.experiment.outcome.events import Finished, Progress
 from gossipfl.experiment.outcome.sight import sights
 from gossipfl.experiment.settings.config import parse
@@ -71,10 +72,37 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
 def test_a_peer_by_hand_goes_on_only_in_a_folder_of_its_own_study(tmp_path):
     raw, _ = interrupted(tmp_path / "run")
     made = study(parse(raw))
-    assert goes_on(made, "1", tmp_path / "run")
-    other = study(parse(raw | {"seed": 5}))
-    assert not goes_on(other, "1", tmp_path / "run")
-    assert not goes_on(made, "1", tmp_path / "nowhere")
+    assert lodged(made, "1", tmp_path / "run")
+    other = study(parse(raw | {"seed": 5, "model": {"kind": "logistic", "l2": 0.2}}))
+    before = (tmp_path / "run" / "config.toml").read_text()
+    with pytest.raises(BadExperiment, match=r"another experiment: model, seed differ from .*config\.toml"):
+        lodged(other, "1", tmp_path / "run")
+    assert (tmp_path / "run" / "config.toml").read_text() == before
+    for file in (tmp_path / "run" / "peers" / "1").glob("checkpoint*"):
+        file.unlink()
+    with pytest.raises(BadExperiment, match="holds a run already"):
+        lodged(made, "1", tmp_path / "run")
+    assert not lodged(made, "1", tmp_path / "nowhere")
+
+
+@pytest.mark.timeout(60)
+def test_a_peer_that_failed_before_it_learned_starts_anew_in_its_folder_and_once_done_does_not(tmp_path):
+    raw, folder = by_hand(tmp_path, peers__wait=0.3), tmp_path / "a"
+    assert not lodged(study(parse(raw)), "a", folder)
+    assert start(raw, "a", folder).exit_code == 5, "nobody came"
+    again = study(parse(raw | {"peers": {"wait": 20.0}}))
+    assert not lodged(again, "a", folder)
+    assert "wait = 20.0" in (folder / "config.toml").read_text(), "as it is carried out now"
+    reports = {}
+    b = threading.Thread(
+        target=lambda: reports.update(b=start(raw | {"peers": {"wait": 20.0}}, "b", tmp_path / "b"))
+    )
+    b.start()
+    reports["a"] = start(raw | {"peers": {"wait": 20.0}}, "a", folder)
+    b.join()
+    assert [(report.error, report.rounds) for report in reports.values()] == [("", 50)] * 2
+    with pytest.raises(BadExperiment, match="holds a run already"):
+        lodged(again, "a", folder)
 
 
 @pytest.mark.timeout(60)

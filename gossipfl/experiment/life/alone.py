@@ -20,8 +20,10 @@ from gossipfl.experiment.life.reread import Reread
 from gossipfl.experiment.outcome import folder as files
 from gossipfl.experiment.outcome.attempt import unwritten
 from gossipfl.experiment.outcome.finish import conclude, finish
+from gossipfl.experiment.settings.config import load
 from gossipfl.experiment.settings.experiment import Experiment
 from gossipfl.experiment.study.gossip import unreal
+from gossipfl.experiment.study.identity import differences
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
 
@@ -75,11 +77,30 @@ def watched(made: Study, name: str, listen: str | None, tell: Tell) -> Reread:
     return reread
 
 
-def goes_on(made: Study, name: str, folder: Path) -> bool:
-    """Whether a peer was interrupted in this folder, or died, and can go on from a checkpoint of this study."""
-    own = folder / "peers" / name
+def lodged(made: Study, name: str, folder: Path) -> bool:
+    """Make the run folder ready; whether a peer was interrupted in it, or died, and goes on from a checkpoint of this study.
+
+    A peer that came to an end before it learned anything has left nothing to go on from, or to lose: it starts anew.
+
+    Raises:
+        BadExperiment: the folder holds something else, or cannot be made.
+    """
+    config, own = folder / "config.toml", folder / "peers" / name
+    if not config.exists():
+        files.create(made.experiment, made.graph, folder, (name,))
+        return False
+    if others := differences(load(config), made.experiment):
+        raise BadExperiment(
+            f"--out {folder} holds a run of another experiment: {', '.join(others)} differ{'s' * (len(others) == 1)} from "
+            f"{config}. Give another folder, or go on with the experiment as it was"
+        )
     ended = (own / "summary.json").exists() and files.read_json(own / "summary.json")["stopped"]
-    return ended in (False, "interrupted") and checkpoint.read(own, made.fingerprint)[0] is not None
+    if ended in (False, "interrupted") and checkpoint.read(own, made.fingerprint)[0] is not None:
+        return True
+    if (folder / "summary.json").exists() or any(folder.rglob("*.safetensors")):
+        raise files.taken(folder)
+    files.furnish(made.experiment, made.graph, folder, (name,))
+    return False
 
 
 def peer(

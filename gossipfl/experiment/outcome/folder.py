@@ -38,14 +38,24 @@ RUNS = Path("runs")
 
 
 def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Iterable[str]) -> Path:
-    """A new run folder with what is known beforehand, and these peers' own: `out`, or runs/<time>_<name>.
+    """A new run folder, furnished: `out`, or runs/<time>_<name>.
 
     Raises:
         BadExperiment: `out` holds a run already, or cannot be made.
     """
     folder = out or fresh(experiment.name)
     if (folder / "config.toml").exists() or (folder / "summary.json").exists():
-        raise BadExperiment(f"--out {folder} holds a run already: give another folder, or remove that one")
+        raise taken(folder)
+    return furnish(experiment, graph, folder, peers)
+
+
+def taken(folder: Path) -> BadExperiment:
+    """What to say of a folder that holds a run already."""
+    return BadExperiment(f"--out {folder} holds a run already: give another folder, or remove that one")
+
+
+def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterable[str]) -> Path:
+    """A run folder with what is known beforehand, and these peers' own. Raises BadExperiment where it cannot be made."""
     try:
         (folder / "peers").mkdir(parents=True, exist_ok=True)
         for name in peers:

@@ -3,8 +3,6 @@
 A study is what every peer knows before it has seen a row or heard a word, and it is the same at every peer.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +16,7 @@ from gossipfl.experiment.planning import Plan, plan
 from gossipfl.experiment.settings.experiment import Experiment
 from gossipfl.experiment.settings.gossip import GOSSIP, Gossip
 from gossipfl.experiment.study.decay import Scheduled, factor
+from gossipfl.experiment.study.identity import digest, shared
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
@@ -48,7 +47,7 @@ class Study:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a peer's process is handed: also the numbers that are the same for all, so that they are computed once."""
-        shared = (
+        handed = (
             "experiment",
             "graph",
             "holders",
@@ -59,7 +58,7 @@ class Study:
             "fingerprint",
             "wiring",
         )
-        return {name: getattr(self, name) for name in shared}
+        return {name: getattr(self, name) for name in handed}
 
     @cached_property
     def names(self) -> list[str]:
@@ -142,22 +141,14 @@ class Study:
     @cached_property
     def fingerprint(self) -> bytes:
         """8 bytes that are equal where two peers mean the same study: not where the data lie, nor who takes part."""
-        e = self.experiment
-        shared = e.model_dump(
-            mode="json", include={"seed", "data", "model", "algorithm", "channel", "gossip", "stop"}
-        )
-        shared["data"].pop("source")
-        shared["gossip"].pop("period")
-        for own in ("module", "device"):
-            shared["model"].pop(own)
-        return _digest(shared)
+        return digest(shared(self.experiment))
 
     @cached_property
     def wiring(self) -> bytes:
         """8 bytes that are equal where two peers have the same topology: who takes part, and along which links."""
         told = self.experiment.topology
         edges = [t.tolist() for t in self.links[:3]]
-        return _digest([self.names, edges, self.graph.graph.get("schedule"), told.drop, told.loss])
+        return digest([self.names, edges, self.graph.graph.get("schedule"), told.drop, told.loss])
 
     def scheduled(self, problem: Problem) -> Problem:
         """The problem whose gradients shrink as `decay` says: the same as a shrinking step."""
@@ -212,7 +203,3 @@ class Study:
                 "give a number, for example algorithm.step = 0.01"
                 + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
             )
-
-
-def _digest(what: Any) -> bytes:
-    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=8).digest()
