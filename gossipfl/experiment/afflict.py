@@ -1,10 +1,16 @@
 """The experiment's faults in the simulator; must not know live peers."""
 
+from collections.abc import Iterator
+
 from gossipfl.algorithms import Algorithm
 from gossipfl.engine import Run
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.learning.beside import beside, turns
+from gossipfl.experiment.learning.learn import Progress
 from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.outcome.events import Struck
+from gossipfl.experiment.outcome.finish import Summary
+from gossipfl.experiment.planning.director import Director, told
 from gossipfl.experiment.settings.gossip import GOSSIP
 from gossipfl.experiment.study.method import bears, exact, heals
 from gossipfl.experiment.study.study import Study
@@ -41,8 +47,9 @@ class Afflicting:
             Fault(int(due.when) * steps, due.do, due.peers, due.amount, due.fresh)  # type: ignore[arg-type]
             for due in plan.events
         ]
-        self._edges = made.links
+        self._edges, self._names = made.links, made.names
         self._struck: Topology | None = None
+        self._director = Director(plan)
 
     def __call__(
         self,
@@ -89,6 +96,19 @@ class Afflicting:
             "which takes over from such methods, needs links that lead both ways in each round, and weigh the same: use "
             'another topology or, where links lead one way, algorithm "push-pull"'
         )
+
+    def befallen(self, progress: Progress) -> Iterator[Struck]:
+        """What has gone wrong, or ended to, before that round and was not told yet."""
+        for due in self._director.due(progress.seconds, progress.round - 1):
+            names = tuple(self._names[peer] for peer in due.peers)
+            words = told(due, self._names)
+            yield Struck(words, progress.seconds, due.do, due.begins, names, int(due.when))
+
+    @property
+    def counts(self) -> Summary:
+        """What the summary says of the faults, where there are any."""
+        planned, missed = len(self._faults), self._director.coming
+        return {"faults": {"carried_out": planned - missed, "too_late": missed}} if planned else {}
 
     def present(self, run: Run) -> list[int]:
         """The peers that are there at the end."""

@@ -10,11 +10,12 @@ import msgspec
 import torch
 
 from gossipfl.experiment.afflict import AWAY, Afflicting
+from gossipfl.experiment.learning.learn import Progress
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.outcome import folder as files
 from gossipfl.experiment.outcome.attempt import Attempts
-from gossipfl.experiment.outcome.events import Event, Finished, Started, Warned
+from gossipfl.experiment.outcome.events import Event, Finished, Started, Struck, Warned
 from gossipfl.experiment.outcome.finish import Learned, conclude, finish
 from gossipfl.experiment.settings.config import Experiment
 from gossipfl.experiment.study.gossip import simulated
@@ -22,7 +23,7 @@ from gossipfl.experiment.study.method import study
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
-    """Carry out an experiment with all peers in this process: Started, then Progress, then Finished.
+    """Carry out an experiment with all peers in this process: Started, then Progress, Struck and Warned, then Finished.
 
     Args:
         experiment: what to do.
@@ -47,11 +48,13 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     attempt = Attempts(said.append)
     for progress in session:
         try:
-            line = msgspec.json.encode(progress._asdict()) + b"\n"
-            attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
-            while said:
-                yield Warned("", said.popleft())
-            yield progress
+            told: list[Struck | Progress] = [*engines.befallen(progress), progress]
+            for event in told:
+                line = msgspec.json.encode(event._asdict()) + b"\n"
+                attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
+                while said:
+                    yield Warned("", said.popleft())
+                yield event
         except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
             session.interrupt()
             break
@@ -64,4 +67,5 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
         prepared.step, outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
         outcome.seconds, session.cpu, status, session.kept,
     )  # fmt: skip
-    yield Finished(folder, conclude(finish(made, [rows[me] for me in here], learned, folder), folder))
+    summary = finish(made, [rows[me] for me in here], learned, folder) | engines.counts
+    yield Finished(folder, conclude(summary, folder))

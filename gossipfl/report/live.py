@@ -77,7 +77,8 @@ class View:
             self._started(event)
             return
         if isinstance(event, Struck):
-            self.say(f"{seconds(event.seconds)}: {event.fault}")
+            when = seconds(event.seconds) if event.after is None else f"after round {event.after}"
+            self.say(f"{when}: {event.fault}")
             return
         if isinstance(event, Warned):
             self._warn(event)

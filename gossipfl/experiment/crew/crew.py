@@ -15,13 +15,13 @@ from gossipfl.data import Table
 from gossipfl.errors import GossipError
 from gossipfl.experiment.crew.between import Between
 from gossipfl.experiment.crew.chorus import Chorus
-from gossipfl.experiment.crew.director import Director, told
 from gossipfl.experiment.crew.failure import Failed, failure
 from gossipfl.experiment.crew.lives import Lives, forkserver
 from gossipfl.experiment.learning.learn import Progress
 from gossipfl.experiment.life.reports import Report
 from gossipfl.experiment.outcome.events import Struck, Warned
 from gossipfl.experiment.planning import Due
+from gossipfl.experiment.planning.director import Director, told
 from gossipfl.experiment.study.study import Study
 
 __all__ = ["Crew", "Failed", "forkserver"]

@@ -24,6 +24,7 @@ class Struck(NamedTuple):
     do: str = ""  # its kind, or "back"
     begins: bool = True  # or it ends what another one has begun
     peers: tuple[str, ...] = ()
+    after: int | None = None  # rounds, where they are what the engine knows
 
 
 class Warned(NamedTuple):

@@ -1,8 +1,8 @@
-"""Has the experiment's faults carried out, each in its time; must not know processes or sockets."""
+"""Has the experiment's faults carried out, each in its time; must not know how, nor by which engine."""
 
 from collections.abc import Sequence
 
-from gossipfl.experiment.planning import Due, Plan
+from gossipfl.experiment.planning.due import Due, Plan
 from gossipfl.experiment.settings.fault import MEASURED
 
 
