@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gossipfl.experiment.outcome.verdict import gone, missed
 from gossipfl.experiment.settings.gossip import GOSSIP
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
@@ -27,8 +28,9 @@ def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> lis
     """The verdict, how good the model is on test rows, what it took, and the next command to try (if any)."""
     gossip = summary.get("algorithm") == GOSSIP
     alone = gossip or summary.get("peers") == 1
-    one = alone or summary.get("agreed")  # as asked, and yet not one model: worth a look
-    mark, style = ("✗", "red") if not good else ("✓", "green") if one else ("!", "yellow")
+    one = alone or summary.get("agreed")
+    odd = not one or gone(summary) or missed(summary)  # as asked, and yet not all as planned: worth a look
+    mark, style = ("✗", "red") if not good else ("!", "yellow") if odd else ("✓", "green")
     said = Text(f"{mark} {sentence}", style)
     if not repeat:
         return [said]

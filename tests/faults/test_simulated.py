@@ -1,15 +1,19 @@
 """The experiment's faults in the simulator: the optimum of the data that is there at the end, and what it does not know."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
 from sparing import sparing
 
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.learning.learn import Progress
+from gossipfl.experiment.outcome.events import Finished, Struck
 from gossipfl.experiment.outcome.verdict import verdict
 from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.simulate import simulate
+from gossipfl.report.result import result
 
 
 def experiment(*faults, **algorithm):
@@ -160,6 +164,48 @@ def test_the_sides_of_a_cut_that_never_heals_stop_and_hold_no_one_model(tmp_path
     summary = ended(raw, tmp_path)
     assert (summary["stopped"], summary["peers"], summary["agreed"]) == ("tolerance", 12, False)
     assert verdict(summary, 1e-10)[0] == 6
+
+
+def test_what_happens_is_told_in_its_round_and_who_is_left_and_what_came_too_late_in_the_end(tmp_path):
+    faults = [
+        {"do": "kill", "round": 4, "peers": ["3", "5"]},
+        {"do": "restart", "round": 30, "peers": ["5"]},
+        {"do": "loss", "round": 60, "amount": 0.5, "lasts": 10},
+    ]
+    raw = experiment(*faults) | {"stop": {"rounds": 60}, "peers": {"report": 20}}
+    *events, last = simulate(parse(raw), tmp_path / "run")
+    told = [event for event in events if isinstance(event, Progress | Struck)]
+    assert [event.fault if isinstance(event, Struck) else event.round for event in told] == [
+        1, "kill 3, 5", 20, "restart 5", 40, 60,
+    ]  # fmt: skip
+    struck = [event for event in told if isinstance(event, Struck)]
+    assert [(event.after, event.do, event.begins, event.peers) for event in struck] == [
+        (4, "kill", True, ("3", "5")), (30, "restart", False, ("5",)),
+    ]  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line.get("fault") for line in lines] == [None, "kill 3, 5", None, "restart 5", None, None]
+    assert last.summary["faults"] == {"carried_out": 2, "too_late": 2}
+    code, sentence = verdict(last.summary, 0.0)
+    assert code == 0
+    assert sentence.startswith("11 of 12 peers are left and do NOT hold one model: they agree to ")
+    assert sentence.endswith("after 60 rounds; 2 planned faults never came: the learning ended before them")
+    assert str(result(last.summary, sentence, good=True)[0]) == f"! {sentence}"
+
+
+def test_a_run_in_which_all_came_back_is_as_good_as_any(tmp_path):
+    raw = experiment({"do": "kill", "round": 4, "count": 2, "lasts": 3}) | {"stop": {"rounds": 3000}}
+    summary = ended(raw, tmp_path)
+    code, sentence = verdict(summary, 0.0)
+    assert code == 0
+    assert sentence.startswith("the 12 peers hold one model")
+    assert str(result(summary, sentence, good=True)[0]) == f"✓ {sentence}"
+
+
+def test_one_that_is_left_says_so(tmp_path):
+    raw = experiment({"do": "kill", "round": 4, "peers": ["0"]}) | {"topology": {"graph": "full:2"}}
+    summary = ended(raw | {"stop": {"rounds": 9}}, tmp_path)
+    assert verdict(summary, 0.0) == (0, "1 of 2 peers is left and learned alone, 9 rounds")
+    assert verdict(summary | {"stopped": "diverged", "faults": {"too_late": 1}}, 0.0)[0] == 6
 
 
 FAULTS = {
