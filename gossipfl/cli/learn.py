@@ -2,13 +2,16 @@
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gossipfl.cli.built_in import path
 from gossipfl.cli.options import As, File, Out, Quiet, Set
 from gossipfl.cli.say import Format, say
+
+if TYPE_CHECKING:
+    from gossipfl.experiment.settings.experiment import Experiment
 
 DEMO = "\b\nExample:\n  gossipfl demo"
 RUN = """\b
@@ -82,25 +85,29 @@ def _carry_out(
     from gossipfl.experiment.crew.launch import resume, run
     from gossipfl.experiment.outcome.verdict import INTERRUPTED, verdict
     from gossipfl.experiment.simulate import simulate
-    from gossipfl.experiment.study.gossip import simulated_only
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an init system's stop is a Ctrl-C
-    engine, other = (run, "simulate") if command == "run" else (simulate, "run")
+    engine = run if command == "run" else simulate
     events = resume(again) if again else engine(experiment, out)
     finished = follow(events, quiet, silent=format == "json")
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
-    repeat = "" if quiet else f"gossipfl {other} {finished.folder}/config.toml"
-    if (
-        repeat
-        and command == "run"
-        and code == INTERRUPTED
-        and any(finished.folder.glob("peers/*/checkpoint*"))
-    ):
-        repeat = f"gossipfl run --resume {finished.folder}"
-    if repeat and simulated_only(experiment):
-        repeat += " -s 'gossip.delay=[0,0]' -s gossip.online=1"
+    repeat = "" if quiet else _repeat(command, experiment, finished.folder, code == INTERRUPTED)
     say(format, told, *result(finished.summary, sentence, code == 0, repeat))
     return code
+
+
+def _repeat(command: str, experiment: "Experiment", folder: Path, interrupted: bool) -> str:
+    """The next command to try: to go on where that is possible, or the same with the other engine."""
+    from gossipfl.experiment.study.gossip import simulated_only
+
+    if command == "run" and interrupted and any(folder.glob("peers/*/checkpoint*")):
+        return f"gossipfl run --resume {folder}"
+    repeat = f"gossipfl {'simulate' if command == 'run' else 'run'} {folder}/config.toml"
+    if simulated_only(experiment):
+        return f"{repeat} -s 'gossip.delay=[0,0]' -s gossip.online=1"
+    if command == "run" and experiment.faults:  # many of them no simulator knows
+        return f"{repeat} -s 'faults=[]'"
+    return repeat

@@ -34,13 +34,26 @@ def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> lis
     said = Text(f"{mark} {sentence}", style)
     if not repeat:
         return [said]
-    same = "with real peers" if summary.get("engine") == "simulator" else "the same numbers in one process"
-    same = "where they were" if "--resume" in repeat else same
-    same = "in simulated time" if gossip and summary.get("engine") == "peers" else same
     parts: list[RenderableType] = [said]
     if summary.get("test"):
         parts.append(metrics(summary))
-    return [*parts, figures(summary), Text.assemble("\nNext: ", (repeat, "bold cyan"), f"   ({same})")]
+    parts.append(figures(summary))
+    if summary.get("stopped") != "diverged":  # it would again
+        parts.append(Text.assemble("\nNext: ", (repeat, "bold cyan"), f"   ({_next(summary, repeat)})"))
+    return parts
+
+
+def _next(summary: Summary, repeat: str) -> str:
+    """What is to be expected of the next command."""
+    if "--resume" in repeat:
+        return "where they were"
+    if summary.get("engine") == "simulator":
+        return "with real peers"
+    if "faults=[]" in repeat:
+        return "in one process, without the faults"
+    if summary.get("algorithm") == GOSSIP:
+        return "in simulated time"
+    return "in one process" if summary.get("lost") else "the same numbers in one process"
 
 
 def metrics(summary: Summary) -> RenderableType:

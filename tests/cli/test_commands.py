@@ -87,6 +87,26 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_diverged_is_not_to_be_repeated(tmp_path: Path) -> None:
+    words = ["-s", "algorithm.kind=exact-diffusion", "-s", "algorithm.step=1e9", "--out", tmp_path / "run"]
+    said = gossipfl("simulate", small(tmp_path), *words)
+    assert said.code == 6
+    assert "Try a smaller algorithm.step" in said.out
+    assert "Next:" not in said.out
+
+
+def test_after_a_run_with_faults_the_simulator_has_other_numbers_and_none_of_them(tmp_path: Path) -> None:
+    fault = "faults=[{do='delay',at=600,amount=0.1}]"
+    said = gossipfl("run", small(tmp_path), "-s", fault, "--out", tmp_path / "run")
+    assert said.code == 0, said
+    told = " ".join(said.out.split())
+    assert "! the 4 peers hold one model" in told
+    assert "; 1 planned fault never came: the learning ended before it" in told
+    assert "config.toml -s 'faults=[]' (in one process, without the faults)" in told
+    again = ["-s", "faults=[]", "--out", tmp_path / "again", "--quiet"]
+    assert gossipfl("simulate", tmp_path / "run" / "config.toml", *again).code == 0
+
+
 def test_both_engines_learn_the_same(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(runs)
     found = gossipfl("results", "compare", "simulate", "run", "--format", "json").json

@@ -14,6 +14,7 @@ from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.experiment.learning.learn import Lines
 from gossipfl.experiment.outcome.finish import apart
 from gossipfl.experiment.outcome.verdict import verdict
+from gossipfl.report.result import result
 
 MODULES = """
 import torch
@@ -50,6 +51,33 @@ def test_models_that_cancel_are_infinitely_far_apart_and_can_be_told():
         code, sentence = verdict(summary | {"consensus_distance": distance}, 0.0)
         assert code == 0
         assert "NOT hold one model" in sentence
+
+
+@pytest.mark.parametrize(
+    ("summary", "repeat", "words"),
+    [
+        ({"engine": "simulator"}, "gossipfl run c.toml", "with real peers"),
+        ({"engine": "peers"}, "gossipfl simulate c.toml", "the same numbers in one process"),
+        ({"engine": "peers", "lost": ["2"]}, "gossipfl simulate c.toml", "in one process"),
+        (
+            {"engine": "peers"},
+            "gossipfl simulate c.toml -s 'faults=[]'",
+            "in one process, without the faults",
+        ),
+        (
+            {"engine": "peers", "algorithm": "gossip-learning"},
+            "gossipfl simulate c.toml",
+            "in simulated time",
+        ),
+        ({"engine": "peers"}, "gossipfl run --resume r", "where they were"),
+    ],
+)
+def test_the_next_command_promises_what_it_keeps(summary, repeat, words):
+    summary |= {"peers": 3, "stopped": "rounds"}
+    assert str(result(summary, "done", True, repeat)[-1]) == f"\nNext: {repeat}   ({words})"
+    assert not any(
+        "Next" in str(part) for part in result(summary | {"stopped": "diverged"}, "", False, repeat)
+    )
 
 
 def test_lines_follow_the_pace_of_the_rounds():
