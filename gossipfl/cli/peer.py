@@ -76,7 +76,7 @@ def peer(
     again = lodged(made, name, folder)
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
-        view.show(Started(folder, 1, experiment.stop.rounds))
+        view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
 
         def tell(what: str, told: Any) -> None:
             if isinstance(told, Progress):
@@ -85,8 +85,8 @@ def peer(
                 view.show(Warned(name, told))
             elif what == "listening":
                 view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
-            elif what == "learning":
-                view.say("all are here: learning")
+            elif what in ("learning", "news"):
+                view.say(told)
 
         interrupt_once()
         report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell))

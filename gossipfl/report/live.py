@@ -54,6 +54,7 @@ class View:
         drawn = screen.is_terminal and not self._quiet and not plain
         self._live = Live(console=screen, auto_refresh=False) if drawn else None
         self._lines: deque[Progress] = deque(maxlen=LINES)
+        self._first: Progress | None = None
         self._last: Progress | None = None
         self._shown = float("-inf")
         self._warned: defaultdict[str, set[str]] = defaultdict(set)  # words, and who has said them
@@ -83,7 +84,7 @@ class View:
         if isinstance(event, Warned):
             self._warn(event)
             return
-        self._last = event
+        self._first, self._last = self._first or event, event
         now = time.monotonic()
         if self._quiet or now - self._shown < (TERMINAL if self._live else PLAIN):
             return
@@ -117,11 +118,10 @@ class View:
             self._live.start()
 
     def _rate(self) -> float:
-        """Rounds a second since learning began."""
-        p = self._last
-        return (
-            p.round / p.seconds if p and p.round > 1 and p.seconds > 0 else 0.0
-        )  # round 1 waits for starters
+        """Rounds a second since the first that was told: who comes late did none of those before."""
+        first, last = self._first, self._last
+        passed = last.seconds - first.seconds if first and last else 0.0
+        return (last.round - first.round) / passed if first and last and passed > 0 else 0.0
 
     def _left(self) -> str:
         """What the rounds or seconds that are allowed take at most: a tolerance ends it sooner."""

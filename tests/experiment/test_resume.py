@@ -12,7 +12,9 @@ from test_network import by_hand, child, start, until_learning
 
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.crew.launch import resume, run
-from gossipfl.experiment.life.alone import lodged
+from gossipfl.experiment.learning.tables import own_table
+from gossipfl.experiment.life import checkpoint
+from gossipfl.experiment.life.alone import endpoints, lodged, peer
 from gossipfl.experiment.outcome.events import Finished, Progress
 from gossipfl.experiment.outcome.sight import sights
 from gossipfl.experiment.settings.config import parse
@@ -103,6 +105,28 @@ def test_a_peer_that_failed_before_it_learned_starts_anew_in_its_folder_and_once
     assert [(report.error, report.rounds) for report in reports.values()] == [("", 50)] * 2
     with pytest.raises(BadExperiment, match="holds a run already"):
         lodged(again, "a", folder)
+
+
+@pytest.mark.timeout(60)
+def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_path):
+    raw, told = (
+        by_hand(tmp_path, stop={"rounds": 2**40, "seconds": 1.5, "absent": 0.2}, peers={"checkpoint": 0.1}),
+        [],
+    )
+
+    def tell(*what):
+        told.append(what)
+
+    b = threading.Thread(target=lambda: start(raw, "b", tmp_path / "b"))
+    b.start()
+    start(raw, "a", tmp_path / "a", tell)
+    b.join()
+    assert ("learning", "all are here: learning") in told
+    made = study(parse(raw))
+    point = checkpoint.read(tmp_path / "a" / "peers" / "a", made.fingerprint)[0]
+    told.clear()
+    peer(made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True)
+    assert ("learning", f"goes on from round {point.round} of its checkpoint") in told
 
 
 @pytest.mark.timeout(60)

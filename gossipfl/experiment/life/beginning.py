@@ -33,8 +33,8 @@ def begin(
     journal: Journal,
     rejoin: bool,
     changed: Callable[[], Change | None],
-) -> Session:
-    """A session that is ready to learn: of peers that all begin now; or of one that was here before, or comes late."""
+) -> tuple[Session, str]:
+    """A session that is ready to learn, and what is true of it in words: all begin now, or one goes on, or comes late."""
 
     def session(known: Facts | None = None) -> Session:
         return Session(
@@ -46,14 +46,15 @@ def begin(
             known=known,
         )
 
-    point = journal.read() if rejoin else None
+    point, how = journal.read() if rejoin else None, "goes on from round {} of its checkpoint"
     if point is None:
         try:
             begun = session()
             begun.prepared = replace(begun.prepared, facts=begun.prepared.facts.begun(exchange.tick))
+            how = "all are here: learning"
         except Welcomed as welcome:
             log.info("the study is under way: a neighbour told what was agreed")
-            point = _told(welcome.payload)
+            point, how = _told(welcome.payload), "the study is under way: learning from round {}"
     if point is not None:
         begun = _late(session(point.facts), point)
         exchange.tick = point.facts.origin
@@ -63,6 +64,19 @@ def begin(
         exchange.rewire(
             exchange.names, openings(made, me, step)
         )  # it may not be the one that was agreed at first
+    _hardened(begun, exchange, transport, journal, changed)
+    return begun, how.format(begun.outcome.rounds)
+
+
+def _hardened(
+    begun: Session,
+    exchange: Exchange,
+    transport: ZeroMQ,
+    journal: Journal,
+    changed: Callable[[], Change | None],
+) -> None:
+    """Where its method bears that, let the session go on without neighbours, welcome newcomers, and keep checkpoints."""
+    made = begun.study
     if sturdy := begun.method and made_sturdy(made, begun.prepared, exchange):
         inner, begun.cycle = sturdy
         begun.engine = Following(begun, inner, exchange, transport, changed)
@@ -75,7 +89,6 @@ def begin(
         gossiper.newcomers = begun.prepared.facts.origin - (point is None)
         gossiper.welcome = lambda: pack(begun.point)
         journal.resumable = True
-    return begun
 
 
 def _late(begun: Session, point: Checkpoint) -> Session:

@@ -59,7 +59,7 @@ def live(
         folder: where its files go.
         transport: bound, not yet connected.
         endpoints: of its neighbours, by number.
-        tell: called with "learning" when agreement is reached, "progress" and each line of metrics, "warning" and a sentence.
+        tell: called with "learning" and how it begins to, "progress" and each line of metrics, "warning" and a sentence.
         rejoin: go on from the checkpoint in the folder, if there is one.
         chances: where messages are to be lost and doubled, with which probabilities at present.
         reread: the topology file, if it may change.
@@ -82,8 +82,8 @@ def live(
     journal = Journal(folder, made, tell)
     try:
         transport.connect(near, 2 * ahead)
-        session = begin(made, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
-        tell("learning", None)
+        session, how = begin(made, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
+        tell("learning", how)
         unheeded = None if isinstance(session.engine, Following) else reread
         if unheeded:
             unheeded.refuse(f"{session.prepared.kind} cannot go on along other links")
