@@ -86,6 +86,7 @@ class Neighbourhood:
         if header.leaving:
             self._leaves(header, now)
             return Answer.NOTHING
+        arrival = "is back" if peer in self.reached else "joins"
         if header.yours == self.edges[peer].mine:
             self.reached[peer] = header.tick
         self._session(peer, header, early=header.tick > tick)
@@ -94,7 +95,7 @@ class Neighbourhood:
         if header.last >= max(0, header.tick - 1):
             self._used(peer, header.last, tick, now)
         if watch.hear(now):
-            log.info("%s is back", self.names[peer])
+            log.info("%s %s", self.names[peer], arrival)
             if header.tick >= self.origin:
                 return Answer.CURRENT
         if twice or header.tick == last < tick:

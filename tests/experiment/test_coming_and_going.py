@@ -1,6 +1,7 @@
 """Peers that the topology file gains and loses while all learn: the model becomes that of whoever is there."""
 
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Site:
         self.name, self.folder = name, world.folder / f"run-{name}"
         self.learns = threading.Event()
         self.warnings: list[str] = []
+        self.news: list[str] = []  # how it begins, and who comes and goes
         made = study(parse(world.raw))
         self.folder.mkdir()
         table, places = own_table(made, name, world.folder / f"{name}.csv"), endpoints(made, name)
@@ -38,6 +40,8 @@ class Site:
                 self.learns.set()
             elif what == "warning":
                 self.warnings.append(str(told))
+            elif what in ("learning", "news"):
+                self.news.append(str(told))
 
         def around(now):
             return {other: place for other, place in endpoints(now, name).items() if other != name}
@@ -116,6 +120,13 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
         assert world.distance(site.model, world.rows) <= 1e-8
         assert site.name == "new" or '"new"' in (site.folder / "topology.json").read_text()
     assert len({site.report.rounds for site in sites}) == 1
+    for site in sites[:-1]:
+        assert site.news[0] == "all are here: learning"
+        assert site.news.count("the topology file is read again: gained new") == 1
+        assert site.news.count("new joins") == (site.name in "ac"), "its neighbours hear of it"
+    late = re.fullmatch(r"the study is under way: learning from round (\d+)", sites[-1].news[0])
+    assert late is not None
+    assert int(late[1]) > 0
 
 
 @pytest.mark.timeout(120)
@@ -134,6 +145,7 @@ def test_a_peer_that_the_file_loses_leaves_and_its_part_with_it(tmp_path):
     for site in others:
         assert (site.report.error, site.report.stopped) == ("", "seconds")
         assert world.distance(site.model, "abcd") <= 1e-8
+        assert "the topology file is read again: lost new" in site.news
 
 
 def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path):

@@ -14,6 +14,7 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.life import checkpoint
 from gossipfl.experiment.life.journal import Tell, log_to
+from gossipfl.experiment.life.news import news
 from gossipfl.experiment.life.process import LARGEST, live
 from gossipfl.experiment.life.reports import Report, collect
 from gossipfl.experiment.life.reread import Reread
@@ -124,7 +125,8 @@ def peer(
         folder: its run folder.
         places: where it and its neighbours listen, by name.
         again: it was here before, and goes on from its checkpoint.
-        tell: called with "listening", "learning", "progress" and a line of metrics, "warning" and a sentence.
+        tell: called with "listening", "learning" and how it begins to, "progress" and a line of metrics, "warning" or "news"
+            and a sentence.
         reread: the topology file, if it may change.
 
     Raises:
@@ -138,7 +140,8 @@ def peer(
     me = made.names.index(name)
     near = {made.names.index(other): endpoint for other, endpoint in places.items() if other != name}
     own = files.peer_folder(folder, name)
-    report = live(made, me, table, own, transport, near, tell, again, reread=reread)
+    with news(lambda words: tell("news", words)):
+        report = live(made, me, table, own, transport, near, tell, again, reread=reread)
     if reread and reread.made is not made:
         try:
             topology.write(reread.made.graph, folder / "topology.json")

@@ -99,10 +99,10 @@ class Following:
     def _rewire(self, run: Run, change: Change) -> Run:
         """Along other links."""
         session = self._session
-        before, after = set(called(session.study).values()), set(called(change.made).values())
-        log.info(
-            "the topology has changed: gained %s, lost %s", sorted(after - before), sorted(before - after)
-        )
+        before, after = set(session.study.names), set(change.made.names)
+        parts = ("gained", after - before), ("lost", before - after)
+        told = [f"{what} {', '.join(sorted(names))}" for what, names in parts if names]
+        log.info("the topology file is read again: %s", ", ".join(told) or "the same peers, linked otherwise")
         session.study = change.made
         run = self._again(run)
         self._transport.connect({ident(name): endpoint for name, endpoint in change.endpoints.items()})
