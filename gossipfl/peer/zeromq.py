@@ -5,13 +5,13 @@ I/O thread connects, reconnects and buffers, so neighbours may start in any orde
 """
 
 import math
-import re
 from collections.abc import Collection, Mapping
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from gossipfl.errors import NetworkError
+from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 LARGE = 65536  # bytes from which a frame is worth the trouble of not copying it
@@ -33,7 +33,7 @@ class ZeroMQ:
     """
 
     def __init__(self, endpoint: str, largest: int) -> None:
-        check_endpoint(endpoint)
+        check_endpoint(endpoint, own=True)
         self._context = zmq.Context()
         self._inbox = self._context.socket(zmq.PULL)
         self._inbox.setsockopt(zmq.RCVHWM, QUEUE)
@@ -163,14 +163,6 @@ def _split(message: bytes) -> list[bytes]:
     return frames
 
 
-def check_neighbour(endpoint: str) -> None:
-    """Raise NetworkError unless ZeroMQ can try to connect to it, whether anybody listens there or not."""
-    check_endpoint(endpoint)
-    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        _connect(socket, endpoint)
-
-
 def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
     try:
         socket.connect(endpoint)
@@ -180,10 +172,9 @@ def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
         ) from error
 
 
-def check_endpoint(endpoint: str) -> None:
-    """Refuse what is none: ZeroMQ itself takes port 99999, and waits there for ever. Raises NetworkError."""
-    tcp = re.fullmatch(r"tcp://[^\s/]+:(\*|\d{1,5})", endpoint)
-    if not (endpoint.startswith("ipc://") or (tcp and (tcp[1] == "*" or 0 < int(tcp[1]) < 65536))):
-        raise NetworkError(
-            f"{endpoint} is not an endpoint: write tcp://host:port, with a port up to 65535, or ipc://path"
-        )
+def check_endpoint(endpoint: str, own: bool = False) -> None:
+    """Refuse what is none, with NetworkError: one's own, or a neighbour's."""
+    try:
+        checked(endpoint, own)
+    except ValueError as why:
+        raise NetworkError(str(why)) from None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from gossipfl.topology.endpoint import apart, endpoint
 from gossipfl.topology.names import name_of, natural
 
 
@@ -35,7 +36,11 @@ def _number(allowed: Callable[[float], bool], sentence: str) -> Callable[[Any], 
 
 
 GRAPH: dict[str, Callable[[Any], Any]] = {"name": _text, "schedule": _text}
-PEER: dict[str, Callable[[Any], Any]] = {"endpoint": _text, "public_key": _text, "role": _text}
+PEER: dict[str, Callable[[Any], Any]] = {
+    "endpoint": lambda value: endpoint(_text(value)),
+    "public_key": _text,
+    "role": _text,
+}
 LINK: dict[str, Callable[[Any], Any]] = {
     "weight": _number(math.isfinite, "must be a finite number"),
     "delay": _number(lambda value: 0 <= value < math.inf, "must be a number of seconds, 0 or above"),
@@ -52,9 +57,8 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
         programs).
 
     Raises:
-        ValueError: a name that is none, a peer or link listed twice, an unknown neighbour, a self-loop, or an
-        attribute
-            of the wrong type or sign; the message is the second half of a sentence.
+        ValueError: a name that is none, a peer, link or endpoint listed twice, an unknown neighbour, a self-loop, or
+            an attribute of the wrong type or sign; the message is the second half of a sentence.
     """
     peers: dict[str, dict[str, Any]] = {}
     for value, attributes in listed.peers:
@@ -62,6 +66,7 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
         if peer in peers:
             raise ValueError(f'peer "{peer}" is listed twice; keep one')
         peers[peer] = _convert(attributes, PEER, f'peer "{peer}"', strict)
+    apart(peers)
     links: dict[tuple[str, str], dict[str, Any]] = {}
     for one, other, attributes in listed.links:
         u, v = name_of(one), name_of(other)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import gossipfl, rows, small
+from commands import SMALL, gossipfl, rows, small
 
 TOPOLOGY = """
 edges = [{edges}]
@@ -31,6 +31,24 @@ def with_graph(edges: str, *words: str, a: str = "") -> Callable[[Path], list[ob
         (folder / "graph.toml").write_text(TOPOLOGY.format(edges=edges, a=a))
         file = small(folder)
         return [*(str(file) if w == "FILE" else w for w in words), "-s", "topology.graph=graph.toml"]
+
+    return make
+
+
+def _with_places(folder: Path, a: str = "tcp://127.0.0.1:5501") -> Path:
+    """The small experiment, with two peers that have endpoints and data."""
+    places = f'[peers.a]\nendpoint = "{a}"\n[peers.b]\nendpoint = "tcp://127.0.0.1:5502"\n'
+    (folder / "graph.toml").write_text(f'edges = [["a", "b"]]\n{places}')
+    text = SMALL.replace("ring:4", "graph.toml").replace(
+        'name = "small"', 'name = "small"\nreference = false'
+    )
+    return small(folder, text=text)
+
+
+def _checked(endpoint: str) -> Callable[[Path], list[object]]:
+    def make(folder: Path) -> list[object]:
+        _with_places(folder, endpoint)
+        return ["topology", "check", folder / "graph.toml"]
 
     return make
 
@@ -74,6 +92,22 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "peer: reference": (with_set("reference=true", command="peer"), 2, "NAME"),
     "peer: who?": (with_graph(RING, "peer", "FILE", "z"), 3, "no peer z.*a, b, c, d"),
     "peer: where?": (with_graph(RING, "peer", "FILE", "a"), 3, r"(?s)a, b, d .*\[peers.a\].*endpoint"),
+    "peer: another's": (
+        lambda f: ["peer", _with_places(f), "a", "--listen", "tcp://127.0.0.1:5502"],
+        3,
+        "a cannot listen on tcp://127.0.0.1:5502.*graph.toml gives it to b.*--listen",
+    ),
+    "no endpoint": (_checked("tcp://h:99999"), 3, "graph.toml.*peer .a.*tcp://h:99999.*65535"),
+    "no endpoint in an experiment": (
+        with_graph(RING, "config", "check", "FILE", a='endpoint = "h:5501"'),
+        3,
+        "graph.toml.*peer .a.*h:5501.*write tcp://host:port",
+    ),
+    "one endpoint for two": (
+        _checked("tcp://127.0.0.1:5502"),
+        3,
+        "graph.toml.*a and b cannot both listen on tcp://127.0.0.1:5502: give each its own",
+    ),
     "bad weights": (lambda _: ["topology", "show", "ring:4", "--weights", "best"], 3, "best.*metropolis"),
     "bad plot": (lambda f: ["topology", "show", "ring:4", "--plot", f / "x.bmp"], 3, "bmp.*png"),
     "bad suffix": (lambda f: ["topology", "make", "ring:4", f / "x.csv"], 3, "csv.*json"),
@@ -120,7 +154,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        peers = "".join(f'[peers.{name}]\nendpoint = "{endpoint}"\n' for name in "abcd")
+        peers = f'[peers.a]\nendpoint = "{endpoint}"\n[peers.b]\n[peers.c]\n[peers.d]\n'
         (tmp_path / "graph.toml").write_text(f"edges = [{RING}]\n{peers}")
         said = gossipfl("run", file, "-s", "topology.graph=graph.toml", "--out", tmp_path / "run")
     assert said.code == 5

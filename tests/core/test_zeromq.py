@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gossipfl.errors import NetworkError
 from gossipfl.peer import ZeroMQ
-from gossipfl.peer.zeromq import _join, _split, check_neighbour
+from gossipfl.peer.zeromq import _join, _split
 
 ANY = "tcp://127.0.0.1:*"
 SOON = 10.0
@@ -70,17 +70,14 @@ def test_what_is_no_endpoint_cannot_be_connected_to(opened: list[ZeroMQ], bad: s
 def test_where_nobody_can_connect_to_is_found_out_before_anything_is_lost(
     opened: list[ZeroMQ], bad: str
 ) -> None:
-    with pytest.raises(NetworkError, match="cannot connect"):
-        check_neighbour(bad)
     a, b = ZeroMQ(ANY, 100), ZeroMQ(ANY, 100)
     opened += [a, b]
     a.connect({1: b.endpoint})
-    with pytest.raises(NetworkError, match="cannot connect"):
+    with pytest.raises(NetworkError, match="not an endpoint"):
         a.connect({1: b.endpoint, 2: bad})
     assert not a.send(2, [b"head", b"tail"]), "there is no such neighbour"
     assert a.send(1, [b"head", b"tail"]), "and the other one is as it was"
     assert b.recv(SOON) == [b"head", b"tail"]
-    check_neighbour(b.endpoint)
 
 
 def test_who_starts_first_does_not_matter(opened: list[ZeroMQ], endpoint: str) -> None:

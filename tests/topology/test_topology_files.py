@@ -22,6 +22,9 @@ text = st.text(
 ).filter(lambda t: t.isprintable() and any(map(str.isalnum, t)))
 name = text.filter(lambda t: t == t.strip() and not t.startswith(".") and "/" not in t and "\\" not in t)
 number = st.floats(0, 1, exclude_min=True)
+endpoints = st.builds(
+    "tcp://{}:{}".format, st.from_regex(r"[a-z0-9][a-z0-9.-]*", fullmatch=True), st.integers(1, 65535)
+)
 
 
 @st.composite
@@ -29,11 +32,10 @@ def graphs(draw: st.DrawFn, names: st.SearchStrategy[str] = name) -> nx.Graph:
     """Connected, with any attributes: each peer is linked with one before it, and some more."""
     peers = sorted(draw(st.sets(names, min_size=1, max_size=6)), key=natural)
     g = nx.Graph(name=draw(text)) if draw(st.booleans()) else nx.Graph()
-    for peer in peers:
-        g.add_node(
-            peer,
-            **draw(st.fixed_dictionaries({}, optional={"endpoint": text, "public_key": text, "role": text})),
-        )
+    places = draw(st.lists(endpoints, min_size=len(peers), max_size=len(peers), unique=True))
+    for peer, place in zip(peers, places, strict=True):
+        optional = {"endpoint": st.just(place), "public_key": text, "role": text}
+        g.add_node(peer, **draw(st.fixed_dictionaries({}, optional=optional)))
     for i in range(1, len(peers)):
         for j in draw(st.sets(st.integers(0, i - 1), min_size=1)):
             edge = st.fixed_dictionaries({}, optional={"weight": number, "delay": number, "drop": number})
@@ -180,6 +182,15 @@ BROKEN = [
     (".toml", 'edges = [["a", "b", {wieght = 1}]]\n[peers.a]\n[peers.b]', 'did you mean "weight"'),
     (".toml", 'edges = [["a", "b", 1]]\n[peers.a]\n[peers.b]', "must be a table"),
     (".toml", "[peers.a]\nendpoint = 5", "endpoint must be printable text"),
+    (".toml", '[peers.a]\nendpoint = "host:5501"', 'peer "a": endpoint host:5501 is not an endpoint: write tcp://'),
+    (".toml", '[peers.a]\nendpoint = "tcp://h:99999"', "with a port from 1 to 65535"),
+    (".toml", '[peers.a]\nendpoint = "tcp://h:0"', "with a port from 1 to 65535"),
+    (".toml", '[peers.a]\nendpoint = "tcp://h:*"', "without *"), (".toml", '[peers.a]\nendpoint = "tcp://*:1"', "without *"),
+    (".toml", '[peers.a]\nendpoint = "tcp://a b:1"', "not an endpoint"),
+    (".toml", f'[peers.a]\nendpoint = "ipc://{"x" * 108}"', "of at most 107 bytes"),
+    (".toml", 'edges = [["a", "b"]]\n[peers]\na.endpoint = "tcp://h:1"\nb.endpoint = "tcp://h:1"',
+    "a and b cannot both listen on tcp://h:1: give each its own"),
+    (".json", '{"nodes": [{"id": 1, "endpoint": "tcp:/h:1"}], "edges": []}', 'peer "1": endpoint tcp:/h:1 is not'),
     (".toml", '[peers.a]\nendpiont = "x"', 'did you mean "endpoint"'),
     (".toml", "[peers.a]\n[peers.b]", "cut off from the largest: b"),
     (".graphml", "<graphml>", "cannot be read"), (".graphml", BOMB, "DOCTYPE"), (".graphml", "<graphml/>",

@@ -47,7 +47,7 @@ def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, st
     """Where a peer (by `listen`, if given) and its neighbours listen, as the topology file says.
 
     Raises:
-        BadExperiment: there is no such peer, or one of them has no endpoint.
+        BadExperiment: there is no such peer, one of them has no endpoint, or `listen` is a neighbour's.
     """
     if name not in made.graph:
         raise BadExperiment(f"there is no peer {name} in the topology; it has {', '.join(made.names[:20])}")
@@ -59,11 +59,11 @@ def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, st
             f"{made.experiment.topology.graph} does not say where {', '.join(silent)} can be reached. Use a topology file, "
             f'and write in it, if it is TOML, for each:\n  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"'
         )
-    for endpoint in known.values():
-        if len(same := [peer for peer, place in known.items() if place == endpoint]) > 1:
-            raise BadExperiment(
-                f"{made.experiment.topology.graph}: {' and '.join(same)} cannot both listen on {endpoint}: give each its own"
-            )
+    if listen in (taken := {known[peer]: peer for peer in around}):
+        raise BadExperiment(
+            f"{name} cannot listen on {listen}: {made.experiment.topology.graph} gives it to {taken[listen]}; "
+            "leave out --listen, or give it another endpoint"
+        )
     return known
 
 

@@ -11,7 +11,6 @@ from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.life.following import Change, called
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
-from gossipfl.peer.zeromq import check_neighbour
 from gossipfl.topology import symmetric
 
 log = logging.getLogger(__name__)
@@ -82,8 +81,6 @@ class Reread:
                 f"{self._path}: peers go on along other links only where these lead both ways, weigh the same both ways "
                 "and are the same in each round: stop all peers and start them anew"
             )
-        for endpoint in places.values():
-            check_neighbour(endpoint)
         called(made)
         self.made = made
         return Change(made, places)
