@@ -4,6 +4,7 @@ A peer binds one PULL socket, where everybody speaks to it, and connects one PUS
 I/O thread connects, reconnects and buffers, so neighbours may start in any order: a message waits for its connection.
 """
 
+import errno
 import math
 from collections.abc import Collection, Mapping
 
@@ -29,7 +30,7 @@ class ZeroMQ:
         largest: bytes of the largest message that is accepted, all frames and their lengths together.
 
     Raises:
-        NetworkError: the endpoint is taken or not an endpoint.
+        NetworkError: the endpoint is taken, another machine's, or not an endpoint.
     """
 
     def __init__(self, endpoint: str, largest: int) -> None:
@@ -50,10 +51,7 @@ class ZeroMQ:
             self._inbox.bind(endpoint)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            raise NetworkError(
-                f"cannot listen on {endpoint}: {error}. Is another peer (or another program) using it? "
-                "Stop that one, or give this peer another endpoint in the topology file"
-            ) from error
+            raise NetworkError(f"cannot listen on {endpoint}: {_reason(error)}") from error
         self.endpoint: str = self._inbox.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def connect(self, neighbours: Mapping[int, str], queue: int = QUEUE) -> None:
@@ -170,6 +168,22 @@ def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
         raise NetworkError(
             f"cannot connect to {endpoint}: {error}. Is it of the form tcp://host:port?"
         ) from error
+
+
+def _reason(error: zmq.ZMQError) -> str:
+    """Why nobody can listen there, and what to do."""
+    told = str(error).partition(" (addr=")[0]
+    if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        return (
+            f"{told}. This machine has no such address: give one that it has, or listen on all of them "
+            "(gossipfl peer --listen tcp://*:port)"
+        )
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{told}. Is another peer (or another program) using it? "
+            "Stop that one, or give this peer another endpoint in the topology file"
+        )
+    return f"{told}. Give this peer another endpoint in the topology file"
 
 
 def check_endpoint(endpoint: str, own: bool = False) -> None:

@@ -97,6 +97,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
         3,
         "a cannot listen on tcp://127.0.0.1:5502.*graph.toml gives it to b.*--listen",
     ),
+    "peer: elsewhere": (
+        lambda f: ["peer", _with_places(f), "a", "--listen", "tcp://192.0.2.1:5501"],
+        5,
+        "cannot listen on tcp://192.0.2.1:5501: .*This machine has no such address",
+    ),
     "no endpoint": (_checked("tcp://h:99999"), 3, "graph.toml.*peer .a.*tcp://h:99999.*65535"),
     "no endpoint in an experiment": (
         with_graph(RING, "config", "check", "FILE", a='endpoint = "h:5501"'),

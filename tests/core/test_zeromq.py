@@ -52,6 +52,13 @@ def test_a_port_in_use(opened: list[ZeroMQ]) -> None:
         ZeroMQ(taken, 100)
 
 
+@pytest.mark.parametrize("elsewhere", ["tcp://192.0.2.1:5501", "tcp://no-such-host.invalid:5501"])
+def test_an_address_that_this_machine_does_not_have(elsewhere: str) -> None:
+    with pytest.raises(NetworkError, match=rf"cannot listen on {elsewhere}: .*no such address") as refused:
+        ZeroMQ(elsewhere, 100)
+    assert "using it" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "bad", ["", "nonsense", "tcp://", "http://h:80", "tcp://127.0.0.1:99999", "tcp://no such host:1"]
 )
