@@ -25,13 +25,13 @@ def ls(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of run folders.")] = RUNS,
     format: As = "text",
 ) -> None:
-    """List runs, the oldest first, and how they ended."""
-    from gossipfl.report.compare import read
+    """List runs, the oldest first, and how they ended; of a damaged one, why it cannot be read."""
+    from gossipfl.report.compare import LISTED, listed
     from gossipfl.report.tables import plain
 
-    found = [read(run) for run in _runs(folder)]
-    keys = ("engine", "algorithm", "topology", "peers", "rounds", "stopped", "agreed", "distance_to_optimum")
-    rows = [(run.folder.name, *(_short(run.summary.get(key)) for key in keys)) for run in found]
+    found = [listed(run) for run in _runs(folder)]
+    shown = [run | {"stopped": "damaged"} if run["damaged"] else run for run in found]
+    rows = [(Path(run["folder"]).name, *(_short(run[key]) for key in LISTED)) for run in shown]
     headings = (
         "run",
         "engine",
@@ -43,11 +43,9 @@ def ls(
         "agreed",
         "to optimum",
     )
-    told = {
-        "runs": [{"folder": str(run.folder)} | {key: run.summary.get(key) for key in keys} for run in found]
-    }
     empty = f"no run in {folder} yet; begin with: gossipfl demo"
-    say(format, told, plain(headings, rows, (4, 5, 8)) if rows else empty)
+    reasons = [f"✗ {run['damaged']}" for run in found if run["damaged"]]
+    say(format, {"runs": found}, plain(headings, rows, (4, 5, 8)) if rows else empty, *reasons)
 
 
 @app.command(

@@ -17,8 +17,8 @@ from gossipfl.experiment.crew.crew import forkserver
 from gossipfl.experiment.grid import Cell
 from gossipfl.experiment.learning.learn import Progress
 from gossipfl.experiment.life.signals import interrupt_once, uninterrupted
-from gossipfl.experiment.outcome import folder as files
 from gossipfl.experiment.outcome.events import Finished
+from gossipfl.experiment.outcome.summary import read_summary
 from gossipfl.experiment.outcome.verdict import INTERRUPTED, verdict
 from gossipfl.experiment.settings.config import dump
 from gossipfl.experiment.settings.experiment import Experiment
@@ -97,11 +97,13 @@ def sweep(
 
 def kept(cell: Cell, folder: Path) -> Ended | None:
     """How a cell ended whose run folder is complete already; None where it is to be carried out."""
-    config, summary = folder / "config.toml", folder / "summary.json"
-    if not summary.is_file() or config.read_text(encoding="utf-8") != dump(cell.experiment):
+    try:
+        found = read_summary(folder)
+    except BadExperiment:  # damaged
         return None
-    found = files.read_json(summary)
-    if found["stopped"] == "interrupted" or "error" in found:
+    if not found or found["stopped"] == "interrupted" or "error" in found:
+        return None
+    if (folder / "config.toml").read_text(encoding="utf-8") != dump(cell.experiment):
         return None
     return Ended(cell, *verdict(found, cell.experiment.stop.tolerance), found)
 

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from gossipfl.errors import BadExperiment
+from gossipfl.experiment.outcome.summary import read_summary
 from gossipfl.report.result import METRICS
 from gossipfl.report.tables import number, plain
 
@@ -17,6 +18,7 @@ FIGURES = (
     "consensus_distance", "distance_to_optimum", "loss", "bytes_sent", "messages_sent",
     "cpu_seconds_per_peer_round",
 )  # fmt: skip
+LISTED = ("engine", "algorithm", "topology", "peers", "rounds", "stopped", "agreed", "distance_to_optimum")
 
 
 class Run(NamedTuple):
@@ -28,14 +30,24 @@ class Run(NamedTuple):
 
 
 def read(folder: Path) -> Run:
-    """A run folder's summary. Raises BadExperiment where a file in it cannot be read."""
-    path = folder / "summary.json"
+    """A run folder's summary. Raises BadExperiment where a file in it is damaged."""
+    ended = read_summary(folder)
     try:
-        summary = json.loads(path.read_text()) if path.is_file() else {}
-        config = tomllib.loads((folder / "config.toml").read_text())
-        return Run(folder, summary, float(config.get("stop", {}).get("tolerance", 0.0)))
-    except (OSError, ValueError) as why:
-        raise BadExperiment(f"{folder} is no complete run folder: {why}") from None
+        config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        return Run(folder, ended, float(config.get("stop", {}).get("tolerance", 0.0)))
+    except (OSError, ValueError, TypeError, AttributeError) as why:
+        raise BadExperiment(
+            f"{folder} is damaged: its config.toml is none that gossipfl writes ({why}). Remove that folder"
+        ) from None
+
+
+def listed(folder: Path) -> dict[str, Any]:
+    """What a list says of a run; of one that is damaged only that and why, as "damaged"."""
+    try:
+        ended, damaged = read(folder).summary, None
+    except BadExperiment as why:
+        ended, damaged = {}, str(why)
+    return {"folder": str(folder)} | {key: ended.get(key) for key in LISTED} | {"damaged": damaged}
 
 
 def compare(a: Run, b: Run) -> dict[str, Any]:

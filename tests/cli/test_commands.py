@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from commands import SMALL, gossipfl, small
@@ -129,6 +130,42 @@ def test_results_are_found_again(runs: Path, monkeypatch: pytest.MonkeyPatch) ->
     unclear = gossipfl("results", "show", "u")
     assert unclear.code == 3
     assert "simulate, run" in unclear.err
+
+
+DAMAGED = {
+    "empty": "it is empty",
+    "cut": "truncated",
+    "list": "Expected `object`, got `array`",
+    "foreign": "missing required field `rounds`",
+    "words": "Expected `int`, got `str` - at `$.peers`",
+}
+
+
+def test_damaged_runs_are_named_and_the_others_listed(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copytree(runs / "runs" / "simulate", tmp_path / "runs" / "sound")
+    whole = (tmp_path / "runs" / "sound" / "summary.json").read_text()
+    contents = ("", whole[:-40], "[1, 2]", "{}", whole.replace('"peers": 4', '"peers": "four"'))
+    for name, content in zip(DAMAGED, contents, strict=True):
+        copytree(runs / "runs" / "simulate", tmp_path / "runs" / name)
+        (tmp_path / "runs" / name / "summary.json").write_text(content)
+    listed = gossipfl("results", "ls", "--format", "json")
+    assert listed.code == 0
+    found = {Path(one["folder"]).name: one for one in listed.json["runs"]}
+    assert found["sound"]["stopped"] == "tolerance"
+    assert found["sound"]["damaged"] is None
+    told = " ".join(gossipfl("results", "ls").out.split())
+    for name, why in DAMAGED.items():
+        assert found[name]["stopped"] is None
+        assert why in found[name]["damaged"]
+        assert f"✗ runs/{name} is damaged" in told
+        for words in (("show", name), ("compare", "sound", name)):
+            said = gossipfl("results", *words)
+            assert said.code == 3
+            assert f"runs/{name} is damaged: its summary.json" in said.err
+            assert why in said.err
 
 
 def test_a_run_is_repeated_from_its_folder(runs: Path, tmp_path: Path) -> None:

@@ -122,13 +122,14 @@ def test_cells_are_run_once_and_failures_end_no_other(file: Path, tmp_path: Path
 
     sound = grid(file, ["algorithm=d-psgd,exact-diffusion"], 3)
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/summary.json")}
-    torn = out / sound.cells[0].folder
+    torn, damaged = (out / cell.folder for cell in sound.cells[:2])
     (torn / "summary.json").unlink()
+    (damaged / "summary.json").write_text("{")
     again = carry_out(sound, out, jobs=1)
     assert len(again) == 6
     assert {one.code for one in again} == {0}
     for path, written in before.items():
-        assert (path.stat().st_mtime_ns == written) == (path.parent != torn)
+        assert (path.stat().st_mtime_ns == written) == (path.parent not in (torn, damaged))
 
 
 def test_a_killed_cell_ends_no_other(file: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from gossipfl.experiment.outcome import folder as files
 from gossipfl.experiment.outcome.attempt import Attempts
 from gossipfl.experiment.outcome.events import Event, Finished, Started, Warned
 from gossipfl.experiment.outcome.finish import Summary, conclude, finish
+from gossipfl.experiment.outcome.summary import read_summary
 from gossipfl.experiment.settings.config import Experiment, load
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.method import study
@@ -29,10 +30,10 @@ def resume(folder: Path) -> Iterator[Event]:
     """Go on with an interrupted run in its folder, from its peers' checkpoints, as `run` does; without its faults.
 
     Raises:
-        BadExperiment: there is no run in the folder, none to go on with, or no checkpoint of any peer.
+        BadExperiment: there is no run in the folder, none to go on with, a damaged one, or no checkpoint of any peer.
     """
     experiment = load(folder / "config.toml").model_copy(update={"faults": ()})
-    ended = files.read_json(folder / "summary.json")["stopped"] if (folder / "summary.json").exists() else ""
+    ended = read_summary(folder).get("stopped", "")
     if ended not in ("", "interrupted"):
         raise BadExperiment(
             f"the run in {folder} has learned to its end ({ended}): start it anew, gossipfl run {folder}/config.toml"

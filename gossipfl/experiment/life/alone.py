@@ -21,6 +21,7 @@ from gossipfl.experiment.life.reread import Reread
 from gossipfl.experiment.outcome import folder as files
 from gossipfl.experiment.outcome.attempt import unwritten
 from gossipfl.experiment.outcome.finish import conclude, finish
+from gossipfl.experiment.outcome.summary import read_summary
 from gossipfl.experiment.settings.config import load
 from gossipfl.experiment.settings.experiment import Experiment
 from gossipfl.experiment.study.gossip import unreal
@@ -95,8 +96,7 @@ def lodged(made: Study, name: str, folder: Path) -> bool:
             f"--out {folder} holds a run of another experiment: {', '.join(others)} differ{'s' * (len(others) == 1)} from "
             f"{config}. Give another folder, or go on with the experiment as it was"
         )
-    ended = (own / "summary.json").exists() and files.read_json(own / "summary.json")["stopped"]
-    if ended in (False, "interrupted") and checkpoint.read(own, made.fingerprint)[0] is not None:
+    if read_summary(own).get("stopped", "interrupted") == "interrupted" and checkpoint.read(own, made.fingerprint)[0] is not None:
         return True
     if (folder / "summary.json").exists() or any(folder.rglob("*.safetensors")):
         raise files.taken(folder)
