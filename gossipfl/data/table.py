@@ -97,6 +97,11 @@ class Table:
         """BadData where one of these features does not exist."""
         there = set(self.columns)
         for name in names:
+            if name == self.target.name and name not in there:
+                raise BadData(
+                    f"{self.where}: {name!r} is the target, which can neither be dropped nor be categorical (classes are "
+                    "found by themselves): leave it out of that list, or choose another target"
+                )
             if name not in there:
                 raise BadData(f"{self.where} has no column {name!r}{did_you_mean(name, there)}")
 

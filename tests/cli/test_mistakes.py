@@ -77,6 +77,17 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "missing data file": (with_set("data.source=row.csv"), 4, "row.csv"),
     "empty data file": (with_data(""), 4, "rows.csv.*empty"),
     "target absent": (with_set("data.target=z"), 4, "rows.csv.*z"),
+    "target dropped": (with_set('data.drop=["y"]'), 4, "rows.csv: 'y' is the target.*dropped"),
+    "target compared and dropped": (
+        with_set("data.target=y > 0", 'data.drop=["y"]'),
+        4,
+        "'y' is the target.*dropped",
+    ),
+    "target categorical": (
+        with_set('data.categorical=["y"]'),
+        4,
+        "'y' is the target.*categorical.*classes are found by themselves",
+    ),
     "target not said": (lambda f: ["simulate", small(f, text='[data]\nsource = "rows.csv"')], 4, "target = "),
     "words": (with_data(rows().replace("\n0.0,", "\nlow,", 1)), 4, "categorical|not numbers|words"),
     "NaN": (with_data(rows().replace("\n0.0,", "\n,", 1)), 4, "missing.*row|row.*missing|NaN"),
