@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from gossipfl.data.names import did_you_mean, text
 from gossipfl.errors import BadData
 
-_FEW = 20
+FEW = 20  # distinct numbers that may be classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +111,8 @@ class Table:
 
 
 def discrete(target: pd.Series) -> bool:
-    """Whether a target looks like classes: words, or at most 20 distinct numbers."""
-    return words(target) or bool(target.nunique() <= _FEW)
+    """Whether a target looks like classes: words, or at most `FEW` distinct numbers."""
+    return words(target) or bool(target.nunique() <= FEW)
 
 
 def wordy(frame: pd.DataFrame) -> list[str]:

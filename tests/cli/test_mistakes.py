@@ -92,6 +92,13 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "words": (with_data(rows().replace("\n0.0,", "\nlow,", 1)), 4, "categorical|not numbers|words"),
     "NaN": (with_data(rows().replace("\n0.0,", "\n,", 1)), 4, "missing.*row|row.*missing|NaN"),
     "one class": (with_data(rows(lambda _: 1)), 4, "nothing to tell apart"),
+    "numbers, not classes": (
+        with_data(rows(lambda i: i * 1.5)),
+        4,
+        'two classes apart.*60.*numbers.*kind = "linear".*ridge',
+    ),
+    "whole numbers, not classes": (with_data(rows(lambda i: i)), 4, 'numbers.*kind = "linear".*ridge'),
+    "three classes": (with_data(rows(lambda i: i % 3)), 4, 'the peers have 3: 0, 1, 2; use kind = "softmax"'),
     "too many peers": (with_set("topology.graph=ring:80"), 4, "without rows.*fewer peers"),
     "few rows told": (with_set("topology.graph=ring:15"), 4, "training rows.*give the rows away"),
     "diverges": (

@@ -1,6 +1,7 @@
 """The local problems of a study, linear or a torch module of the user's; must not know engines."""
 
 import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from gossipfl.data import Rows, Schema
+from gossipfl.data.names import NUMBER
+from gossipfl.data.table import FEW
 from gossipfl.errors import BadData, BadExperiment, GossipError
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module
@@ -44,13 +47,24 @@ def make_problem(
     if study.loss.task == "binary" and labels != 2:
         raise BadData(
             f'model.kind = "{model.kind}" tells two classes apart, and the peers have {labels}: '
-            f'{", ".join((schema.classes or ())[:8])}; use kind = "softmax"'
+            f"{', '.join((schema.classes or ())[:8])}; {_instead(schema.classes or ())}"
         )
     return Linear(
         shards, study.loss, outputs=study.loss.outputs(labels), l2=model.l2, l1=model.l1, mean_rows=mean_rows,
         rows=rows, seed=study.experiment.seed, batch=batch, intercept=model.intercept, dtype=study.dtype,
         device=device,
     )  # fmt: skip
+
+
+def _instead(classes: Sequence[str]) -> str:
+    """What suits a target that takes these values better than two classes: more of them, or a number."""
+    whole = all(re.fullmatch(r"-?\d+", value) for value in classes)
+    if all(map(NUMBER.fullmatch, classes)) and not (whole and len(classes) <= FEW):
+        return (
+            'numbers rather than classes: use kind = "linear" (with model.l2 above 0 that is ridge), or make two classes of '
+            'them, data.target = "COLUMN > VALUE"'
+        )
+    return 'use kind = "softmax"'
 
 
 def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
