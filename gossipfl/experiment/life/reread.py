@@ -63,8 +63,9 @@ class Reread:
         except Dropped:
             raise
         except GossipError as error:
-            log.warning("the topology file cannot be used, and all stays as it is: %s", error)
-            self._tell(f"{error}. Until then the topology stays as it was")
+            words = f"{self._name} cannot take over what {self._path} says now, and goes on as before until it can: {error}"
+            log.warning("%s", words)
+            self._tell(words)
             return None
 
     def _change(self) -> Change | None:
