@@ -21,15 +21,19 @@ class Network(NamedTuple):
 
 
 STATIC = Network()
-WAYS_OUT = {
-    Property.RELIABLE: "use exact-diffusion, extra or gradient-tracking on undirected links, where what one end alone "
-    "has heard is taken back, push-pull, for which lost messages are only late, or no loss",
-    Property.MEAN: "use push-diging or push-pull on directed links, or symmetric weights",
+WAYS_OUT = {  # in the words of an experiment file
+    Property.RELIABLE: 'set topology.loss = 0; or algorithm.kind = "exact-diffusion", "extra" or "gradient-tracking" with '
+    'channel.compress = "none" on undirected links, where what one end alone has heard is taken back; or algorithm.kind = '
+    '"push-pull", for which lost messages are only late',
+    Property.MEAN: 'set algorithm.kind = "push-diging" or "push-pull" on directed links, topology.weights = "metropolis" on '
+    "others",
     Property.CONSENSUS: "use the plain average",
-    Property.SETTLING: "give the channel feedback, or none",
-    Property.FIXED: "use gradient-tracking or push-diging where links change or are not there in each round",
-    Property.SYMMETRIC: "use gradient-tracking on balanced links, push-diging or push-pull on others",
-    Property.LINEAR: "use gradient-tracking, which bears compression with feedback",
+    Property.SETTLING: 'set channel.feedback = true, or channel.compress = "none"',
+    Property.FIXED: 'set algorithm.kind = "gradient-tracking", or "push-diging" on directed links; or keep links in each '
+    "round: topology.drop = 0, algorithm.local_steps = 1, a topology.graph without schedule",
+    Property.SYMMETRIC: 'set algorithm.kind = "gradient-tracking" on balanced links, "push-diging" or "push-pull" on others',
+    Property.LINEAR: 'set algorithm.kind = "gradient-tracking", which bears compression with channel.feedback = true, or '
+    'channel.compress = "none"',
 }
 
 
@@ -68,12 +72,14 @@ def check(name: str, algorithm: Algorithm, mixing: Mixing, network: Network = ST
     if mixing.channel.remembers and (network.changing or not network.reliable):
         raise Incompatible(
             "a channel with feedback remembers what each neighbour holds, so that nobody may miss a message: use it on "
-            "links that do not change, without loss"
+            "links that do not change (topology.drop = 0, a topology.graph without schedule), without topology.loss, or set "
+            'channel.compress = "none"'
         )
     smallest = -1.0 if network.changing else network.smallest
     effective = 1.0 - mixing.gamma + mixing.gamma * smallest
     if effective <= algorithm.above + 1e-9 and not (network.changing and algorithm.above <= -1.0):
         raise Incompatible(
             f"{name} needs every eigenvalue of the mixing matrix above {algorithm.above:.3g}, but these weights have "
-            f'{effective:.3g}: use weights = "lazy", or algorithm "exact-diffusion", which halves them by itself'
+            f'{effective:.3g}: set topology.weights = "lazy", or algorithm.kind = "exact-diffusion", which halves '
+            "them by itself"
         )

@@ -47,7 +47,8 @@ class GossipLearning:
                 raise BadExperiment(f"GossipLearning: {what}")
         if self.exchange != "push" and self.control.capacity:
             raise Incompatible(
-                f"A token account decides when to push, and exchange is {self.exchange}: take push, or send at every wake-up"
+                f'A token account decides when to push, and exchange is {self.exchange}: set gossip.exchange = "push", or '
+                'gossip.control = "proactive", to send at every wake-up'
             )
 
     @property

@@ -71,5 +71,5 @@ class Descent:
 def _check_outputs(loss: Loss) -> None:
     if loss.outputs(3) != 1:
         raise Incompatible(
-            "Gossip learning's models have one output, but softmax has one a class: take svm or logistic"
+            'Gossip learning\'s models have one output, but softmax has one a class: set model.kind = "svm" or "logistic"'
         )

@@ -122,7 +122,9 @@ class Linear:
         n, q, outputs = self._shape
         rows = self.data.full
         if not isinstance(rows, Block):
-            raise Incompatible("sparse features have too large a Hessian: use a first-order method")
+            raise Incompatible(
+                'sparse features have too large a Hessian: set algorithm.kind = "exact-diffusion"'
+            )
         curve = (
             self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target) * self._weights[..., None]
         )

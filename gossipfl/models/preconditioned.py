@@ -58,7 +58,7 @@ def nystrom(directions: Tensor, told: Tensor) -> Preconditioner:
     factor, failed = torch.linalg.cholesky_ex((core + core.T) / 2)
     if failed or not told.any():
         raise Incompatible(
-            "the loss does not curve at 0, so that there is nothing to precondition: leave out precondition"
+            "the loss does not curve at 0, so that there is nothing to precondition: leave out algorithm.precondition"
         )
     half = torch.linalg.solve_triangular(factor, shifted.T, upper=False).T
     found, values, _ = torch.linalg.svd(half, full_matrices=False)

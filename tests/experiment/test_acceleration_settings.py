@@ -31,7 +31,7 @@ def accelerated(**changes: Any) -> dict[str, Any]:
         ({"algorithm__kind": "local"}, '"local" sends nothing'),
         ({"algorithm__kind": "opapc", "model__l2": 0.0}, "set model.l2 or algorithm.mu above 0"),
         ({"algorithm__kind": "opapc", "algorithm__momentum": 0.5}, "leave out algorithm.momentum"),
-        ({"algorithm__kind": "opapc", "algorithm__local_steps": 2}, "leave out local_steps"),
+        ({"algorithm__kind": "opapc", "algorithm__local_steps": 2}, "leave out algorithm.local_steps"),
         (
             {"algorithm__kind": "opapc", "algorithm__exchanges": 1, "topology__graph": "matching:8"},
             "spectrum",

@@ -1,11 +1,14 @@
 """What an experiment may ask for: what is chosen where it does not say, what is refused, and that what is accepted is right."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from runs import carry_out, settings
 from sparing import sparing
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.study.method import study
 
@@ -70,6 +73,40 @@ def test_what_auto_chooses(changes, chosen, tmp_path):
 def test_what_is_refused_before_any_data_are_read(changes, sentence):
     with pytest.raises(BadExperiment, match=sentence):
         study(parse(settings(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "way"),
+    [
+        ({"algorithm__kind": "exact-diffusion", "channel__compress": "top-k"}, {"algorithm__kind": "gradient-tracking"}),
+        ({"algorithm__kind": "exact-diffusion", "channel__compress": "top-k"}, {"channel__compress": "none"}),
+        (
+            {"algorithm__kind": "gradient-tracking", "channel__compress": "int8", "channel__feedback": False},
+            {"channel__feedback": True},
+        ),
+        ({"algorithm__kind": "gradient-tracking", "topology__graph": "directed-er:8:0.4"}, {"algorithm__kind": "push-diging"}),
+        (
+            {"algorithm__kind": "exact-diffusion", "topology__graph": "directed-ring:8"},
+            {"algorithm__kind": "gradient-tracking"},
+        ),
+        ({"algorithm__kind": "push-pull", "algorithm__local_steps": 5}, {"algorithm__local_steps": 1}),
+        ({"algorithm__kind": "push-diging", "topology__loss": 0.1}, {"topology__loss": 0}),
+        ({"algorithm__kind": "d-psgd", "channel__compress": "int8", "topology__loss": 0.1}, {"channel__compress": "none"}),
+        ({"algorithm__kind": "d2", "topology__graph": "torus:4x4"}, {"topology__weights": "lazy"}),
+        ({"algorithm__kind": "opapc", "algorithm__local_steps": 2}, {"algorithm__kind": "exact-diffusion"}),
+        ({"algorithm__kind": "newton", "model__l1": 0.1}, {"model__l1": 0}),
+        ({"algorithm__kind": "newton", "topology__drop": 0.1}, {"algorithm__kind": "auto"}),
+        ({"channel__compress": "low-rank", "algorithm__kind": "d-psgd"}, {"channel__compress": "top-k"}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_way_out_is_a_key_of_the_file_and_leads_out(changes, way):
+    with pytest.raises(Incompatible) as refused:
+        study(parse(settings(**changes)))
+    for place, value in way.items():
+        key = place.replace("__", ".")
+        assert re.search(rf"{key} = .*{json.dumps(value)}", str(refused.value)), refused.value
+    study(parse(settings(**changes | way)))
 
 
 def test_newton_takes_no_fewer_rounds_than_a_step(tmp_path):

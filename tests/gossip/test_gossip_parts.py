@@ -134,7 +134,7 @@ def test_what_makes_no_sense_is_refused_with_the_reason(make, why):
 
 
 def test_an_account_decides_about_pushes_only():
-    with pytest.raises(Incompatible, match="take push"):
+    with pytest.raises(Incompatible, match=r'gossip\.exchange = "push"'):
         GossipLearning(SVM, control=Simple(), exchange="pull")
 
 

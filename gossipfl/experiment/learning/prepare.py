@@ -175,7 +175,7 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
         return 1.0 / study.experiment.model.l2
     if study.experiment.model.kind in ("svm", "poisson", "module"):
         raise Incompatible(
-            f'step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'
+            f'algorithm.step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'
         )
     part = ALGORITHMS[kind].stride if kind in ALGORITHMS else 1.0
     part = part if study.experiment.channel.compress == "none" else min(part, COMPRESSED)

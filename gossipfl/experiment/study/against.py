@@ -22,16 +22,17 @@ def against(study: Study, kind: str, problem: Problem | None) -> str | None:
 def against_newton(study: Study, problem: Problem | None) -> str | None:
     e = study.experiment
     why = _first({
-        "takes full gradients: leave out batch, local_steps and decay": e.algorithm.batch != "full"
+        "takes full gradients: leave out algorithm.batch, algorithm.local_steps and algorithm.decay": e.algorithm.batch
+        != "full"
         or e.algorithm.local_steps > 1
         or e.algorithm.decay is not None,
-        "has no momentum: leave it out": bool(e.algorithm.momentum),
+        "has no momentum: leave out algorithm.momentum": bool(e.algorithm.momentum),
         "averages exactly: leave out algorithm.gamma": e.algorithm.gamma is not None,
         "takes whole steps: leave out algorithm.step": e.algorithm.step != "auto",
-        'has no proximal step: set l1 = 0, or use algorithm "exact-diffusion"': bool(e.model.l1),
-        f"needs a second derivative, which the model {e.model.kind} lacks somewhere: use another algorithm": e.model.kind
-        in ("svm", "huber", "module"),
-        "needs exact averages: use undirected links that do not fail": study.graph.is_directed()
+        'has no proximal step: set model.l1 = 0, or algorithm.kind = "exact-diffusion"': bool(e.model.l1),
+        f'needs a second derivative, which the model {e.model.kind} lacks somewhere: '
+        'set algorithm.kind = "auto"': e.model.kind in ("svm", "huber", "module"),
+        'needs exact averages: use undirected links that do not fail, or set algorithm.kind = "auto"': study.graph.is_directed()
         or study.failing
         or not study.cycle,
         "sends no compressed Hessians: leave out channel.compress": e.channel.compress != "none",
@@ -40,14 +41,14 @@ def against_newton(study: Study, problem: Problem | None) -> str | None:
     if why or problem is None:
         return why
     if not (isinstance(problem, Linear) and problem.dense):
-        return 'would send a Hessian of sparse features: use algorithm "exact-diffusion"'
+        return 'would send a Hessian of sparse features: set algorithm.kind = "exact-diffusion"'
     if e.stop.rounds < study.cycle:
         return f"takes {study.cycle} exchanges for a step: set stop.rounds to more than that"
     d = problem.width
     if d > LARGE:
         return (
             f"would send {d * (d + 1) // 2:,} numbers in each message, as there are {d:,} parameters: above {LARGE:,} "
-            'use algorithm "exact-diffusion" or "gradient-tracking"'
+            'set algorithm.kind = "exact-diffusion" or "gradient-tracking"'
         )
     return None
 
@@ -56,7 +57,7 @@ def against_precondition(study: Study) -> str | None:
     """A preconditioner flattens the curvature that a linear model's loss has at 0."""
     e = study.experiment
     why = _first({
-        'has no proximal step in other coordinates: set l1 = 0': bool(e.model.l1),
+        'has no proximal step in other coordinates: set model.l1 = 0': bool(e.model.l1),
         f"finds no bounded curvature in the model {e.model.kind}": e.model.kind in ("svm", "poisson", "module"),
     })  # fmt: skip
     return why and f"{why}, or leave out algorithm.precondition"
@@ -69,10 +70,10 @@ def against_opapc(study: Study) -> str | None:
             e.algorithm.mu or e.model.l2
         ),
         "brings its own momentum: leave out algorithm.momentum": bool(e.algorithm.momentum),
-        'exchanges after each gradient: leave out local_steps, or use algorithm "exact-diffusion"': e.algorithm.local_steps
-        > 1,
-        'needs to know the spectrum of W: use undirected links that are the same each round, or algorithm "push-diging" or '
-        '"gradient-tracking"': study.graph.is_directed() or study.changing,
+        'exchanges after each gradient: leave out algorithm.local_steps, or set algorithm.kind = "exact-diffusion"':
+        e.algorithm.local_steps > 1,
+        'needs to know the spectrum of W: use undirected links that are the same each round, or set algorithm.kind = '
+        '"push-diging" or "gradient-tracking"': study.graph.is_directed() or study.changing,
     })  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def against_gossip(study: Study, problem: Problem | None) -> str | None:
     told, model = e.algorithm, e.model
     why = _first({
         "needs somebody to speak to: use a topology of two peers or more": len(study.names) < 2,
-        "learns models of one output: use svm or logistic": model.kind in ("softmax", "module"),
+        'learns models of one output: set model.kind = "svm" or "logistic"': model.kind in ("softmax", "module"),
         "has no proximal step: set model.l1 = 0": bool(model.l1),
         "always has an intercept: leave out model.intercept": not model.intercept,
         'learns on the CPU: set model.device = "cpu"': model.device != "cpu",
@@ -109,7 +110,7 @@ def against_gossip(study: Study, problem: Problem | None) -> str | None:
         in study.graph.graph,
     })  # fmt: skip
     if why is None and isinstance(problem, Linear) and not problem.dense:
-        return 'learns from dense features: use algorithm "exact-diffusion" for sparse ones'
+        return 'learns from dense features: set algorithm.kind = "exact-diffusion" for sparse ones'
     return why
 
 

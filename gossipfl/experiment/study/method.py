@@ -207,11 +207,12 @@ def compose(study: Study) -> None:
     e = study.experiment
     if e.model.l1 and not ALGORITHMS[kind].penalty:
         raise Incompatible(
-            f'algorithm "{kind}" has no proximal step: set l1 = 0, or use "exact-diffusion" or "push-pull"'
+            f'algorithm "{kind}" has no proximal step: set model.l1 = 0, or algorithm.kind = "exact-diffusion" or "push-pull"'
         )
     if e.channel.compress == "low-rank" and e.model.kind != "softmax":
         raise Incompatible(
-            f'compress = "low-rank" is for the matrices of softmax, not for {e.model.kind}: use another one'
+            f'channel.compress = "low-rank" is for the matrices of softmax, not for {e.model.kind}: set another one, '
+            'such as "top-k"'
         )
     made = method(study, kind)
     check(kind, made.algorithm, made.mixing, network(study, made))

@@ -159,15 +159,15 @@ class Study:
         """Refuse what does not fit together, before anything runs. Raises Incompatible or BadExperiment."""
         e = self.experiment
         if e.faults and e.algorithm.kind in ("local", "pooled"):
-            raise Incompatible(f'algorithm "{e.algorithm.kind}" knows no neighbours: leave out the faults')
+            raise Incompatible(f'algorithm "{e.algorithm.kind}" knows no neighbours: leave out [[faults]]')
         _ = self.faults  # a plan that cannot be is refused while it is made
         kind, model = e.algorithm.kind, e.model
         if model.device == "cuda" and not torch.cuda.is_available():
             raise BadExperiment('model.device = "cuda", but torch sees no CUDA device here: use "cpu"')
         if e.reference and model.kind in ("svm", "module"):
             raise Incompatible(
-                f'reference = true finds the pooled optimum, which is not available for kind = "{model.kind}": '
-                "set reference = false" + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
+                f'reference = true finds the pooled optimum, which is not available for model.kind = "{model.kind}": '
+                "set reference = false" + (', or model.kind = "squared-svm"' if model.kind == "svm" else "")
             )
         if e.topology.loss and kind in ("local", "pooled"):
             raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
@@ -181,16 +181,17 @@ class Study:
             )
         if model.l1 and e.algorithm.decay:
             raise Incompatible(
-                "l1 needs a constant step: its proximal map knows nothing of decay. Leave out one of them"
+                "model.l1 needs a constant step: its proximal map knows nothing of decay. Leave out model.l1 or algorithm.decay"
             )
         if model.kind == "module":
             if e.algorithm.step == "auto":
                 raise Incompatible(
-                    'step = "auto" needs a smoothness constant, and a module has none: give a number'
+                    'algorithm.step = "auto" needs a smoothness constant, and a module has none: give a number, for example '
+                    "algorithm.step = 0.01"
                 )
             if model.l1:
                 raise Incompatible(
-                    "l1 is for linear models: leave it out, or put the penalty into the module's loss"
+                    "model.l1 is for linear models: leave it out, or put the penalty into the module's loss"
                 )
         elif (
             e.algorithm.step == "auto"
@@ -199,7 +200,7 @@ class Study:
             and self.loss.curvature == float("inf")
         ):
             raise Incompatible(
-                f'step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
+                f'algorithm.step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
                 "give a number, for example algorithm.step = 0.01"
-                + (', or use kind = "squared-svm"' if model.kind == "svm" else "")
+                + (', or set model.kind = "squared-svm"' if model.kind == "svm" else "")
             )
