@@ -80,10 +80,10 @@ def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
         named[_short(axis)] = [Text(row.values[place]) for row in rows]
     if not grid.axes:
         named["experiment"] = [Text(grid.cells[0].experiment.name)]
-    fixed = len(named)
+    fixed, marks = len(named), {figure: _best(rows, figure) for figure in HEADINGS}
     for figure, heading in HEADINGS.items():
         if any(row.mean.get(figure) is not None for row in rows):
-            named[heading] = [_cell(row, figure) for row in rows]
+            named[heading] = [_cell(row, figure, best) for row, best in zip(rows, marks[figure], strict=True)]
     named["ended by"] = [_how(row.runs, grid.repeats) for row in rows]
     left_out = []
     for heading in SPARE:
@@ -99,7 +99,7 @@ def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
         )
     for line in zip(*named.values(), strict=True):
         shown.add_row(*line)
-    told = ["* the best of its column"] if any(row.best for row in rows) else []
+    told = ["* the best of its column, as far as it is shown"] if any(map(any, marks.values())) else []
     told += ["± the deviation of the repeats"] if grid.repeats > 1 else []
     told += [f"no room for: {', '.join(left_out)}"] if left_out else []
     return [shown, *(["; ".join(told)] if told else []), *_reasons(rows)]
@@ -110,15 +110,21 @@ def _width(heading: str, texts: Sequence[Text]) -> int:
     return max(len(line) for text in (heading, *map(str, texts)) for line in text.split("\n")) + 3
 
 
-def _cell(row: Row, figure: str) -> Text:
+def _best(rows: Sequence[Row], figure: str) -> list[bool]:
+    """Which are to be marked: the best, and all that cannot be told from it as it is shown; nobody, where that is everybody."""
+    shown = [None if row.failed else _plain(figure, row.mean.get(figure)) for row in rows]
+    best = {told for told, row in zip(shown, rows, strict=True) if figure in row.best}
+    marked = [told in best for told in shown]
+    return marked if {*shown} - best - {None, "-"} else [False] * len(rows)
+
+
+def _cell(row: Row, figure: str, best: bool) -> Text:
     mean, deviation = row.mean.get(figure), row.deviation.get(figure)
     text = _plain(figure, mean)
     if deviation and mean is not None:
         text += f"\n±{_plain(figure, deviation)}"
     return (
-        Text(text.replace("\n", "*\n", 1) if deviation else f"{text}*", "bold green")
-        if figure in row.best
-        else Text(text)
+        Text(text.replace("\n", "*\n", 1) if deviation else f"{text}*", "bold green") if best else Text(text)
     )
 
 

@@ -24,6 +24,11 @@ class Row(NamedTuple):
     deviation: Figures  # of the sample; None for a single run
     best: frozenset[str]  # the figures in which no other combination's mean is better
 
+    @property
+    def failed(self) -> bool:
+        """Whether a run of it diverged or did not end: its means are of those that were lucky."""
+        return not self.runs or any(run.summary.get("stopped", "diverged") == "diverged" for run in self.runs)
+
 
 def figures(summary: Mapping[str, Any]) -> Figures:
     """The figures of one run that are compared; None where it has none."""
@@ -57,11 +62,11 @@ def tally(grid: Grid, ended: Sequence[Ended]) -> list[Row]:
     best: dict[str, float] = {}
     for name in names:
         sign = 1 if name in RISING else -1
-        sound = [sign * v for row in rows if (v := row.mean.get(name)) is not None and not _failed(row)]
+        sound = [sign * v for row in rows if (v := row.mean.get(name)) is not None and not row.failed]
         if len(sound) > 1 and min(sound) < max(sound):
             best[name] = sign * max(sound)
     return [
-        row._replace(best=frozenset(n for n, v in best.items() if row.mean.get(n) == v and not _failed(row)))
+        row._replace(best=frozenset(n for n, v in best.items() if row.mean.get(n) == v and not row.failed))
         for row in rows
     ]
 
@@ -129,8 +134,3 @@ def _row(values: tuple[str, ...], runs: list[Ended]) -> Row:
         mean[name] = fmean(found) if found else None
         deviation[name] = stdev(found) if len(found) > 1 else None
     return Row(values, runs, mean, deviation, frozenset())
-
-
-def _failed(row: Row) -> bool:
-    """Whether a run of it diverged or did not end: its means are of those that were lucky."""
-    return not row.runs or any(run.summary.get("stopped", "diverged") == "diverged" for run in row.runs)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
 from runs import settings
 
 from gossipfl.errors import BadExperiment
@@ -17,6 +18,7 @@ from gossipfl.experiment.grid import Grid, grid, split
 from gossipfl.experiment.outcome import folder as files
 from gossipfl.experiment.settings.config import dump, load, parse
 from gossipfl.experiment.sweep import Ended, Moved, exit_code, sweep
+from gossipfl.report.sweep import table
 from gossipfl.report.sweep_plot import draw
 from gossipfl.report.tally import figures, save, tally
 
@@ -112,9 +114,9 @@ def test_cells_are_run_once_and_failures_end_no_other(file: Path, tmp_path: Path
                 assert mean == pytest.approx(statistics.fmean(each))
                 assert row["deviation"][name] == pytest.approx(statistics.stdev(each))
     with (out / "results.csv").open() as lines:
-        table = list(csv.DictReader(lines))
-    assert [line["algorithm.kind"] for line in table] == ["d-psgd"] * 2 + ["d2"] * 2 + ["exact-diffusion"] * 2
-    for line in table:
+        saved = list(csv.DictReader(lines))
+    assert [line["algorithm.kind"] for line in saved] == ["d-psgd"] * 2 + ["d2"] * 2 + ["exact-diffusion"] * 2
+    for line in saved:
         if line["stopped"] != "failed":
             summary = files.read_json(out / line["folder"] / "summary.json")
             assert float(line["distance_to_optimum"]) == summary["distance_to_optimum"]
@@ -128,8 +130,8 @@ def test_cells_are_run_once_and_failures_end_no_other(file: Path, tmp_path: Path
     again = carry_out(sound, out, jobs=1)
     assert len(again) == 6
     assert {one.code for one in again} == {0}
-    for path, written in before.items():
-        assert (path.stat().st_mtime_ns == written) == (path.parent not in (torn, damaged))
+    for path, then in before.items():
+        assert (path.stat().st_mtime_ns == then) == (path.parent not in (torn, damaged))
 
 
 def test_a_killed_cell_ends_no_other(file: Path, tmp_path: Path) -> None:
@@ -182,3 +184,19 @@ def test_the_best_is_marked_among_the_sound(file: Path) -> None:
     assert [row.best for row in rows] == [{"accuracy"}, {"rounds"}, set()], "bytes are equal"
     assert figures(told[0])["bytes"] == 20
     assert tally(found, ended[:1])[1].runs == [], "what has not ended has no figures"
+
+
+def test_what_looks_like_the_best_is_marked_like_it(file: Path) -> None:
+    """Of means that differ in the twelfth digit one had a star, beside the same figure without."""
+    found = grid(file, ["step=1,2,3,4"])
+    told = [summary(9, 0.8), summary(9, 0.8 + 1e-12), summary(9, 0.7), summary(9, 0.8, "diverged")]
+
+    def shown(count: int) -> dict[str, list[str]]:
+        cells = zip(found.cells, told[:count], strict=False)
+        whole, *_ = table(found, tally(found, [Ended(cell, 0, "", one) for cell, one in cells]), 120)
+        assert isinstance(whole, Table)
+        return {str(column.header): [*map(str, column.cells)] for column in whole.columns}
+
+    assert shown(4)["accuracy"] == ["0.8*", "0.8*", "0.7", "0.8"]
+    assert shown(4)["rounds"] == ["9"] * 4, "where all are alike nobody is the best"
+    assert shown(2)["accuracy"] == ["0.8", "0.8", "-", "-"]
