@@ -12,6 +12,7 @@ GossipError
 Divergence is no error but an outcome: it is a value in the metrics, and the command exits with code 6.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -56,4 +57,16 @@ class Dropped(NetworkError):
 
 
 class BadMessage(GossipError):
-    """What a neighbour sent is not a message of this study. It is counted, and changes nothing."""
+    """What a neighbour sent is not a message of this study. It is counted, and changes nothing.
+
+    `sender` is what the message calls who sent it, a number; where that is told, `what` goes on after its name.
+    """
+
+    def __init__(self, what: str, sender: int | None = None) -> None:
+        super().__init__(what if sender is None else f"peer {sender} {what}")
+        self.what, self.sender = what, sender
+
+    def told(self, names: Mapping[int, str]) -> str:
+        """The sentence, with the sender's name where that is known."""
+        known = None if self.sender is None else names.get(self.sender)
+        return str(self) if known is None else f"{known} {self.what}"

@@ -5,7 +5,7 @@ No thread, no lock, no sleep: the transport buffers while we compute.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.run import Run
@@ -26,6 +26,7 @@ def live(
     period: float,
     clock: Callable[[], float] = time.monotonic,
     lived: int = 0,
+    names: Mapping[int, str] | None = None,
 ) -> Iterator[Run]:
     """The peer's run whenever something may have happened to it, once a `period` or more often, without end.
 
@@ -38,6 +39,7 @@ def live(
         period: mean seconds between two wake-ups.
         clock: monotonic seconds.
         lived: periods that it has lived already.
+        names: of the peers, by what messages call them, for the log.
     """
     began, tick = clock() - lived * period, period / gossiper.ticks
 
@@ -57,7 +59,7 @@ def live(
             try:
                 post(gossiper.heard(frames))
             except BadMessage as error:
-                log.warning("refused a message: %s", error)
+                log.warning("refused a message: %s", error.told(names or {}))
         if gossiper.waiting:
             post(gossiper.learned())
         now = int((clock() - began) / tick)

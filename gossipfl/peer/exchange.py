@@ -270,7 +270,7 @@ class Exchange:
             header = message.header
             twice = header.tick == self.tick
         except BadMessage as error:
-            log.warning("refused a message: %s", error)
+            log.warning("refused a message: %s", error.told(self.names))
             return
         if header is None:
             return

@@ -1,7 +1,7 @@
 """A live gossiping peer as the engine that experiments drive, a cycle for each round; must not know experiments."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
@@ -23,6 +23,7 @@ class GossipPeer:
         transport: how frames travel.
         period: seconds, the mean time between two wake-ups.
         clock: monotonic seconds.
+        names: of the peers, by what messages call them, for the log.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class GossipPeer:
         transport: Transport,
         period: float,
         clock: Callable[[], float] = time.monotonic,
+        names: Mapping[int, str] | None = None,
     ) -> None:
         self.gossiper, self.period = gossiper, period
-        self._transport, self._clock = transport, clock
+        self._transport, self._clock, self._names = transport, clock, names
 
     @property
     def messages_sent(self) -> int:
@@ -58,7 +60,7 @@ class GossipPeer:
     def rounds(self, run: Run) -> Iterator[Run]:
         self.gossiper.run = run.state
         round, began = run.round, self._clock() - run.round * self.period
-        for world in live(self.gossiper, self._transport, self.period, self._clock, round):
+        for world in live(self.gossiper, self._transport, self.period, self._clock, round, self._names):
             lived = int((self._clock() - began) / self.period)
             while round < lived:  # more than one where a single update took so long
                 round += 1

@@ -96,11 +96,11 @@ class Gossiper:
         try:
             letter = opened(frames)
             if letter.sender not in self.neighbours:
-                raise BadMessage(f"peer {letter.sender} is not my neighbour")
+                raise BadMessage("is not my neighbour", letter.sender)
             if letter.study == self._study and not letter.leaving:
                 return self._newcomer(letter.sender, letter.tick)
             if letter.study not in (self._letters, self._study):
-                raise BadMessage(f"peer {letter.sender} takes part in another study")
+                raise BadMessage("takes part in another study", letter.sender)
             model = enclosed(letter, frames[1], self.run.x)
         except BadMessage:
             self.refused += 1

@@ -21,8 +21,8 @@ class Message(NamedTuple):
 class Late(BadMessage):
     """A neighbour's honest message that comes too late, or again: it has no use, but its header may tell something."""
 
-    def __init__(self, message: str, header: Header) -> None:
-        super().__init__(message)
+    def __init__(self, what: str, header: Header) -> None:
+        super().__init__(what, header.sender)
         self.header = header
 
 
@@ -73,15 +73,15 @@ class Inbox:
         header = decode(frames[0])
         box = self._early.get(header.sender)
         if box is None:
-            raise BadMessage(f"peer {header.sender} is not my neighbour")
+            raise BadMessage("is not my neighbour", header.sender)
         if header.study == self._later:  # it has agreed, and gossips; I am not so far, and can do without
             return None
         if header.study != self._study:
             self.strangers[header.sender] = "it runs another experiment: compare the two experiment files"
-            raise BadMessage(f"peer {header.sender} takes part in another study")
+            raise BadMessage("takes part in another study", header.sender)
         if self.graph and header.opens and header.opens.graph != self.graph:
             self.strangers[header.sender] = "its topology is another one: compare the two files"
-            raise BadMessage(f"peer {header.sender} has another topology")
+            raise BadMessage("has another topology", header.sender)
         if header.leaving:
             self.gone[header.sender] = header.leaving
             return header
@@ -91,17 +91,15 @@ class Inbox:
         furthest = max(box) if len(box) >= self._ahead else None
         self.heard[header.sender] = header.tick
         if header.tick < self.tick or (furthest is not None and header.tick > furthest):
-            raise Late(
-                f"peer {header.sender} speaks of exchange {header.tick}, and I am at {self.tick}", header
-            )
+            raise Late(f"speaks of exchange {header.tick}, and I am at {self.tick}", header)
         if header.tick == self.tick and not self._fits(header, frames[1]):
             self.strangers[header.sender] = "its messages have another length than mine"
             raise Late(
-                f"peer {header.sender} sent {len(frames[1])} bytes; this exchange has {self._size}, all of one method",
+                f"sent {len(frames[1])} bytes; this exchange has {self._size}, all of one method",
                 header,
             )
         if header.tick in box:
-            raise Late(f"peer {header.sender} speaks twice of exchange {header.tick}", header)
+            raise Late(f"speaks twice of exchange {header.tick}", header)
         if furthest is not None:
             del box[furthest]
             self.refused += 1

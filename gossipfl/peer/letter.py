@@ -60,10 +60,10 @@ def enclosed(letter: Letter, payload: bytes, like: Tensor) -> Model | None:
     """
     size = like.numel() * like.element_size() if letter.kind & CARRIES and not letter.leaving else 0
     if len(payload) != size:
-        raise BadMessage(f"peer {letter.sender} sent {len(payload)} bytes; there should be {size}")
+        raise BadMessage(f"sent {len(payload)} bytes; there should be {size}", letter.sender)
     if not size:
         return None
     (w,) = from_bytes([payload], (like,))
     if not math.isfinite(w.sum()):
-        raise BadMessage(f"peer {letter.sender} sent numbers that are not finite, or far too large")
+        raise BadMessage("sent numbers that are not finite, or far too large", letter.sender)
     return Model(w, torch.tensor([letter.age]))

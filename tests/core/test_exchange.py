@@ -120,6 +120,19 @@ def test_junk_does_not_extend_the_deadline(last: float) -> None:
     assert end.inbox.refused > 0
 
 
+def test_who_sent_what_is_refused_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Messages call peers by a hash of their names, which tells nobody anything."""
+    junk = (says(1, study=b"another!"), says(7), [b"junk", b""])
+    script = Script(*((1.0, frames) for frames in junk), (2.0, says(1)), (2.0, says(2)))
+    swap(exchange(script))
+    refused = [record.getMessage() for record in caplog.records]
+    assert refused[:2] == [
+        "refused a message: Cleveland takes part in another study",
+        "refused a message: peer 7 is not my neighbour",
+    ]
+    assert refused[2].startswith("refused a message: not a header")
+
+
 def test_goodbye() -> None:
     script = Script((1.0, says(2)), (2.0, says(1, leaving="diverged", payload=b"")))
     with pytest.raises(Departed, match=r"neighbour Cleveland left \(diverged\)") as caught:

@@ -72,6 +72,15 @@ def test_what_comes_is_learned_from_when_it_comes():
     assert peer.refused == 1
 
 
+def test_who_sent_what_is_refused_is_named_in_the_log(caplog):
+    script = Script((3.0, says(1, study=b"another!")))
+    runs = live(gossiper(), script, PERIOD, script.clock, names={1: "Cleveland"})
+    next(run for run in runs if script.now >= 4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused a message: Cleveland takes part in another study"
+    ]
+
+
 class Slow:
     """Learning takes time."""
 

@@ -9,7 +9,7 @@ from gossipfl.peer.wire import ident
 
 def gossiping(study: Study, me: int, transport: Transport) -> MakeGossip:
     """The engine of real time for peer number `me`, over a transport that is connected to its neighbours."""
-    e = study.experiment
+    e, names = study.experiment, {ident(name): name for name in study.names}
 
     def make(learning: GossipLearning, shard: Shards) -> GossipPeer:
         gossiper = Gossiper(
@@ -22,6 +22,6 @@ def gossiping(study: Study, me: int, transport: Transport) -> MakeGossip:
             e.seed,
             loss=e.topology.loss,
         )
-        return GossipPeer(gossiper, transport, e.gossip.period)
+        return GossipPeer(gossiper, transport, e.gossip.period, names=names)
 
     return make
