@@ -1,6 +1,7 @@
 """The algorithms that there are; must not know how they work."""
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,10 +9,14 @@ from gossipfl.cli.options import As
 from gossipfl.cli.say import say
 from gossipfl.errors import BadExperiment
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 EXAMPLES = """\b
 Examples:
   gossipfl algorithms
-  gossipfl algorithms push-pull"""
+  gossipfl algorithms push-pull
+  gossipfl algorithms beer"""
 
 
 def algorithms(
@@ -21,27 +26,49 @@ def algorithms(
     format: As = "text",
 ) -> None:
     """List the algorithms, or explain one: formula, what is sent, on which links it is right, and the papers."""
-    from rich.text import Text
-
-    from gossipfl.report.algorithms import as_json, entries
+    if name is not None:
+        _explain(name.lower(), format)
+        return
+    from gossipfl.report.algorithms import COMPOSED, as_json, entries
     from gossipfl.report.tables import plain
 
-    if name is None:
-        hint = "d is the number of parameters; gossipfl algorithms NAME tells the formula and the papers"
-        rows = [(e.name, e.sends, "yes" if e.exact else "no", e.links, e.summary) for e in entries()]
-        table = plain(("algorithm", "sends", "exact", "links", "in short"), rows)
-        say(format, as_json(), table, hint)
+    hint = (
+        "d is the number of parameters; gossipfl algorithms NAME tells the formula and the papers\n"
+        f"Made of these by settings, which NAME tells, too: {', '.join(COMPOSED)}"
+    )
+    rows = [(e.name, e.sends, "yes" if e.exact else "no", e.links, e.summary) for e in entries()]
+    say(format, as_json(), plain(("algorithm", "sends", "exact", "links", "in short"), rows), hint)
+
+
+def _explain(name: str, format: As) -> None:
+    """Say what is known of one. Raises BadExperiment where there is none of that name."""
+    from gossipfl.report.algorithms import COMPOSED, as_json, entries
+
+    if name in COMPOSED:
+        about, settings = COMPOSED[name]
+        lines = "\n          ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+        say(format, as_json()["composed"][name], _parts((name, about), ("settings", lines)))
         return
     found = {entry.name: entry for entry in entries()}
     if name not in found:
-        raise BadExperiment(f"there is no algorithm {name}; there are {', '.join(found)}")
+        raise BadExperiment(
+            f"there is no algorithm {name}; there are {', '.join(found)}, and made of these by settings {', '.join(COMPOSED)}"
+        )
     entry = found[name]
-    parts = [
+    shown = _parts(
         (entry.name, entry.summary),
         ("formula", entry.formula),
         ("about", entry.about),
         ("sends", entry.sends),
-    ]
-    parts += [("links", entry.links), ("exact", "yes" if entry.exact else "no"), ("papers", entry.papers)]
-    shown = Text("\n").join(Text.assemble((f"{title + '  ':10}", "bold"), text) for title, text in parts)
+        ("links", entry.links),
+        ("exact", "yes" if entry.exact else "no"),
+        ("papers", entry.papers),
+    )
     say(format, as_json()["algorithms"][name], shown)
+
+
+def _parts(*parts: tuple[str, str]) -> "Text":
+    """A line for each, with its title."""
+    from rich.text import Text
+
+    return Text("\n").join(Text.assemble((f"{title + '  ':10}", "bold"), text) for title, text in parts)

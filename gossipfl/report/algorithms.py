@@ -5,7 +5,7 @@ Formula and papers are those of the docstrings; where an algorithm may be used f
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gossipfl.algorithms import ALGORITHMS, Algorithm, Ingredients, PushSum, made
 from gossipfl.experiment.settings.gossip import GOSSIP
@@ -28,15 +28,54 @@ class Entry:
     papers: str
 
 
+class Composed(NamedTuple):
+    """What papers, or experiment files, have a name for, and settings make of the algorithms that there are."""
+
+    about: str
+    settings: dict[str, str | float | bool]
+
+
+COMPOSED = {
+    "beer": Composed(
+        "Gradient tracking whose messages are compressed, by any compressor; what is left out now is sent later, which is "
+        "error feedback. Zhao, Li, Li, Richtarik, Chi, NeurIPS 2022.",
+        {"algorithm.kind": "gradient-tracking", "channel.compress": "top-k", "channel.feedback": True},
+    ),
+    "choco-sgd": Composed(
+        "D-PSGD whose messages are compressed, by any compressor, with error feedback; biased, as D-PSGD is. Koloskova, "
+        "Stich, Jaggi, ICML 2019.",
+        {"algorithm.kind": "d-psgd", "channel.compress": "top-k", "channel.feedback": True},
+    ),
+    "nids": Composed(
+        "Exact diffusion with a proximal step, which it takes where there is an l1 penalty. Li, Shi, Yan, IEEE Trans. Signal "
+        "Processing 67(17), 2019.",
+        {"algorithm.kind": "exact-diffusion", "model.l1": 0.01},
+    ),
+    "auto": Composed(
+        "The default: newton for up to 1,000 parameters where it fits, else exact-diffusion; on directed links push-diging, or "
+        "push-pull where these lose messages; gradient-tracking over a compressed channel.",
+        {"algorithm.kind": "auto"},
+    ),
+    "local": Composed(
+        "A baseline: no peer ever talks, and each keeps a model of its own.",
+        {"algorithm.kind": "local", "stop.tolerance": 0},
+    ),
+    "pooled": Composed(
+        "A baseline: one place holds all rows, and learns alone.", {"algorithm.kind": "pooled"}
+    ),
+}
+
+
 def entries() -> list[Entry]:
     """All algorithms, in the order of their table."""
     return [*(_entry(name) for name in ALGORITHMS), _gossip(GossipLearning(Pegasos(LOSSES["svm"]())))]
 
 
 def as_json() -> dict[str, Any]:
-    """The algorithms by name, and the names of the compressors."""
+    """The algorithms by name, what is composed of them, and the names of the compressors."""
     return {
         "algorithms": {entry.name: asdict(entry) for entry in entries()},
+        "composed": {name: composed._asdict() for name, composed in COMPOSED.items()},
         "compressors": {name: _paragraphs(make(Amount()))[0] for name, make in COMPRESSORS.items()},
     }
 

@@ -1,16 +1,20 @@
 """The table of algorithms is true: what it says of each is what the code does."""
 
+import json
 import re
 
 import pytest
 import torch
-from commands import gossipfl
+from commands import gossipfl, small
 
 from gossipfl.algorithms import ALGORITHMS, Ingredients, made
+from gossipfl.algorithms.gradient_tracking import GradientTracking
+from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.settings.experiment import Experiment
+from gossipfl.experiment.study.method import method, study
 from gossipfl.gossip import GossipLearning, MergeUpdate, Pegasos
-from gossipfl.mixing import COMPRESSORS
-from gossipfl.report.algorithms import entries
+from gossipfl.mixing import COMPRESSORS, Feedback
+from gossipfl.report.algorithms import COMPOSED, entries
 
 ENTRIES = {entry.name: entry for entry in entries()}
 
@@ -70,6 +74,30 @@ def test_the_list_and_one_of_it(capsys):
 def test_every_algorithm_that_an_experiment_may_name_is_told():
     kinds = Experiment.model_json_schema()["$defs"]["Method"]["properties"]["kind"]["enum"]
     assert {*kinds} == {*ENTRIES, "auto", "local", "pooled"}
+    assert {*kinds} <= {*ENTRIES, *COMPOSED}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_what_is_made_of_algorithms_by_settings_is_told(name, tmp_path):
+    told = gossipfl("algorithms", name.upper())
+    assert told.code == 0
+    about, wanted = COMPOSED[name]
+    assert about[:40] in told.out
+    assert all(f"{key} = {json.dumps(value)}" in told.out for key, value in wanted.items())
+    assert gossipfl("algorithms", name, "--format", "json").json == {"about": about, "settings": wanted}
+    words = [word for key, value in wanted.items() for word in ("-s", f"{key}={json.dumps(value)}")]
+    checked = gossipfl("config", "check", small(tmp_path), *words)
+    assert checked.code == 0, checked.err
+
+
+def test_beer_is_gradient_tracking_with_error_feedback():
+    raw = {"data": {"source": "iris"}, "topology": {"graph": "ring:4"}}
+    for key, value in COMPOSED["beer"].settings.items():
+        section, _, word = key.partition(".")
+        raw.setdefault(section, {})[word] = value
+    parts = method(study(parse(raw)), COMPOSED["beer"].settings["algorithm.kind"])
+    assert isinstance(parts.algorithm, GradientTracking)
+    assert isinstance(parts.mixing.channel, Feedback)
 
 
 def test_gossip_learning_is_told_by_its_parts():
@@ -84,3 +112,4 @@ def test_an_unknown_one_is_refused_with_the_known_ones():
     told = gossipfl("algorithms", "adam")
     assert told.code == 3
     assert "exact-diffusion" in told.err
+    assert "beer" in told.err
