@@ -64,12 +64,13 @@ def begin(
         exchange.rewire(
             exchange.names, openings(made, me, step)
         )  # it may not be the one that was agreed at first
-    _hardened(begun, exchange, transport, journal, changed)
+    _hardened(begun, point is not None, exchange, transport, journal, changed)
     return begun, how.format(begun.outcome.rounds)
 
 
 def _hardened(
     begun: Session,
+    late: bool,
     exchange: Exchange,
     transport: ZeroMQ,
     journal: Journal,
@@ -86,7 +87,7 @@ def _hardened(
     elif isinstance(begun.engine, GossipPeer):
         gossiper = begun.engine.gossiper
         # Who agreed with me may yet say the last of it; who waits for what I never said may not.
-        gossiper.newcomers = begun.prepared.facts.origin - (point is None)
+        gossiper.newcomers = begun.prepared.facts.origin - (not late)
         gossiper.welcome = lambda: pack(begun.point)
         journal.resumable = True
 
