@@ -171,7 +171,9 @@ class Peer:
             self._accuse(edges, after)
         if self._ledger:
             self._lanes = lanes
-            self._back = plus(self._back, self._ledger.news())
+            if (news := self._ledger.news()) is not None:
+                self._back = plus(self._back, news)
+                self._quorum.hear(b"")  # my model is about to move: that all were calm before does not count
             self._ledger.add(tick, edges.awaited, edges.pulled(after, self.mixing.part(k)))
         else:
             self.exchange.around.unread()

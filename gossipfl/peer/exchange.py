@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gossipfl.errors import BadMessage, Departed, NetworkError
 from gossipfl.peer.inbox import AHEAD, Inbox, Late, Message
-from gossipfl.peer.neighbourhood import Answer, Neighbourhood
+from gossipfl.peer.neighbourhood import REWIRED, Answer, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.wire import Header, Opening, encode
@@ -142,7 +142,7 @@ class Exchange:
     def rewire(self, names: Mapping[int, str], neighbours: Mapping[int, Opening]) -> None:
         """Go on along other edges, or with another part in them: whoever stays a neighbour begins a new session."""
         self.names = names
-        self._say_goodbye("rewired", [peer for peer in self.around.edges if peer not in neighbours])
+        self._say_goodbye(REWIRED, [peer for peer in self.around.edges if peer not in neighbours])
         self.around.rewire(names, neighbours, self.tick, self.now)
         self.inbox.rewire(neighbours)
 

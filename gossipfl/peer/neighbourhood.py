@@ -14,6 +14,7 @@ from gossipfl.peer.wire import Header, Opening
 
 log = logging.getLogger(__name__)
 
+REWIRED = "rewired"  # goodbye of who has lost the edge to me, and goes on
 TO_THE_END = "settled", "done"  # goodbyes of who learned to the end: what it contributed stays as it is
 FAR = 64  # exchanges beyond the one spoken of that "broken" may name
 
@@ -86,7 +87,7 @@ class Neighbourhood:
         if header.leaving:
             self._leaves(header, now)
             return Answer.NOTHING
-        arrival = "is back" if peer in self.reached else "joins"
+        arrival = "is back" if peer in self.reached else "is there"
         if header.yours == self.edges[peer].mine:
             self.reached[peer] = header.tick
         self._session(peer, header, early=header.tick > tick)
@@ -141,7 +142,9 @@ class Neighbourhood:
         peer, why = header.sender, header.leaving
         watch = self.watches[peer]
         if not watch.left:
-            log.info("%s left: %s", self.names[peer], why)
+            log.info(
+                "%s %s", self.names[peer], "is no neighbour any more" if why == REWIRED else f"left: {why}"
+            )
         watch.leave(why, now)
         if why == "diverged":
             self.diverged = peer
@@ -161,9 +164,11 @@ class Neighbourhood:
             elif watch.lost < 0:
                 watch.lost = now
             if watch.overdue(now):
-                log.warning(
-                    "%s is given up: %s", self.names[peer], "no connection" if watch.lost >= 0 else "silent"
-                )
+                if peer in self.reached:
+                    why = "no connection" if watch.lost >= 0 else "silent"
+                    log.warning("%s is given up: %s", self.names[peer], why)
+                else:
+                    log.info("%s is not there yet", self.names[peer])
                 watch.give_up(now)
                 self.edges[peer].give_up()
                 self.broken, self.depth = max(self.broken, tick), max(self.depth, len(self.names) - 1)
@@ -251,5 +256,8 @@ class Neighbourhood:
             edge.give_up()
 
     def whole(self, now: float, absent: float) -> bool:
-        """Whether nobody is absent without goodbye, or only for longer than that many seconds."""
-        return all(not watch.absent or now - watch.since >= absent for watch in self.watches.values())
+        """Whether all are there but those that said goodbye, or were given up that many seconds ago."""
+        return all(
+            watch.up or watch.left or (watch.absent and now - watch.since >= absent)
+            for watch in self.watches.values()
+        )

@@ -98,11 +98,13 @@ class Watch:
         return max(self._patience.suspect, self._mean + 4 * self._deviation, SUSPECT * self.trip)
 
     def hear(self, now: float) -> bool:
-        """It spoke. Whether it had not been up."""
-        self.heard, self.lost = now, -1.0
-        back = not self.up
+        """It spoke. Whether it is up again, having not been: not while there is no connection the other way."""
+        self.heard = now
+        back = not self.up and self.lost < 0
         if back:
             self.up, self.absent, self.left, self.since = True, False, "", now
+        if self.up:
+            self.lost = -1.0
         return back
 
     def suspect(self, now: float) -> None:

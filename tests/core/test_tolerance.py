@@ -75,6 +75,25 @@ def test_who_has_no_connection_is_given_up_soon() -> None:
     assert script.now == before, "nobody waits for it any more"
 
 
+def test_who_speaks_but_cannot_be_reached_is_not_up_until_it_can() -> None:
+    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(5)), (0.0, tells(CLE, 0)))
+    exchange = end(script)
+    swap(exchange, 0)
+    script.cut = {CLE}
+    swap(exchange, 1)
+    watch = exchange.around.watches[CLE]
+    script.coming.append((script.now, tells(CLE, 2)))
+    before = script.now
+    swap(exchange, 2)
+    assert (watch.state, script.now) == ("down", before)
+    swap(exchange, 3)
+    assert script.now == before, "nobody waits"
+    script.cut = set()
+    script.coming.append((script.now, tells(CLE, 4)))
+    swap(exchange, 4)
+    assert watch.state == "up"
+
+
 def test_who_hangs_is_not_awaited_then_given_up_then_welcome_back() -> None:
     script = Script(*((0.0, tells(ZUR, tick)) for tick in range(9)), (0.0, tells(CLE, 0)))
     exchange = end(script, BEAR._replace(suspect=0.5))
