@@ -31,6 +31,7 @@ class Site:
         self.learns = threading.Event()
         self.warnings: list[str] = []
         self.news: list[str] = []  # how it begins, and who comes and goes
+        self.said = threading.Condition()
         made = study(parse(world.raw))
         self.folder.mkdir()
         table, places = own_table(made, name, world.folder / f"{name}.csv"), endpoints(made, name)
@@ -42,17 +43,24 @@ class Site:
                 self.warnings.append(str(told))
             elif what in ("learning", "news"):
                 self.news.append(str(told))
+            with self.said:
+                self.said.notify_all()
 
         def around(now):
             return {other: place for other, place in endpoints(now, name).items() if other != name}
 
-        self.reread = Reread(made, name, around, self.warnings.append)
+        self.reread = Reread(made, name, around, lambda words: tell("warning", words))
 
         def live() -> None:
             self.report = peer(made, name, table, self.folder, places, tell, reread=self.reread)
 
         self.thread = threading.Thread(target=live)
         self.thread.start()
+
+    def says(self, words: str) -> bool:
+        """Waits until it does."""
+        with self.said:
+            return self.said.wait_for(lambda: any(words in said for said in [*self.news, *self.warnings]), 60)
 
     @property
     def model(self):
@@ -123,10 +131,32 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
     for site in sites[:-1]:
         assert site.news[0] == "all are here: learning"
         assert site.news.count("the topology file is read again: gained new") == 1
-        assert site.news.count("new joins") == (site.name in "ac"), "its neighbours hear of it"
+        assert site.news.count("new is there") == (site.name in "ac"), "its neighbours hear of it"
     late = re.fullmatch(r"the study is under way: learning from round (\d+)", sites[-1].news[0])
     assert late is not None
     assert int(late[1]) > 0
+
+
+@pytest.mark.timeout(120)
+def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_file_says(tmp_path):
+    world = World(tmp_path, "exact-diffusion", seconds=12.0)
+    world.connect(RING)
+    sites = [Site(world, name) for name in "abcd"]
+    for site in sites:
+        assert site.learns.wait(60)
+    there, world.ports["d"] = world.ports["d"], free_port()
+    world.connect(RING)
+    assert sites[3].says("still listens where it did")
+    for site in (sites[0], sites[2]):
+        assert site.says("d is given up: no connection")
+        assert "the topology file is read again: moved d" in site.news
+    world.ports["d"] = there
+    world.connect(RING)
+    for site in sites:
+        site.thread.join()
+        assert (site.report.error, site.report.stopped) == ("", "seconds")
+        assert world.distance(site.model, "abcd") <= 1e-8
+        assert site.news.count("d is back") == (site.name in "ac")
 
 
 @pytest.mark.timeout(120)
@@ -163,7 +193,7 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
             world.connect([["a", "b"], ["c", "d"]])
         reread.ask()
         assert reread() is None
-        assert re.search(f"a cannot take over what .*sites.toml says now.*{words}", told.pop())
+        assert re.search(f"cannot take over what .*sites.toml says now.*{words}", told.pop())
         assert reread.made is made
     world.connect(JOINED)
     reread.ask()
@@ -181,7 +211,7 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
         (tmp_path / "sites.toml").write_text(wrong)
         reread.ask()
         assert reread() is None
-        assert re.search(f"a cannot take over what .*sites.toml says now.*{words}", told.pop())
+        assert re.search(f"cannot take over what .*sites.toml says now.*{words}", told.pop())
 
 
 def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):
@@ -194,7 +224,7 @@ def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):
     world.connect(JOINED)
     reread.ask()
     assert reread() is None
-    assert re.search("a cannot take over .*sites.toml .*weigh the same both ways", told.pop())
+    assert re.search("cannot take over .*sites.toml .*weigh the same both ways", told.pop())
 
 
 @pytest.mark.parametrize("kind", ["gossip-learning", "push-pull"])

@@ -5,7 +5,7 @@ It must not know files, nor how peers came to agree.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -28,10 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class Change(NamedTuple):
-    """The study over other links, and where this peer's neighbours listen, by name."""
+    """The study over other links, where this peer's neighbours listen, by name, and which of them have moved."""
 
     made: Study
     endpoints: dict[str, str]
+    moved: Sequence[str] = ()
 
 
 class Following:
@@ -100,7 +101,7 @@ class Following:
         """Along other links."""
         session = self._session
         before, after = set(session.study.names), set(change.made.names)
-        parts = ("gained", after - before), ("lost", before - after)
+        parts = ("gained", after - before), ("lost", before - after), ("moved", change.moved)
         told = [f"{what} {', '.join(sorted(names))}" for what, names in parts if names]
         log.info("the topology file is read again: %s", ", ".join(told) or "the same peers, linked otherwise")
         session.study = change.made

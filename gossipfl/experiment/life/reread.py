@@ -63,7 +63,9 @@ class Reread:
         except Dropped:
             raise
         except GossipError as error:
-            words = f"{self._name} cannot take over what {self._path} says now, and goes on as before until it can: {error}"
+            words = (
+                f"cannot take over what {self._path} says now, and goes on as before until it can: {error}"
+            )
             log.warning("%s", words)
             self._tell(words)
             return None
@@ -72,8 +74,9 @@ class Reread:
         made = study(self.made.experiment)
         if self._name not in made.graph:
             raise Dropped(f"{self._path} does not name {self._name} any more: it has left")
-        places = self._endpoints(made)
-        if made.wiring == self.made.wiring and places == self._endpoints(self.made):
+        self._own(made)
+        places, before = self._endpoints(made), self._endpoints(self.made)
+        if made.wiring == self.made.wiring and places == before:
             return None
         if self._refused:
             raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them anew")
@@ -84,7 +87,19 @@ class Reread:
             )
         called(made)
         self.made = made
-        return Change(made, places)
+        moved = [peer for peer, place in places.items() if before.get(peer, place) != place]
+        return Change(made, places, moved)
+
+    def _own(self, made: Study) -> None:
+        """Say that the file has another endpoint for this peer itself, which stays where it is."""
+        here, there = (one.graph.nodes[self._name].get("endpoint") for one in (self.made, made))
+        if there != here:
+            words = (
+                f"still listens where it did, and not on {there}, as {self._path} says now: start it again there, with the "
+                "same --out, or its neighbours do not reach it"
+            )
+            log.warning("%s", words)
+            self._tell(words)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
