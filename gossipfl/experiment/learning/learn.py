@@ -147,6 +147,7 @@ class Rest:
     def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Pace) -> None:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
         self._near = tolerance / max(1, pace.hops)
+        self._seen = 0  # exchanges, since this peer began to learn, or began to learn again
         self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
@@ -158,14 +159,14 @@ class Rest:
     def reached(self, run: Run, exchanges: int, over: bool = False) -> bool:
         """Whether all peers of the network are known to be calm after that many exchanges, or to know that the time is up.
 
-        Not calm in the first step: gradient tracking knows nothing yet, and does not move.
+        Not calm in the first step of a life: gradient tracking knows nothing yet, and does not move.
         """
-        cycle = self._cycle()
+        cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:
             calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
             if run.replicas is not None and bool(calm.all()):
                 calm = calm & (self._engine.disagreement(run) < self._near)
-            self._calm, self._before = calm & (exchanges > cycle), run
+            self._calm, self._before = calm & (self._seen > cycle), run
         self._were.append(bool(self._calm.all()))
         return self._engine.settled(self._calm, over)
 
