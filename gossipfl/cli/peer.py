@@ -47,7 +47,8 @@ def peer(
     the same --out it goes on from its checkpoint; started late it is told what the others agreed on. The topology
     file is read again when it changes, or on SIGHUP: peers and links that it gains or loses come and go while all learn.
 
-    gossipfl peer status RUN shows what the peers of a run folder saw last: who is up, suspected, down.
+    gossipfl peer status RUN shows what the peers of a run folder saw last: who is up, suspected, down, and who
+    has not begun to learn yet or has ended.
     """
     signal.signal(
         signal.SIGHUP, signal.SIG_IGN
@@ -99,7 +100,7 @@ def _status(folder: Path, format: Format) -> int:
     from gossipfl.report.sight import sight
 
     found = sights(folder)
-    say(format, {"peers": {one.peer: one._asdict() for one in found}}, sight(found))
+    say(format, {"peers": {one.peer: one._asdict() for one in found}}, *sight(found))
     return 0
 
 

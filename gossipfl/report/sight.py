@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from gossipfl.experiment.outcome.sight import Sight
 from gossipfl.report.tables import number, plain, seconds
@@ -10,20 +11,24 @@ from gossipfl.report.tables import number, plain, seconds
 STATES = ("up", "suspected", "down", "left")
 
 
-def sight(found: Sequence[Sight]) -> RenderableType:
-    """A row a peer: how far it is, who is up or not since when, and its counters."""
-    head = ("peer", "heard of", "round", *STATES, "sent", "resent", "unsent", "refused", "late")
+def sight(found: Sequence[Sight]) -> list[RenderableType]:
+    """A row a peer: how far it is, who is up or not since when, and its counters; then why some failed, or wait."""
+    head = ("peer", "state", "heard of", "round", *STATES, "sent", "resent", "unsent", "refused", "late")
     rows = [
         (
             one.peer,
-            f"{seconds(one.ago)} ago",
+            one.state,
+            "-" if one.ago is None else f"{seconds(one.ago)} ago",
             number(one.round),
             *(_those(one, state) for state in STATES),
             *(number(one.counters.get(key)) for key in ("sent", "resent", "unsent", "refused", "late")),
         )
         for one in found
     ]
-    return plain(head, rows, [2, *range(7, 12)])
+    failed = [Text(f"{one.peer} failed: {one.error}") for one in found if one.error]
+    waiting = ", ".join(one.peer for one in found if one.state == "not begun")
+    notes = [*failed, Text(f"not begun to learn yet: {waiting}")] if waiting else failed
+    return [plain(head, rows, [3, *range(8, 13)]), *notes]
 
 
 def _those(one: Sight, state: str) -> str:

@@ -16,9 +16,11 @@ from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.life import checkpoint
 from gossipfl.experiment.life.alone import endpoints, lodged, peer
 from gossipfl.experiment.outcome.events import Finished, Progress
+from gossipfl.experiment.outcome.folder import create, write_json
 from gossipfl.experiment.outcome.sight import sights
 from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.study.method import study
+from gossipfl.report.sight import sight
 
 ENDLESS = {"rounds": 1_000_000, "tolerance": 1e-11}
 
@@ -66,8 +68,42 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
     (tmp_path / "run" / "config.toml").write_text(dump(parse(settings(topology__graph="full:4"))))
     with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to go on from"):
         list(resume(tmp_path / "run"))
+
+
+def test_who_has_not_begun_or_has_ended_is_told_from_who_is_silent(tmp_path):
     with pytest.raises(BadExperiment, match="no peer has written metrics"):
-        sights(tmp_path / "run")
+        sights(tmp_path)
+    made = study(parse(settings(topology__graph="full:4")))
+    own = {name: tmp_path / "peers" / name for name in made.names}
+    create(made.experiment, made.graph, tmp_path, made.names)
+    assert [(seen.peer, seen.state) for seen in sights(tmp_path)] == [(name, "not begun") for name in "0123"]
+
+    line = {"round": 7, "neighbours": {"0": {"state": "up", "seconds": 1.0}}, "counters": {"sent": 5}}
+    for name in "123":
+        (own[name] / "metrics.jsonl").write_text(json.dumps(line) + '\n{"torn')
+        os.utime(own[name] / "metrics.jsonl", (1000, 1000))
+    write_json(own["0"] / "summary.json", {"rounds": 0, "stopped": "interrupted", "error": "nobody came"})
+    for name in "23":
+        write_json(own[name] / "summary.json", {"rounds": 9, "stopped": "interrupted"})
+    os.utime(own["3"] / "summary.json", (900, 900))  # of an earlier life
+    seen = {one.peer: one for one in sights(tmp_path)}
+    assert {name: one.state for name, one in seen.items()} == {
+        "0": "ended: failed", "1": "begun", "2": "ended: interrupted", "3": "begun"
+    }  # fmt: skip
+    assert (seen["0"].error, seen["0"].round, seen["2"].round) == ("nobody came", None, 7)
+    assert seen["2"].ago < 60 < seen["1"].ago
+    (own["1"] / "metrics.jsonl").unlink()
+    table, *notes = sight(sights(tmp_path))
+    assert table.row_count == 4
+    assert [str(note) for note in notes] == ["0 failed: nobody came", "not begun to learn yet: 1"]
+
+
+def test_a_simulated_run_has_no_peers_that_see_anything(tmp_path):
+    made = study(parse(settings(topology__graph="full:4")))
+    create(made.experiment, made.graph, tmp_path, made.names)
+    write_json(tmp_path / "summary.json", {})
+    with pytest.raises(BadExperiment, match="a run with real peers"):
+        sights(tmp_path)
 
 
 @pytest.mark.timeout(90)
@@ -137,8 +173,8 @@ def test_each_peer_says_what_it_sees(tmp_path):
     stopped = child("2")
     os.kill(stopped.pid, signal.SIGSTOP)
     for _ in events:
-        seen = {sight.peer: sight for sight in sights(tmp_path / "run")}
-        if "1" in seen and seen["1"].neighbours["2"]["state"] == "down":
+        seen = {one.peer: one for one in sights(tmp_path / "run")}
+        if seen["1"].state == "begun" and seen["1"].neighbours["2"]["state"] == "down":
             break
     assert seen["1"].neighbours["0"]["state"] == "up"
     assert seen["1"].counters["sent"] > 0

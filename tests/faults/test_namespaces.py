@@ -159,7 +159,8 @@ def watch(cable, folder, enough, least=0.0):
 def look(folder):
     """The last line of metrics in a run folder, if there is one yet."""
     try:
-        return sights(folder)[0]
+        seen = sights(folder)[0]
+        return seen if seen.neighbours else None
     except BadExperiment:
         return None
 
