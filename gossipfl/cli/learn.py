@@ -9,6 +9,7 @@ import typer
 from gossipfl.cli.built_in import path
 from gossipfl.cli.options import As, File, Out, Quiet, Set
 from gossipfl.cli.say import Format, say
+from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
     from gossipfl.experiment.settings.experiment import Experiment
@@ -54,10 +55,17 @@ def run(
     learning early: the models of that moment are still written, and --resume goes on from there.
     """
     if resume is not None and file is None and not (set or out):
-        file = resume / "config.toml"
+        file = _config(resume)
     elif file is None or resume is not None:
         raise typer.BadParameter("give either a FILE, or --resume RUN with no other settings")
     return _carry_out("run", file, set, out=out, format=format, quiet=quiet, again=resume)
+
+
+def _config(folder: Path) -> Path:
+    """The experiment of the run in a folder. Raises BadExperiment where there is none."""
+    if not (file := folder / "config.toml").exists():
+        raise BadExperiment(f"there is no run in {folder} to go on with: start one with gossipfl run FILE")
+    return file
 
 
 def simulate(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:

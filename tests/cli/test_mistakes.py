@@ -134,6 +134,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "bad weights": (lambda _: ["topology", "show", "ring:4", "--weights", "best"], 3, "best.*metropolis"),
     "bad plot": (lambda f: ["topology", "show", "ring:4", "--plot", f / "x.bmp"], 3, "bmp.*png"),
     "bad suffix": (lambda f: ["topology", "make", "ring:4", f / "x.csv"], 3, "csv.*json"),
+    "nothing to resume": (
+        lambda f: ["run", "--resume", f],
+        3,
+        "there is no run in .* to go on with: start one with gossipfl run FILE",
+    ),
     "no run": (lambda f: ["results", "show", f], 3, "no run folder"),
     "no example": (lambda _: ["examples", "rigde"], 3, "rigde.*ridge"),
     "--out in use": (lambda f: ["simulate", small(f), "--out", _used(f)], 3, "holds a run already"),
