@@ -47,7 +47,7 @@ def chaos(
     events = chaos(experiment, Chaos(minutes, every, rest, seed), out)
     finished = follow(events, quiet, silent=format == "json")
     summary = finished.summary
-    bad = [check["what"] for check in summary["checks"] if not check["holds"]]
+    bad = [check["what"] for check in summary["checks"] if check["holds"] is False]
     if summary["stopped"] == "interrupted":
         code, sentence = INTERRUPTED, f"interrupted after {summary['rounds']} rounds"
     elif bad:

@@ -31,10 +31,10 @@ class Chaos(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One thing that should hold in the end."""
+    """One thing that should hold in the end. `holds` is None where it could not be judged."""
 
     what: str
-    holds: bool
+    holds: bool | None
     told: str
 
 
@@ -102,7 +102,7 @@ def checks(summary: Summary, footprints: Footprints) -> list[Check]:
         ),
         Check(
             "memory is flat",
-            not fat,
+            not fat if grown else None,
             (f"{', '.join(fat)} grew; " if fat else "")
             + f"at most {most:.1%} more in the last quarter of a life than in the second, beyond {SLACK >> 20} MB, of "
             f"{len(grown)} peers that lived {LONG} s; {GROWTH:.0%} is allowed"

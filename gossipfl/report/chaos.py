@@ -7,14 +7,16 @@ from rich.text import Text
 
 from gossipfl.report.tables import plain
 
+MARKS = {True: "✓", False: "✗", None: "-"}  # None: not judged
+
 
 def chaos(summary: dict[str, Any], sentence: str) -> list[RenderableType]:
     """The verdict, the faults by kind, and each check."""
-    good = all(check["holds"] for check in summary["checks"])
-    rows = [("✓" if check["holds"] else "✗", check["what"], check["told"]) for check in summary["checks"]]
+    good = not any(check["holds"] is False for check in summary["checks"])
+    rows = [(MARKS[check["holds"]], check["what"], check["told"]) for check in summary["checks"]]
     struck = ", ".join(f"{kind} {count}" for kind, count in sorted(summary["struck"].items()))
     return [
-        Text(f"{'✓' if good else '✗'} {sentence}", "green" if good else "red"),
+        Text(f"{MARKS[good]} {sentence}", "green" if good else "red"),
         Text(f"what happened: {struck or 'nothing'}"),
         plain(("", "in the end", ""), rows),
     ]
