@@ -39,8 +39,9 @@ class Afflicting:
         if plan.events and plan.unit == "seconds":
             raise BadExperiment("the simulator knows no seconds: give the faults a round in place of at")
         if strange := sorted({due.do for due in plan.events} & {"delay", "duplicate", "reset"}):
+            those = "that fault" if len(strange) == 1 else "those faults"
             raise BadExperiment(
-                f"the simulator knows no {' and no '.join(strange)}: leave it to gossipfl run, or out"
+                f"the simulator knows no {' and no '.join(strange)}: leave {those} out (-s 'faults=[]'), or use gossipfl run"
             )
         steps = made.experiment.algorithm.local_steps
         self._faults = [

@@ -160,7 +160,7 @@ def test_chances_reach_the_peers_they_are_for_and_change(live):
     assert life.struck == [
         "lose 25% of what 1 sends",
         "no more loss for 1",
-        "double 50% of what all sends",
+        "double 50% of what all send",
     ]
 
 

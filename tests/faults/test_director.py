@@ -45,6 +45,8 @@ def test_when_it_is_over_nothing_is_due():
         (Due(1, "heal", (0, 1)), "heal the cut around a, b"),
         (Due(1, "delay", (0, 1, 2), 0.05, 0.01), "delay the messages of all by 50 ms and up to 10 ms more"),
         (Due(1, "loss", (2,), 0.05), "lose 5% of what c sends"),
+        (Due(1, "loss", (0, 1, 2), 0.1), "lose 10% of what all send"),
+        (Due(1, "duplicate", (0, 2), 0.5), "double 50% of what a, c send"),
         (Due(1, "duplicate", (2,), 0.5), "double 50% of what c sends"),
         (Due(1, "duplicate", (2,), 0.0), "no more duplicate for c"),
         (Due(1, "reset", (2,)), "reset the connections of c"),

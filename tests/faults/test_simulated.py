@@ -120,7 +120,7 @@ def test_rounds_are_those_with_an_exchange(tmp_path):
     ("fault", "words"),
     [
         ({"do": "kill", "at": 1, "count": 1}, "no seconds"),
-        ({"do": "delay", "round": 1, "amount": 0.1}, "no delay"),
+        ({"do": "delay", "round": 1, "amount": 0.1}, r"no delay: leave that fault out \(-s 'faults=\[\]'\)"),
         ({"do": "reset", "round": 1}, "no reset"),
         ({"do": "duplicate", "round": 1, "amount": 0.1}, "no duplicate"),
     ],

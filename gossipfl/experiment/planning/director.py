@@ -52,13 +52,14 @@ def told(due: Due, names: Sequence[str]) -> str:
     who = "all" if len(due.peers) == len(names) else who
     if due.do in MEASURED and not due.begins:
         return f"no more {due.do} for {who}"
+    send = "sends" if len(due.peers) == 1 else "send"
     jitter = f" and up to {due.jitter * 1000:g} ms more" if due.jitter else ""
     words: dict[str, str] = {
         "cut": f"cut {who} from the others",
         "heal": f"heal the cut around {who}",
         "delay": f"delay the messages of {who} by {due.amount * 1000:g} ms{jitter}",
-        "loss": f"lose {due.amount:.0%} of what {who} sends",
-        "duplicate": f"double {due.amount:.0%} of what {who} sends",
+        "loss": f"lose {due.amount:.0%} of what {who} {send}",
+        "duplicate": f"double {due.amount:.0%} of what {who} {send}",
         "reset": f"reset the connections of {who}",
     }
     return words.get(due.do, f"{due.do} {who}") + (" without a checkpoint" if due.fresh else "")
