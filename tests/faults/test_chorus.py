@@ -47,6 +47,14 @@ def test_who_jumps_ahead_holds_nobody_up():
     assert chorus.hear(0, line(3, 2.0)) == [line(3, 1.5)]
 
 
+def test_who_begins_anew_does_not_set_the_clock_back():
+    chorus = Chorus(2)
+    chorus.hear(0, line(90, seconds=4.0))
+    chorus.leave(1)
+    chorus.hear(1, line(95, seconds=0.1))
+    assert chorus.hear(0, line(100, seconds=4.5)) == [line(95, seconds=4.5)]
+
+
 def test_who_hangs_without_our_knowing_makes_nothing_pile_up():
     chorus = Chorus(2)
     told = [one for k in range(1, 1000) for one in chorus.hear(0, line(k))]

@@ -36,12 +36,15 @@ class Chorus:
         return [self._together(round, self._lines.pop(round)) for round in ready]
 
     def _together(self, round: int, lines: dict[int, Progress]) -> Progress:
-        """The mean loss, and the largest distance and time. Of who jumped over the round, the newest line counts."""
+        """The mean loss, and the largest distance and time: one that began anew counts seconds of its own.
+
+        Of who jumped over the round, the newest line counts.
+        """
         later = {peer: line for peer, line in self._newest.items() if line and line.round > round}
         every = (later | lines).values()
         return Progress(
             round,
             sum(line.loss for line in every) / len(every),
             max(line.disagreement for line in every),
-            max(line.seconds for line in lines.values()),
+            max(line.seconds for line in every),
         )
