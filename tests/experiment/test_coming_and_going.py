@@ -156,7 +156,12 @@ def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_fi
         site.thread.join()
         assert (site.report.error, site.report.stopped) == ("", "seconds")
         assert world.distance(site.model, "abcd") <= 1e-8
-        assert site.news.count("d is back") == (site.name in "ac")
+        if site.name in "ac":
+            away = site.news.index("d is given up: no connection")
+            again = site.news.index("the topology file is read again: moved d", away)
+            assert "d is back" not in site.news[away:again]
+            assert "d is back" in site.news[again:]
+    assert sum("still listens where it did" in words for words in sites[3].warnings) == 1
 
 
 @pytest.mark.timeout(120)

@@ -39,6 +39,7 @@ class Reread:
         self._path = Path(made.experiment.topology.graph)
         self._seen: tuple[int, ...] = ()  # it may have changed since it was read
         self._next, self._asked = time.monotonic() + EVERY, False
+        self._here = made.graph.nodes[name].get("endpoint")  # as the file said when this peer began to listen
         self._refused = ""
 
     def refuse(self, why: str) -> None:
@@ -92,8 +93,8 @@ class Reread:
 
     def _own(self, made: Study) -> None:
         """Say that the file has another endpoint for this peer itself, which stays where it is."""
-        here, there = (one.graph.nodes[self._name].get("endpoint") for one in (self.made, made))
-        if there != here:
+        there = made.graph.nodes[self._name].get("endpoint")
+        if there != self._here:
             words = (
                 f"still listens where it did, and not on {there}, as {self._path} says now: start it again there, with the "
                 "same --out, or its neighbours do not reach it"
