@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gossipfl.config.file import parse
 from gossipfl.engine import relative_distance
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.study.gossip import simulated
 from gossipfl.experiment.study.method import study
 from gossipfl.mixing import COMPRESSORS

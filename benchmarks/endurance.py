@@ -18,11 +18,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from gossipfl.experiment.crew.launch import run
-from gossipfl.experiment.footprint import PAGE, Footprints, Sample
-from gossipfl.experiment.learning.learn import Progress
-from gossipfl.experiment.outcome.events import Finished
-from gossipfl.experiment.settings.config import parse
+from gossipfl.config.file import parse
+from gossipfl.experiment.launch.launch import run
+from gossipfl.faults.footprint import PAGE, Footprints, Sample
+from gossipfl.runs.events import Finished, Progress
 
 LOG = (
     1  # descriptors: a peer's log is opened when there is something to say, of a neighbour that was late, say

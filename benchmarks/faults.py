@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import networkx as nx
 
 from gossipfl import topology
-from gossipfl.experiment.crew.launch import run
-from gossipfl.experiment.outcome.events import Finished, Started, Struck
-from gossipfl.experiment.settings.config import parse
+from gossipfl.config.file import parse
+from gossipfl.experiment.launch.launch import run
+from gossipfl.runs.events import Finished, Started, Struck
 
 BEGIN = 3.0  # seconds of learning before the first fault
 SOON = 4.0  # seconds after the fault in which a pause counts as its doing

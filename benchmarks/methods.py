@@ -16,16 +16,16 @@ from typing import Any
 import torch
 
 from gossipfl.algorithms import ALGORITHMS
+from gossipfl.config.file import parse
 from gossipfl.engine import relative_distance
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.crew.launch import run
+from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.outcome.events import Finished
-from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.study.gossip import simulated
 from gossipfl.experiment.study.method import study
 from gossipfl.models import Linear, pooled_optimum
+from gossipfl.runs.events import Finished
 from gossipfl.simulator import Simulator
 
 MOST = 400_000  # exchanges

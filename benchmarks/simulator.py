@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import DPSGD
 from gossipfl.models import LOSSES, Linear
-from gossipfl.simulator import Heard, Simulator
+from gossipfl.simulator import HeardByAll, Simulator
 from gossipfl.topology import Links, static
 
 FEATURES, DEGREE = 57, 20
@@ -67,7 +67,7 @@ def bare(links: Links, features: Tensor, width: int) -> Callable[[], None]:
     """The calls that cannot be avoided: two batched products, the sigmoid, the sparse product."""
     peers = len(features)
     x = torch.zeros(peers, width)
-    heard = Heard(links, x)
+    heard = HeardByAll(links, x)
     heard.average(x)
 
     def turn() -> None:

@@ -18,10 +18,9 @@ from statistics import mean, median
 from time import perf_counter
 from typing import Any
 
-from gossipfl.experiment.crew.launch import run
-from gossipfl.experiment.learning.learn import Progress
-from gossipfl.experiment.outcome.events import Finished
-from gossipfl.experiment.settings.config import parse
+from gossipfl.config.file import parse
+from gossipfl.experiment.launch.launch import run
+from gossipfl.runs.events import Finished, Progress
 
 HELP_S, READY_S, PSS_MB = 0.25, 5.0, 12.0
 

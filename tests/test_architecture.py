@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,19 +29,15 @@ BELOW |= {
     "peer": {*ENGINES, "fallback", "gossip"},
     "gossip": ENGINES,
 }
+BELOW["signals"] = set()
+BELOW["config"] = {"algorithms", "data", "topology", "errors"}
+BELOW["faults"] = {"config", "rng", "signals", "errors"}
+BELOW["runs"] = {"config", "data", "topology", "errors"}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 
-WITHIN = [
-    "settings",
-    "planning",
-    "study",
-    "learning",
-    "outcome",
-    "life",
-    "crew",
-]  # experiment's own rooms, the lowest first
+WITHIN = ["study", "learning", "evaluation", "live", "launch"]  # experiment's own rooms, the lowest first
 
 PURE = {*ENGINES, "fallback", "data", "simulator", "gossip"}
 IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
@@ -95,13 +91,48 @@ def test_arrows_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in FILES if room(path) == "experiment"], ids=named)
 def test_arrows_point_down_within_experiment(path: Path) -> None:
     here = path.relative_to(PACKAGE / "experiment").parts[0]
-    rooms = {f"gossipfl.experiment.{name}.": floor for floor, name in enumerate(WITHIN)}
-    floor = WITHIN.index(here) if here in WITHIN else len(WITHIN)
-    for name in imports(parse(path)):
-        if name.startswith("gossipfl.experiment."):
-            lies = [at for prefix, at in rooms.items() if f"{name}.".startswith(prefix)]
-            above = lies[0] > floor if lies else floor < len(WITHIN)
-            assert not above, f"{named(path)} imports {name}, which does not lie below {here}"
+    if here == "__init__.py":
+        return
+    assert here in WITHIN, f"{named(path)} is in a room that docs/design.md does not know"
+    rooms = {name.split(".")[2] for name in imports(parse(path)) if name.startswith("gossipfl.experiment.")}
+    wrong = rooms - set(WITHIN[: WITHIN.index(here) + 1])
+    assert not wrong, f"{named(path)} imports {', '.join(sorted(wrong))}, which does not lie below {here}"
+
+
+def reached(start: Iterable[Path]) -> set[str]:
+    """The modules of the package that some of its files import, directly or through others."""
+    known, todo = set[str](), list(start)
+    while todo:
+        for name in imports(parse(todo.pop())):
+            file = ROOT / Path(*name.split(".")).with_suffix(".py")
+            if name not in known and file.exists():
+                known.add(name)
+                todo.append(file)
+    return known
+
+
+def test_learning_writes_no_file() -> None:
+    """What learns stands on no room that judges, lives, launches or writes a run folder."""
+    low = [path for path in FILES if path.parent.name in ("study", "learning")]
+    above = ("gossipfl.experiment.evaluation", "gossipfl.experiment.live", "gossipfl.experiment.launch")
+    found = reached(low)
+    assert not [name for name in found if name.startswith(above)]
+    assert "gossipfl.runs.folder" not in found
+
+
+def test_experiment_is_no_more_than_a_room_among_others() -> None:
+    """At most 22 % of the package's lines."""
+    lines = {path: len(path.read_text().splitlines()) for path in FILES}
+    assert sum(lines[path] for path in FILES if room(path) == "experiment") <= 0.22 * sum(lines.values())
+
+
+def test_a_class_name_means_one_thing() -> None:
+    owners: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.ClassDef):
+                owners.setdefault(node.name, []).append(named(path))
+    assert not {name: where for name, where in owners.items() if len(where) > 1}
 
 
 @each

@@ -75,9 +75,9 @@ def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
 
 def test_the_tests_need_their_own_libraries_and_the_command_does_not(tmp_path: Path) -> None:
     root = checkout(tmp_path, installed=True)
-    checks = call(root / "bin" / "test", "--all", "tests/core", OMP_NUM_THREADS="1")
+    checks = call(root / "bin" / "test", "--all", "tests/topology", OMP_NUM_THREADS="1")
     assert "installing" in checks.stderr
-    assert checks.stdout.splitlines()[-1] == "python -m pytest -n 2 --dist worksteal -m  tests/core"
+    assert checks.stdout.splitlines()[-1] == "python -m pytest -n 2 --dist worksteal -m  tests/topology"
     assert call(root / "bin" / "test").stderr == ""
     assert call(root / "bin" / "gossipfl").stderr == ""
 

@@ -15,7 +15,7 @@ from gossipfl.algorithms.consensus import Consensus
 from gossipfl.algorithms.d_psgd import DPSGD, Iterate
 from gossipfl.algorithms.exact_diffusion import Corrected, ExactDiffusion
 from gossipfl.algorithms.extra import Extra
-from gossipfl.algorithms.fit import Network, check, takes_back
+from gossipfl.algorithms.fit import NetworkTraits, check, takes_back
 from gossipfl.algorithms.gradient_tracking import GradientTracking, Tracked
 from gossipfl.algorithms.methods import ALGORITHMS, Ingredients, Method, made, no_hessian
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
@@ -26,7 +26,7 @@ from gossipfl.algorithms.push_sum import PushSum
 
 __all__ = [
     "ALGORITHMS", "DPSGD", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra", "Grad",
-    "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "Network", "Newton", "Prox",
+    "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "NetworkTraits", "Newton", "Prox",
     "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty", "rebuilt",
     "takes_back",
 ]  # fmt: skip

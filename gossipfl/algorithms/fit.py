@@ -7,7 +7,7 @@ from gossipfl.errors import Incompatible
 from gossipfl.mixing import Average, Mixing, Property, Push
 
 
-class Network(NamedTuple):
+class NetworkTraits(NamedTuple):
     """What is to be known of a topology."""
 
     smallest: float = -1.0  # the smallest eigenvalue of W; where links change, nothing is known but -1
@@ -20,7 +20,7 @@ class Network(NamedTuple):
     )
 
 
-STATIC = Network()
+STATIC = NetworkTraits()
 WAYS_OUT = {  # in the words of an experiment file
     Property.RELIABLE: 'set topology.loss = 0; or algorithm.kind = "exact-diffusion", "extra" or "gradient-tracking" with '
     'channel.compress = "none" on undirected links, where what one end alone has heard is taken back; or algorithm.kind = '
@@ -46,7 +46,7 @@ def takes_back(algorithm: Algorithm, mixing: Mixing) -> bool:
     return plain and bool(algorithm.accounts)
 
 
-def check(name: str, algorithm: Algorithm, mixing: Mixing, network: Network = STATIC) -> None:
+def check(name: str, algorithm: Algorithm, mixing: Mixing, network: NetworkTraits = STATIC) -> None:
     """Refuse a combination that would converge to the wrong place, or not at all.
 
     Raises:

@@ -16,8 +16,7 @@ from gossipfl.algorithms.nids import NIDS
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
-from gossipfl.mixing import Aggregator, Average, Push
-from gossipfl.mixing import PushPull as Both
+from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 
 
 def no_hessian(x: Tensor) -> Tensor:
@@ -92,7 +91,7 @@ ALGORITHMS: dict[str, Method] = {
     ),
     "push-pull": Method(
         lambda i: PushPull(i.step, i.prox), "exact over directed links that lose messages", True,
-        aggregator=Both(), least="2d", stride=0.3,
+        aggregator=PullAndPush(), least="2d", stride=0.3,
     ),
     "push-diging": Method(
         lambda i: PushSum(GradientTracking(i.step)), "exact over directed links", True,

@@ -35,11 +35,11 @@ def chaos(
     doubled, connections reset. Then it is quiet, and in the end every peer should be there, at the optimum
     of all data, and hold no more memory, descriptors or threads than before. Exit code 6 where that fails.
     """
-    from gossipfl.experiment.settings.config import load
+    from gossipfl.config.file import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.chaos import Chaos, chaos
-    from gossipfl.experiment.outcome.verdict import DONE, INTERRUPTED, NOT_REACHED
+    from gossipfl.experiment.evaluation.verdict import DONE, INTERRUPTED, NOT_REACHED
+    from gossipfl.experiment.launch.chaos import Chaos, chaos
     from gossipfl.report.chaos import chaos as shown
     from gossipfl.report.live import follow
 

@@ -19,7 +19,7 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
 
     The topology is read; the data are not (gossipfl data describe does that).
     """
-    from gossipfl.experiment.settings.config import load
+    from gossipfl.config.file import load
 
     experiment = load(file, set or ())
     from gossipfl.experiment.study.method import study
@@ -46,7 +46,7 @@ def schema(format: As = "json") -> None:
     """Print the JSON Schema of experiment files, with which editors complete and check them."""
     import json
 
-    from gossipfl.experiment.settings.config import schema
+    from gossipfl.config.file import schema
 
     if format == "json":
         say("json", schema())

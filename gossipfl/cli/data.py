@@ -87,7 +87,7 @@ def partition(
 
 def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Table]"]:
     """The experiment, the peers' names and their rows."""
-    from gossipfl.experiment.settings.config import load
+    from gossipfl.config.file import load
 
     experiment = load(file, set or ())
     from gossipfl.experiment.learning.tables import tables

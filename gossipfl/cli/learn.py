@@ -12,7 +12,7 @@ from gossipfl.cli.say import Format, say
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
-    from gossipfl.experiment.settings.experiment import Experiment
+    from gossipfl.config.experiment import Experiment
 
 DEMO = "\b\nExample:\n  gossipfl demo"
 RUN = """\b
@@ -87,12 +87,12 @@ def _carry_out(
     again: Path | None = None,
 ) -> int:
     """Read the file, learn while showing it, and judge."""
-    from gossipfl.experiment.settings.config import load
+    from gossipfl.config.file import load
 
     experiment = load(file, set or ())  # what is wrong in the file is said before anything heavy is imported
-    from gossipfl.experiment.crew.launch import resume, run
-    from gossipfl.experiment.outcome.verdict import INTERRUPTED, verdict
-    from gossipfl.experiment.simulate import simulate
+    from gossipfl.experiment.evaluation.verdict import INTERRUPTED, verdict
+    from gossipfl.experiment.launch.launch import resume, run
+    from gossipfl.experiment.launch.simulate import simulate
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 

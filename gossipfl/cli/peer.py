@@ -11,7 +11,7 @@ from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
 
 if TYPE_CHECKING:
-    from gossipfl.experiment.life.reports import Report
+    from gossipfl.experiment.live.reports import Report
 
 EXAMPLES = """\b
 Examples:
@@ -55,18 +55,17 @@ def peer(
     )  # until it means: read the file again, which is read first anyway
     if str(file) == "status" and not file.exists():
         return _status(Path(name), format)
-    from gossipfl.experiment.settings.config import load
+    from gossipfl.config.file import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.learning.learn import Progress
     from gossipfl.experiment.learning.tables import own_table
-    from gossipfl.experiment.life.alone import endpoints, lodged, peer, unsuitable, watched
-    from gossipfl.experiment.life.signals import interrupt_once
-    from gossipfl.experiment.outcome import folder as files
-    from gossipfl.experiment.outcome.events import Started, Warned
+    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched
     from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
     from gossipfl.report.live import View
+    from gossipfl.runs import folder as files
+    from gossipfl.runs.events import Progress, Started, Warned
+    from gossipfl.signals import interrupt_once
 
     unsuitable(experiment)
     made = study(experiment)
@@ -96,8 +95,8 @@ def peer(
 
 def _status(folder: Path, format: Format) -> int:
     """Show what the peers of a run saw last."""
-    from gossipfl.experiment.outcome.sight import sights
     from gossipfl.report.sight import sight
+    from gossipfl.runs.status import sights
 
     found = sights(folder)
     say(format, {"peers": {one.peer: one._asdict() for one in found}}, *sight(found))

@@ -10,7 +10,7 @@ from gossipfl.cli.say import say
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
-    from gossipfl.report.compare import Run
+    from gossipfl.report.compare import RunRow
 
 app = typer.Typer(help="Look at what earlier runs have left.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def show(run: Which, format: As = "text") -> None:
     found = _read(run)
     if not found.summary:
         raise BadExperiment(f"{found.folder} has no summary.json: that run has not ended, or was killed")
-    from gossipfl.experiment.outcome.verdict import verdict
+    from gossipfl.experiment.evaluation.verdict import verdict
     from gossipfl.report.result import figures, metrics, result
 
     told: dict[str, Any] = {"folder": str(found.folder)} | found.summary
@@ -102,7 +102,7 @@ def _short(value: object) -> str:
     return number(value).rpartition("/")[2]
 
 
-def _read(run: str) -> "Run":
+def _read(run: str) -> "RunRow":
     from gossipfl.report.compare import read
 
     return read(find(run))

@@ -56,7 +56,7 @@ def sweep(
     Each run has a folder of its own, beside results.json, results.csv and a plot. Runs that are complete in --out
     are not repeated. A run that fails is told, and ends no other.
     """
-    from gossipfl.experiment.grid import grid
+    from gossipfl.config.grid import grid
 
     found = grid(
         file, set or (), repeat
@@ -64,12 +64,12 @@ def sweep(
     import os
     from contextlib import closing
 
-    from gossipfl.experiment import sweep as cells
-    from gossipfl.experiment.outcome.folder import fresh
+    from gossipfl.experiment.launch import sweep as cells
     from gossipfl.report.console import console
     from gossipfl.report.sweep import Bar, table
     from gossipfl.report.sweep_plot import draw
     from gossipfl.report.tally import document, save, tally
+    from gossipfl.runs.folder import fresh
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = out or fresh(f"{found.cells[0].experiment.name}-sweep")
@@ -78,12 +78,12 @@ def sweep(
     if say_it:
         say("text", None, f"sweep folder {folder}: {len(found.cells)} cells, {at_once} at a time")
     bar = Bar(console(), found, quiet or not say_it)
-    ended: list[cells.Ended] = []
+    ended: list[cells.CellEnded] = []
     interrupted = False
     with closing(cells.sweep(found.cells, folder, engine, at_once)) as events:
         try:
             for event in events:
-                if isinstance(event, cells.Ended):
+                if isinstance(event, cells.CellEnded):
                     ended.append(event)
                 bar.show(event)
         except KeyboardInterrupt:

@@ -5,7 +5,7 @@ In this order: `read`, `partition` or `by_name`, `clean` ("refuse" or "drop"), `
 """
 
 from gossipfl.data.clean import Missing, clean
-from gossipfl.data.describe import Description, Share, describe
+from gossipfl.data.describe import DataDescription, Share, describe
 from gossipfl.data.encode import Rows, Schema, classes, encode, levels
 from gossipfl.data.matching import by_name
 from gossipfl.data.partition import partition
@@ -19,7 +19,7 @@ __all__ = [
     "BUNDLED",
     "PARTITIONS",
     "READERS",
-    "Description",
+    "DataDescription",
     "Missing",
     "Rows",
     "Schema",

@@ -26,7 +26,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Description:
+class DataDescription:
     """All peers' rows."""
 
     columns: tuple[str, ...]
@@ -34,7 +34,7 @@ class Description:
     heterogeneity: float  # in [0, 1]; 0: every peer sees the same distribution of targets
 
 
-def describe(tables: Sequence[Table], names: Sequence[str]) -> Description:
+def describe(tables: Sequence[Table], names: Sequence[str]) -> DataDescription:
     """What each peer holds, and how different the peers are.
 
     Heterogeneity is, for classes, the mean over peers of the total variation distance between the peer's
@@ -58,7 +58,7 @@ def describe(tables: Sequence[Table], names: Sequence[str]) -> Description:
         for name, table, target, count in zip(names, tables, targets, counts, strict=True)
     ]
     distance = _total_variation(counts) if by_class else _between(targets, pooled)
-    return Description(tables[0].columns, shares, distance)
+    return DataDescription(tables[0].columns, shares, distance)
 
 
 def _counts(target: pd.Series) -> dict[str, int]:

@@ -17,12 +17,41 @@ from gossipfl.gossip.letters import Letters
 from gossipfl.gossip.measure import error, similarity, voted_error
 from gossipfl.gossip.network import EXTREME, PERFECT, Network
 from gossipfl.gossip.rule import Descent, Pegasos, Rule
-from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT, Run
 from gossipfl.gossip.shards import Shards
+from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT, World
 
 __all__ = [
-    "EXTREME", "LOST", "MISSED", "PERFECT", "RECEIVED", "SENT", "Control", "Create", "Cycles", "Descent", "Fresh",
-    "Generalised", "Gossip", "GossipLearning", "Letters", "Mean", "MergeUpdate", "Model", "Network", "Pegasos", "Proactive",
-    "Randomised", "Rule", "Run", "Shards", "Simple", "UpdateMerge", "Walk", "by_age", "equal", "error", "similarity",
+    "EXTREME",
+    "LOST",
+    "MISSED",
+    "PERFECT",
+    "RECEIVED",
+    "SENT",
+    "Control",
+    "Create",
+    "Cycles",
+    "Descent",
+    "Fresh",
+    "Generalised",
+    "Gossip",
+    "GossipLearning",
+    "Letters",
+    "Mean",
+    "MergeUpdate",
+    "Model",
+    "Network",
+    "Pegasos",
+    "Proactive",
+    "Randomised",
+    "Rule",
+    "Shards",
+    "Simple",
+    "UpdateMerge",
+    "Walk",
+    "World",
+    "by_age",
+    "equal",
+    "error",
+    "similarity",
     "voted_error",
 ]  # fmt: skip

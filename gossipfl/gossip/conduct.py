@@ -11,8 +11,8 @@ from gossipfl import rng
 from gossipfl.gossip.create import Model
 from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import room
-from gossipfl.gossip.run import Run
 from gossipfl.gossip.shards import Shards
+from gossipfl.gossip.world import World
 
 
 class Conduct:
@@ -28,7 +28,7 @@ class Conduct:
     def __init__(self, learning: GossipLearning, shards: Shards, peers: Tensor, seed: int) -> None:
         self.learning, self.shards, self.peers, self.seed = learning, shards, peers, seed
 
-    def begin(self, ticks: int, x: Tensor | None = None) -> Run:
+    def begin(self, ticks: int, x: Tensor | None = None) -> World:
         """The run before anything happens, all online: models of age 0 being x (n, d), or 0, and each clock at some phase."""
         n, width, dtype = len(self.peers), self.shards.x.shape[1], self.shards.x.dtype
         models = torch.zeros(n, self.learning.cache, width, dtype=dtype)
@@ -36,7 +36,7 @@ class Conduct:
             models[:, 0] = x
         phase = rng.uniform(self.seed, "begin", self.peers, 0, 1)[:, 0]
         none = torch.zeros(n, dtype=torch.int64)
-        return Run(
+        return World(
             0,
             models,
             none,
@@ -50,23 +50,23 @@ class Conduct:
             torch.zeros(n, 4, dtype=torch.int64),
         )
 
-    def draw(self, purpose: str, run: Run, who: Tensor, width: int) -> Tensor:
+    def draw(self, purpose: str, run: World, who: Tensor, width: int) -> Tensor:
         """Uniform numbers, (m, width), for what happens now."""
         return rng.uniform(self.seed, purpose, self.peers[who], run.tick, width)
 
-    def draw_messages(self, run: Run, who: Tensor, number: Tensor) -> Tensor:
+    def draw_messages(self, run: World, who: Tensor, number: Tensor) -> Tensor:
         """Uniform numbers, (m, 3), for a message's receiver, loss and delay; it is the sender's `number`-th (m,) of now."""
         width = int(number.max()) + 1
         u = self.draw("message", run, who, 3 * width).view(len(who), width, 3)
         return u[torch.arange(len(who)), number]
 
-    def speaks(self, run: Run, who: Tensor, u: Tensor) -> Tensor:
+    def speaks(self, run: World, who: Tensor, u: Tensor) -> Tensor:
         """Whether they send now that they wake, (m,) bool, by uniform numbers u (m,); who does not saves a token."""
         speaks = u < self.learning.control.proactive(run.tokens[who])
         run.tokens[who[~speaks]] += 1
         return speaks
 
-    def hears(self, run: Run, who: Tensor, received: Model, wave: int = 0) -> Tensor:
+    def hears(self, run: World, who: Tensor, received: Model, wave: int = 0) -> Tensor:
         """They learn from the models that they received, the `wave`-th of now; how often each passes its own on, (m,) int64.
 
         No peer is named twice.
@@ -81,7 +81,7 @@ class Conduct:
         run.tokens[who] -= spent
         return spent
 
-    def _learn(self, run: Run, who: Tensor, received: Model, wave: int) -> None:
+    def _learn(self, run: World, who: Tensor, received: Model, wave: int) -> None:
         """They put the model that they create of what they received before those they keep."""
         create, shards, steps = self.learning.create, self.shards, self.learning.steps
         width = steps * (wave + 1)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from gossipfl.engine import Run, relative_distance
 from gossipfl.gossip.engine import Gossip
-from gossipfl.gossip.run import RECEIVED
-from gossipfl.gossip.run import Run as World
+from gossipfl.gossip.world import RECEIVED, World
 
 
 class Cycles:

@@ -21,8 +21,8 @@ from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import ASKS, CARRIES, Letters, arriving, put, ranks, room, take
 from gossipfl.gossip.network import PERFECT, Network, period
 from gossipfl.gossip.overlay import overlay
-from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT, Run, copy
 from gossipfl.gossip.shards import Shards
+from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT, World, copy
 from gossipfl.topology import Links
 
 
@@ -55,7 +55,7 @@ class Gossip:
         self._choose = overlay(links, len(shards.sizes))
         self._conduct = Conduct(learning, shards, torch.arange(len(shards.sizes)), seed)
 
-    def init(self, x: Tensor | None = None) -> Run:
+    def init(self, x: Tensor | None = None) -> World:
         """The run before tick 0, all models of age 0 being x (n, d), or 0."""
         run = self._conduct.begin(self.ticks, x)
         peers, width = run.x.shape
@@ -67,20 +67,20 @@ class Gossip:
         until = self.network.rest(online, u[:, 2], u[:, 3], self.ticks)
         return run._replace(online=online, until=until)
 
-    def cycles(self, run: Run) -> Iterator[Run]:
+    def cycles(self, run: World) -> Iterator[World]:
         """The runs after each further cycle, without end."""
         while True:
             run = self.cycle(run)
             yield run
 
-    def cycle(self, run: Run) -> Run:
+    def cycle(self, run: World) -> World:
         """One cycle further."""
         run = copy(run)
         for _ in range(self.ticks):
             run = self._tick(run)
         return run
 
-    def _tick(self, run: Run) -> Run:
+    def _tick(self, run: World) -> World:
         """One tick further, in the memory of `run`."""
         if self.network.churn:
             self._turn(run)
@@ -94,14 +94,14 @@ class Gossip:
             run = self._hear(run, said, take(letters, rank == wave), wave)
         return self._wake(run, said)._replace(tick=run.tick + 1)
 
-    def _turn(self, run: Run) -> None:
+    def _turn(self, run: World) -> None:
         """Sessions end, others begin."""
         who = (run.until == run.tick).nonzero()[:, 0]
         run.online[who] ^= True
         u = self._conduct.draw("session", run, who, 1)[:, 0]
         run.until[who] = run.tick + self.network.length(run.online[who], u, self.ticks)
 
-    def _wake(self, run: Run, said: Tensor) -> Run:
+    def _wake(self, run: World, said: Tensor) -> World:
         """Who is due sends, or saves a token, unless it is offline; its clock goes on."""
         who = (run.wake == run.tick).nonzero()[:, 0]
         u = self._conduct.draw("wake", run, who, 2)
@@ -110,7 +110,7 @@ class Gossip:
         speaks = self._conduct.speaks(run, who, chance)
         return self._send(run, said, who[speaks], self.learning.kind)
 
-    def _hear(self, run: Run, said: Tensor, letters: Letters, wave: int) -> Run:
+    def _hear(self, run: World, said: Tensor, letters: Letters, wave: int) -> World:
         """At most one message to each peer: answer what it asks, make a model of what it carries, maybe pass it on."""
         asking = (letters.kind & ASKS) > 0
         _count(run, RECEIVED, letters.receiver)
@@ -120,7 +120,7 @@ class Gossip:
         spent = self._conduct.hears(run, who, Model(letters.w, letters.age), wave)
         return self._send(run, said, who.repeat_interleave(spent), CARRIES)
 
-    def _send(self, run: Run, said: Tensor, who: Tensor, kind: int, to: Tensor | None = None) -> Run:
+    def _send(self, run: World, said: Tensor, who: Tensor, kind: int, to: Tensor | None = None) -> World:
         """Each of `who` (equal ones together) sends its model as it is now, to a random neighbour or to `to`."""
         if not len(who):
             return run
@@ -143,5 +143,5 @@ def _add(counts: Tensor, who: Tensor) -> None:
     counts.index_add_(0, who, torch.ones_like(who))
 
 
-def _count(run: Run, what: int, who: Tensor) -> None:
+def _count(run: World, what: int, who: Tensor) -> None:
     _add(run.tally[:, what], who)

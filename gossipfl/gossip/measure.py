@@ -7,16 +7,16 @@ wrong, peer by peer, (k,) of the k `peers` asked for (all of them, where that is
 import torch
 from torch import Tensor
 
-from gossipfl.gossip.run import Run
+from gossipfl.gossip.world import World
 
 
-def error(run: Run, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:
+def error(run: World, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:
     """Of the newest models."""
     w = run.x if peers is None else run.x[peers]
     return wrong(w, x, y)
 
 
-def voted_error(run: Run, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:
+def voted_error(run: World, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:
     """Of the majority of the models that a peer keeps; one that says nothing (w = 0) and a draw say 0.
 
     Ormándi, Hegedűs, Jelasity 2013, alg. 4, votedPredict.
@@ -35,7 +35,7 @@ def wrong(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return (((w[:, :-1] @ x.T + w[:, -1:]) > 0) != (y > 0)).double().mean(1)
 
 
-def similarity(run: Run) -> float:
+def similarity(run: World) -> float:
     """Mean cosine of the angle between two different peers' models: |sum u|^2 less its n squares, u = w / |w|.
 
     1 where all agree in direction. A model that has learned nothing counts as orthogonal to all others.

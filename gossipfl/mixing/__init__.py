@@ -22,13 +22,28 @@ from gossipfl.mixing.direct import Direct
 from gossipfl.mixing.lossy import Compressed, Feedback
 from gossipfl.mixing.maximum import Maximum
 from gossipfl.mixing.properties import Property
-from gossipfl.mixing.push import Push, PushPull
+from gossipfl.mixing.push import PullAndPush, Push
 from gossipfl.mixing.received import Received
 from gossipfl.mixing.union import Union
 
 __all__ = [
-    "COMPRESSORS", "Aggregator", "Amount", "Average", "Channel", "Compressed", "Compressor", "Direct", "Feedback", "Maximum",
-    "Mixing", "Payload", "Property", "Push", "PushPull", "Received", "Union",
+    "COMPRESSORS",
+    "Aggregator",
+    "Amount",
+    "Average",
+    "Channel",
+    "Compressed",
+    "Compressor",
+    "Direct",
+    "Feedback",
+    "Maximum",
+    "Mixing",
+    "Payload",
+    "Property",
+    "PullAndPush",
+    "Push",
+    "Received",
+    "Union",
 ]  # fmt: skip
 
 

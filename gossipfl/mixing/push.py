@@ -21,7 +21,7 @@ class Push(NamedTuple):
         return received.push(own)
 
 
-class PushPull(NamedTuple):
+class PullAndPush(NamedTuple):
     """The first half of a row is averaged over those that are heard, the second half is pushed.
 
     The pushed half is to be a running total, so that a lost message is made good by the next one.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from gossipfl.errors import BadMessage
-from gossipfl.gossip.run import Run
+from gossipfl.gossip.world import World
 from gossipfl.peer.gossiper import Gossiper, Post
 from gossipfl.peer.transport import Transport
 
@@ -27,7 +27,7 @@ def live(
     clock: Callable[[], float] = time.monotonic,
     lived: int = 0,
     names: Mapping[int, str] | None = None,
-) -> Iterator[Run]:
+) -> Iterator[World]:
     """The peer's run whenever something may have happened to it, once a `period` or more often, without end.
 
     A message that the transport does not take (the neighbour stopped, or is far behind) is lost, and counted. The run's

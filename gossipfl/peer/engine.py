@@ -20,7 +20,7 @@ from gossipfl.models import Problem
 from gossipfl.peer.edges import Edges, Heard
 from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.inbox import Message
-from gossipfl.peer.ledger import Ledger, plus
+from gossipfl.peer.ledger import EdgeAccounts, plus
 from gossipfl.peer.payload import from_bytes, to_bytes
 from gossipfl.peer.quorum import Quorum
 from gossipfl.topology import Links, Topology
@@ -52,7 +52,7 @@ class Peer:
         self._edges: Edges | None = None
         self._quorum = Quorum(diameter)
         self._lookback, self._round = Lookback(topology, diameter, changing), 0
-        self._ledger: Ledger | None = None
+        self._ledger: EdgeAccounts | None = None
         self._back: Tensor | None = None  # what is to be given back after this round
         self._lanes: Sequence[int] = ()
         self._absent = 0.0
@@ -76,7 +76,7 @@ class Peer:
         self.exchange.tolerant, self._absent = True, absent
         self._agreed = self.exchange.around.weights if agreed else None
         keeps = takes_back(self.algorithm, self.mixing)
-        self._ledger = Ledger(self.exchange.around.edges) if keeps else None
+        self._ledger = EdgeAccounts(self.exchange.around.edges) if keeps else None
 
     @property
     def messages_sent(self) -> int:

@@ -7,12 +7,12 @@ change over at the same ends of cycles, once the last trouble is so long ago tha
 
 from torch import Tensor
 
-from gossipfl import fallback
 from gossipfl.engine import Run
+from gossipfl.fallback import Fallback
 from gossipfl.peer.engine import Peer
 
 
-class Fallback(fallback.Fallback[Peer]):
+class PeerFallback(Fallback[Peer]):
     """`fast` in quiet cycles, else `hardy` (an `Engine`); both over the same exchange, with one exchange a round.
 
     Args:

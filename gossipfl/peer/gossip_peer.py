@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gossipfl.engine import Run
 from gossipfl.gossip.cycles import after, from_last
-from gossipfl.gossip.run import SENT
+from gossipfl.gossip.world import SENT
 from gossipfl.peer.asynchronous import live
 from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.transport import Transport

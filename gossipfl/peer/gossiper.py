@@ -18,8 +18,8 @@ from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import ASKS, CARRIES
 from gossipfl.gossip.network import period
 from gossipfl.gossip.overlay import overlay
-from gossipfl.gossip.run import LOST, MISSED, RECEIVED, SENT
 from gossipfl.gossip.shards import Shards
+from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT
 from gossipfl.peer.letter import Letter, enclosed, opened, write
 from gossipfl.peer.wire import Header, encode, gossips
 from gossipfl.topology import Links

@@ -10,7 +10,7 @@ from torch import Tensor
 from gossipfl.peer.edge import Edge
 
 
-class Ledger:
+class EdgeAccounts:
     """The running sums of one peer, a row an edge.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from gossipfl.algorithms import ALGORITHMS, Algorithm, Ingredients, PushSum, made
-from gossipfl.experiment.settings.gossip import GOSSIP
+from gossipfl.config.gossip import GOSSIP
 from gossipfl.gossip import GossipLearning, Pegasos
 from gossipfl.mixing import COMPRESSORS, Amount, Average, Property
 from gossipfl.models import LOSSES

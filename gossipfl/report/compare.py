@@ -9,9 +9,9 @@ import numpy as np
 from rich.console import RenderableType
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.outcome.summary import read_summary
 from gossipfl.report.result import METRICS
 from gossipfl.report.tables import number, plain
+from gossipfl.runs.summary import read_summary
 
 FIGURES = (
     "engine", "algorithm", "topology", "model", "peers", "parameters", "rounds", "stopped", "agreed",
@@ -21,7 +21,7 @@ FIGURES = (
 LISTED = ("engine", "algorithm", "topology", "peers", "rounds", "stopped", "agreed", "distance_to_optimum")
 
 
-class Run(NamedTuple):
+class RunRow(NamedTuple):
     """A run folder, read."""
 
     folder: Path
@@ -29,12 +29,12 @@ class Run(NamedTuple):
     tolerance: float
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunRow:
     """A run folder's summary. Raises BadExperiment where a file in it is damaged."""
     ended = read_summary(folder)
     try:
         config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-        return Run(folder, ended, float(config.get("stop", {}).get("tolerance", 0.0)))
+        return RunRow(folder, ended, float(config.get("stop", {}).get("tolerance", 0.0)))
     except (OSError, ValueError, TypeError, AttributeError) as why:
         raise BadExperiment(
             f"{folder} is damaged: its config.toml is none that gossipfl writes ({why}). Remove that folder"
@@ -50,7 +50,7 @@ def listed(folder: Path) -> dict[str, Any]:
     return {"folder": str(folder)} | {key: ended.get(key) for key in LISTED} | {"damaged": damaged}
 
 
-def compare(a: Run, b: Run) -> dict[str, Any]:
+def compare(a: RunRow, b: RunRow) -> dict[str, Any]:
     """How far the shared models are apart, |x_a - x_b| / |x_a|, and where most; and the figures of both.
 
     Raises:
@@ -82,7 +82,7 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
     return found
 
 
-def table(a: Run, b: Run, found: dict[str, Any]) -> list[RenderableType]:
+def table(a: RunRow, b: RunRow, found: dict[str, Any]) -> list[RenderableType]:
     """What `compare` found, for people."""
     told = f"the models are {number(found['distance'])} apart, relative to the first"
     if worst := found["largest_difference"]:
@@ -95,7 +95,7 @@ def table(a: Run, b: Run, found: dict[str, Any]) -> list[RenderableType]:
     return [told, plain(("", a.folder.name, b.folder.name), rows, (1, 2))]
 
 
-def _figures(run: Run) -> dict[str, Any]:
+def _figures(run: RunRow) -> dict[str, Any]:
     """The figures of a run, metrics and seconds included."""
     flat = {key: run.summary.get(key) for key in FIGURES}
     flat |= {f"seconds_{key}": value for key, value in (run.summary.get("seconds") or {}).items()}
@@ -103,7 +103,7 @@ def _figures(run: Run) -> dict[str, Any]:
     return flat | {f"test_{key}": everything[key] for key in METRICS if key in everything}
 
 
-def _parameters(run: Run) -> Any:
+def _parameters(run: RunRow) -> Any:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -113,7 +113,7 @@ def _parameters(run: Run) -> Any:
         raise BadExperiment(f"{run.folder} has no shared model to compare: {why}") from None
 
 
-def _coefficients(run: Run) -> dict[str, Any]:
+def _coefficients(run: RunRow) -> dict[str, Any]:
     """By feature, the intercept among them; empty for models that are not linear."""
     path = run.folder / "model.json"
     if not path.is_file():

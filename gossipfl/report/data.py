@@ -2,13 +2,13 @@
 
 from rich.console import RenderableType
 
-from gossipfl.data import Description
+from gossipfl.data import DataDescription
 from gossipfl.report.tables import number, plain
 
 CLASSES = 12  # at most so many columns
 
 
-def shares(found: Description) -> list[RenderableType]:
+def shares(found: DataDescription) -> list[RenderableType]:
     """A line for each peer: rows, and of each class how many; or the target's mean and deviation."""
     names = list({name: None for share in found.shares for name in share.classes or {}})
     wide = len(names) > CLASSES

@@ -14,10 +14,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from gossipfl.experiment.learning.learn import Progress
-from gossipfl.experiment.outcome.events import Event, Finished, Started, Struck, Warned
 from gossipfl.report.console import console
 from gossipfl.report.tables import number, plain, seconds
+from gossipfl.runs.events import Event, Finished, Progress, Started, Struck, Warned
 
 LINES = 8  # of progress, on a terminal
 ALIKE = 2  # peers whose warning in the same words is shown, before it is said that others say so, too

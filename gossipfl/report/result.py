@@ -7,8 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gossipfl.experiment.outcome.verdict import gone, missed
-from gossipfl.experiment.settings.gossip import GOSSIP
+from gossipfl.config.gossip import GOSSIP
+from gossipfl.experiment.evaluation.verdict import gone, missed
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
 METRICS = {

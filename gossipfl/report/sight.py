@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from gossipfl.experiment.outcome.sight import Sight
 from gossipfl.report.tables import number, plain, seconds
+from gossipfl.runs.status import Sight
 
 STATES = ("up", "suspected", "down", "left")
 

@@ -12,8 +12,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from gossipfl.experiment.grid import MAIN, Cell, Grid
-from gossipfl.experiment.sweep import Ended, Moved
+from gossipfl.config.grid import MAIN, Cell, Grid
+from gossipfl.experiment.launch.sweep import CellEnded, CellProgress
 from gossipfl.report.result import METRICS, RISING
 from gossipfl.report.tables import bytes_, number, plain, seconds
 from gossipfl.report.tally import Row
@@ -48,13 +48,13 @@ class Bar:
         if screen.is_terminal and not quiet:
             self._bar.start()
 
-    def show(self, event: Moved | Ended) -> None:
+    def show(self, event: CellProgress | CellEnded) -> None:
         """Draw what is new."""
-        self._shares[event.cell.folder] = 1.0 if isinstance(event, Ended) else min(1.0, event.share)
-        self._done += isinstance(event, Ended)
+        self._shares[event.cell.folder] = 1.0 if isinstance(event, CellEnded) else min(1.0, event.share)
+        self._done += isinstance(event, CellEnded)
         if self._quiet:
             return
-        if isinstance(event, Ended) and (not self._screen.is_terminal or not event.summary):
+        if isinstance(event, CellEnded) and (not self._screen.is_terminal or not event.summary):
             told = event.told.partition(". ")[0] if event.summary else event.told
             self._screen.print(f"[{self._done}/{self._all}] {name(event.cell)}: {told}", soft_wrap=True)
         if self._screen.is_terminal:
@@ -148,7 +148,7 @@ def _plain(figure: str, value: float | None) -> str:
             return number(float(value), 3)
 
 
-def _how(runs: Iterable[Ended], repeats: int) -> Text:
+def _how(runs: Iterable[CellEnded], repeats: int) -> Text:
     """How many runs ended how: "5 tolerance", "3 rounds, 2 failed"."""
     counts: dict[str, int] = {}
     for run in runs:

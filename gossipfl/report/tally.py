@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from gossipfl.experiment.grid import Grid
-from gossipfl.experiment.outcome.folder import write, write_json
-from gossipfl.experiment.sweep import Ended
+from gossipfl.config.grid import Grid
+from gossipfl.experiment.launch.sweep import CellEnded
 from gossipfl.report.result import METRICS, RISING
+from gossipfl.runs.folder import write, write_json
 
 Figures = dict[str, float | None]
 
@@ -19,7 +19,7 @@ class Row(NamedTuple):
     """One combination of values, and what its runs came to."""
 
     values: tuple[str, ...]
-    runs: list[Ended]
+    runs: list[CellEnded]
     mean: Figures
     deviation: Figures  # of the sample; None for a single run
     best: frozenset[str]  # the figures in which no other combination's mean is better
@@ -49,10 +49,10 @@ def figures(summary: Mapping[str, Any]) -> Figures:
     return found | {"seconds": took.get("learning")}
 
 
-def tally(grid: Grid, ended: Sequence[Ended]) -> list[Row]:
+def tally(grid: Grid, ended: Sequence[CellEnded]) -> list[Row]:
     """One row for each combination, in the order of the grid; cells that have not ended are left out."""
     by_cell = {one.cell.folder: one for one in ended}
-    groups: dict[tuple[str, ...], list[Ended]] = {}
+    groups: dict[tuple[str, ...], list[CellEnded]] = {}
     for cell in grid.cells:
         group = groups.setdefault(cell.values, [])
         if cell.folder in by_cell:
@@ -125,7 +125,7 @@ def save(folder: Path, grid: Grid, rows: Sequence[Row], engine: str) -> None:
     write(folder / "results.csv", text.getvalue().encode())
 
 
-def _row(values: tuple[str, ...], runs: list[Ended]) -> Row:
+def _row(values: tuple[str, ...], runs: list[CellEnded]) -> Row:
     each = [figures(run.summary) for run in runs if run.summary]
     mean: Figures = {}
     deviation: Figures = {}

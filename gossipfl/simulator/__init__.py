@@ -4,7 +4,7 @@ All N peers are the rows of one tensor, and `mix` is one sparse product over the
 """
 
 from gossipfl.simulator.engine import PATIENCE, Simulator
-from gossipfl.simulator.fallback import Fallback
-from gossipfl.simulator.heard import Heard
+from gossipfl.simulator.fallback import SimulatedFallback
+from gossipfl.simulator.heard import HeardByAll
 
-__all__ = ["PATIENCE", "Fallback", "Heard", "Simulator"]
+__all__ = ["PATIENCE", "HeardByAll", "SimulatedFallback", "Simulator"]

@@ -11,7 +11,7 @@ from gossipfl.algorithms import Algorithm, State, leaves, rebuilt, takes_back
 from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
-from gossipfl.simulator.heard import Heard
+from gossipfl.simulator.heard import HeardByAll
 from gossipfl.simulator.ledger import Ledger, Tally, closed, mates, noted, opened
 from gossipfl.simulator.settling import Settling
 from gossipfl.topology import Links, Topology
@@ -50,7 +50,7 @@ class Simulator:
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self.messages_sent = self.bytes_sent = 0
         self._links: Links | None = None
-        self._known: deque[tuple[Links, Heard]] = deque(maxlen=CYCLE)
+        self._known: deque[tuple[Links, HeardByAll]] = deque(maxlen=CYCLE)
         self.settling = Settling(topology, diameter, changing)
         self._last: tuple[int, Links] | None = None
         self._patience = patience
@@ -148,11 +148,11 @@ class Simulator:
         got = self.mixing.channel.receive(sent, held, round, lanes)
         return torch.where(links.arrives.to(got.device)[:, None], got, held)
 
-    def _along(self, links: Links, replicas: Tensor) -> Heard:
+    def _along(self, links: Links, replicas: Tensor) -> HeardByAll:
         """The replicas as heard along these links. What depends on links alone is kept while they come again."""
         heard = next((known for of, known in self._known if of is links), None)
         if heard is None or heard.own.dtype != replicas.dtype:
-            heard = Heard(links, replicas)
+            heard = HeardByAll(links, replicas)
             if links.arrives is None:
                 self._known.append((links, heard))
         self._links, heard.own = links, replicas

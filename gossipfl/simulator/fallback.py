@@ -6,14 +6,14 @@ Where live peers learn of trouble from their neighbours, here all know it at the
 import torch
 from torch import Tensor
 
-from gossipfl import fallback
 from gossipfl.engine import Run
+from gossipfl.fallback import Fallback
 from gossipfl.simulator.engine import Simulator
 from gossipfl.simulator.ledger import opened
 from gossipfl.topology import Links
 
 
-class Fallback(fallback.Fallback[Simulator]):
+class SimulatedFallback(Fallback[Simulator]):
     """`fast` in quiet cycles, else `hardy` (an `Engine`); both over the same peers and faults."""
 
     def __init__(self, fast: Simulator, hardy: Simulator, cycle: int) -> None:

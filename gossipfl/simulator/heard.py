@@ -9,7 +9,7 @@ from torch import Tensor
 from gossipfl.topology import Links
 
 
-class Heard:
+class HeardByAll:
     """One round's messages to all rows (a `Received`): what was sent, seen along the links."""
 
     def __init__(self, links: Links, like: Tensor) -> None:

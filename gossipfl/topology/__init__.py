@@ -8,7 +8,7 @@ says that u sends to v. Its nodes are the peers' names in natural order: peer nu
 from gossipfl.topology.averaging import Averaging, averaging
 from gossipfl.topology.check import check
 from gossipfl.topology.conditions import churn, dropping, lossy, partition, stragglers
-from gossipfl.topology.describe import Changes, Description, Speed, describe
+from gossipfl.topology.describe import Changes, Speed, TopologyDescription, describe
 from gossipfl.topology.families import FAMILIES
 from gossipfl.topology.faults import afflicted
 from gossipfl.topology.files import load, read, write
@@ -25,9 +25,45 @@ from gossipfl.topology.spans import Fault
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
 
 __all__ = [
-    "FAMILIES", "FORMATS", "WEIGHTS", "Averaging", "Changes", "Description", "Fault", "Links", "Pace", "Spectrum", "Speed",
-    "Topology", "afflicted", "averaging", "check", "churn", "cycle", "dense", "describe", "diameter", "dropping", "eigenvalues",
-    "every", "extreme", "generate", "horizon", "load", "lossy", "pace", "partition", "period", "read",
-    "rounds_per_tenfold", "schedule", "shorthands", "spreads", "static", "stochastic", "stragglers", "symmetric",
+    "FAMILIES",
+    "FORMATS",
+    "WEIGHTS",
+    "Averaging",
+    "Changes",
+    "Fault",
+    "Links",
+    "Pace",
+    "Spectrum",
+    "Speed",
+    "Topology",
+    "TopologyDescription",
+    "afflicted",
+    "averaging",
+    "check",
+    "churn",
+    "cycle",
+    "dense",
+    "describe",
+    "diameter",
+    "dropping",
+    "eigenvalues",
+    "every",
+    "extreme",
+    "generate",
+    "horizon",
+    "load",
+    "lossy",
+    "pace",
+    "partition",
+    "period",
+    "read",
+    "rounds_per_tenfold",
+    "schedule",
+    "shorthands",
+    "spreads",
+    "static",
+    "stochastic",
+    "stragglers",
+    "symmetric",
     "write",
 ]  # fmt: skip

@@ -45,7 +45,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Description:
+class TopologyDescription:
     """A graph in figures; `dataclasses.asdict` makes it JSON. The degrees of a directed one count those sent to."""
 
     name: str
@@ -60,7 +60,7 @@ class Description:
     changes: Changes | None
 
 
-def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0) -> Description:
+def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0) -> TopologyDescription:
     """Size, degrees, diameter, and for each weight rule the gap and the rounds for a tenfold fall.
 
     For a graph with a schedule, which has no use for rules, what changes instead.
@@ -74,7 +74,7 @@ def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0)
     changing = "schedule" in graph.graph
     if rules is None:
         rules = () if changing else ONE_WAY if graph.is_directed() else QUICK
-    return Description(
+    return TopologyDescription(
         name=graph.name,
         peers=len(graph),
         edges=graph.number_of_edges(),

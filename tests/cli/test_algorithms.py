@@ -9,8 +9,8 @@ from commands import gossipfl, small
 
 from gossipfl.algorithms import ALGORITHMS, Ingredients, made
 from gossipfl.algorithms.gradient_tracking import GradientTracking
-from gossipfl.experiment.settings.config import parse
-from gossipfl.experiment.settings.experiment import Experiment
+from gossipfl.config.experiment import Experiment
+from gossipfl.config.file import parse
 from gossipfl.experiment.study.method import method, study
 from gossipfl.gossip import GossipLearning, MergeUpdate, Pegasos
 from gossipfl.mixing import COMPRESSORS, Feedback

@@ -10,7 +10,7 @@ import pytest
 from commands import SMALL, gossipfl, small
 
 from gossipfl.cli import built_in
-from gossipfl.experiment.settings.config import load
+from gossipfl.config.file import load
 
 HEAVY = ("torch", "sklearn", "networkx", "pandas", "scipy", "zmq", "pydantic", "numpy", "matplotlib")
 COMMANDS = [

@@ -48,7 +48,7 @@ def test_a_signal_ends_it_early_and_politely(kind: str, command: str, number: in
 
 TWO = """
 import os, signal
-from gossipfl.experiment.life.process import interrupt_once
+from gossipfl.experiment.live.process import interrupt_once
 interrupt_once()
 both = {signal.SIGINT, signal.SIGTERM}
 signal.pthread_sigmask(signal.SIG_BLOCK, both)

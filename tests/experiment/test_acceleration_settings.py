@@ -6,8 +6,8 @@ import pytest
 from runs import carry_out, settings
 
 from gossipfl.algorithms import OPAPC
+from gossipfl.config.file import parse
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.study.method import choose, method, study
 
 

@@ -8,8 +8,8 @@ import pytest
 from runs import carry_out, settings
 from sparing import sparing
 
+from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.settings.config import parse
 from gossipfl.experiment.study.method import study
 
 

@@ -10,13 +10,13 @@ import pytest
 from safetensors.numpy import load_file
 from test_network import free_port
 
-from gossipfl.experiment.learning.learn import Progress
+from gossipfl.config.file import parse
 from gossipfl.experiment.learning.tables import own_table
-from gossipfl.experiment.life.alone import endpoints, peer
-from gossipfl.experiment.life.following import called, openings
-from gossipfl.experiment.life.reread import Reread
-from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.live.alone import endpoints, peer
+from gossipfl.experiment.live.following import called, openings
+from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.method import study
+from gossipfl.runs.events import Progress
 
 L2 = 0.05
 RING = [["a", "b"], ["b", "c"], ["c", "d"], ["d", "a"]]

@@ -9,12 +9,12 @@ import torch
 from runs import carry_out, models, settings
 
 from gossipfl import topology
+from gossipfl.config.file import dump, parse
+from gossipfl.config.gossip import GossipSettings as Settings
 from gossipfl.data import partition, read, split
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.crew.launch import run
-from gossipfl.experiment.outcome.verdict import verdict
-from gossipfl.experiment.settings.config import dump, parse
-from gossipfl.experiment.settings.gossip import Gossip as Settings
+from gossipfl.experiment.evaluation.verdict import verdict
+from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.study.gossip import learning, network
 from gossipfl.experiment.study.method import study
 from gossipfl.gossip import (

@@ -16,16 +16,16 @@ from test_gossip import gossip
 from test_network import by_hand, child, start, until_learning
 
 from gossipfl import rng
-from gossipfl.experiment.crew.launch import run
+from gossipfl.config.file import parse
+from gossipfl.experiment.evaluation.verdict import verdict
+from gossipfl.experiment.launch.launch import run
+from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.outcome.events import Finished, Progress, Struck
-from gossipfl.experiment.outcome.verdict import verdict
-from gossipfl.experiment.settings.config import parse
-from gossipfl.experiment.simulate import simulate
 from gossipfl.experiment.study.method import study
 from gossipfl.gossip import Pegasos, Shards
 from gossipfl.gossip.measure import wrong
 from gossipfl.models import LOSSES
+from gossipfl.runs.events import Finished, Progress, Struck
 
 NAMES = [*"01234567"]
 ENDLESS = {"rounds": 1_000_000}

@@ -10,10 +10,10 @@ import zmq
 from runs import carry_out, settings
 
 from gossipfl import topology
+from gossipfl.config.file import parse
 from gossipfl.data import encode
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.life.process import LARGEST, live
-from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.live.process import LARGEST, live
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ

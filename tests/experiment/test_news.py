@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from gossipfl.experiment.learning.learn import Progress
-from gossipfl.experiment.life.news import HUSHED, MANY, SOURCES, WHILE, News, news
-from gossipfl.experiment.outcome.events import Started
+from gossipfl.experiment.live.news import HUSHED, MANY, SOURCES, WHILE, News, news
 from gossipfl.report import live
+from gossipfl.runs.events import Progress, Started
 
 
 def test_what_is_logged_around_a_peer_is_told_in_its_own_thread_and_only_meanwhile():

@@ -9,10 +9,10 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import ElasticNet
 from sparing import sparing
 
-from gossipfl.experiment.crew.launch import run
-from gossipfl.experiment.outcome.events import Finished
-from gossipfl.experiment.settings.config import parse
-from gossipfl.experiment.simulate import simulate
+from gossipfl.config.file import parse
+from gossipfl.experiment.launch.launch import run
+from gossipfl.experiment.launch.simulate import simulate
+from gossipfl.runs.events import Finished
 
 L1, L2 = 4.0, 0.1
 

@@ -10,17 +10,17 @@ import pytest
 from runs import settings
 from test_network import by_hand, child, start, until_learning
 
+from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.crew.launch import resume, run
+from gossipfl.experiment.launch.launch import resume, run
 from gossipfl.experiment.learning.tables import own_table
-from gossipfl.experiment.life import checkpoint
-from gossipfl.experiment.life.alone import endpoints, lodged, peer
-from gossipfl.experiment.outcome.events import Finished, Progress
-from gossipfl.experiment.outcome.folder import create, write_json
-from gossipfl.experiment.outcome.sight import sights
-from gossipfl.experiment.settings.config import parse
+from gossipfl.experiment.live.alone import endpoints, lodged, peer
 from gossipfl.experiment.study.method import study
 from gossipfl.report.sight import sight
+from gossipfl.runs import checkpoint
+from gossipfl.runs.events import Finished, Progress
+from gossipfl.runs.folder import create, write_json
+from gossipfl.runs.status import sights
 
 ENDLESS = {"rounds": 1_000_000, "tolerance": 1e-11}
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
     with pytest.raises(BadExperiment, match="cannot read the experiment file"):
         list(resume(tmp_path))
     (tmp_path / "run" / "peers" / "0").mkdir(parents=True)
-    from gossipfl.experiment.settings.config import dump
+    from gossipfl.config.file import dump
 
     (tmp_path / "run" / "config.toml").write_text(dump(parse(settings(topology__graph="full:4"))))
     with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to go on from"):

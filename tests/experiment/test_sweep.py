@@ -13,14 +13,14 @@ import pytest
 from rich.table import Table
 from runs import settings
 
+from gossipfl.config.file import dump, load, parse
+from gossipfl.config.grid import Grid, grid, split
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.grid import Grid, grid, split
-from gossipfl.experiment.outcome import folder as files
-from gossipfl.experiment.settings.config import dump, load, parse
-from gossipfl.experiment.sweep import Ended, Moved, exit_code, sweep
+from gossipfl.experiment.launch.sweep import CellEnded, CellProgress, exit_code, sweep
 from gossipfl.report.sweep import table
 from gossipfl.report.sweep_plot import draw
 from gossipfl.report.tally import figures, save, tally
+from gossipfl.runs import folder as files
 
 
 @pytest.fixture
@@ -85,10 +85,10 @@ def test_what_is_no_grid_is_refused(file: Path, setting: str, words: str) -> Non
         grid(file, [setting], 2)
 
 
-def carry_out(found: Grid, out: Path, jobs: int = 2) -> list[Ended]:
+def carry_out(found: Grid, out: Path, jobs: int = 2) -> list[CellEnded]:
     events = list(sweep(found.cells, out, "simulate", jobs))
-    assert all(0 < event.share <= 1 for event in events if isinstance(event, Moved))
-    return [event for event in events if isinstance(event, Ended)]
+    assert all(0 < event.share <= 1 for event in events if isinstance(event, CellProgress))
+    return [event for event in events if isinstance(event, CellEnded)]
 
 
 def test_cells_are_run_once_and_failures_end_no_other(file: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_killed_cell_ends_no_other(file: Path, tmp_path: Path) -> None:
     found = grid(file, ["rounds=100000000,20"])
     ended = []
     for event in sweep(found.cells, tmp_path / "sweep", "simulate", 1):
-        if isinstance(event, Ended):
+        if isinstance(event, CellEnded):
             ended.append(event)
         elif event.cell is found.cells[0]:
             for child in multiprocessing.active_children():
@@ -179,7 +179,7 @@ def summary(rounds: int, accuracy: float, stopped: str = "rounds") -> dict[str, 
 def test_the_best_is_marked_among_the_sound(file: Path) -> None:
     found = grid(file, ["step=1,2,3"])
     told = [summary(9, 0.8), summary(7, 0.7), summary(5, 0.9, "diverged")]
-    ended = [Ended(cell, 0, "", one) for cell, one in zip(found.cells, told, strict=True)]
+    ended = [CellEnded(cell, 0, "", one) for cell, one in zip(found.cells, told, strict=True)]
     rows = tally(found, ended)
     assert [row.best for row in rows] == [{"accuracy"}, {"rounds"}, set()], "bytes are equal"
     assert figures(told[0])["bytes"] == 20
@@ -193,7 +193,7 @@ def test_what_looks_like_the_best_is_marked_like_it(file: Path) -> None:
 
     def shown(count: int) -> dict[str, list[str]]:
         cells = zip(found.cells, told[:count], strict=False)
-        whole, *_ = table(found, tally(found, [Ended(cell, 0, "", one) for cell, one in cells]), 120)
+        whole, *_ = table(found, tally(found, [CellEnded(cell, 0, "", one) for cell, one in cells]), 120)
         assert isinstance(whole, Table)
         return {str(column.header): [*map(str, column.cells)] for column in whole.columns}
 

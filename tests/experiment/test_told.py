@@ -11,9 +11,9 @@ import torch
 from runs import carry_out, settings
 
 from gossipfl.errors import BadExperiment, GossipError
+from gossipfl.experiment.evaluation.finish import apart
+from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.learning.learn import Lines
-from gossipfl.experiment.outcome.finish import apart
-from gossipfl.experiment.outcome.verdict import verdict
 from gossipfl.report.result import result
 
 MODULES = """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gossipfl.experiment.planning import Due, Plan
-from gossipfl.experiment.planning.director import Director, told
+from gossipfl.faults import Due, Plan
+from gossipfl.faults.director import Director, told
 
 EVENTS = (Due(1.0, "kill", (0,)), Due(1.0, "stop", (1,)), Due(2.5, "restart", (0,)))
 

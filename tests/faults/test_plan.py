@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossipfl.config.fault import FaultSettings
+from gossipfl.config.file import dump, load, parse
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.life.alone import unsuitable
-from gossipfl.experiment.planning import Due, Plan, plan
-from gossipfl.experiment.settings.config import dump, load, parse
-from gossipfl.experiment.settings.fault import Fault
-from gossipfl.experiment.simulate import simulate
+from gossipfl.experiment.launch.simulate import simulate
+from gossipfl.experiment.live.alone import unsuitable
 from gossipfl.experiment.study.method import study
+from gossipfl.faults import Due, Plan, plan
 from gossipfl.topology import load as graph_of
 
 GRAPHS = ["ring:8", "line:5", "star:6", "full:4", "torus:3x3", "er:12:0.4", "exp:8"]
@@ -23,7 +23,7 @@ def experiment(*faults, **changes):
 
 
 def planned(*faults, graph=RING, seed=0):
-    return plan([Fault.model_validate(fault) for fault in faults], graph, seed)
+    return plan([FaultSettings.model_validate(fault) for fault in faults], graph, seed)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from contextlib import closing
 import pytest
 
 from gossipfl.errors import NetworkError
-from gossipfl.experiment.crew.crew import forkserver
-from gossipfl.experiment.crew.proxy import Proxy, Weather
+from gossipfl.experiment.launch.crew import forkserver
+from gossipfl.faults.proxy import Proxy, Weather
 
 pytestmark = pytest.mark.timeout(60)
 AB, CD = (0, 1), (2, 3)
@@ -256,8 +256,8 @@ def test_a_proxy_that_has_died_is_said():
 
 LAUNCHER = """
 import sys
-from gossipfl.experiment.crew.crew import forkserver
-from gossipfl.experiment.crew.proxy import Proxy
+from gossipfl.experiment.launch.crew import forkserver
+from gossipfl.faults.proxy import Proxy
 if __name__ == "__main__":
     proxy = Proxy(forkserver(), 0)  # which ends with what holds it
     print(proxy.open({(0, 1): sys.argv[1]})[0, 1], flush=True)

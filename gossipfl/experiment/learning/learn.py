@@ -12,25 +12,17 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from gossipfl.config.experiment import StopSettings
 from gossipfl.engine import Engine, Run, relative_distance
 from gossipfl.errors import Departed, Dropped
-from gossipfl.experiment.settings.experiment import Stop
 from gossipfl.models import Problem
+from gossipfl.runs.events import Progress
 
 Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped"]
 OFTEN = (
     0.1  # seconds between two lines of metrics, at least, where nobody knows how many rounds there will be
 )
 SELDOM = 1.0  # and at most, if rounds are not longer
-
-
-class Progress(NamedTuple):
-    """One line of metrics, of the peers held here."""
-
-    round: int
-    loss: float  # mean of the peers' own objectives at their own models
-    disagreement: float  # largest relative distance between neighbours, in what they last sent
-    seconds: float  # since learning began
 
 
 @dataclass
@@ -51,7 +43,7 @@ class Outcome:
         return self.before + time.monotonic() - self.began
 
 
-class Pace(NamedTuple):
+class Rhythm(NamedTuple):
     """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics.
 
     `cycle` is 0 where each peer takes steps of its own, long ones at first; it is asked for, as it changes with the links.
@@ -63,7 +55,9 @@ class Pace(NamedTuple):
     every: int
 
 
-def learn(engine: Engine, problem: Problem, outcome: Outcome, stop: Stop, pace: Pace) -> Iterator[Progress]:
+def learn(
+    engine: Engine, problem: Problem, outcome: Outcome, stop: StopSettings, pace: Rhythm
+) -> Iterator[Progress]:
     """Drive `engine` from `outcome.run` until `stop` says so, yielding a line of metrics each `pace.every` exchanges.
 
     The first and the last exchange are always measured. Divergence (a model that is not finite, or whose loss, when it is
@@ -144,7 +138,7 @@ class Rest:
     all hops between two peers it stays below.
     """
 
-    def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Pace) -> None:
+    def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Rhythm) -> None:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
         self._near = tolerance / max(1, pace.hops)
         self._seen = 0  # exchanges, since this peer began to learn, or began to learn again
@@ -178,6 +172,6 @@ def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:
     return Progress(outcome.rounds, loss, apart, outcome.elapsed)
 
 
-def interval(stop: Stop, report: int | None) -> int:
+def interval(stop: StopSettings, report: int | None) -> int:
     """Exchanges between two lines of metrics."""
     return report or (1 if stop.seconds else max(1, stop.rounds // 200))

@@ -12,17 +12,18 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.algorithms import ALGORITHMS
+from gossipfl.config.gossip import GOSSIP
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
+from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.facts import Facts
-from gossipfl.experiment.learning.standardise import Scale, standardise
-from gossipfl.experiment.settings.gossip import GOSSIP
+from gossipfl.experiment.learning.standardise import standardise
 from gossipfl.experiment.study.method import choose, momentum
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
 from gossipfl.models.preconditioned import curvature, nystrom, probes
+from gossipfl.runs.facts import Facts
 
 FALLBACK = "exact-diffusion"
 TRACKING = ("gradient-tracking", "push-diging")

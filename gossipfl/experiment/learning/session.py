@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from gossipfl.config.gossip import GOSSIP
 from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.experiment.learning.agree import Agreement, MakeEngine
-from gossipfl.experiment.learning.facts import Checkpoint, Facts
-from gossipfl.experiment.learning.learn import Outcome, Pace, Progress, interval, learn
+from gossipfl.experiment.learning.learn import Outcome, Rhythm, interval, learn
 from gossipfl.experiment.learning.prepare import prepare
-from gossipfl.experiment.settings.gossip import GOSSIP
 from gossipfl.experiment.study.gossip import MakeGossip, learning, shards
-from gossipfl.experiment.study.method import Method, method
+from gossipfl.experiment.study.method import Composition, method
 from gossipfl.experiment.study.study import Study
-from gossipfl.gossip.run import Run as World
+from gossipfl.gossip.world import World
 from gossipfl.models import Preconditioned
+from gossipfl.runs.events import Progress
+from gossipfl.runs.facts import Checkpoint, Facts
 
 
 class Session:
@@ -48,7 +49,7 @@ class Session:
         numbers = torch.tensor(rows, dtype=torch.int64)
         self.prepared = prepare(study, tables, numbers, self.agreement, device, known)
         self.engine: Engine
-        self.method: Method | None = None
+        self.method: Composition | None = None
         if self.prepared.kind == GOSSIP:
             self.engine = gossip(learning(study), shards(self.prepared.train, study.dtype))
             self.cycle = 0 if study.experiment.algorithm.step == "auto" else 1
@@ -71,7 +72,7 @@ class Session:
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        pace = Pace(self._steps, lambda: self.cycle, self.study.diameter, every)
+        pace = Rhythm(self._steps, lambda: self.cycle, self.study.diameter, every)
         for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
             self.cpu = time.process_time() - began
             yield progress

@@ -1,7 +1,6 @@
 """Features to mean 0 and deviation 1, by statistics that the peers agree on; must not know models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,22 +9,12 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from gossipfl.data import Rows
+from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
 
 MIN_ROWS = 5  # a sum over fewer rows than this gives too much away
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Standardisation of features: x -> (x - mean) / deviation, both (p,)."""
-
-    mean: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
-
-    def apply(self, rows: Rows) -> Rows:
-        return Rows((rows.x - self.mean) / self.deviation, rows.y)
 
 
 def standardise(

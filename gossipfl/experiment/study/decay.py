@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from gossipfl.algorithms import Grad
-from gossipfl.experiment.settings.experiment import Decay
+from gossipfl.config.experiment import DecaySettings
 from gossipfl.models import Problem
 
 
@@ -35,7 +35,7 @@ class Scheduled:
         return self.problem.smoothness()
 
 
-def factor(decay: Decay) -> Callable[[int], float]:
+def factor(decay: DecaySettings) -> Callable[[int], float]:
     """1 / (1 + k / rounds), or its square root."""
     power = 1.0 if decay.kind == "inverse" else 0.5
     return lambda k: float((1.0 + k / decay.rounds) ** -power)

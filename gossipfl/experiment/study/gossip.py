@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 
+from gossipfl.config.experiment import Experiment
+from gossipfl.config.gossip import GOSSIP, GossipSettings
 from gossipfl.data import Rows
 from gossipfl.engine import Engine
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.settings.experiment import Experiment
-from gossipfl.experiment.settings.gossip import GOSSIP
-from gossipfl.experiment.settings.gossip import Gossip as Settings
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import (
     Control,
@@ -53,7 +52,7 @@ def learning(study: Study) -> GossipLearning:
     )
 
 
-def create(told: Settings) -> Create:
+def create(told: GossipSettings) -> Create:
     """What is made of a model that arrives."""
     if told.create == "walk":
         return Walk(told.own)
@@ -62,7 +61,7 @@ def create(told: Settings) -> Create:
     return order(means[told.mean], told.own)
 
 
-def control(told: Settings) -> Control:
+def control(told: GossipSettings) -> Control:
     """When a peer speaks."""
     match told.control:
         case "simple":

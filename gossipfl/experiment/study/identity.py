@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from gossipfl.experiment.settings.experiment import Experiment
+from gossipfl.config.experiment import Experiment
 
 SHARED = {"seed", "data", "model", "algorithm", "channel", "gossip", "stop"}
 

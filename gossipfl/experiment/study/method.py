@@ -13,18 +13,18 @@ from gossipfl.algorithms import (
     ALGORITHMS,
     Algorithm,
     Ingredients,
-    Network,
+    NetworkTraits,
     check,
     made,
     no_hessian,
     no_penalty,
     takes_back,
 )
+from gossipfl.config.experiment import Experiment
+from gossipfl.config.gossip import GOSSIP
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.settings.experiment import Experiment
-from gossipfl.experiment.settings.gossip import GOSSIP
-from gossipfl.experiment.study.against import against
 from gossipfl.experiment.study.gossip import learning
+from gossipfl.experiment.study.refusals import against
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import (
     COMPRESSORS,
@@ -36,7 +36,7 @@ from gossipfl.mixing import (
     Feedback,
     Mixing,
     Property,
-    PushPull,
+    PullAndPush,
 )
 from gossipfl.models import Linear, Problem
 from gossipfl.topology import (
@@ -62,7 +62,7 @@ NOTHING = 1e-30  # of the disagreement: far below rounding
 BASELINES = ("local", "pooled")
 
 
-class Method(NamedTuple):
+class Composition(NamedTuple):
     """What an engine is made of, and how often a step is complete."""
 
     kind: str
@@ -94,7 +94,7 @@ def best(study: Study, problem: Problem | None) -> str:
     return "newton" if small and not against(study, "newton", problem) else "exact-diffusion"
 
 
-def method(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Method:
+def method(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Composition:
     """The parts of a kind of algorithm; without a problem only to be checked."""
     settings = study.experiment.algorithm
     newton = kind == "newton"
@@ -106,7 +106,7 @@ def method(study: Study, kind: str, problem: Problem | None = None, step: float 
         1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if kind == "opapc" else 1.0,
     )  # fmt: skip
     algorithm = made("d-psgd" if kind in BASELINES else kind, ingredients)
-    return Method(kind, algorithm, topology(study, kind), mixed, turns)
+    return Composition(kind, algorithm, topology(study, kind), mixed, turns)
 
 
 def momentum(study: Study, kind: str) -> float:
@@ -115,7 +115,7 @@ def momentum(study: Study, kind: str) -> float:
     return told if told is not None else QG_MOMENTUM if kind == "qg-dsgdm" else 0.0
 
 
-def bears(study: Study, made: Method) -> bool:
+def bears(study: Study, made: Composition) -> bool:
     """Whether a method goes on where a neighbour does not answer, and is right in the end.
 
     Edges must be links both ways, so that their ends can keep the same accounts, and of neighbours nothing may be
@@ -133,18 +133,18 @@ def bears(study: Study, made: Method) -> bool:
     )
 
 
-def exact(made: Method) -> bool:
+def exact(made: Composition) -> bool:
     """Whether a method ends at the pooled optimum, where nothing goes wrong."""
     return made.kind in ALGORITHMS and ALGORITHMS[made.kind].exact
 
 
-def heals(made: Method) -> bool:
+def heals(made: Composition) -> bool:
     """Whether what a method remembers puts itself right, whoever goes or comes: running totals, in the simulator's links.
 
     With T what was heard and kept of the totals S, y = T - S + g holds for each peer in each round, and the columns of the
     weights of those that are there sum to 1: so does the sum of all y equal that of all g, without the dead.
     """
-    return isinstance(made.mixing.aggregator, PushPull)
+    return isinstance(made.mixing.aggregator, PullAndPush)
 
 
 def topology(study: Study, kind: str) -> Topology:
@@ -218,7 +218,7 @@ def compose(study: Study) -> None:
     check(kind, made.algorithm, made.mixing, network(study, made))
 
 
-def network(study: Study, made: Method) -> Network:
+def network(study: Study, made: Composition) -> NetworkTraits:
     """What the method is to know of the links."""
     peers, whole = (
         len(study.names),
@@ -231,7 +231,7 @@ def network(study: Study, made: Method) -> Network:
     if averages and not study.changing:
         one_way = study.graph.is_directed()
         smallest = lowest(study.links, peers) if one_way else exchanges(study)[1].smallest
-    return Network(
+    return NetworkTraits(
         smallest=smallest,
         doubly=all(stochastic(links, peers)[1] for links in sample),
         reliable=not study.experiment.topology.loss,

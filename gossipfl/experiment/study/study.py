@@ -11,12 +11,12 @@ import networkx as nx
 import torch
 
 from gossipfl.algorithms import ALGORITHMS
+from gossipfl.config.experiment import Experiment
+from gossipfl.config.gossip import GOSSIP, GossipSettings
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.planning import Plan, plan
-from gossipfl.experiment.settings.experiment import Experiment
-from gossipfl.experiment.settings.gossip import GOSSIP, Gossip
 from gossipfl.experiment.study.decay import Scheduled, factor
 from gossipfl.experiment.study.identity import digest, shared
+from gossipfl.faults import Plan, plan
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
@@ -171,7 +171,7 @@ class Study:
             )
         if e.topology.loss and kind in ("local", "pooled"):
             raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
-        if kind == "auto" and e.gossip != Gossip():
+        if kind == "auto" and e.gossip != GossipSettings():
             raise Incompatible(
                 f'[gossip] is for algorithm.kind = "{GOSSIP}", which "auto" never stands for: say so, or leave [gossip] out'
             )

@@ -1,0 +1,177 @@
+"""Experiment files: reading, overriding, writing; must not know what is built from them.
+
+Everything that is wrong in a file is said at once, each with its key, and with the key that was probably meant.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from gossipfl.config.experiment import DecaySettings, Experiment
+from gossipfl.config.fault import FaultSettings
+from gossipfl.errors import BadExperiment
+
+__all__ = ["Experiment", "dump", "load", "parse", "schema"]
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+    """The experiment in a TOML file, with `overrides` such as "stop.rounds=100" on top. Paths in it become absolute.
+
+    Raises:
+        BadExperiment: the file cannot be read, or what is wrong in it, all at once.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        if path.is_dir():
+            files = ", ".join(sorted(p.name for p in path.glob("*.toml"))[:8]) or "none"
+            raise BadExperiment(
+                f"{path} is a folder: name the experiment file in it (there: {files})"
+            ) from None
+        near = get_close_matches(path.name, _names_in(path.parent), 1)
+        hint = (
+            f"; did you mean {path.parent / near[0]}?"
+            if near
+            else "; `gossipfl examples` lists some to begin with"
+        )
+        raise BadExperiment(f"cannot read the experiment file {path}: {error.strerror}{hint}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadExperiment(f"{path} is not a TOML file: {error}") from None
+    for override in overrides:
+        _set(raw, override)
+    return _anchored(parse(raw, str(path)), path.parent.absolute())
+
+
+def parse(raw: Mapping[str, Any], where: str = "the experiment") -> Experiment:
+    """The experiment that nested tables describe. Raises BadExperiment with everything that is wrong in them."""
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        lines = [_sentence(details) for details in _unique(error)]
+        raise BadExperiment(f"{where}: " + ("\n  " if len(lines) > 1 else "") + "\n  ".join(lines)) from None
+
+
+def dump(experiment: Experiment) -> str:
+    """The whole experiment as TOML, all defaults written out; `load` reads it back."""
+    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors."""
+    return Experiment.model_json_schema()
+
+
+def _anchored(experiment: Experiment, folder: Path) -> Experiment:
+    """The same experiment with its files named absolutely, so that it can be repeated from anywhere."""
+    from gossipfl.data import BUNDLED
+    from gossipfl.topology import FORMATS
+
+    data, topology, model = experiment.data, experiment.topology, experiment.model
+    if data.source not in BUNDLED and not data.source.startswith("openml:"):
+        data = data.model_copy(update={"source": str(folder / data.source)})
+    if Path(topology.graph).suffix in FORMATS or (folder / topology.graph).is_file():
+        topology = topology.model_copy(update={"graph": str(folder / topology.graph)})
+    if model.module is not None:
+        model = model.model_copy(update={"module": str(folder / model.module)})
+    return experiment.model_copy(update={"data": data, "topology": topology, "model": model})
+
+
+def _set(raw: dict[str, Any], override: str) -> None:
+    """Put "section.key=value" into the tables; the value is TOML, or else a string."""
+    key, equals, text = override.partition("=")
+    path = [part.strip() for part in key.split(".")]
+    if not equals or not all(path):
+        raise BadExperiment(
+            f"-s {override}: an override reads section.key=value, for example -s stop.rounds=100"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = raw
+    for part in path[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise BadExperiment(f"-s {override}: {part} is a value and has no keys")
+    table[path[-1]] = value
+
+
+def _unique(error: ValidationError) -> Iterator[Any]:
+    """One complaint a key: pydantic complains once for each alternative type."""
+    seen: dict[tuple[str, ...], Any] = {}
+    for details in error.errors(include_url=False):
+        loc = [str(part) for part in details["loc"]]
+        seen.setdefault(tuple(loc[: 3 if loc[:1] == ["faults"] else 2]), details)
+    return iter(seen.values())
+
+
+def _sentence(details: Any) -> str:
+    """What is wrong with one key, in words."""
+    loc = [str(part) for part in details["loc"]]
+    key = ".".join(loc)
+    match details["type"]:
+        case "extra_forbidden":
+            known = _keys(loc[:-1])
+            near = get_close_matches(loc[-1], known, 1, 0.5)
+            return f"unknown key {key}: " + (
+                f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            )
+        case "missing":
+            return f"{key} is missing" + (
+                ': say which data to learn from, for example source = "breast_cancer"'
+                if "data" in loc
+                else ""
+            )
+        case "model_type" | "dict_type":
+            keys = _keys(loc) if len(loc) == 1 else []
+            first = f", for example {key}.{keys[0]}" if keys else ""
+            return f"{key} = {_shown(details['input'])}: is a table of keys, not a value{first}"
+        case "literal_error":
+            near = get_close_matches(
+                str(details["input"]),
+                details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "),
+                1,
+            )
+            hint = f"; did you mean {json.dumps(near[0])}?" if near else ""
+            return f"{_plain(loc)} = {_shown(details['input'])}: should be {details['ctx']['expected']}{hint}"
+        case "float_parsing" | "int_parsing" | "float_type" | "int_type" if loc[1:2] in (["step"], ["batch"]):
+            word = "auto" if loc[1] == "step" else "full"
+            return f'{_plain(loc)} = {_shown(details["input"])}: should be a positive number or "{word}"'
+        case _:
+            words = details["msg"].removeprefix("Value error, ")
+            return f"{_plain(loc)} = {_shown(details['input'])}: {words[0].lower()}{words[1:]}"
+
+
+def _plain(loc: Sequence[str]) -> str:
+    """A key without the names of pydantic's alternatives."""
+    if loc[0] == "faults":
+        return ".".join(loc[:3])
+    return ".".join(loc[:2]) if len(loc) > 1 and loc[0] != "name" else ".".join(loc)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _keys(path: Sequence[str]) -> list[str]:
+    """The keys that a section has."""
+    if path[:1] == ["faults"]:
+        return list(FaultSettings.model_fields)
+    section: Any = Experiment
+    for part in path:
+        field = section.model_fields.get(part)
+        section = field.annotation if field else Experiment
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
+            section = DecaySettings if part == "decay" else Experiment
+    return list(section.model_fields)
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir()] if folder.is_dir() else []

@@ -1,0 +1,148 @@
+"""The cells of a sweep: which experiments a file and some settings with several values make; must not run them.
+
+A cell's folder is named after its values, its seed and a digest of its whole experiment: the same name means the same run.
+"""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from gossipfl.config.experiment import Experiment
+from gossipfl.config.file import dump, load
+from gossipfl.errors import BadExperiment
+
+MAIN = {
+    "data": "source",
+    "topology": "graph",
+    "model": "kind",
+    "algorithm": "kind",
+}  # what a section is known by
+MOST = 10_000  # cells
+
+
+class Cell(NamedTuple):
+    """One run of a sweep."""
+
+    values: tuple[str, ...]  # as they were written, one for each axis
+    seed: int
+    experiment: Experiment
+    folder: str
+
+
+class Grid(NamedTuple):
+    """All runs of a sweep, the repeats of a combination one after the other."""
+
+    axes: dict[str, tuple[str, ...]]  # settings with several values
+    repeats: int
+    cells: list[Cell]
+
+
+def grid(file: Path, settings: Iterable[str], repeats: int = 1) -> Grid:
+    """Every combination of the values of the settings, `repeats` times with seeds that count up from the file's.
+
+    Args:
+        file: the experiment.
+        settings: "section.key=value,value,..."; a value is TOML or plain text. "topology=ring:16" means topology.graph, and a
+            key that one section only has needs no section. One value changes the file, and is no axis.
+        repeats: runs of each combination.
+
+    Raises:
+        BadExperiment: a setting cannot be read, or a combination is no experiment.
+    """
+    said = [_setting(one) for one in settings]
+    if twice := [key for key, count in _counted(key for key, _ in said).items() if count > 1]:
+        raise BadExperiment(f"-s {twice[0]}=... is given twice: list its values in one, -s {twice[0]}=a,b")
+    every = dict(said)
+    axes = {key: values for key, values in every.items() if len(values) > 1}
+    combinations = list(itertools.product(*every.values()))
+    if len(combinations) * repeats > MOST:
+        raise BadExperiment(
+            f"this sweep has {len(combinations) * repeats:,} cells: leave some out, up to {MOST:,}"
+        )
+    cells = []
+    for combination in combinations:
+        chosen = dict(zip(every, combination, strict=True))
+        first = load(file, [f"{key}={_toml(key, value)}" for key, value in chosen.items()])
+        values = tuple(chosen[key] for key in axes)
+        for seed in range(first.seed, first.seed + repeats):
+            experiment = first.model_copy(update={"seed": seed})
+            cells.append(Cell(values, seed, experiment, _folder(values, seed, experiment)))
+    return Grid(axes, repeats, cells)
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The values between the commas that are outside quotes, brackets and braces: `a,[1,2]` has two."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        else:
+            depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and not quote and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return tuple(part.strip() for part in parts)
+
+
+def _setting(text: str) -> tuple[str, tuple[str, ...]]:
+    key, equals, values = text.partition("=")
+    found = split(values)
+    if not key.strip() or not equals or not all(found):
+        raise BadExperiment(
+            f"-s {text}: a sweep's setting reads section.key=value,value,..., for example -s topology.graph=ring:16,torus:4x4"
+        )
+    if twice := [value for value, count in _counted(found).items() if count > 1]:
+        raise BadExperiment(
+            f"-s {text}: {twice[0]} is listed twice; keep one, and use --repeat for more seeds"
+        )
+    return _full(key.strip(), found[0]), found
+
+
+def _full(key: str, value: str) -> str:
+    """The whole key that a short one stands for."""
+    sections = _sections()
+    if key in MAIN and not value.startswith("{"):
+        return f"{key}.{MAIN[key]}"
+    if "." in key or key in Experiment.model_fields:
+        return key
+    owners = [name for name, section in sections.items() if key in section.model_fields]
+    if len(owners) == 1:
+        return f"{owners[0]}.{key}"
+    found = " or ".join(f"{owner}.{key}" for owner in owners)
+    raise BadExperiment(
+        f"-s {key}=...: "
+        + (f"say which: {found}" if owners else "no section has that key; write section.key=value")
+    )
+
+
+def _sections() -> Mapping[str, type[BaseModel]]:
+    fields = {name: field.annotation for name, field in Experiment.model_fields.items()}
+    return {
+        name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
+
+
+def _toml(key: str, value: str) -> str:
+    """A partition may be called by its scheme alone."""
+    return f'{{ scheme = "{value}" }}' if key == "data.partition" and not value.startswith("{") else value
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return counts
+
+
+def _folder(values: Iterable[str], seed: int, experiment: Experiment) -> str:
+    words = [re.sub(r"[^A-Za-z0-9.+]+", "-", value).strip("-.")[-24:] for value in values]
+    digest = hashlib.blake2b(dump(experiment).encode(), digest_size=4).hexdigest()
+    return "_".join([*filter(None, words), f"seed{seed}", digest])

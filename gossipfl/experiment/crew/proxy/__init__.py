@@ -1,6 +1,0 @@
-"""A TCP proxy between peers on one machine, whose links can be cut, slowed and reset; must not know what passes."""
-
-from gossipfl.experiment.crew.proxy.control import Pair, Proxy
-from gossipfl.experiment.crew.proxy.relay import Weather
-
-__all__ = ["Pair", "Proxy", "Weather"]

@@ -1,0 +1,160 @@
+"""From the peers' models to the verdict, the summary and the files; must not know which engine learned them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gossipfl.data import Rows, Table, encode
+from gossipfl.data.scale import Scale
+from gossipfl.engine import relative_distance
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment.evaluation.evaluate import evaluate, own
+from gossipfl.experiment.study.problem import make_problem
+from gossipfl.experiment.study.study import Study
+from gossipfl.models import Linear, Module, pooled_optimum, scores
+from gossipfl.runs import folder as files
+from gossipfl.runs.attempt import Kept
+from gossipfl.runs.learned import Learned, Summary
+
+AGREED = 1e-6  # consensus distance that counts as one model when no tolerance is asked for
+
+
+def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
+    """Judge, measure and write the shared model, and return the summary; what cannot be written is "unwritten" in it.
+
+    Args:
+        study: what was learned.
+        tables: the raw rows of the peers in `learned.names`, in that order.
+        learned: the models and figures.
+        folder: the run folder.
+    """
+    e, keep = study.experiment, Kept(folder)
+    train, test = zip(*(encode(table, learned.schema) for table in tables), strict=True)
+    train, test = (_scaled(learned.scales, part) for part in (train, test))
+    rows = torch.tensor([study.names.index(name) for name in learned.names])
+    mean_rows = sum(len(part.y) for part in train) / len(train)
+    problem = make_problem(study, learned.schema, train, rows, mean_rows)
+
+    mean = learned.models.mean(0)
+    consensus = apart(learned.models, mean)
+    limit = e.stop.tolerance or AGREED
+    finite = learned.stopped != "diverged" and bool(mean.isfinite().all())
+    summary: Summary = {
+        "name": e.name,
+        "engine": learned.engine,
+        "algorithm": learned.algorithm,
+        "topology": e.topology.graph,
+        "model": e.model.kind,
+        "peers": len(learned.names),
+        "parameters": problem.width,
+        "step": learned.step,
+        "rounds": learned.rounds,
+        "stopped": learned.stopped,
+        "why": learned.why,
+        "agreed": finite and consensus < limit,
+        "consensus_distance": consensus if finite else None,
+        "distance_to_optimum": None,
+        "loss": float(problem.loss(mean.expand(len(learned.names), -1)).mean()) if finite else None,
+        "test": _evaluate(problem, e.model.kind, mean, test, learned.names) if finite else None,
+        "messages_sent": learned.messages_sent,
+        "bytes_sent": learned.bytes_sent,
+        "seconds": {"startup": learned.startup, "learning": learned.seconds},
+        "cpu_seconds_per_peer_round": learned.cpu / max(1, learned.rounds) / len(learned.names),
+        "peer_status": learned.status,
+        "rows": {
+            n: {"train": len(a.y), "test": len(b.y)}
+            for n, a, b in zip(learned.names, train, test, strict=True)
+        },
+    }
+    if learned.kept is not None and summary["test"]:
+        summary["test"] |= own(e.model.kind, learned.kept, test)
+    if e.reference and isinstance(problem, Linear):
+        optimum, summary["pooled"] = _optimum(study, problem, learned), None
+        if optimum is not None:
+            summary["distance_to_optimum"] = apart(learned.models, optimum) if finite else None
+            summary["pooled"] = {
+                "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
+                "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
+            }
+            keep("optimum.safetensors", files.write_tensor, optimum)
+    _write(study, tables, learned, problem, mean, keep)
+    if keep.unwritten:
+        summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
+    return summary
+
+
+def conclude(summary: Summary, folder: Path) -> Summary:
+    """Write the summary; where that fails, it is said in the summary that is returned."""
+    keep = Kept(folder)
+    keep("summary.json", files.write_json, summary)
+    if not keep.unwritten:
+        return summary
+    before = summary.get("unwritten", {"files": []})["files"]
+    return summary | {"unwritten": {"files": before + keep.unwritten, "why": keep.why}}
+
+
+def scorer(problem: Linear | Module, x: Tensor) -> Callable[[Any], npt.NDArray[np.float64]]:
+    """Features (r, p) -> margins (r, outputs) of the model x (d,)."""
+    if isinstance(problem, Linear):
+        return lambda features: scores(x, features, problem.outputs).numpy().astype(np.float64)
+    module = problem.module_from(x)
+
+    def forward(features: Any) -> npt.NDArray[np.float64]:
+        with torch.no_grad():
+            out = module(torch.from_numpy(np.asarray(features)).to(x.dtype))
+        margins: npt.NDArray[np.float64] = out.reshape(len(features), -1).numpy().astype(np.float64)
+        return margins
+
+    return forward
+
+
+def _scaled(scales: Sequence[Scale | None], parts: Sequence[Rows]) -> list[Rows]:
+    return [scale.apply(part) if scale else part for scale, part in zip(scales, parts, strict=True)]
+
+
+def _evaluate(
+    problem: Linear | Module, kind: str, x: Tensor, test: Sequence[Rows], names: Sequence[str]
+) -> Any:
+    return evaluate(kind, scorer(problem, x), test, names) if any(len(part.y) for part in test) else None
+
+
+def apart(models: Tensor, x: Tensor) -> float:
+    """max_i |x_i - x| / |x|; infinite where only x is 0."""
+    return float(relative_distance(models, x[None]).max())
+
+
+def _optimum(study: Study, problem: Linear, learned: Learned) -> Tensor | None:
+    """The optimum of the data that is there; None where only those who are missing made it finite, as with one class left."""
+    try:
+        return pooled_optimum(problem).to(learned.models.dtype)
+    except BadExperiment:
+        if len(learned.names) == len(study.names):
+            raise
+        return None
+
+
+def _write(
+    study: Study,
+    tables: Sequence[Table],
+    learned: Learned,
+    problem: Linear | Module,
+    mean: Tensor,
+    keep: Kept,
+) -> None:
+    e = study.experiment
+    keep("model.safetensors", files.write_tensor, mean)
+    for name, table, x in zip(learned.names, tables, learned.models, strict=True):
+        keep(f"peers/{name}/model.safetensors", files.write_tensor, x)
+        keep(f"peers/{name}/rows.json", files.write_rows, table)
+    if isinstance(problem, Linear):
+        shared = learned.scales[0] if e.data.standardise == "gossip" else None
+        how = e.data.standardise
+        described = files.describe_model(
+            e.model.kind, mean, learned.schema, problem.outputs, shared, how, e.model.intercept
+        )
+        keep("model.json", files.write_json, described)

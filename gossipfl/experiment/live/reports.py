@@ -1,0 +1,102 @@
+"""What live peers have to say when they end, and all of that as one; must not know how they lived."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.study.study import Study
+from gossipfl.peer import Exchange, GossipPeer
+from gossipfl.runs.learned import Learned
+
+BULKY = ("model", "kept", "schema", "scale", "unwritten")  # in a report; no figures for a summary
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one peer has to say when it ends. `model` is None where it never began to learn."""
+
+    rounds: int = 0
+    stopped: str = "interrupted"
+    why: str = ""
+    algorithm: str = ""
+    step: float = 0.0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    messages_sent: int = 0
+    bytes_sent: int = 0
+    refused: int = 0  # messages of others that were none of ours
+    late: int = 0  # or came too late, or again
+    resent: int = 0
+    unsent: int = 0  # that the transport did not take
+    exit_code: int = 0
+    error: str = ""
+    departed: bool = False  # the error is only that a neighbour left first
+    unwritten: str = ""  # what could not be written in the end, and why
+    model: list[float] | None = None
+    kept: list[list[float]] | None = None  # the newest models of a gossiping peer
+    schema: Any = None
+    scale: Any = None
+
+
+def gossip(session: Session | None) -> GossipPeer | None:
+    """The engine, where it gossips."""
+    return session.engine if session and isinstance(session.engine, GossipPeer) else None
+
+
+def told(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
+    peer = gossip(session)
+    traffic: dict[str, Any] = {
+        "messages_sent": exchange.messages_sent + (peer.messages_sent if peer else 0),
+        "bytes_sent": exchange.bytes_sent + (peer.bytes_sent if peer else 0),
+        "refused": exchange.inbox.refused + (peer.refused if peer else 0),
+        "late": exchange.inbox.late,
+        "resent": exchange.resent,
+        "unsent": exchange.unsent,
+    }
+    if session is None:
+        return Report(**traffic, **failure)
+    outcome, prepared = session.outcome, session.prepared
+    stopped = "interrupted" if failure else outcome.stopped
+    return Report(
+        rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
+        seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
+        model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
+        schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
+    )  # fmt: skip
+
+
+def collect(
+    made: Study, reports: Mapping[int, Report], status: dict[str, str], startup: float
+) -> Learned | None:
+    """The reports of live peers as one, or None where nobody learned."""
+    present = {me: report for me, report in sorted(reports.items()) if report.model is not None}
+    if not present:
+        return None
+    every = list(present.values())
+    kept = [report.kept for report in every]
+    ends = {report.stopped for report in every}
+    stopped = next(
+        (s for s in ("diverged", "interrupted", "dropped", "rounds", "seconds") if s in ends), "tolerance"
+    )
+    return Learned(
+        engine="peers",
+        algorithm=every[0].algorithm,
+        names=[made.names[me] for me in present],
+        models=torch.tensor([report.model for report in every], dtype=made.dtype),
+        schema=every[0].schema,
+        scales=[report.scale for report in every],
+        step=every[0].step,
+        rounds=min(report.rounds for report in every),
+        stopped=stopped,
+        why=next((report.why for report in every if report.why and report.stopped == stopped), ""),
+        messages_sent=sum(report.messages_sent for report in every),
+        bytes_sent=sum(report.bytes_sent for report in every),
+        startup=startup,
+        seconds=max(report.seconds for report in every),
+        cpu=sum(report.cpu for report in every),
+        status=status,
+        kept=torch.tensor(kept, dtype=made.dtype) if all(kept) else None,
+    )

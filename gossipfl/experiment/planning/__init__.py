@@ -1,6 +1,0 @@
-"""From [[faults]] to a plain list of what happens when, and to whom; must not know how it is carried out."""
-
-from gossipfl.experiment.planning.due import Due, Plan
-from gossipfl.experiment.planning.plan import plan
-
-__all__ = ["Due", "Plan", "plan"]

@@ -1,0 +1,72 @@
+"""What lies between the peers of this machine: nothing, or a proxy whose links go wrong; must not know processes' lives."""
+
+from multiprocessing.context import ForkServerContext
+
+import networkx as nx
+
+from gossipfl.faults import Due
+from gossipfl.faults.proxy import Pair, Proxy, Weather
+
+
+class Between:
+    """Where each peer finds its neighbours, and how those links are.
+
+    Args:
+        graph: the peers, by number.
+        context: how the proxy's process begins, None where peers connect directly.
+        seed: of the proxy's jitter.
+    """
+
+    def __init__(self, graph: nx.Graph, context: ForkServerContext | None, seed: int) -> None:
+        self._near = {me: sorted({*nx.all_neighbors(graph, me)}) for me in graph}
+        self._proxy = Proxy(context, seed) if context else None
+        self.endpoints: dict[int, str] = {}  # where the peers themselves listen
+        self._places: dict[Pair, str] = {}
+        self._weather = {(me, other): Weather() for me in graph for other in self._near[me]}
+        self._cuts: list[tuple[int, ...]] = []
+        self._late: dict[int, tuple[float, float]] = {}  # whose messages are how late, and the jitter
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is known of all peers where they listen."""
+        return len(self.endpoints) == len(self._near)
+
+    def listens(self, me: int, endpoint: str) -> list[int]:
+        """A peer listens there; who can now be told where its neighbours do: all when all are known, later it alone."""
+        again = self.complete
+        self.endpoints[me] = endpoint
+        if again or not self.complete:
+            return [me] if again else []
+        direct = {pair: self.endpoints[pair[1]] for pair in self._weather}
+        self._places = self._proxy.open(direct) if self._proxy else direct
+        return list(self._near)
+
+    def around(self, me: int) -> dict[int, str]:
+        """Where a peer is to connect to each of its neighbours."""
+        return {other: self._places[me, other] for other in self._near[me]}
+
+    def change(self, due: Due) -> None:
+        """Let the links be as an event says: cut, heal, delay or reset."""
+        if self._proxy is None:
+            return
+        match due.do:
+            case "reset":
+                self._proxy.reset([pair for pair in self._weather if {*pair} & {*due.peers}])
+                return
+            case "cut":
+                self._cuts.append(due.peers)
+            case "heal":
+                self._cuts.remove(due.peers)
+            case _:
+                self._late |= dict.fromkeys(due.peers, (due.amount, due.jitter))
+        now = {pair: self._of(pair) for pair in self._weather}
+        self._proxy.become({pair: now[pair] for pair in now if now[pair] != self._weather[pair]})
+        self._weather = now
+
+    def close(self) -> None:
+        if self._proxy:
+            self._proxy.close()
+
+    def _of(self, pair: Pair) -> Weather:
+        cut = any((pair[0] in group) != (pair[1] in group) for group in self._cuts)
+        return Weather(cut, *max(self._late.get(me, (0.0, 0.0)) for me in pair))

@@ -1,0 +1,176 @@
+"""The run folder: what is written where; must not know how any of it came about.
+
+config.toml        the resolved experiment; the run can be repeated from it
+topology.json      the graph
+environment.json   versions and machine
+metrics.jsonl      a line each so many rounds
+summary.json       how it ended
+model.json, model.safetensors          the mean of the peers' models
+peers/<name>/      model.safetensors, rows.json, and of live peers metrics.jsonl, summary.json, log.jsonl
+"""
+
+import contextlib
+import errno
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from gossipfl import topology
+from gossipfl.data import Schema, Table
+from gossipfl.errors import BadExperiment
+from gossipfl.data.scale import Scale
+from gossipfl.config.file import Experiment, dump
+
+RUNS = Path("runs")
+
+
+def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Iterable[str]) -> Path:
+    """A new run folder, furnished: `out`, or runs/<time>_<name>.
+
+    Raises:
+        BadExperiment: `out` holds a run already, or cannot be made.
+    """
+    folder = out or fresh(experiment.name)
+    if (folder / "config.toml").exists() or (folder / "summary.json").exists():
+        raise taken(folder)
+    return furnish(experiment, graph, folder, peers)
+
+
+def taken(folder: Path) -> BadExperiment:
+    """What to say of a folder that holds a run already."""
+    return BadExperiment(f"--out {folder} holds a run already: give another folder, or remove that one")
+
+
+def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterable[str]) -> Path:
+    """A run folder with what is known beforehand, and these peers' own. Raises BadExperiment where it cannot be made."""
+    try:
+        (folder / "peers").mkdir(parents=True, exist_ok=True)
+        for name in peers:
+            peer_folder(folder, name)
+        write_json(folder / "environment.json", environment())
+        topology.write(graph, folder / "topology.json")
+        write(folder / "config.toml", dump(experiment).encode())
+    except OSError as error:
+        raise BadExperiment(f"cannot write to the run folder {folder}: {error.strerror}") from None
+    return folder
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and command."""
+    packages = ("gossipfl", "torch", "numpy", "pyzmq", "networkx", "scikit-learn", "pandas")
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": {name: version(name) for name in packages},
+        "command": sys.argv,
+    }
+
+
+def fresh(name: str) -> Path:
+    """runs/<time>_<name>, with a number behind it where that exists already."""
+    path = first = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}_{name}"
+    count = 1
+    while path.exists():
+        count += 1
+        path = first.with_name(f"{first.name}-{count}")
+    return path
+
+
+def write(path: Path, content: bytes, before: Path | None = None) -> None:
+    """Write a file whole or not at all: a reader, or a crash, never sees half of it. What was there becomes `before`.
+
+    Raises OSError, with nothing changed, and nothing left over that would fill the disk.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if before and path.exists():
+            path.replace(before)
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file, whole or not at all. The file is not kept open, so that its disk can be remounted.
+
+    Raises OSError, with nothing added.
+    """
+    with path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        if file.write(line) < len(line):  # the disk is full
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def write_json(path: Path, value: Any) -> None:
+    write(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    return msgspec.json.decode(path.read_bytes())
+
+
+def peer_folder(folder: Path, name: str) -> Path:
+    """peers/<name>; a topology has no names with slashes or a dot in front."""
+    path = folder / "peers" / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_tensor(path: Path, x: Tensor) -> None:
+    """One parameter vector, as the tensor "x"."""
+    write(path, save({"x": x.detach().contiguous()}))
+
+
+def write_rows(path: Path, table: Table) -> None:
+    """Which rows of the source, counted from 0, a peer trains on and tests on."""
+    numbers: npt.NDArray[np.int64] = table.target.index.to_numpy()
+    write_json(
+        path,
+        {"source": table.where, "train": numbers[~table.test].tolist(), "test": numbers[table.test].tolist()},
+    )
+
+
+def describe_model(
+    kind: str, x: Tensor, schema: Schema, outputs: int, scale: Scale | None, how: str, intercept: bool = True
+) -> dict[str, Any]:
+    """`model.json` of a linear model: coefficients by feature, on the standardised scale."""
+    names, w = schema.features, x.to(torch.float64).view(-1, outputs)
+
+    def plain(row: list[float]) -> float | list[float]:
+        return row[0] if outputs == 1 else row
+
+    return {
+        "kind": kind,
+        "coefficients": {name: plain(row) for name, row in zip(names, w[: len(names)].tolist(), strict=True)},
+        "intercept": plain(w[-1].tolist()) if intercept else 0.0,
+        "standardisation": scale
+        and {
+            "how": how,
+            "mean": dict(zip(names, scale.mean.tolist(), strict=True)),
+            "deviation": dict(zip(names, scale.deviation.tolist(), strict=True)),
+        },
+        "classes": schema.classes,
+        "levels": schema.levels,
+        "columns": schema.columns,
+    }

@@ -1,0 +1,221 @@
+"""All peers of a study in virtual time: their real code, each in a thread that runs alone, over a network that a test breaks.
+
+Nothing depends on how fast the machine is, and no test waits: the clock jumps to what happens next.
+"""
+
+import heapq
+import random
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import networkx as nx
+import torch
+from torch import Tensor
+from worlds import STUDY, Toy, metropolis, openings
+
+from gossipfl.algorithms import Ingredients, made
+from gossipfl.engine import Engine, Run
+from gossipfl.experiment.learning.learn import Rest, Rhythm
+from gossipfl.mixing import Mixing
+from gossipfl.peer import Exchange, Peer
+from gossipfl.peer.fallback import PeerFallback
+from gossipfl.peer.patience import LOOPBACK
+from gossipfl.topology import Topology, averaging, cycle, diameter, static
+
+COMPUTES = 0.0004  # seconds of a round, more or less
+TRAVELS = 0.001, 0.003  # seconds of a message
+ORIGIN = 20  # the exchange at which learning begins
+MOST = 200_000  # rounds, before a peer that does not settle is an error
+
+
+class Killed(BaseException):
+    """What ends a life's thread at once."""
+
+
+class Life:
+    """One life of one peer (a `Transport` and a clock): a thread that runs only while the world lets it."""
+
+    def __init__(self, world: "World", me: int, act: Callable[["Life"], None]) -> None:
+        self.world, self.me, self.box = world, me, list[list[bytes]]()
+        self.stopped = self.over = self._dying = False
+        self.wrong: BaseException | None = None
+        self._turn = 0
+        self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
+        self._act = act
+        threading.Thread(target=self._live, daemon=True).start()
+        self.wake()
+
+    def _live(self) -> None:
+        self._go.acquire()
+        try:
+            if not self._dying:
+                self._act(self)
+        except Killed:
+            pass
+        except Exception as wrong:  # noqa: BLE001  raised again by the world
+            self.wrong = wrong
+        self.over = True
+        self._back.release()
+
+    def wake(self, after: float = 0.0) -> None:
+        """Let it run `after` so many seconds, unless something else wakes it before."""
+        self._turn = turn = self._turn + 1
+        self.world.at(self.world.now + after, lambda: self._run(turn))
+
+    def _run(self, turn: int) -> None:
+        if turn == self._turn and not (self.over or self.stopped):
+            self._go.release()
+            self._back.acquire()
+
+    def kill(self) -> None:
+        if not self.over:
+            self._dying = True
+            self._go.release()
+            self._back.acquire()
+
+    def pause(self, seconds: float) -> None:
+        """Called by the life itself: let the others run meanwhile."""
+        self.wake(seconds)
+        self._back.release()
+        self._go.acquire()
+        if self._dying:
+            raise Killed
+
+    def clock(self) -> float:
+        return self.world.now
+
+    def compute(self) -> None:
+        until = self.world.now + COMPUTES * self.world.chance.uniform(0.5, 1.5)
+        while self.world.now < until:
+            self.pause(until - self.world.now)
+
+    def send(self, to: int, frames: list[bytes]) -> bool:
+        self.world.carry(self.me, to, frames)
+        return True
+
+    def recv(self, timeout: float) -> list[bytes] | None:
+        until = self.world.now + max(timeout, 1e-5)
+        while not self.box:
+            if self.world.now >= until - 1e-9:
+                return None
+            self.pause(until - self.world.now)
+        return self.box.pop(0)
+
+    def lost(self) -> set[int]:
+        return {me for me, life in self.world.lives.items() if life.over}
+
+    def forget(self, to: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class World:
+    """Peers that learn until all have settled.
+
+    Args:
+        graph: who talks to whom.
+        kind: the algorithm.
+        seed: of how long all takes.
+        absent: seconds for which somebody who is gone without goodbye keeps the others from settling.
+    """
+
+    def __init__(self, graph: nx.Graph, kind: str, seed: int = 0, absent: float = 60.0) -> None:
+        self.graph, self.kind, self.absent, self.chance = graph, kind, absent, random.Random(seed)
+        self.now = 100.0
+        self.lives: dict[int, Life] = {}
+        self.cuts: set[tuple[int, int]] = set()  # from whom to whom nothing arrives
+        self.points: dict[int, tuple[int, Tensor]] = {}  # the checkpoints: round and model
+        self.ended: dict[int, tuple[int, Tensor]] = {}  # the round and the model of those that have settled
+        self._coming: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._arrival: dict[tuple[int, int], float] = {}
+        self._step = 1 / float(Toy(range(len(graph)), peers=len(graph)).smoothness().max())
+        for me in range(len(graph)):
+            self.begin(me)
+
+    def at(self, when: float, do: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._coming, (when, self._count, do))
+
+    def carry(self, sender: int, to: int, frames: list[bytes]) -> None:
+        """A message on its way: in order with those before it, to the life that there is now."""
+        life = self.lives[to]
+        if (sender, to) in self.cuts or life.over:
+            return
+        when = max(self.now + self.chance.uniform(*TRAVELS), self._arrival.get((sender, to), 0.0))
+        self._arrival[sender, to] = when
+        self.at(when, lambda: self._arrive(life, frames))
+
+    def _arrive(self, life: Life, frames: list[bytes]) -> None:
+        if not life.over:
+            life.box.append(frames)
+            if not life.stopped:
+                life.wake()
+
+    def run(self, until: float) -> None:
+        """Until all have ended, or for so many seconds. Raises what went wrong in a life."""
+        while self._coming and self._coming[0][0] <= 100.0 + until and len(self.ended) < len(self.graph):
+            when, _, do = heapq.heappop(self._coming)
+            self.now = max(self.now, when)
+            do()
+            for life in self.lives.values():
+                if life.wrong:
+                    raise life.wrong
+        for life in self.lives.values():
+            life.kill()
+
+    def stop(self, me: int) -> None:
+        self.lives[me].stopped = True
+
+    def resume(self, me: int) -> None:
+        self.lives[me].stopped = False
+        self.lives[me].wake()
+
+    def begin(self, me: int, fresh: bool = False) -> None:
+        """A life, from the checkpoint if there is one, or from round 0 and nothing."""
+        if me not in self.lives or self.lives[me].over:
+            point = None if fresh else self.points.get(me)
+            self.lives[me] = Life(self, me, lambda life: self._learn(life, point))
+
+    def _learn(self, life: Life, point: tuple[int, Tensor] | None) -> None:
+        me, toy = life.me, Toy([life.me], peers=len(self.graph))
+        draw = lambda: self.chance.getrandbits(62) | 1  # noqa: E731
+        names = {i: f"p{i}" for i in range(len(self.graph))}
+        exchange = Exchange(
+            me, names, STUDY, openings(self.graph, me), life, 20.0, life.clock, patience=LOOPBACK, draw=draw
+        )
+        exchange.tick = exchange.around.origin = ORIGIN
+        engine, turns = self._engine(exchange, toy)
+        run: Run = engine.init(torch.zeros(1, toy.width, dtype=torch.float64) if point is None else point[1])
+        if point:
+            run, exchange.tick = run._replace(round=point[0]), ORIGIN + point[0]
+        rest = Rest(engine, run, 1e-11, Rhythm(1, lambda: turns, diameter(self.graph), 1))
+        while True:
+            life.compute()
+            run = engine.step(run)
+            self.points[me] = run.round, run.state.x.clone()
+            if rest.reached(run, run.round):
+                break
+            assert run.round < MOST, f"{me} does not settle"
+        exchange.leave("settled")
+        self.ended[me] = run.round, run.state.x
+        exchange.part(1.0)
+
+    def _engine(self, exchange: Exchange, toy: Toy) -> tuple[Engine, int]:
+        whole, hops = static(metropolis(self.graph)), diameter(self.graph)
+
+        def peer(kind: str, topology: Topology, gamma: float, turns: int = 1) -> Peer:
+            step = 0.4 * self._step if kind == "gradient-tracking" else self._step
+            algorithm = made(kind, Ingredients(step, hessian=toy.hessian, cycle=turns))
+            return Peer(exchange, algorithm, toy, topology, Mixing(gamma=gamma), hops)
+
+        if self.kind != "newton":
+            alone = peer(self.kind, whole, 1.0 if self.kind == "gradient-tracking" else 0.5)
+            alone.tolerate(self.absent, agreed=True)
+            return alone, 1
+        turns: Sequence[Any] = averaging(self.graph).rounds(self.graph)
+        fast, hardy = peer("newton", cycle(turns), 1.0, len(turns)), peer("exact-diffusion", whole, 0.5)
+        return PeerFallback(fast, hardy, len(turns), self.absent, agreed=True), len(turns)

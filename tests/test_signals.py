@@ -1,0 +1,100 @@
+"""Ctrl-C strikes between things, never in the middle of a start."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+
+import pytest
+
+from gossipfl.experiment.launch.processes import forkserver
+from gossipfl.signals import interrupt_once, unheard, uninterrupted
+
+# A Ctrl-C reaches the whole group of processes, while the server still imports what peers share.
+EARLY = """
+import multiprocessing.forkserver as m, os, signal
+from gossipfl.experiment.launch.processes import forkserver
+context = forkserver()
+os.kill(m._forkserver._forkserver_pid, signal.SIGINT)
+process = context.Process(target=print, args=("alive",))
+process.start()
+process.join()
+"""
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_what_strikes_meanwhile_strikes_at_the_end() -> None:
+    done: list[str] = []
+
+    def strike() -> None:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        strike()
+    assert done == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with uninterrupted():
+        done.append("nothing struck")
+    assert len(done) == 2
+
+
+def test_what_strikes_too_late_is_nothing() -> None:
+    with unheard():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_another_thread_has_nothing_to_hold_back() -> None:
+    def work() -> object:
+        with uninterrupted():
+            return signal.getsignal(signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() is signal.default_int_handler
+
+
+def test_a_new_process_is_interrupted_when_it_is_ready_for_it() -> None:
+    context = forkserver()
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_child, args=(theirs,))
+    with uninterrupted():
+        process.start()
+    theirs.close()
+    assert mine.recv() == "begun"
+    assert process.pid
+    os.kill(process.pid, signal.SIGINT)
+    mine.send("go on")
+    assert [mine.recv(), mine.recv()] == ["undisturbed", "interrupted"]
+    process.join()
+    assert process.exitcode == 0
+
+
+def _child(pipe: Connection) -> None:
+    pipe.send("begun")
+    pipe.recv()
+    pipe.send("undisturbed")
+    try:
+        interrupt_once()
+        signal.pause()
+    except KeyboardInterrupt:
+        pipe.send("interrupted")
+
+
+def test_an_early_ctrl_c_does_not_end_the_server() -> None:
+    words = [sys.executable, "-c", EARLY]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=110, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("alive\n", "", 0)
