@@ -80,9 +80,9 @@ def problem(peers: int) -> Linear:
 
 def schedule(peers: int, rough: int) -> Topology:
     """Faults for so many rounds, then none."""
-    calm = static(WEIGHTS["metropolis"](load(f"regular:{peers}:{DEGREE}")))
-    bad = lossy(churn(calm, peers, ONLINE, SESSION, 1), LOSS, 2)
-    return lambda round: bad(round) if round < rough else calm(round)
+    converged = static(WEIGHTS["metropolis"](load(f"regular:{peers}:{DEGREE}")))
+    bad = lossy(churn(converged, peers, ONLINE, SESSION, 1), LOSS, 2)
+    return lambda round: bad(round) if round < rough else converged(round)
 
 
 def learn(case: Case, local: Linear, links: Topology, rounds: int) -> Curve:

@@ -50,11 +50,11 @@ class Engine(Protocol):
         Of a method that sends several tensors, the first counts: it stands for the parameters.
         """
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
-        """Whether every peer was calm `diameter` rounds with links ago, given which of the rows here (n,) are calm now.
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
+        """Whether every peer had converged `diameter` rounds with links ago; `converged` (n,) is how the rows here are now.
 
         Every peer gives the same answer in the same round. To be asked once after each round with links. `over`: the time is
-        up; where it is for one peer, it is for all, and whoever has heard of it is calm.
+        up; where it is for one peer, it is for all, and whoever has heard of it is converged.
         """
 
 
@@ -66,9 +66,9 @@ def carry_out(
     mixing: Mixing,
     exchange: Callable[[int, Tensor, Any, Sequence[int]], tuple[Tensor, Any]],
 ) -> Run:
-    """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, lanes) -> (mixed rows, replicas).
+    """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, blocks) -> (mixed rows, replicas).
 
-    Several tensors travel side by side in one exchange, `lanes` being their widths; a round without links keeps what it
+    Several tensors travel side by side in one exchange, `blocks` being their widths; a round without links keeps what it
     has. k counts the round's exchanges, as many as `mixing` says.
 
     Raises:
@@ -81,13 +81,13 @@ def carry_out(
         times += 1
         if times > 1 or not len(links.receivers):
             return tensors if len(tensors) > 1 else tensors[0]
-        lanes = [t.shape[1] for t in tensors]
+        blocks = [t.shape[1] for t in tensors]
         sent = tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
-        mixed, replicas = exchange(0, sent, replicas, lanes)
+        mixed, replicas = exchange(0, sent, replicas, blocks)
         for k in range(1, mixing.exchanges):
-            mixed, _ = exchange(k, mixed, replicas, lanes)
+            mixed, _ = exchange(k, mixed, replicas, blocks)
         mixed = mixing.conclude(sent, mixed)
-        return mixed if len(tensors) == 1 else torch.split(mixed, lanes, 1)
+        return mixed if len(tensors) == 1 else torch.split(mixed, blocks, 1)
 
     state = algorithm.round(run.state, grad, mix)
     if times != 1:
@@ -95,8 +95,8 @@ def carry_out(
     return Run(run.round + 1, state, replicas, run.edges)
 
 
-def give_back(algorithm: Algorithm, state: State, pulled: Tensor, lanes: Sequence[int]) -> State:
-    """The state without what some edges have pulled: field' = field - factor * pulled[:, lane], for each of its accounts.
+def give_back(algorithm: Algorithm, state: State, pulled: Tensor, blocks: Sequence[int]) -> State:
+    """The state without what some edges have pulled: field' = field - factor * pulled[:, block], for each of its accounts.
 
     An exchange adds factor * sum_j w_ij (r_j - r_i) to such a field at peer i. Summed over all peers the terms of an edge
     cancel, as long as both ends have them; a term that one end alone has (of a message that the other never got, of a
@@ -106,12 +106,12 @@ def give_back(algorithm: Algorithm, state: State, pulled: Tensor, lanes: Sequenc
         algorithm: whose state it is.
         state: of the n peers held here.
         pulled: (n, D), the sum of such terms w_ij (r_j - r_i), of all tensors sent side by side.
-        lanes: the widths of these tensors, which sum to D.
+        blocks: the widths of these tensors, which sum to D.
     """
     fields = leaves(state)
-    parts = torch.split(pulled, list(lanes), 1)
+    parts = torch.split(pulled, list(blocks), 1)
     for name, account in algorithm.accounts.items():
-        fields[name] = fields[name] - account.factor * parts[account.lane]
+        fields[name] = fields[name] - account.factor * parts[account.block]
     return rebuilt(fields, state)
 
 

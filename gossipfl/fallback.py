@@ -1,12 +1,12 @@
-"""Two methods as one engine: the fast one while nothing is wrong, the hardy one else; must not know what goes wrong, or where.
+"""Two methods as one engine: the fast one while nothing is wrong, the robust one else; must not know what goes wrong, or where.
 
 Newton's method needs averages to which everybody contributes, through whole cycles of exchanges. Where an exchange was not
-complete, nobody uses what the cycle came to: all go on by the hardy method, from the x that they held in it, until cycles are
+complete, nobody uses what the cycle came to: all go on by the robust method, from the x that they held in it, until cycles are
 quiet again. By then their models differ, and a mean of gradients that were taken at different places may well be shorter than
 any that there is at one place. So the first step makes one model of them, and the fast method begins anew from there.
 
 Methods whose memory of neighbours no account has (error feedback, push-sum) move x in every round, and their cycles are just
-so many rounds: what a troubled one came to is where the hardy method begins, as from any place. Beginning anew costs little.
+so many rounds: what a troubled one came to is where the robust method begins, as from any place. Beginning anew costs little.
 """
 
 from abc import ABC, abstractmethod
@@ -23,16 +23,16 @@ Kind = TypeVar("Kind", bound=Engine)
 
 
 class Fallback(ABC, Generic[Kind]):
-    """`fast` in quiet cycles, else `hardy` from the x that all hold (an `Engine`).
+    """`fast` in quiet cycles, else `robust` from the x that all hold (an `Engine`).
 
     Args:
         fast: Newton's, which moves x in the last round of a cycle only, or one that moves it in each.
-        hardy: of rounds of the same length.
+        robust: of rounds of the same length.
         cycle: rounds of a step of the fast one.
     """
 
-    def __init__(self, fast: Kind, hardy: Kind, cycle: int) -> None:
-        self.fast, self.hardy = fast, hardy
+    def __init__(self, fast: Kind, robust: Kind, cycle: int) -> None:
+        self.fast, self.robust = fast, robust
         self._cycle, self._now, self._last = cycle, fast, fast
         self._epoch, self._round, self._unmoved = -1, 0, 0
         self._apart = False  # the models were not the same when the cycle began
@@ -77,15 +77,15 @@ class Fallback(ABC, Generic[Kind]):
     def disagreement(self, run: Run) -> Tensor:
         return self._last.disagreement(run)
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
-        """As any engine; who did not move because a cycle came to nothing is not calm for that, until the next one is over."""
-        calm = torch.zeros_like(calm) if self._round < self._unmoved else calm
-        return self._last.settled(calm, over)
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
+        """As any engine. A peer that did not move because its cycle was discarded has not converged; the next cycle tells."""
+        converged = torch.zeros_like(converged) if self._round < self._unmoved else converged
+        return self._last.settled(converged, over)
 
     def _turn(self, run: Run, begun: int) -> Run:
         """A cycle begins, or it is met `begun` rounds old: by which method?"""
         quiet = not begun and not self.troubled(run.round, QUIET * self._cycle)
-        fits = self.fast if quiet else self.hardy
+        fits = self.fast if quiet else self.robust
         if fits is self._now:
             return run
         self._apart = True
@@ -95,7 +95,7 @@ class Fallback(ABC, Generic[Kind]):
         """The end of a cycle of the fast method, and what it came to."""
         if self.troubled(after.round, self._cycle):
             self._unmoved = after.round + self._cycle
-            return self._change(self.hardy, after, run.state.x)
+            return self._change(self.robust, after, run.state.x)
         if self._apart:
             return self.begin(self.fast, after, after.state.x)._replace(replicas=after.replicas)
         return after

@@ -32,13 +32,13 @@ __all__ = [
 
 
 class Account(NamedTuple):
-    """A field of the state that sums what was heard: field_new - field_old == factor * (mixed - sent) of that lane.
+    """A field of the state that sums what was heard: field_new - field_old == factor * (mixed - sent) of that block.
 
-    `lane` counts the tensors given to `mix` from 0. Because W is symmetric, what one end of an edge adds to such a field
+    `block` counts the tensors given to `mix` from 0. Because W is symmetric, what one end of an edge adds to such a field
     the other end subtracts: the field is a sum of one account an edge, and an edge can be closed by both ends alone.
     """
 
-    lane: int
+    block: int
     factor: float
 
 
@@ -50,7 +50,7 @@ class Algorithm(Protocol):
         """What the exchange must preserve for the method to be right."""
 
     @property
-    def above(self) -> float:
+    def min_eigenvalue(self) -> float:
         """Every eigenvalue of the mixing matrix must lie above this."""
 
     @property

@@ -19,7 +19,7 @@ class Consensus:
     """
 
     requires: ClassVar[Property] = Property.CONSENSUS
-    above: ClassVar[float] = float("-inf")
+    min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Iterate:

@@ -32,7 +32,7 @@ class DPSGD:
     prox: Prox = no_penalty
 
     requires: ClassVar[Property] = Property.CONSENSUS
-    above: ClassVar[float] = -1.0
+    min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Iterate:

@@ -35,8 +35,8 @@ class ExactDiffusion:
     local_steps: int = 1
 
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
-    above: ClassVar[float] = -1.0 / 3.0
-    accounts: ClassVar[Mapping[str, Account]] = {"e": Account(lane=0, factor=1.0)}
+    min_eigenvalue: ClassVar[float] = -1.0 / 3.0
+    accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=1.0)}
 
     def init(self, x: Tensor) -> Corrected:
         return Corrected(x, torch.zeros_like(x))

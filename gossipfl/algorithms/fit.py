@@ -77,9 +77,11 @@ def check(name: str, algorithm: Algorithm, mixing: Mixing, network: NetworkTrait
         )
     smallest = -1.0 if network.changing else network.smallest
     effective = 1.0 - mixing.gamma + mixing.gamma * smallest
-    if effective <= algorithm.above + 1e-9 and not (network.changing and algorithm.above <= -1.0):
+    if effective <= algorithm.min_eigenvalue + 1e-9 and not (
+        network.changing and algorithm.min_eigenvalue <= -1.0
+    ):
         raise Incompatible(
-            f"{name} needs every eigenvalue of the mixing matrix above {algorithm.above:.3g}, but these weights have "
+            f"{name} needs every eigenvalue of the mixing matrix above {algorithm.min_eigenvalue:.3g}, but these weights have "
             f'{effective:.3g}: set topology.weights = "lazy", or algorithm.kind = "exact-diffusion", which halves '
             "them by itself"
         )

@@ -42,8 +42,8 @@ class GradientTracking:
     prox: Prox = no_penalty
 
     requires: ClassVar[Property] = Property.CONSENSUS | Property.MEAN | Property.SETTLING | Property.RELIABLE
-    above: ClassVar[float] = -1.0
-    accounts: ClassVar[Mapping[str, Account]] = {"c": Account(lane=1, factor=1.0)}
+    min_eigenvalue: ClassVar[float] = -1.0
+    accounts: ClassVar[Mapping[str, Account]] = {"c": Account(block=1, factor=1.0)}
 
     def init(self, x: Tensor) -> Tracked:
         return Tracked(x, *(torch.zeros_like(x) for _ in range(3)))

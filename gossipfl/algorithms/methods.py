@@ -44,7 +44,7 @@ class Method(NamedTuple):
     summary: str
     exact: bool
     gamma: float = 1.0
-    restless: float | None = None  # gamma where links change from round to round, if it is another one
+    gamma_changing: float | None = None  # gamma where links change from round to round, if it is another one
     aggregator: Aggregator = Average()
     penalty: bool = True  # whether it takes an l1 penalty
     least: str = "d"  # numbers sent along each link in a round
@@ -79,7 +79,7 @@ ALGORITHMS: dict[str, Method] = {
         "exact diffusion with raw weights; their eigenvalues must exceed -1/3", True,
     ),
     "extra": Method(
-        lambda i: Extra(i.step, i.prox, i.local_steps), "exact; like exact diffusion", True, gamma=0.5, restless=1.0
+        lambda i: Extra(i.step, i.prox, i.local_steps), "exact; like exact diffusion", True, gamma=0.5, gamma_changing=1.0
     ),
     "opapc": Method(
         lambda i: OPAPC(i.step, i.mu, i.chi), "exact, accelerated: for badly conditioned problems with l2", True,

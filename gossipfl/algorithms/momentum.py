@@ -37,8 +37,8 @@ class Momentum:
         return self.inner.requires
 
     @property
-    def above(self) -> float:
-        return self.inner.above
+    def min_eigenvalue(self) -> float:
+        return self.inner.min_eigenvalue
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -81,7 +81,7 @@ class QuasiGlobal:
     beta: float = 0.9
 
     requires: ClassVar[Property] = Property.CONSENSUS
-    above: ClassVar[float] = -1.0
+    min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Paced:

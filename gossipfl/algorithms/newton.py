@@ -50,7 +50,7 @@ class Newton:
     hessian: Hessian
 
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
-    above: ClassVar[float] = float("-inf")
+    min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Iterating:

@@ -38,7 +38,7 @@ class NIDS:
     local_steps: int = 1
 
     requires: ClassVar[Property] = ExactDiffusion.requires
-    above: ClassVar[float] = ExactDiffusion.above
+    min_eigenvalue: ClassVar[float] = ExactDiffusion.min_eigenvalue
     accounts: ClassVar[Mapping[str, Account]] = ExactDiffusion.accounts
 
     def init(self, x: Tensor) -> Moved:

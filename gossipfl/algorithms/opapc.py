@@ -44,8 +44,8 @@ class OPAPC:
     chi: float = 1.0
 
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
-    above: ClassVar[float] = 0.0
-    accounts: ClassVar[Mapping[str, Account]] = {"e": Account(lane=0, factor=1.0)}
+    min_eigenvalue: ClassVar[float] = 0.0
+    accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=1.0)}
 
     @property
     def tau(self) -> float:

@@ -46,7 +46,7 @@ class PushPull:
     requires: ClassVar[Property] = (
         Property.CONSENSUS | Property.MEAN | Property.LINEAR | Property.SETTLING | Property.FIXED
     )
-    above: ClassVar[float] = float("-inf")
+    min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Totalled:

@@ -33,7 +33,7 @@ class PushSum:
     inner: Algorithm
 
     requires: ClassVar[Property] = Property.MEAN | Property.LINEAR | Property.SETTLING | Property.RELIABLE
-    above: ClassVar[float] = float("-inf")
+    min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
 
     def init(self, x: Tensor) -> Pushed:

@@ -38,7 +38,7 @@ class Cycles:
     def disagreement(self, run: Run) -> Tensor:
         return from_last(run)
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
         return over
 
 

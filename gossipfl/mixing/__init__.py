@@ -60,7 +60,7 @@ class Aggregator(Protocol):
 class Channel(Protocol):
     """How a row crosses an edge. Both ends run the same `receive`, so that they hold the same replica.
 
-    `lanes` are the widths of the tensors that lie side by side in a row; `round` is the only source of chance.
+    `blocks` are the widths of the tensors that lie side by side in a row; `round` is the only source of chance.
     """
 
     @property
@@ -72,10 +72,10 @@ class Channel(Protocol):
     def init(self, x: Tensor) -> Tensor:
         """The replica before the first message, (n, d), for rows shaped like x."""
 
-    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+    def send(self, x: Tensor, replica: Tensor, round: int, blocks: Sequence[int]) -> Payload:
         """The payload that tells neighbours of x (n, d), who hold `replica`."""
 
-    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
+    def receive(self, payload: Payload, replica: Tensor, round: int, blocks: Sequence[int]) -> Tensor:
         """The new replica, (n, d). Raises BadMessage for a payload that cannot be one."""
 
 

@@ -19,8 +19,8 @@ class Direct(NamedTuple):
     def init(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
-    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
+    def send(self, x: Tensor, replica: Tensor, round: int, blocks: Sequence[int]) -> Payload:
         return (x,)
 
-    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
+    def receive(self, payload: Payload, replica: Tensor, round: int, blocks: Sequence[int]) -> Tensor:
         return payload[0]

@@ -20,11 +20,11 @@ class Compressed(NamedTuple):
     def init(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
-    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
-        return _compress(self.compressor, x, round, lanes)
+    def send(self, x: Tensor, replica: Tensor, round: int, blocks: Sequence[int]) -> Payload:
+        return _compress(self.compressor, x, round, blocks)
 
-    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
-        return _decompress(self.compressor, payload, replica, round, lanes)
+    def receive(self, payload: Payload, replica: Tensor, round: int, blocks: Sequence[int]) -> Tensor:
+        return _decompress(self.compressor, payload, replica, round, blocks)
 
 
 class Feedback(NamedTuple):
@@ -42,23 +42,23 @@ class Feedback(NamedTuple):
     def init(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
-    def send(self, x: Tensor, replica: Tensor, round: int, lanes: Sequence[int]) -> Payload:
-        return _compress(self.compressor, x - replica, round, lanes)
+    def send(self, x: Tensor, replica: Tensor, round: int, blocks: Sequence[int]) -> Payload:
+        return _compress(self.compressor, x - replica, round, blocks)
 
-    def receive(self, payload: Payload, replica: Tensor, round: int, lanes: Sequence[int]) -> Tensor:
-        return replica + _decompress(self.compressor, payload, replica, round, lanes)
+    def receive(self, payload: Payload, replica: Tensor, round: int, blocks: Sequence[int]) -> Tensor:
+        return replica + _decompress(self.compressor, payload, replica, round, blocks)
 
 
-def _compress(compressor: Compressor, x: Tensor, round: int, lanes: Sequence[int]) -> Payload:
-    parts = torch.split(x, list(lanes), 1)
+def _compress(compressor: Compressor, x: Tensor, round: int, blocks: Sequence[int]) -> Payload:
+    parts = torch.split(x, list(blocks), 1)
     return tuple(tensor for part in parts for tensor in compressor.compress(part, round))
 
 
 def _decompress(
-    compressor: Compressor, payload: Payload, like: Tensor, round: int, lanes: Sequence[int]
+    compressor: Compressor, payload: Payload, like: Tensor, round: int, blocks: Sequence[int]
 ) -> Tensor:
-    each = len(payload) // len(lanes)
-    parts = torch.split(like, list(lanes), 1)
+    each = len(payload) // len(blocks)
+    parts = torch.split(like, list(blocks), 1)
     return torch.cat(
         [
             compressor.decompress(payload[i * each : (i + 1) * each], part, round)

@@ -54,7 +54,7 @@ class Peer:
         self._lookback, self._round = Lookback(topology, diameter, changing), 0
         self._ledger: EdgeAccounts | None = None
         self._back: Tensor | None = None  # what is to be given back after this round
-        self._lanes: Sequence[int] = ()
+        self._blocks: Sequence[int] = ()
         self._absent = 0.0
         self._peers = list(exchange.names)
         self._me = self._peers.index(exchange.me)
@@ -96,7 +96,7 @@ class Peer:
         exchange = partial(self._exchange, links, run.round)
         after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
         if self._back is not None:
-            after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._lanes))
+            after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._blocks))
             self._back = None
         after = after._replace(round=self._next(after.round))
         self.exchange.tick = self._start + after.round * self.mixing.exchanges
@@ -136,17 +136,17 @@ class Peer:
             return own.new_zeros(1)
         return relative_distance(heard, own.expand_as(heard)).amax(0, keepdim=True)
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
         self._lookback.note(self._round)
         around = self.exchange.around
         self._quorum.deepen(around.depth)
         around.over |= over
-        calm_here = (around.over or bool(calm)) and around.whole(self.exchange.now, self._absent)
-        reached = self._quorum.settled(calm_here) and self._lookback.reached(len(self.exchange.names))
+        converged_here = (around.over or bool(converged)) and around.whole(self.exchange.now, self._absent)
+        reached = self._quorum.settled(converged_here) and self._lookback.reached(len(self.exchange.names))
         return reached or around.settled
 
     def _exchange(
-        self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, lanes: Sequence[int]
+        self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, blocks: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """The mixed row and the new replicas (1 + e, D): what my neighbours hold of me, and what I hold of them."""
         channel, edges = self.mixing.channel, self._along(links, x)
@@ -155,7 +155,7 @@ class Peer:
             replicas = torch.cat((channel.init(x) if replicas is None else replicas[:1], nothing[1:]))
         if not math.isfinite(x.sum()):
             return x, replicas  # diverged: the loop sees it, and nobody else is infected
-        payload = channel.send(x, replicas[:1], round, lanes)
+        payload = channel.send(x, replicas[:1], round, blocks)
         data = to_bytes(payload)
         tick = self._start + round * self.mixing.exchanges + k
         messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost)
@@ -164,16 +164,18 @@ class Peer:
             edges.renew(links, x.dtype, self._agreed)
         heard = self._heard(edges, messages)
         numbers = from_bytes([data, *(message.payload for message in heard)], payload)
-        after = self._receive(edges, numbers, replicas, round, lanes)
+        after = self._receive(edges, numbers, replicas, round, blocks)
         own = x if payload[0] is x else after[:1]  # the very same, where nothing was changed on the way
         mixed = self.mixing.combine(x, own, Heard(edges, after), k)
         if not math.isfinite(mixed.sum()) and math.isfinite(after[:1].sum()):
             self._accuse(edges, after)
         if self._ledger:
-            self._lanes = lanes
+            self._blocks = blocks
             if (news := self._ledger.news()) is not None:
                 self._back = plus(self._back, news)
-                self._quorum.hear(b"")  # my model is about to move: that all were calm before does not count
+                self._quorum.hear(
+                    b""
+                )  # my model is about to move: that all were converged before does not count
             self._ledger.add(tick, edges.awaited, edges.pulled(after, self.mixing.part(k)))
         else:
             self.exchange.around.unread()
@@ -183,7 +185,7 @@ class Peer:
         """The messages that were heard and are of use; the edges know from here on which."""
         heard = [message for message in messages if message is not None]
         for message in heard:
-            self._quorum.hear(message.header.calm)
+            self._quorum.hear(message.header.converged)
         if len(heard) < len(messages):
             watches = self.exchange.around.watches
             for peer, came in zip(edges.awaited, messages, strict=True):
@@ -193,13 +195,13 @@ class Peer:
         return heard
 
     def _receive(
-        self, edges: Edges, payload: Payload, replicas: Tensor, round: int, lanes: Sequence[int]
+        self, edges: Edges, payload: Payload, replicas: Tensor, round: int, blocks: Sequence[int]
     ) -> Tensor:
         """The new replicas: mine, and those of the neighbours whose messages arrived; the others stay as they were."""
         places = edges.places
         before = replicas if places is None else replicas[places]
         try:
-            new = self.mixing.channel.receive(payload, before, round, lanes)
+            new = self.mixing.channel.receive(payload, before, round, blocks)
         except BadMessage as error:
             names = ", ".join(self.exchange.names[peer] for peer in edges.awaited)
             raise NetworkError(f"one of {names} sent numbers that make no sense: {error}") from error

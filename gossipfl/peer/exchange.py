@@ -31,9 +31,9 @@ class Said(NamedTuple):
     """What all neighbours are told in one exchange."""
 
     tick: int = -1
-    calm: bytes = b""
+    converged: bytes = b""
     payload: bytes = b""
-    hardy: bool = False
+    robust: bool = False
 
 
 class Welcomed(Exception):
@@ -85,7 +85,9 @@ class Exchange:
             study, neighbours, ahead, next((opens.graph for opens in neighbours.values()), None)
         )
         self.tolerant = False
-        self.hardy = False  # what is said from here on is of the method that goes on while something is wrong
+        self.robust = (
+            False  # what is said from here on is of the method that goes on while something is wrong
+        )
         self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
         self.transport = transport
         self._study, self._clock, self._patience = study, clock, patience
@@ -101,7 +103,7 @@ class Exchange:
         to: Sequence[int],
         awaited: Sequence[int],
         payload: bytes,
-        calm: bytes = b"",
+        converged: bytes = b"",
         lost: int = 0,
     ) -> list[Message | None]:
         """Send `payload` to the peers `to`, and return the messages of the peers `awaited`, in that order.
@@ -114,7 +116,7 @@ class Exchange:
             NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message says who.
             Welcomed: nothing was learned yet, and a neighbour says that all is agreed.
         """
-        self._turn(tick, calm, payload)
+        self._turn(tick, converged, payload)
         if self.tolerant and not self.around.healthy:
             self._attend()
         for peer in to:
@@ -174,14 +176,14 @@ class Exchange:
                     self.messages_sent += 1
                     self.bytes_sent += len(goodbye)
 
-    def _turn(self, tick: int, calm: bytes, payload: bytes) -> None:
+    def _turn(self, tick: int, converged: bytes, payload: bytes) -> None:
         """A new exchange begins."""
         self._elapse(SLICE)
         if self._whole:
             self._usual += (self._real - self._began - self._usual) / 8
         self._began = self._real
-        self.inbox.advance(tick, len(payload), self.hardy)
-        self._last, self._current = self._current, Said(tick, calm, payload, self.hardy)
+        self.inbox.advance(tick, len(payload), self.robust)
+        self._last, self._current = self._current, Said(tick, converged, payload, self.robust)
         self.tick = tick
         self.around.turn(tick, self.now)
 
@@ -194,8 +196,8 @@ class Exchange:
     def _say(self, peer: int, what: Said, again: bool = False) -> None:
         edge, around = self.around.edges[peer], self.around
         header = Header(
-            self._study, self.me, what.tick, what.calm, "", edge.mine, edge.yours, edge.last,
-            edge.used, around.broken, around.depth, around.over, False, None if edge.named else edge.opens, what.hardy,
+            self._study, self.me, what.tick, what.converged, "", edge.mine, edge.yours, edge.last,
+            edge.used, around.broken, around.depth, around.over, False, None if edge.named else edge.opens, what.robust,
         )  # fmt: skip
         frames = [encode(header), what.payload]
         self.around.watches[peer].called = self.now

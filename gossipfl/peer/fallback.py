@@ -13,18 +13,18 @@ from gossipfl.peer.engine import Peer
 
 
 class PeerFallback(Fallback[Peer]):
-    """`fast` in quiet cycles, else `hardy` (an `Engine`); both over the same exchange, with one exchange a round.
+    """`fast` in quiet cycles, else `robust` (an `Engine`); both over the same exchange, with one exchange a round.
 
     Args:
-        fast, hardy, cycle: as for any; in a cycle word reaches everybody.
-        absent, agreed: as for `Peer.tolerate`; the hardy one's edges weigh what was agreed.
+        fast, robust, cycle: as for any; in a cycle word reaches everybody.
+        absent, agreed: as for `Peer.tolerate`; the robust one's edges weigh what was agreed.
     """
 
-    def __init__(self, fast: Peer, hardy: Peer, cycle: int, absent: float, agreed: bool = False) -> None:
-        super().__init__(fast, hardy, cycle)
+    def __init__(self, fast: Peer, robust: Peer, cycle: int, absent: float, agreed: bool = False) -> None:
+        super().__init__(fast, robust, cycle)
         self._absent, self._agreed = absent, agreed
         fast.tolerate(absent)
-        fast.exchange.hardy = False
+        fast.exchange.robust = False
 
     @property
     def messages_sent(self) -> int:
@@ -39,8 +39,8 @@ class PeerFallback(Fallback[Peer]):
         return exchange.around.broken > 0 and exchange.around.broken >= exchange.tick - rounds
 
     def begin(self, to: Peer, run: Run, x: Tensor) -> Run:
-        to.exchange.hardy = to is self.hardy
-        if to is self.hardy:  # its accounts begin at 0, at both ends of each edge
+        to.exchange.robust = to is self.robust
+        if to is self.robust:  # its accounts begin at 0, at both ends of each edge
             to.exchange.around.renew()
             to.tolerate(self._absent, self._agreed)
         return to.init(x)._replace(round=run.round)

@@ -69,7 +69,7 @@ class GossipPeer:
     def disagreement(self, run: Run) -> Tensor:
         return from_last(run)
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
         return over
 
     def leave(self, reason: str) -> None:

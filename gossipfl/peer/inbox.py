@@ -48,7 +48,7 @@ class Inbox:
         self.graph = graph
         self._study, self._ahead = study, ahead
         self._later = gossips(study)
-        self._size, self._hardy = 0, False
+        self._size, self._robust = 0, False
         self._early: dict[int, dict[int, Message]] = {peer: {} for peer in neighbours}
 
     def put(self, frames: list[bytes]) -> Header | None:
@@ -108,7 +108,7 @@ class Inbox:
 
     def _fits(self, header: Header, payload: bytes) -> bool:
         """Whether a message of this exchange is what I can make use of."""
-        return len(payload) == self._size and header.hardy == self._hardy
+        return len(payload) == self._size and header.robust == self._robust
 
     def rewire(self, neighbours: Iterable[int]) -> None:
         """Other peers may speak to me from here on; what is kept of the others is forgotten."""
@@ -131,12 +131,12 @@ class Inbox:
         """A neighbour's message of this exchange, if there is one."""
         return self._early[peer].pop(self.tick, None)
 
-    def advance(self, tick: int, size: int, hardy: bool = False) -> None:
+    def advance(self, tick: int, size: int, robust: bool = False) -> None:
         """Go on to a later exchange, whose payloads have `size` bytes, and forget what came before it.
 
-        `hardy`: they are of the method that goes on while something is wrong.
+        `robust`: they are of the method that goes on while something is wrong.
         """
-        self.tick, self._size, self._hardy = tick, size, hardy
+        self.tick, self._size, self._robust = tick, size, robust
         for peer, box in self._early.items():
             for old in [t for t in box if t < tick]:
                 del box[old]

@@ -20,7 +20,7 @@ _Kind = Annotated[int, msgspec.Meta(ge=1, le=3)]
 
 
 class Letter(Header, array_like=True, frozen=True, gc=False):
-    """What a gossip message says of itself; `tick` counts its sender's messages, and `calm` stays empty.
+    """What a gossip message says of itself; `tick` counts its sender's messages, and `converged` stays empty.
 
     age: steps that the model has learned. What does not carry a model has an empty payload.
     kind: CARRIES | ASKS.

@@ -1,8 +1,8 @@
 """How peers decide together that they have settled; must not know sockets or models.
 
-Each peer keeps a mask: bit h says that everyone within h hops was calm h exchanges ago. A message carries the sender's
+Each peer keeps a mask: bit h says that everyone within h hops was converged h exchanges ago. A message carries the sender's
 mask; a peer keeps what all masks have in common, moves it one hop outwards, and adds its own word as bit 0. When bit D is
-set, D being the graph's diameter, every peer was calm D exchanges ago. All peers see that in the same round, so all
+set, D being the graph's diameter, every peer was converged D exchanges ago. All peers see that in the same round, so all
 stop in the same round, and nobody was asked.
 """
 
@@ -32,7 +32,7 @@ class Quorum:
         """A neighbour's mask of the same exchange."""
         self._common &= int.from_bytes(mask, "little")
 
-    def settled(self, calm: bool) -> bool:
-        """Close the exchange with my own word for it; whether everybody was calm `diameter` exchanges ago."""
-        self._mask = (self._common << 1 | calm) & self._all
+    def settled(self, converged: bool) -> bool:
+        """Close the exchange with my own word for it; whether everybody was converged `diameter` exchanges ago."""
+        self._mask = (self._common << 1 | converged) & self._all
         return bool(self._mask >> self._diameter & 1)

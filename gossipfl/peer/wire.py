@@ -54,7 +54,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     study: fingerprint of what all peers must agree on; a peer of another study is not listened to.
     sender: who says so (see `ident`).
     tick: the exchange that it belongs to, counted from the first one of the study.
-    calm: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
+    converged: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
     leaving: empty, or why the sender goes and sends nothing more; then there is no payload.
     mine, yours: the number that the sender has drawn for its edge with the receiver, and the receiver's that it knows; 0: none.
     last: the last exchange of this session whose message of the receiver the sender made use of; -1: none.
@@ -64,13 +64,13 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     over: somebody's time is up.
     welcome: the payload is what was agreed before the receiver was there, and no part of an exchange.
     opens: how the session of `mine` begins; until the receiver has named that number, and so knows it.
-    hardy: the payload is of the method that goes on while something is wrong (see `fallback`), and not of the study's own.
+    robust: the payload is of the method that goes on while something is wrong (see `fallback`), and not of the study's own.
     """
 
     study: _Study
     sender: _Peer
     tick: _Tick
-    calm: _Mask = b""
+    converged: _Mask = b""
     leaving: _Reason = ""
     mine: _Number = 0
     yours: _Number = 0
@@ -81,7 +81,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
     over: bool = False
     welcome: bool = False
     opens: Opening | None = None
-    hardy: bool = False
+    robust: bool = False
 
 
 def ident(name: str) -> int:

@@ -84,9 +84,9 @@ class Simulator:
             distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
         round, links = self._last or (0, self.topology(0))
-        return self.settling.settled(round, links, calm, over)
+        return self.settling.settled(round, links, converged, over)
 
     def _tally(self, links: Links) -> Tally | None:
         """Where to note what the round's exchanges pull; None where that cancels nowhere, or nobody wants to know."""
@@ -107,7 +107,7 @@ class Simulator:
         return after._replace(state=state, edges=ledger)
 
     def _given_back(self, state: State, ledger: Ledger, pulled: Tensor) -> State:
-        return give_back(self.algorithm, state, pulled, ledger.lanes.tolist())
+        return give_back(self.algorithm, state, pulled, ledger.blocks.tolist())
 
     def _exchange(
         self,
@@ -117,35 +117,35 @@ class Simulator:
         k: int,
         x: Tensor,
         replicas: Tensor | None,
-        lanes: Sequence[int],
+        blocks: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """The mixed rows and the new replicas: of all rows, then, where messages get lost, what each link's end holds."""
         channel, peers = self.mixing.channel, len(x)
         before = channel.init(x) if replicas is None else replicas[:peers]
-        payload = channel.send(x, before, round, lanes)
-        after = channel.receive(payload, before, round, lanes)
+        payload = channel.send(x, before, round, blocks)
+        after = channel.receive(payload, before, round, blocks)
         self.messages_sent += len(links.receivers)
         self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
         if links.present is not None and channel.remembers:  # nobody heard of those that are away
             after = torch.where(links.present.to(x.device)[:, None], after, before)
         if tally:
-            tally.add(k, after, lanes)
+            tally.add(k, after, blocks)
         heard = self._along(links, after)
         if links.arrives is None:
             return self.mixing.combine(x, after, heard, k), after
         held = after[:0] if replicas is None else replicas[peers:]
-        heard.held = held = self._hold(links, round, payload, held, lanes)
+        heard.held = held = self._hold(links, round, payload, held, blocks)
         return self.mixing.combine(x, after, heard, k), torch.cat((after, held))
 
     def _hold(
-        self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor, lanes: Sequence[int]
+        self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor, blocks: Sequence[int]
     ) -> Tensor:
         """What the end of each link holds of its beginning: what arrives now, or else what arrived last."""
         assert links.arrives is not None
         sent = tuple(t[links.senders] for t in payload)
         if len(held) != len(links.senders):
             held = held.new_zeros(len(links.senders), held.shape[1])
-        got = self.mixing.channel.receive(sent, held, round, lanes)
+        got = self.mixing.channel.receive(sent, held, round, blocks)
         return torch.where(links.arrives.to(got.device)[:, None], got, held)
 
     def _along(self, links: Links, replicas: Tensor) -> HeardByAll:

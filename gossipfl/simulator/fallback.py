@@ -14,19 +14,19 @@ from gossipfl.topology import Links
 
 
 class SimulatedFallback(Fallback[Simulator]):
-    """`fast` in quiet cycles, else `hardy` (an `Engine`); both over the same peers and faults."""
+    """`fast` in quiet cycles, else `robust` (an `Engine`); both over the same peers and faults."""
 
-    def __init__(self, fast: Simulator, hardy: Simulator, cycle: int) -> None:
-        super().__init__(fast, hardy, cycle)
-        hardy.settling = fast.settling  # word goes on while methods change
+    def __init__(self, fast: Simulator, robust: Simulator, cycle: int) -> None:
+        super().__init__(fast, robust, cycle)
+        robust.settling = fast.settling  # word goes on while methods change
 
     @property
     def messages_sent(self) -> int:
-        return self.fast.messages_sent + self.hardy.messages_sent
+        return self.fast.messages_sent + self.robust.messages_sent
 
     @property
     def bytes_sent(self) -> int:
-        return self.fast.bytes_sent + self.hardy.bytes_sent
+        return self.fast.bytes_sent + self.robust.bytes_sent
 
     def troubled(self, round: int, rounds: int) -> bool:
         return any(not _complete(self.fast.topology(k)) for k in range(max(0, round - rounds), round))

@@ -31,7 +31,7 @@ class Ledger(NamedTuple):
     total: Tensor  # (e, D), what the exchanges of this session have pulled
     unmatched: Tensor  # (e, D), the part of it that the other end has no counterpart of, as long as this end is not told
     silent: Tensor  # (e,) int64, rounds with that link since the last message came along it
-    lanes: Tensor  # (l,) int64, widths of the tensors that lie side by side, which sum to D
+    blocks: Tensor  # (l,) int64, widths of the tensors that lie side by side, which sum to D
 
 
 class Tally:
@@ -40,16 +40,16 @@ class Tally:
     def __init__(self, links: Links, mates: Tensor, mixing: Mixing) -> None:
         self.links, self.mates, self._mixing = links, mates, mixing
         self.pulled: Tensor | None = None  # (e, D)
-        self.lanes: Sequence[int] = ()
+        self.blocks: Sequence[int] = ()
 
-    def add(self, k: int, replicas: Tensor, lanes: Sequence[int]) -> None:
+    def add(self, k: int, replicas: Tensor, blocks: Sequence[int]) -> None:
         """Exchange k of the round, in which these were the replicas (n, D)."""
         mixing, links, device = self._mixing, self.links, replicas.device
         part = mixing.gamma * (mixing.steps[k] if mixing.steps else 1.0)
         weights = part * links.weights.to(replicas)[:, None]
         pulled = weights * (replicas[links.senders.to(device)] - replicas[links.receivers.to(device)])
         self.pulled = pulled if self.pulled is None else self.pulled + pulled
-        self.lanes = lanes
+        self.blocks = blocks
 
 
 def opened(start: Tensor) -> Ledger:
@@ -74,7 +74,7 @@ def noted(ledger: Ledger, tally: Tally) -> tuple[Ledger, Tensor]:
     """The ledger with one round's exchanges, and what each peer is to give back (n, D), being told what was not matched."""
     assert tally.pulled is not None
     links, pulled = tally.links, tally.pulled
-    ledger, place = _grown(ledger, _ends(links).to(pulled.device), pulled, tally.lanes)
+    ledger, place = _grown(ledger, _ends(links).to(pulled.device), pulled, tally.blocks)
     heard = torch.ones_like(links.receivers, dtype=torch.bool) if links.arrives is None else links.arrives
     lone = (heard & ~heard[tally.mates])[:, None].to(pulled.device)
     heard = heard.to(pulled.device)
@@ -117,7 +117,7 @@ def _by_peer(ledger: Ledger, rows: Tensor, pulled: Tensor) -> Tensor:
     return ledger.start.new_zeros(len(ledger.start), ledger.total.shape[1]).index_add(0, rows, pulled)
 
 
-def _grown(ledger: Ledger, ends: Tensor, like: Tensor, lanes: Sequence[int]) -> tuple[Ledger, Tensor]:
+def _grown(ledger: Ledger, ends: Tensor, like: Tensor, blocks: Sequence[int]) -> tuple[Ledger, Tensor]:
     """The ledger with room for these ends, too, and their places in it."""
     place = torch.searchsorted(ledger.ends, ends)
     if len(ledger.ends) and torch.equal(ledger.ends[place.clamp(max=len(ledger.ends) - 1)], ends):
@@ -130,6 +130,6 @@ def _grown(ledger: Ledger, ends: Tensor, like: Tensor, lanes: Sequence[int]) -> 
         total=room.index_copy(0, known, ledger.total.reshape(-1, width)),
         unmatched=room.index_copy(0, known, ledger.unmatched.reshape(-1, width)),
         silent=torch.zeros_like(whole).index_copy(0, known, ledger.silent),
-        lanes=torch.tensor(list(lanes), device=whole.device),
+        blocks=torch.tensor(list(blocks), device=whole.device),
     )
     return ledger, torch.searchsorted(whole, ends)

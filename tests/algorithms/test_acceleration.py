@@ -124,10 +124,10 @@ def test_engine_law(instance: Instance, kind: str) -> None:
 
 
 def until_settled(engine: Simulator | Peer, begin: Run) -> tuple[Run, int]:
-    """Until everybody is known to be calm; all are from round 20 on."""
+    """Until everybody is known to be converged; all are from round 20 on."""
     for run in engine.rounds(begin):
-        calm = torch.full((len(run.state.x),), run.round >= 20)
-        if run.round % 2 == 0 and engine.settled(calm):
+        converged = torch.full((len(run.state.x),), run.round >= 20)
+        if run.round % 2 == 0 and engine.settled(converged):
             return run, run.round
     raise AssertionError
 

@@ -20,7 +20,7 @@ from worlds import (
     live,
     metropolis,
     neighbours,
-    rng_calm,
+    rng_converged,
     run_live,
     simulate,
     spied,
@@ -69,11 +69,11 @@ def test_row_law(instance: Instance) -> None:
         stirred = x.clone()
         stirred[others] = stirred[others] * 7 - 3
         algorithm = instance.make(problem)
-        calm, wild = algorithm.init(x), algorithm.init(stirred)
+        converged, wild = algorithm.init(x), algorithm.init(stirred)
         for k in range(4):
-            calm = algorithm.round(calm, problem.grad(k), identity)
+            converged = algorithm.round(converged, problem.grad(k), identity)
             wild = algorithm.round(wild, problem.grad(k), identity)
-        for a, b in zip(leaves(calm).values(), leaves(wild).values(), strict=True):
+        for a, b in zip(leaves(converged).values(), leaves(wild).values(), strict=True):
             torch.testing.assert_close(a[i], b[i], rtol=1e-13, atol=1e-13)
 
 
@@ -105,7 +105,7 @@ def test_mean_law(instance: Instance, spec: str) -> None:
     """Symmetric weights leave the average over peers of all that is exchanged where it was."""
     exchanges, spying = spied(instance)
     simulate(spying, 6, GRAPHS[spec])
-    pulled = isinstance(instance.mixing.aggregator, PullAndPush)  # its first lane is no weighted average
+    pulled = isinstance(instance.mixing.aggregator, PullAndPush)  # its first block is no weighted average
     for sent, mixed in exchanges:
         for before, now in list(zip(sent, mixed, strict=True))[pulled:]:
             torch.testing.assert_close(now.mean(0), before.mean(0), rtol=1e-13, atol=1e-14)
@@ -113,13 +113,13 @@ def test_mean_law(instance: Instance, spec: str) -> None:
 
 @every_instance
 def test_account_law(instance: Instance) -> None:
-    """field_new - field_old == factor (mixed - sent) of its lane, and all peers' accounts sum to zero."""
+    """field_new - field_old == factor (mixed - sent) of its block, and all peers' accounts sum to zero."""
     exchanges, spying = spied(instance)
     runs = simulate(spying, 12, RING, batch=3)
     for name, account in instance.make(Toy(range(PEERS))).accounts.items():
         for before, now, (sent, mixed) in zip(runs, runs[1:], exchanges, strict=False):
             added = leaves(now.state)[name] - leaves(before.state)[name]
-            expected = account.factor * (mixed[account.lane] - sent[account.lane])
+            expected = account.factor * (mixed[account.block] - sent[account.block])
             torch.testing.assert_close(added, expected, rtol=1e-12, atol=1e-13)
             assert leaves(now.state)[name].sum(0).abs().max() < 1e-12
 
@@ -289,20 +289,22 @@ histories = st.sampled_from(sorted(GRAPHS)).flatmap(
 @given(histories)
 @settings(max_examples=150)
 def test_stop_law(case: tuple[str, list[list[bool]]]) -> None:
-    """All answer True in the same round: when all were calm D rounds ago, and only then."""
+    """All answer True in the same round: when all were converged D rounds ago, and only then."""
     spec, history = case
     graph = GRAPHS[spec]
     diameter, around = topology.diameter(graph), neighbours(graph)
     quorums = [Quorum(diameter) for _ in graph]
     simulator = Simulator(Consensus(), None, timetable(graph, 1), diameter=diameter)
-    for k, calm in enumerate(history):
+    for k, converged in enumerate(history):
         words = [quorum.speak() for quorum in quorums]
         for i, quorum in enumerate(quorums):
             for j in around[i]:
                 quorum.hear(words[j])
         expected = k >= diameter and all(history[k - diameter])
-        assert [quorum.settled(c) for quorum, c in zip(quorums, calm, strict=True)] == [expected] * len(graph)
-        assert simulator.settled(torch.tensor(calm)) is expected
+        assert [quorum.settled(c) for quorum, c in zip(quorums, converged, strict=True)] == [expected] * len(
+            graph
+        )
+        assert simulator.settled(torch.tensor(converged)) is expected
 
 
 @pytest.mark.parametrize("spec", GRAPHS)
@@ -310,11 +312,11 @@ def test_live_peers_and_simulator_stop_in_the_same_round(spec: str) -> None:
     """Asked after each exchange, with local steps in between."""
     graph = GRAPHS[spec]
     diameter, peers, x = topology.diameter(graph), len(graph), start(len(graph))
-    calm = rng_calm(peers, 60)
+    converged = rng_converged(peers, 60)
 
     def stops(engine: Any, rows: slice) -> int:
         for run in engine.rounds(engine.init(x[rows])):
-            if run.round % 2 == 0 and engine.settled(calm[run.round // 2, rows]):
+            if run.round % 2 == 0 and engine.settled(converged[run.round // 2, rows]):
                 return int(run.round)
         raise AssertionError
 
@@ -322,6 +324,6 @@ def test_live_peers_and_simulator_stop_in_the_same_round(spec: str) -> None:
         engine = Peer(exchange, Consensus(), None, timetable(graph, 2), diameter=diameter)
         return stops(engine, slice(i, i + 1))
 
-    first = next(k for k in range(1, 60) if calm[k].all())
+    first = next(k for k in range(1, 60) if converged[k].all())
     simulator = Simulator(Consensus(), None, timetable(graph, 2), diameter=diameter)
     assert {stops(simulator, slice(None)), *live("memory", graph, act)} == {2 * (first + diameter)}

@@ -72,7 +72,7 @@ def test_the_list_and_one_of_it(capsys):
 
 
 def test_every_algorithm_that_an_experiment_may_name_is_told():
-    kinds = Experiment.model_json_schema()["$defs"]["Method"]["properties"]["kind"]["enum"]
+    kinds = Experiment.model_json_schema()["$defs"]["AlgorithmSettings"]["properties"]["kind"]["enum"]
     assert {*kinds} == {*ENTRIES, "auto", "local", "pooled"}
     assert {*kinds} <= {*ENTRIES, *COMPOSED}
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import networkx as nx
 import pytest
 import torch
-from worlds import PLAIN, Instance, Toy, after, live, metropolis, rng_calm, start
+from worlds import PLAIN, Instance, Toy, after, live, metropolis, rng_converged, start
 
 from gossipfl import topology
 from gossipfl.algorithms import Consensus, leaves, takes_back
@@ -109,15 +109,15 @@ def test_engine_law_where_links_rest_for_longer_than_a_header_tells_of(instance:
 
 @everywhere
 def test_stop_law(name: str) -> None:
-    """All stop in the same round, the first by which word of a calm moment has reached everybody, `horizon` rounds later."""
+    """All stop in the same round: the first by which word of a converged moment has reached everybody."""
     graph, rounds = WORLDS[name]
     peers, steps = len(graph), 3 if name == "local steps" else 1
-    calm, hops = rng_calm(peers, 200), horizon(rounds, peers) // steps
+    converged, hops = rng_converged(peers, 200), horizon(rounds, peers) // steps
     x = start(peers)
 
     def stops(engine: Simulator | Peer, rows: slice) -> int:
         for run in engine.rounds(engine.init(x[rows])):
-            if run.round % steps == 0 and engine.settled(calm[run.round // steps, rows]):
+            if run.round % steps == 0 and engine.settled(converged[run.round // steps, rows]):
                 return run.round
         raise AssertionError
 
@@ -129,9 +129,9 @@ def test_stop_law(name: str) -> None:
     simulator = Simulator(Consensus(), None, rounds, Mixing(), hops, changing=True)
     stopped = stops(simulator, slice(None))
     assert set(live("memory", graph, act)) == {stopped}
-    first = next(k for k in range(1, 200) if calm[k].all())
+    first = next(k for k in range(1, 200) if converged[k].all())
     assert stopped // steps >= first + hops
-    assert calm[stopped // steps - hops].all()
+    assert converged[stopped // steps - hops].all()
 
 
 @everywhere

@@ -96,7 +96,7 @@ def test_the_accounts_of_those_that_are_there_sum_to_zero(method: Instance, pati
         if not len(run.edges.ends):
             continue
         settled = leaves(
-            give_back(simulator.algorithm, run.state, pending(simulator, run), run.edges.lanes.tolist())
+            give_back(simulator.algorithm, run.state, pending(simulator, run), run.edges.blocks.tolist())
         )
         for name in simulator.algorithm.accounts:
             assert settled[name][present].sum(0).abs().max() < 1e-12

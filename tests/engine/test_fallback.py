@@ -22,13 +22,13 @@ assert TURN == 4
 
 def engine(faults: Sequence[Fault], loss: str = "logistic") -> SimulatedFallback:
     toy = Toy(range(8), loss=loss, peers=8)
-    fast, hardy = (afflicted(whole, 8, faults) for whole in (cycle(SCHEDULE), static(metropolis(GRAPH))))
+    fast, robust = (afflicted(whole, 8, faults) for whole in (cycle(SCHEDULE), static(metropolis(GRAPH))))
     swift = made("newton", Ingredients(1.0, hessian=toy.hessian, cycle=TURN))
     steady = made("exact-diffusion", Ingredients(1 / float(toy.smoothness().max())))
     ahead = 4, True
     return SimulatedFallback(
         Simulator(swift, toy, fast, Mixing(), *ahead),
-        Simulator(steady, toy, hardy, Mixing(gamma=0.5), *ahead),
+        Simulator(steady, toy, robust, Mixing(gamma=0.5), *ahead),
         TURN,
     )
 
@@ -40,7 +40,7 @@ def runs(made: SimulatedFallback, rounds: int) -> list[Run]:
     return found
 
 
-def hardy(run: Run) -> bool:
+def robust(run: Run) -> bool:
     return hasattr(run.state, "e")
 
 
@@ -52,7 +52,7 @@ def test_without_faults_it_is_the_fast_one_to_the_last_bit() -> None:
     made = engine([])
     for mine, its in zip(runs(made, 40), runs_of(made.fast, 40), strict=True):
         assert torch.equal(mine.state.x, its.state.x)
-    assert made.hardy.messages_sent == 0
+    assert made.robust.messages_sent == 0
 
 
 def runs_of(simulator: Simulator, rounds: int) -> list[Run]:
@@ -67,7 +67,7 @@ def test_a_cycle_in_which_one_message_was_missing_comes_to_nothing() -> None:
     stop = [Fault(5, "stop", (3,)), Fault(6, "continue", (3,))]
     found = runs(engine(stop), 24)
     assert torch.equal(found[8].state.x, found[4].state.x)
-    assert [hardy(run) for run in found] == [8 <= run.round <= 16 for run in found]
+    assert [robust(run) for run in found] == [8 <= run.round <= 16 for run in found]
     assert off(found[8].state.x) > 1e-2
 
 
@@ -85,21 +85,21 @@ def test_after_models_that_differ_the_first_step_makes_one_of_them_and_the_next_
     faults = [Fault(1, "kill", (1,)), Fault(9, "restart", (1,))]
     for loss in ("squares", "logistic"):
         found, toy = runs(engine(faults, loss), 88), Toy(range(8), loss=loss, peers=8)
-        assert hardy(found[20])
-        assert not hardy(found[-1])
+        assert robust(found[20])
+        assert not robust(found[-1])
         x, start = found[-1].state.x, torch.zeros(8, 4, dtype=torch.float64)
         assert float((x - x[0]).abs().max()) < 1e-12
         assert float(toy.grad(0)(x).mean(0).norm()) < 1e-12 * float(toy.grad(0)(start).mean(0).norm())
 
 
 def test_who_did_not_move_because_a_cycle_came_to_nothing_is_not_calm() -> None:
-    """The loop takes models that stay for calm, until the next cycle is over."""
+    """The loop takes models that stay for converged, until the next cycle is over."""
     stop = [Fault(5, "stop", (3,)), Fault(6, "continue", (3,))]
-    made, calm, told = engine(stop), torch.ones(8, dtype=torch.bool), []
+    made, converged, told = engine(stop), torch.ones(8, dtype=torch.bool), []
     run = made.init(torch.zeros(8, 4, dtype=torch.float64))
     for _ in range(24):
         run = made.step(run)
-        told.append(made.settled(calm if run.round > 7 else ~calm))
+        told.append(made.settled(converged if run.round > 7 else ~converged))
     assert told.index(True) + 1 == 12 + 4, "word goes out in round 12"
 
 

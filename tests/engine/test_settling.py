@@ -20,14 +20,14 @@ WAY = 4  # hops
 def stopped(
     faults: Sequence[Fault], calm_from: int = 0, most: int = 60, over_from: int = 99, period: int = 1
 ) -> int:
-    """The round in which all have settled, who are calm from that round on whatever happens; `most` where they never do."""
+    """The round in which all have settled, having converged from that round on; `most` where they never do."""
     schedule = afflicted(every(static(RING), period), 8, faults, edges=RING)
     simulator = Simulator(Consensus(), None, schedule, diameter=WAY, changing=True)
     run = simulator.init(torch.arange(8.0, dtype=torch.float64)[:, None])
     for round in range(most):
         run = simulator.step(run)
-        calm = torch.full((8,), round >= calm_from)
-        if run.round % period == 0 and simulator.settled(calm, round >= over_from):
+        converged = torch.full((8,), round >= calm_from)
+        if run.round % period == 0 and simulator.settled(converged, round >= over_from):
             return round
     return most
 

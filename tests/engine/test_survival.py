@@ -94,12 +94,12 @@ def field(peers: int) -> Linear:
 
 def churned(name: str, peers: int, rounds: int, quiet: int) -> tuple[float, float]:
     """How far the farthest peer is from the optimum of all when the faults end, and after the quiet."""
-    problem, calm = field(peers), static(metropolis(topology.load(f"regular:{peers}:6")))
-    rough = lossy(churn(calm, peers, 0.7, 50, 1), 0.1, 2)
+    problem, converged = field(peers), static(metropolis(topology.load(f"regular:{peers}:6")))
+    rough = lossy(churn(converged, peers, 0.7, 50, 1), 0.1, 2)
     usual, step = ALGORITHMS[name], 1 / float(problem.smoothness().max())
     mixing = Mixing(usual.aggregator, gamma=0.8 if name == "d2" else usual.gamma)
     algorithm = made(name, Ingredients(0.4 * step if name == "gradient-tracking" else step, mu=0.1, chi=8))
-    simulator = Simulator(algorithm, problem, lambda k: rough(k) if k < rounds else calm(k), mixing)
+    simulator = Simulator(algorithm, problem, lambda k: rough(k) if k < rounds else converged(k), mixing)
     run = simulator.init(torch.zeros(peers, problem.width, dtype=torch.float64))
     optimum, found = pooled_optimum(problem)[None], []
     for length in (rounds, quiet):

@@ -19,17 +19,17 @@ MB = 1 << 20
 
 
 def test_an_experiment_gets_random_faults_a_clock_and_a_reference():
-    calm = parse({
+    converged = parse({
         "data": {"source": "iris"}, "stop": {"rounds": 10, "tolerance": 1e-3}, "topology": {"graph": "ring:4"},
         "faults": [{"do": "kill", "round": 1, "count": 1}],
     })  # fmt: skip
-    e = troubled(calm, Chaos(minutes=10, every=2.0, rest=20.0, seed=5))
+    e = troubled(converged, Chaos(minutes=10, every=2.0, rest=20.0, seed=5))
     assert (e.seed, e.reference, e.stop.tolerance, e.stop.seconds) == (5, True, 0.0, BEGIN + 620)
     events = study(e).faults.events
     assert {event.do for event in events} == {*KINDS, "restart", "continue", "heal"}
     assert min(event.when for event in events) >= BEGIN
     assert max(event.when for event in events) <= BEGIN + 600
-    assert troubled(calm, Chaos(1)).seed == calm.seed
+    assert troubled(converged, Chaos(1)).seed == converged.seed
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from test_network import free_port
+from test_peers import free_port
 
 from gossipfl.config.file import parse
 from gossipfl.experiment.learning.tables import own_table

@@ -107,11 +107,11 @@ def test_random_faults_and_then_quiet(tmp_path):
 
 def test_rounds_are_those_with_an_exchange(tmp_path):
     kill = {"do": "kill", "round": 40, "peers": ["3"]}
-    calm = ended(experiment(local_steps=3) | {"stop": {"rounds": 40}}, tmp_path / "calm")
+    converged = ended(experiment(local_steps=3) | {"stop": {"rounds": 40}}, tmp_path / "converged")
     ill = ended(experiment(kill, local_steps=3) | {"stop": {"rounds": 40}}, tmp_path / "ill")
-    assert ill["peers"] == calm["peers"] == 12, "it goes after the last round"
+    assert ill["peers"] == converged["peers"] == 12, "it goes after the last round"
     assert ended(experiment(kill, local_steps=3) | {"stop": {"rounds": 41}}, tmp_path / "gone")["peers"] == 11
-    models = [load_file(tmp_path / run / "model.safetensors")["x"] for run in ("calm", "ill")]
+    models = [load_file(tmp_path / run / "model.safetensors")["x"] for run in ("converged", "ill")]
     assert torch.equal(*models)
 
 

@@ -13,7 +13,7 @@ import torch
 from runs import carry_out, models
 from sparing import sparing
 from test_gossip import gossip
-from test_network import by_hand, child, start, until_learning
+from test_peers import by_hand, child, start, until_learning
 
 from gossipfl import rng
 from gossipfl.config.file import parse

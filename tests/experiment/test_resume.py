@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from runs import settings
-from test_network import by_hand, child, start, until_learning
+from test_peers import by_hand, child, start, until_learning
 
 from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment

@@ -221,9 +221,9 @@ def test_chance_reaches_everybody_and_every_kind():
 
 
 def test_a_study_is_the_same_whatever_goes_wrong_in_it():
-    calm, ill = study(parse(experiment())), study(parse(experiment({"do": "kill", "at": 1, "count": 2})))
-    assert calm.fingerprint == ill.fingerprint
-    assert calm.faults == Plan()
+    converged, ill = study(parse(experiment())), study(parse(experiment({"do": "kill", "at": 1, "count": 2})))
+    assert converged.fingerprint == ill.fingerprint
+    assert converged.faults == Plan()
     assert ill.faults.events
 
 

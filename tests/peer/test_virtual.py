@@ -35,7 +35,7 @@ def test_without_faults(kind: str) -> None:
     ("spec", "leaf"), [("star:5", 4), pytest.param("tree:2:2", 6, marks=pytest.mark.slow)]
 )
 def test_a_leaf_that_hangs_is_waited_for(kind: str, spec: str, leaf: int) -> None:
-    """All others give it up in the same exchange, and are calm in the one before."""
+    """All others give it up in the same exchange, and are converged in the one before."""
     world = World(topology.load(spec), kind)
     world.at(100.05, lambda: world.stop(leaf))
     world.at(103.0, lambda: world.resume(leaf))

@@ -19,7 +19,7 @@ headers = st.builds(
     study=st.binary(min_size=8, max_size=8),
     sender=st.integers(0, 2**31 - 1),
     tick=st.integers(0, MAX_TICK - 1),
-    calm=st.binary(max_size=MAX_HEADER - 128),
+    converged=st.binary(max_size=MAX_HEADER - 128),
     leaving=st.text("abcdefghijklmnopqrstuvwxyz", max_size=16),
     mine=st.integers(0, MAX_NUMBER - 1),
     yours=st.integers(0, MAX_NUMBER - 1),
@@ -40,7 +40,7 @@ near = st.builds(
     study=st.sampled_from([STUDY, b"another!"]),
     sender=st.integers(0, 3),
     tick=st.integers(0, 2 * AHEAD),
-    calm=st.binary(max_size=3),
+    converged=st.binary(max_size=3),
     leaving=st.sampled_from(["", "", "failed"]),
 ).map(encode)
 hostile = (
@@ -95,7 +95,7 @@ def test_any_bytes_are_a_header_in_bounds_or_a_bad_message(frame: bytes) -> None
     assert len(header.study) == 8
     assert 0 <= header.sender < 2**31
     assert 0 <= header.tick < MAX_TICK
-    assert len(header.calm) <= MAX_HEADER - 128
+    assert len(header.converged) <= MAX_HEADER - 128
     assert len(header.leaving) <= 16
     assert decode(encode(header)) == header
 
@@ -236,7 +236,7 @@ def test_an_early_message_of_another_length_is_refused_when_its_turn_comes() -> 
 @pytest.mark.parametrize("early", [0, 1])
 def test_a_message_of_the_other_method_is_refused_whatever_its_length(early: int) -> None:
     box = inbox()
-    message = [encode(Header(STUDY, 1, ME_AT + early, hardy=True)), bytes(SIZE)]
+    message = [encode(Header(STUDY, 1, ME_AT + early, robust=True)), bytes(SIZE)]
     if early:
         box.put(message)
         box.advance(ME_AT + 1, SIZE)
@@ -244,8 +244,8 @@ def test_a_message_of_the_other_method_is_refused_whatever_its_length(early: int
         with pytest.raises(Late):
             box.put(message)
     assert box.missing([1]) == [1]
-    box.advance(ME_AT + 2, SIZE, hardy=True)
-    box.put([encode(Header(STUDY, 1, ME_AT + 2, hardy=True)), bytes(SIZE)])
+    box.advance(ME_AT + 2, SIZE, robust=True)
+    box.put([encode(Header(STUDY, 1, ME_AT + 2, robust=True)), bytes(SIZE)])
     assert box.missing([1]) == []
 
 

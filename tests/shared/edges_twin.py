@@ -102,15 +102,15 @@ class Twin:
         mix = lambda *_: mixed if len(mixed) > 1 else mixed[0]  # noqa: E731
         return self.algorithm.round(self.states[i], self.problems[i].grad(self.round), mix)
 
-    def replica(self, row: Tensor, lanes: list[int]) -> Tensor:
+    def replica(self, row: Tensor, blocks: list[int]) -> Tensor:
         nothing = torch.zeros_like(row)
-        payload = self.mixing.channel.send(row, nothing, self.round, lanes)
-        return self.mixing.channel.receive(payload, nothing, self.round, lanes)
+        payload = self.mixing.channel.send(row, nothing, self.round, blocks)
+        return self.mixing.channel.receive(payload, nothing, self.round, blocks)
 
     def give_back(self, i: int, pulled: Tensor) -> None:
-        fields, lane = leaves(self.states[i]), 0
+        fields, block = leaves(self.states[i]), 0
         width = fields["x"].shape[1]
         for name, account in self.algorithm.accounts.items():
-            lane = account.lane * width
-            fields[name] = fields[name] - account.factor * pulled[:, lane : lane + width]
+            block = account.block * width
+            fields[name] = fields[name] - account.factor * pulled[:, block : block + width]
         self.states[i] = rebuilt(fields, self.states[i])

@@ -217,5 +217,5 @@ class World:
             alone.tolerate(self.absent, agreed=True)
             return alone, 1
         turns: Sequence[Any] = averaging(self.graph).rounds(self.graph)
-        fast, hardy = peer("newton", cycle(turns), 1.0, len(turns)), peer("exact-diffusion", whole, 0.5)
-        return PeerFallback(fast, hardy, len(turns), self.absent, agreed=True), len(turns)
+        fast, robust = peer("newton", cycle(turns), 1.0, len(turns)), peer("exact-diffusion", whole, 0.5)
+        return PeerFallback(fast, robust, len(turns), self.absent, agreed=True), len(turns)

@@ -262,8 +262,8 @@ def run_live(
     return live(kind, graph, act)
 
 
-def rng_calm(peers: int, rounds: int) -> Tensor:
-    """Peers become calm one after the other, each with relapses; all are in the end."""
-    calm = torch.rand((rounds, peers), generator=torch.Generator().manual_seed(peers)) < 0.6
-    calm[rounds // 3 :] = True
-    return calm
+def rng_converged(peers: int, rounds: int) -> Tensor:
+    """Peers become converged one after the other, each with relapses; all are in the end."""
+    converged = torch.rand((rounds, peers), generator=torch.Generator().manual_seed(peers)) < 0.6
+    converged[rounds // 3 :] = True
+    return converged

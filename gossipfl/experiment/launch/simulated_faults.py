@@ -78,10 +78,10 @@ class Afflicting:
         if other is None:
             raise Incompatible(f"{self._why(session)}, or leave out the faults")
         assert isinstance(session.engine, Simulator)
-        hardy = self(
+        robust = self(
             other.algorithm, session.prepared.problem, other.topology, other.mixing, study.horizon, True
         )
-        session.engine = SimulatedFallback(session.engine, hardy, turns(study, own))
+        session.engine = SimulatedFallback(session.engine, robust, turns(study, own))
 
     def _why(self, session: Session) -> str:
         assert session.method is not None

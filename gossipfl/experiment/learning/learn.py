@@ -133,7 +133,7 @@ class Lines:
 
 
 class Rest:
-    """Who is calm: whose last step was below the tolerance, and whose distance to each neighbour is so small that over
+    """Who is converged: whose last step was below the tolerance, and whose distance to each neighbour is so small that over
 
     all hops between two peers it stays below.
     """
@@ -142,27 +142,27 @@ class Rest:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
         self._near = tolerance / max(1, pace.hops)
         self._seen = 0  # exchanges, since this peer began to learn, or began to learn again
-        self._calm = torch.zeros(len(run.state.x), dtype=torch.bool)
+        self._converged = torch.zeros(len(run.state.x), dtype=torch.bool)
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
     @property
     def lately(self) -> bool:
-        """Whether the peers held here were calm when word went out, of which all know now."""
+        """Whether the peers held here were converged when word went out, of which all know now."""
         return any(self._were)
 
     def reached(self, run: Run, exchanges: int, over: bool = False) -> bool:
-        """Whether all peers of the network are known to be calm after that many exchanges, or to know that the time is up.
+        """Whether all peers of the network are known to be converged after that many exchanges, or to know that the time is up.
 
-        Not calm in the first step of a life: gradient tracking knows nothing yet, and does not move.
+        Not converged in the first step of a life: gradient tracking knows nothing yet, and does not move.
         """
         cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:
-            calm = relative_distance(run.state.x, self._before.state.x) < self._tolerance
-            if run.replicas is not None and bool(calm.all()):
-                calm = calm & (self._engine.disagreement(run) < self._near)
-            self._calm, self._before = calm & (self._seen > cycle), run
-        self._were.append(bool(self._calm.all()))
-        return self._engine.settled(self._calm, over)
+            converged = relative_distance(run.state.x, self._before.state.x) < self._tolerance
+            if run.replicas is not None and bool(converged.all()):
+                converged = converged & (self._engine.disagreement(run) < self._near)
+            self._converged, self._before = converged & (self._seen > cycle), run
+        self._were.append(bool(self._converged.all()))
+        return self._engine.settled(self._converged, over)
 
 
 def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:

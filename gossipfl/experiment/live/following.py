@@ -86,8 +86,8 @@ class Following:
     def disagreement(self, run: Run) -> Tensor:
         return self.inner.disagreement(run)
 
-    def settled(self, calm: Tensor, over: bool = False) -> bool:
-        return self.inner.settled(calm, over)
+    def settled(self, converged: Tensor, over: bool = False) -> bool:
+        return self.inner.settled(converged, over)
 
     def _shorten(self, run: Run, step: float) -> Run:
         """A newcomer bears no longer step: nobody may take one, or the model is not that of all data."""
@@ -133,9 +133,9 @@ def made_sturdy(made: Study, prepared: Prepared, exchange: Exchange) -> tuple[En
             return peer, parts.cycle
         if other is None:
             return None
-        hardy = _peer(made, prepared, exchange, other)
+        robust = _peer(made, prepared, exchange, other)
         fast = _peer(made, prepared, exchange, parts)
-        return PeerFallback(fast, hardy, turns(made, parts), absent, agreed=not made.changing), parts.cycle
+        return PeerFallback(fast, robust, turns(made, parts), absent, agreed=not made.changing), parts.cycle
     finally:
         exchange.tick = now
 

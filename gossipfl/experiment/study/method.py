@@ -168,7 +168,7 @@ def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
         return Mixing(Average())
     usual = ALGORITHMS[kind]
     told = channel(study, getattr(problem, "outputs", 1))
-    gamma = usual.gamma if not study.changing or usual.restless is None else usual.restless
+    gamma = usual.gamma if not study.changing or usual.gamma_changing is None else usual.gamma_changing
     gamma = gamma if isinstance(told, Direct) else min(gamma, study.experiment.channel.gamma)
     steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
     return Mixing(usual.aggregator, told, study.experiment.algorithm.gamma or gamma, steps)
