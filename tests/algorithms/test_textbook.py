@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from worlds import DATA, PEERS, STEP, WIDTH, Toy, after, dense, metropolis, soft, start
+from worlds import DATA, PEERS, STEP, WIDTH, Toy, after, dense, lopsided, metropolis, newton, soft, start
 
 from gossipfl import topology
 from gossipfl.algorithms import (
@@ -25,7 +25,7 @@ from gossipfl.errors import Incompatible
 from gossipfl.mixing import Average, Compressed, Feedback, Maximum, Mixing, PullAndPush, Push
 from gossipfl.mixing.compressors import TopK
 from gossipfl.simulator import Simulator
-from gossipfl.topology import WEIGHTS, Links, static
+from gossipfl.topology import WEIGHTS, static
 
 Matrix = np.ndarray
 Gradient = Callable[[Matrix], Matrix]
@@ -195,14 +195,6 @@ def test_twin(name: str, spec: str, loss: str) -> None:
         np.testing.assert_allclose(run.state.x.numpy(), expected, rtol=1e-10, atol=1e-11)
 
 
-def lopsided() -> Links:
-    """A directed graph with unlike degrees, each peer giving equal shares to those it sends to and to itself."""
-    edges = sorted([(1, 0), (2, 1), (3, 2), (4, 3), (0, 4), (0, 2), (3, 0), (1, 3)])  # receiver, sender
-    receivers, senders = torch.tensor(edges).T
-    given = torch.bincount(senders, minlength=PEERS)
-    return Links(receivers, senders, 1 / (1 + given[senders].double()))
-
-
 @pytest.mark.parametrize("name", ["sgp", "push-diging", "push-pull"])
 def test_twin_on_a_directed_graph(name: str) -> None:
     problem, links = Toy(range(PEERS), loss="logistic"), lopsided()
@@ -263,17 +255,6 @@ def ridge(problem: Toy) -> torch.Tensor:
     """The pooled optimum of squares, by the normal equations."""
     a, b = problem.a.reshape(-1, WIDTH), problem.b.reshape(-1)
     return torch.linalg.solve(a.T @ a / len(a) + problem.l2 * EYE, a.T @ b / len(a))
-
-
-def newton(problem: Toy) -> torch.Tensor:
-    """The pooled optimum of the logistic loss."""
-    a, b, x = problem.a.reshape(-1, WIDTH), problem.b.reshape(-1), torch.zeros(WIDTH, dtype=torch.float64)
-    for _ in range(30):
-        p = torch.sigmoid(-b * (a @ x))
-        gradient = -a.T @ (b * p) / len(a) + problem.l2 * x
-        hessian = a.T @ (a * (p * (1 - p))[:, None]) / len(a) + problem.l2 * EYE
-        x = x - torch.linalg.solve(hessian, gradient)
-    return x
 
 
 @pytest.mark.parametrize("name", ["exact-diffusion", "extra", "gradient-tracking"])

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import torch
-from test_textbook import newton
 from torch import Tensor
-from worlds import Toy, metropolis
+from worlds import Toy, metropolis, newton
 
 from gossipfl import topology
 from gossipfl.algorithms import Ingredients, made

@@ -1,8 +1,7 @@
 """Messages that get lost one way, of which the sender learns nothing: both engines, and what bears it."""
 
 import torch
-from test_textbook import lopsided, newton
-from worlds import PEERS, Toy, after, live, metropolis, start
+from worlds import PEERS, Toy, after, live, lopsided, metropolis, newton, start
 
 from gossipfl import rng, topology
 from gossipfl.algorithms import Consensus, Ingredients, leaves, made

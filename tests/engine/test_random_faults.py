@@ -9,9 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sparing import sparing
-from test_textbook import newton
 from torch import Tensor
-from worlds import Toy, metropolis
+from worlds import Toy, metropolis, newton
 
 from gossipfl import topology
 from gossipfl.algorithms import Ingredients, made

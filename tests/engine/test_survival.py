@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 from sparing import sparing
-from test_textbook import newton
 from torch import Tensor
-from worlds import Instance, Toy, instance, metropolis
+from worlds import Instance, Toy, instance, metropolis, newton
 
 from gossipfl import topology
 from gossipfl.algorithms import ALGORITHMS, Account, ExactDiffusion, Ingredients, made

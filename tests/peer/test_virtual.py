@@ -5,9 +5,8 @@ import random
 import networkx as nx
 import pytest
 from sparing import sparing
-from test_textbook import newton
 from virtual import World
-from worlds import Toy
+from worlds import Toy, newton
 
 from gossipfl import topology
 from gossipfl.engine import relative_distance

@@ -267,3 +267,24 @@ def rng_converged(peers: int, rounds: int) -> Tensor:
     converged = torch.rand((rounds, peers), generator=torch.Generator().manual_seed(peers)) < 0.6
     converged[rounds // 3 :] = True
     return converged
+
+
+def newton(problem: Toy) -> torch.Tensor:
+    """The pooled optimum of the logistic loss."""
+    a, b, x = problem.a.reshape(-1, WIDTH), problem.b.reshape(-1), torch.zeros(WIDTH, dtype=torch.float64)
+    for _ in range(30):
+        p = torch.sigmoid(-b * (a @ x))
+        gradient = -a.T @ (b * p) / len(a) + problem.l2 * x
+        hessian = a.T @ (a * (p * (1 - p))[:, None]) / len(a) + problem.l2 * torch.eye(
+            WIDTH, dtype=torch.float64
+        )
+        x = x - torch.linalg.solve(hessian, gradient)
+    return x
+
+
+def lopsided() -> Links:
+    """A directed graph with unlike degrees, each peer giving equal shares to those it sends to and to itself."""
+    edges = sorted([(1, 0), (2, 1), (3, 2), (4, 3), (0, 4), (0, 2), (3, 0), (1, 3)])  # receiver, sender
+    receivers, senders = torch.tensor(edges).T
+    given = torch.bincount(senders, minlength=PEERS)
+    return Links(receivers, senders, 1 / (1 + given[senders].double()))
