@@ -17,12 +17,11 @@ import torch
 from gossipfl.config.file import parse
 from gossipfl.engine import relative_distance
 from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.gossip import simulated
 from gossipfl.experiment.study.method import study
 from gossipfl.mixing import COMPRESSORS
 from gossipfl.models import Linear, pooled_optimum
-from gossipfl.simulator import Simulator
 
 GAMMAS = (0.1, 0.3, 0.6, 1.0)
 MOST = 20_000  # rounds
@@ -46,7 +45,7 @@ def way(kind: str, channel: Mapping[str, Any], to: float) -> Way:
         "channel": channel,
     }
     made = study(parse(raw))
-    session = Session(made, tables(made), range(len(made.names)), Simulator, simulated(made))
+    session = Session(made, tables(made), range(len(made.names)), Simulated(made))
     problem = session.prepared.problem
     assert isinstance(problem, Linear)
     optimum, distance = pooled_optimum(problem)[None], float("inf")
@@ -80,13 +79,9 @@ def main() -> None:
     print(
         f"{'gradient tracking':34} {1.0:>5} {whole.rounds:>7,} {whole.bytes:>11,.0f} {1:>9.2f}  {whole.distance:.1e}"
     )
-    cases = [
-        (f"BEER, {name}", "gradient-tracking", {"compress": name})
-        for name in COMPRESSORS
-        if name != "low-rank"
-    ]
+    cases = [(f"BEER, {name}", "beer", {"compress": name}) for name in COMPRESSORS if name != "low-rank"]
     cases += [
-        ("CHOCO-SGD, top-k", "d-psgd", {"compress": "top-k"}),
+        ("CHOCO-SGD, top-k", "choco-sgd", {"compress": "top-k"}),
         ("D-PSGD, top-k without feedback", "d-psgd", {"compress": "top-k", "feedback": False}),
     ]
     for title, kind, channel in cases:

@@ -75,7 +75,7 @@ def cases(names: list[str]) -> list[tuple[str, str, Mapping[str, Any]]]:
     found: list[tuple[str, str, Mapping[str, Any]]] = [(name, name, {}) for name in names]
     if "gradient-tracking" in names:
         beer = {"channel": {"compress": "top-k", "keep": 0.1}}
-        found.append(("BEER, top 10 %", "gradient-tracking", beer))
+        found.append(("BEER, top 10 %", "beer", beer))
     return found
 
 

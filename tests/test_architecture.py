@@ -135,6 +135,45 @@ def test_a_class_name_means_one_thing() -> None:
     assert not {name: where for name, where in owners.items() if len(where) > 1}
 
 
+def asked(tree: ast.AST) -> Iterator[str]:
+    """The words that a file compares something with, looks up, or matches."""
+    for node in ast.walk(tree):
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        elif isinstance(node, ast.Call):
+            parts = (
+                [*node.args]
+                if ast.unparse(node.func).endswith((".startswith", ".endswith", "isinstance"))
+                else []
+            )
+        for part in parts:
+            yield from (
+                word.value
+                for word in ast.walk(part)
+                if isinstance(word, ast.Constant) and isinstance(word.value, str)
+            )
+
+
+@each
+def test_no_method_is_asked_for_by_its_name(path: Path) -> None:
+    """What a method can is in its row of the table; its name is for people."""
+    from gossipfl.algorithms import METHODS
+
+    if path in (PACKAGE / "algorithms" / "methods.py", PACKAGE / "config" / "algorithm.py"):
+        return
+    words = {*METHODS} - {"local", "push-pull"}  # these are words of other keys, too
+    assert not words & {*asked(parse(path))}, f"{named(path)} asks for a method by its name"
+    constants = {
+        ast.unparse(node.value).strip("'")
+        for node in parse(path).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value
+    }
+    assert not words & constants, f"{named(path)} keeps a method's name"
+
+
 @each
 def test_pure_rooms_know_no_network_no_clock_and_no_global_randomness(path: Path) -> None:
     tree = parse(path)

@@ -17,7 +17,7 @@ from gossipfl.algorithms.exact_diffusion import Corrected, ExactDiffusion
 from gossipfl.algorithms.extra import Extra
 from gossipfl.algorithms.fit import NetworkTraits, check, takes_back
 from gossipfl.algorithms.gradient_tracking import GradientTracking, Tracked
-from gossipfl.algorithms.methods import ALGORITHMS, Ingredients, Method, made, no_hessian
+from gossipfl.algorithms.methods import ALGORITHMS, METHODS, Ingredients, Method, made, no_hessian, robust
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
 from gossipfl.algorithms.newton import Newton
 from gossipfl.algorithms.opapc import OPAPC
@@ -25,8 +25,8 @@ from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
 
 __all__ = [
-    "ALGORITHMS", "DPSGD", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra", "Grad",
-    "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "NetworkTraits", "Newton", "Prox",
-    "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty", "rebuilt",
-    "takes_back",
+    "ALGORITHMS", "DPSGD", "METHODS", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra",
+    "Grad", "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "NetworkTraits", "Newton", "Prox",
+    "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty",
+    "rebuilt", "robust", "takes_back",
 ]  # fmt: skip

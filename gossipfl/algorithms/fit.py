@@ -28,11 +28,11 @@ WAYS_OUT = {  # in the words of an experiment file
     Property.MEAN: 'set algorithm.kind = "push-diging" or "push-pull" on directed links, topology.weights = "metropolis" on '
     "others",
     Property.CONSENSUS: "use the plain average",
-    Property.SETTLING: 'set channel.feedback = true, or channel.compress = "none"',
+    Property.SETTLING: 'set algorithm.kind = "beer" and channel.feedback = true, or channel.compress = "none"',
     Property.FIXED: 'set algorithm.kind = "gradient-tracking", or "push-diging" on directed links; or keep links in each '
     "round: topology.drop = 0, algorithm.local_steps = 1, a topology.graph without schedule",
     Property.SYMMETRIC: 'set algorithm.kind = "gradient-tracking" on balanced links, "push-diging" or "push-pull" on others',
-    Property.LINEAR: 'set algorithm.kind = "gradient-tracking", which bears compression with channel.feedback = true, or '
+    Property.LINEAR: 'set algorithm.kind = "beer", which tolerates compression with channel.feedback = true, or '
     'channel.compress = "none"',
 }
 

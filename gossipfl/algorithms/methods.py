@@ -1,7 +1,10 @@
-"""The methods under the names that an experiment calls them by; must not know experiments or engines."""
+"""The table of methods: what each kind of algorithm is made of, needs and can; must not know experiments or engines.
+
+No other file asks for a method by its name: it asks the row for a capability.
+"""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -20,7 +23,7 @@ from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 
 
 def no_hessian(x: Tensor) -> Tensor:
-    """Stands where a problem has no second derivative."""
+    """The Hessian of a problem that has no second derivative. Raises NotImplementedError."""
     raise NotImplementedError("this problem has no Hessian")
 
 
@@ -33,79 +36,146 @@ class Ingredients(NamedTuple):
     beta: float = 0.0  # momentum
     hessian: Hessian = no_hessian
     cycle: int = 1  # exchanges of an exact average
-    mu: float = 1.0  # how curved the objective is at least
+    mu: float = 1.0  # a lower bound of the objective's curvature
     chi: float = 1.0  # the condition number of I - W
 
 
 class Method(NamedTuple):
-    """An algorithm with the exchange that it is to be mixed with."""
+    """One kind of algorithm: how it is made, what it needs of an experiment, and what it can do."""
 
-    make: Callable[[Ingredients], Algorithm]
     summary: str
-    exact: bool
-    gamma: float = 1.0
-    gamma_changing: float | None = None  # gamma where links change from round to round, if it is another one
+    make: Callable[[Ingredients], Algorithm] | None  # None: it has no rounds
+    exact: bool = False  # it ends at the pooled optimum
+    sends: str = "d"  # numbers along each link in a round
     aggregator: Aggregator = Average()
-    penalty: bool = True  # whether it takes an l1 penalty
-    least: str = "d"  # numbers sent along each link in a round
-    stride: float = 1.0  # the step that is safe, in units of 1/L
+    gamma: float = 1.0
+    gamma_changing: float | None = None  # gamma where links change from round to round, if it differs
+    step: Literal["smoothness", "whole", "pegasos"] = (
+        "smoothness"  # what step = "auto" is: stride/L, 1, or 1/(l2 t)
+    )
+    stride: float = 1.0  # the safe step in units of 1/L
+    tracks: bool = (
+        False  # it tracks gradients from exchange to exchange, so that local steps divide the safe step
+    )
+    momentum: float = 0.0  # unless the experiment says otherwise
+    penalty: bool = True  # it takes an l1 penalty
+    with_penalty: str = ""  # the kind that takes one, where this kind does not
+    feedback: bool = False  # it is made for compressed messages with error feedback
+    with_feedback: str = ""  # what this kind is called over such messages
+    averages: bool = (
+        False  # a step needs an exact average: whole cycles of exchanges along links that do not fail
+    )
+    curvature: bool = False  # it needs the second derivative of the loss
+    mu: bool = False  # it needs a lower bound of the objective's curvature
+    spectrum: bool = False  # it needs the eigenvalues of one W
+    talks: bool = True  # its peers exchange messages
+    gathers: bool = False  # it learns in one place, from the rows of all peers
+
+    @property
+    def rounds(self) -> bool:
+        """Whether peers go on in rounds. Gossip learning does not: it has no common clock, average or end."""
+        return self.make is not None
 
 
-def made(name: str, of: Ingredients) -> Algorithm:
-    """The algorithm of that name; `beta` above 0 gives it momentum."""
-    algorithm = ALGORITHMS[name].make(of)
+def made(kind: str, of: Ingredients) -> Algorithm:
+    """The algorithm of that kind; `beta` above 0 gives it momentum."""
+    make = METHODS[kind].make
+    if make is None:
+        raise NotImplementedError(f"{kind} has no rounds")
+    algorithm = make(of)
     if of.beta and not isinstance(algorithm, QuasiGlobal):
         return Momentum(algorithm, of.beta)
     return algorithm
 
 
-def diffusion(of: Ingredients) -> Algorithm:
-    """Exact diffusion, with a proximal step where there is a penalty."""
-    if of.prox is no_penalty:
-        return ExactDiffusion(of.step, of.local_steps)
-    return NIDS(of.step, of.prox, of.local_steps)
+def robust(penalty: bool) -> str:
+    """The kind that takes over from a method that cannot go on without a neighbour."""
+    return "nids" if penalty else "exact-diffusion"
 
 
 ALGORITHMS: dict[str, Method] = {
     "newton": Method(
-        lambda i: Newton(i.cycle, i.hessian), "exact in a few dozen exchanges, for up to some thousand parameters",
-        True, penalty=False, least="2d + d(d + 1)/2",
+        "exact in a few dozen exchanges, for up to some thousand parameters",
+        lambda i: Newton(i.cycle, i.hessian),
+        exact=True, sends="2d + d(d + 1)/2", step="whole", penalty=False, with_penalty="nids", averages=True, curvature=True,
     ),
     "exact-diffusion": Method(
-        diffusion, "exact, step 1/L on any network; with l1, NIDS", True, gamma=0.5
+        "exact, step 1/L on any network",
+        lambda i: ExactDiffusion(i.step, i.local_steps),
+        exact=True, gamma=0.5, penalty=False, with_penalty="nids",
+    ),
+    "nids": Method(
+        "exact diffusion with an l1 penalty",
+        lambda i: NIDS(i.step, i.prox, i.local_steps),
+        exact=True, gamma=0.5,
     ),
     "d2": Method(
-        diffusion,
-        "exact diffusion with raw weights; their eigenvalues must exceed -1/3", True,
+        "exact diffusion with raw weights; their eigenvalues must exceed -1/3",
+        lambda i: ExactDiffusion(i.step, i.local_steps),
+        exact=True, penalty=False, with_penalty="nids",
     ),
     "extra": Method(
-        lambda i: Extra(i.step, i.prox, i.local_steps), "exact; like exact diffusion", True, gamma=0.5, gamma_changing=1.0
+        "exact; like exact diffusion",
+        lambda i: Extra(i.step, i.prox, i.local_steps),
+        exact=True, gamma=0.5, gamma_changing=1.0,
     ),
     "opapc": Method(
-        lambda i: OPAPC(i.step, i.mu, i.chi), "exact, accelerated: for badly conditioned problems with l2", True,
-        gamma=0.5, penalty=False,
+        "exact, accelerated: for badly conditioned problems with l2",
+        lambda i: OPAPC(i.step, i.mu, i.chi),
+        exact=True, gamma=0.5, penalty=False, with_penalty="nids", mu=True, spectrum=True,
     ),
     "gradient-tracking": Method(
-        lambda i: GradientTracking(i.step, i.prox), "exact, also on changing links and (BEER) compressed", True,
-        least="2d",
+        "exact, also on changing links",
+        lambda i: GradientTracking(i.step, i.prox),
+        exact=True, sends="2d", tracks=True, with_feedback="beer",
     ),
     "push-pull": Method(
-        lambda i: PushPull(i.step, i.prox), "exact over directed links that lose messages", True,
-        aggregator=PullAndPush(), least="2d", stride=0.3,
+        "exact over directed links that lose messages",
+        lambda i: PushPull(i.step, i.prox),
+        exact=True, sends="2d", aggregator=PullAndPush(), stride=0.3,
     ),
     "push-diging": Method(
-        lambda i: PushSum(GradientTracking(i.step)), "exact over directed links", True,
-        aggregator=Push(), penalty=False, least="2d + 1", stride=0.3,
+        "exact over directed links",
+        lambda i: PushSum(GradientTracking(i.step)),
+        exact=True, sends="2d + 1", aggregator=Push(), stride=0.3, tracks=True, penalty=False, with_penalty="push-pull",
     ),
     "d-psgd": Method(
-        lambda i: DPSGD(i.step, i.prox), "gradient step, then average; biased where data differ; compressed: CHOCO-SGD",
-        False,
+        "gradient step, then average; biased where data differ",
+        lambda i: DPSGD(i.step, i.prox),
+        with_feedback="choco-sgd",
     ),
     "qg-dsgdm": Method(
-        lambda i: QuasiGlobal(i.step, i.prox, i.beta), "D-PSGD whose momentum follows the network", False
+        "D-PSGD whose momentum follows the network",
+        lambda i: QuasiGlobal(i.step, i.prox, i.beta),
+        momentum=0.9,
     ),
     "sgp": Method(
-        lambda i: PushSum(DPSGD(i.step)), "D-PSGD over directed links", False,
-        aggregator=Push(), penalty=False, least="d + 1",
+        "D-PSGD over directed links",
+        lambda i: PushSum(DPSGD(i.step)),
+        sends="d + 1", aggregator=Push(), penalty=False, with_penalty="push-pull",
     ),
 }  # fmt: skip
+
+METHODS: dict[str, Method] = ALGORITHMS | {
+    "beer": ALGORITHMS["gradient-tracking"]._replace(
+        summary="gradient tracking over compressed messages with error feedback; exact",
+        sends="2d, compressed", feedback=True, with_feedback="",
+    ),
+    "choco-sgd": ALGORITHMS["d-psgd"]._replace(
+        summary="D-PSGD over compressed messages with error feedback; biased as D-PSGD is",
+        sends="d, compressed", feedback=True, with_feedback="",
+    ),
+    "gossip-learning": Method(
+        "models that walk, merge and learn, asynchronously: no peer waits for another",
+        None, step="pegasos", penalty=False, with_penalty="nids",
+    ),
+    "local": Method(
+        "a baseline: no peer ever talks, and each keeps a model of its own",
+        lambda i: DPSGD(i.step, i.prox), sends="0", talks=False,
+    ),
+    "pooled": Method(
+        "a baseline: one place holds all rows and learns alone",
+        lambda i: DPSGD(i.step, i.prox), sends="0", exact=True, talks=False, gathers=True,
+    ),
+}  # fmt: skip
+"""Every kind of algorithm that an experiment may name; "auto" stands for one of them."""

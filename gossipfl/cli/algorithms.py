@@ -1,6 +1,5 @@
 """The algorithms that there are; must not know how they work."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,31 +28,27 @@ def algorithms(
     if name is not None:
         _explain(name.lower(), format)
         return
-    from gossipfl.report.algorithms import COMPOSED, as_json, entries
+    from gossipfl.report.algorithms import as_json, entries
     from gossipfl.report.tables import plain
 
     hint = (
-        "d is the number of parameters; gossipfl algorithms NAME tells the formula and the papers\n"
-        f"Made of these by settings, which NAME tells, too: {', '.join(COMPOSED)}"
+        "d is the number of parameters. Write a name as algorithm.kind; auto, the default, chooses one.\n"
+        "gossipfl algorithms NAME explains one: formula, keys and papers"
     )
     rows = [(e.name, e.sends, "yes" if e.exact else "no", e.links, e.summary) for e in entries()]
     say(format, as_json(), plain(("algorithm", "sends", "exact", "links", "in short"), rows), hint)
 
 
 def _explain(name: str, format: As) -> None:
-    """Say what is known of one. Raises BadExperiment where there is none of that name."""
-    from gossipfl.report.algorithms import COMPOSED, as_json, entries
+    """Print what is known of one. Raises BadExperiment where there is none of that name."""
+    from gossipfl.report.algorithms import AUTO, as_json, entries
 
-    if name in COMPOSED:
-        about, settings = COMPOSED[name]
-        lines = "\n          ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
-        say(format, as_json()["composed"][name], _parts((name, about), ("settings", lines)))
+    if name == "auto":
+        say(format, {"about": AUTO}, _parts((name, AUTO)))
         return
     found = {entry.name: entry for entry in entries()}
     if name not in found:
-        raise BadExperiment(
-            f"there is no algorithm {name}; there are {', '.join(found)}, and made of these by settings {', '.join(COMPOSED)}"
-        )
+        raise BadExperiment(f"there is no algorithm {name}; there are auto, {', '.join(found)}")
     entry = found[name]
     shown = _parts(
         (entry.name, entry.summary),
@@ -62,6 +57,7 @@ def _explain(name: str, format: As) -> None:
         ("sends", entry.sends),
         ("links", entry.links),
         ("exact", "yes" if entry.exact else "no"),
+        ("keys", entry.keys or "none"),
         ("papers", entry.papers),
     )
     say(format, as_json()["algorithms"][name], shown)

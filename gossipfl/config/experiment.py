@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from gossipfl.config.algorithm import AlgorithmSettings
 from gossipfl.config.fault import FaultSettings
 from gossipfl.config.gossip import GossipSettings
 from gossipfl.config.section import NonNegative, Section
@@ -91,46 +92,6 @@ class ModelSettings(Section):
         if (self.kind == "module") != (self.module is not None):
             raise ValueError('kind = "module" and module = "file.py:function" go together')
         return self
-
-
-class DecaySettings(Section):
-    """How the step shrinks with the rounds."""
-
-    kind: Literal["inverse", "inverse-sqrt"] = "inverse"
-    """step / (1 + k / rounds), or its root."""
-    rounds: PositiveFloat = 100.0
-
-
-class AlgorithmSettings(Section):
-    """How it is learned."""
-
-    kind: Literal[
-        "auto", "newton", "exact-diffusion", "d2", "extra", "opapc", "gradient-tracking", "push-pull", "push-diging",
-        "d-psgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
-    ] = "auto"  # fmt: skip
-    """The algorithm; "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("push-diging" on
-    directed links, "push-pull" where these lose messages, "gradient-tracking" with a compressed channel). "gossip-learning" has
-    no rounds: see [gossip]. "local" never talks, "pooled" puts all rows in one place (two baselines)."""
-    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
-    """The learning rate; "auto" is 1/L, L the largest smoothness constant of any peer, agreed by gossip; of gossip learning
-    1/(l2 t) in its t-th step, which is Pegasos."""
-    decay: DecaySettings | None = None
-    """Shrink the step, for mini-batches; { kind = "inverse", rounds = 100 }."""
-    batch: PositiveInt | Literal["full"] = "full"
-    """Rows drawn for each gradient."""
-    local_steps: PositiveInt = 1
-    """Gradient steps for each exchange; of gossip learning, rows that a model learns from where it arrives."""
-    gamma: Annotated[float, Field(gt=0, le=1)] | None = None
-    """How far to go towards the average; each algorithm has its own default."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Heavy-ball momentum at each peer, none unless given; for "qg-dsgdm" its own, 0.9 unless given."""
-    exchanges: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Exchanges in each round: Chebyshev-accelerated averaging, for links that do not change."""
-    mu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """For "opapc": what the objective is at least as curved as; model.l2 unless given. A wrong one costs rounds only."""
-    precondition: Annotated[int, Field(ge=0)] = 0
-    """The rank of a preconditioner: peers agree on the objective's so many steepest directions, and learn in coordinates in
-    which those are as flat as the last of them. 0 for none."""
 
 
 class ChannelSettings(Section):

@@ -13,7 +13,8 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from gossipfl.config.experiment import DecaySettings, Experiment
+from gossipfl.config.algorithm import DecaySettings
+from gossipfl.config.experiment import Experiment
 from gossipfl.config.fault import FaultSettings
 from gossipfl.errors import BadExperiment
 

@@ -6,8 +6,6 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gossipfl.config.section import Section
 
-GOSSIP = "gossip-learning"  # what algorithm.kind calls it
-
 Cycles = Annotated[float, Field(ge=0, le=10_000)]
 
 

@@ -5,12 +5,13 @@ Formula and papers are those of the docstrings; where an algorithm may be used f
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from gossipfl.algorithms import ALGORITHMS, Algorithm, Ingredients, PushSum, made
-from gossipfl.config.gossip import GOSSIP
+from gossipfl.algorithms import METHODS, Algorithm, Ingredients, Method, PushSum, made
+from gossipfl.config.algorithm import KEYS
 from gossipfl.gossip import GossipLearning, Pegasos
-from gossipfl.mixing import COMPRESSORS, Amount, Average, Property
+from gossipfl.mixing import COMPRESSORS, Amount, Average, Feedback, Property
+from gossipfl.mixing.compressors import TopK
 from gossipfl.models import LOSSES
 
 
@@ -26,108 +27,83 @@ class Entry:
     exact: bool
     about: str
     papers: str
+    keys: str  # of [algorithm]
 
 
-class Composed(NamedTuple):
-    """What papers, or experiment files, have a name for, and settings make of the algorithms that there are."""
-
-    about: str
-    settings: dict[str, str | float | bool]
-
-
-COMPOSED = {
-    "beer": Composed(
-        "Gradient tracking whose messages are compressed, by any compressor; what is left out now is sent later, which is "
-        "error feedback. Zhao, Li, Li, Richtarik, Chi, NeurIPS 2022.",
-        {"algorithm.kind": "gradient-tracking", "channel.compress": "top-k", "channel.feedback": True},
-    ),
-    "choco-sgd": Composed(
-        "D-PSGD whose messages are compressed, by any compressor, with error feedback; biased, as D-PSGD is. Koloskova, "
-        "Stich, Jaggi, ICML 2019.",
-        {"algorithm.kind": "d-psgd", "channel.compress": "top-k", "channel.feedback": True},
-    ),
-    "nids": Composed(
-        "Exact diffusion with a proximal step, which it takes where there is an l1 penalty. Li, Shi, Yan, IEEE Trans. Signal "
-        "Processing 67(17), 2019.",
-        {"algorithm.kind": "exact-diffusion", "model.l1": 0.01},
-    ),
-    "auto": Composed(
-        "The default: newton for up to 1,000 parameters where it fits, else exact-diffusion; on directed links push-diging, or "
-        "push-pull where these lose messages; gradient-tracking over a compressed channel.",
-        {"algorithm.kind": "auto"},
-    ),
-    "local": Composed(
-        "A baseline: no peer ever talks, and each keeps a model of its own.",
-        {"algorithm.kind": "local", "stop.tolerance": 0},
-    ),
-    "pooled": Composed(
-        "A baseline: one place holds all rows, and learns alone.", {"algorithm.kind": "pooled"}
-    ),
-}
+AUTO = (
+    "The default. It stands for newton with up to 1,000 parameters where that fits, else for exact-diffusion (nids with an l1 "
+    "penalty); on directed links for push-diging, or push-pull where these lose messages; over compressed messages for beer."
+)
 
 
 def entries() -> list[Entry]:
-    """All algorithms, in the order of their table."""
-    return [*(_entry(name) for name in ALGORITHMS), _gossip(GossipLearning(Pegasos(LOSSES["svm"]())))]
+    """All kinds of algorithms, in the order of their table."""
+    return [_entry(kind) for kind in METHODS]
 
 
 def as_json() -> dict[str, Any]:
-    """The algorithms by name, what is composed of them, and the names of the compressors."""
+    """The algorithms by kind, and the compressors by name."""
     return {
         "algorithms": {entry.name: asdict(entry) for entry in entries()},
-        "composed": {name: composed._asdict() for name, composed in COMPOSED.items()},
+        "auto": AUTO,
         "compressors": {name: _paragraphs(make(Amount()))[0] for name, make in COMPRESSORS.items()},
     }
 
 
-def _entry(name: str) -> Entry:
-    method, algorithm = ALGORITHMS[name], made(name, Ingredients(1.0))
+def _entry(kind: str) -> Entry:
+    method = METHODS[kind]
+    if not method.rounds:
+        return _gossip(kind, method, GossipLearning(Pegasos(LOSSES["svm"]())))
+    algorithm = made(kind, Ingredients(1.0))
     formula, *about, papers = _paragraphs(algorithm)
     if isinstance(algorithm, PushSum):
         inner, *_ = _paragraphs(algorithm.inner)
         formula = f"{formula} Moving u by: {inner}"
+    if method.feedback:
+        channel, sources = _paragraphs(Feedback(TopK(0.1)))
+        formula, papers = f"{formula} Over messages r' = r + C(x - r): {channel}", f"{papers} {sources}"
     return Entry(
-        name,
-        method.summary,
-        formula,
-        method.least,
-        _links(name, algorithm),
-        method.exact,
-        " ".join(about),
-        papers,
-    )
+        kind, method.summary, formula, method.sends, _links(method, algorithm), method.exact, " ".join(about), papers,
+        ", ".join(KEYS[kind]),
+    )  # fmt: skip
 
 
-def _gossip(learning: GossipLearning) -> Entry:
-    """Gossip learning, which has no rounds: its parts tell what they do."""
+def _gossip(kind: str, method: Method, learning: GossipLearning) -> Entry:
+    """Gossip learning has no rounds: its parts say what they do."""
     formula, settings = _paragraphs(learning)
     rule, *about, papers = _paragraphs(learning.rule)
-    made = _paragraphs(learning.create)[0]
+    created = _paragraphs(learning.create)[0]
     return Entry(
-        GOSSIP,
-        "models that wander and merge, asynchronously: nobody waits for anybody",
-        f"{formula} Create: {made} Rule, t being the age of the model: {rule}",
-        "d",
+        kind,
+        method.summary,
+        f"{formula} Create: {created} Rule, t being the age of the model: {rule}",
+        method.sends,
         "any, fixed; messages may get lost",
-        False,
+        method.exact,
         " ".join([*about, f"Settings: {settings}"]),
         papers,
+        ", ".join((*KEYS[kind], "and those of [gossip]")),
     )
 
 
-def _links(name: str, algorithm: Algorithm) -> str:
-    """The topologies that an algorithm is right on, from what it requires."""
-    method = ALGORITHMS[name]
+def _links(method: Method, algorithm: Algorithm) -> str:
+    """The topologies on which an algorithm is right, from what it requires."""
+    if not method.talks:
+        return "none"
     if not isinstance(method.aggregator, Average):
         lossy = Property.RELIABLE not in algorithm.requires
         return "directed, changing" if not lossy else "directed, fixed, messages may get lost"
-    if name == "newton":
-        return "undirected, fixed, or with exact averages"
+    if method.averages or method.feedback:
+        return (
+            "undirected, fixed, or with exact averages"
+            if method.averages
+            else "fixed; no message may get lost"
+        )
     if algorithm.accounts and Property.LINEAR in algorithm.requires:
         return "undirected, may change, messages may get lost"
     if Property.MEAN in algorithm.requires:
-        return "balanced, may change; may be compressed; undirected, messages may get lost"
-    return "any, also compressed or lossy"
+        return "balanced, may change; undirected, messages may get lost"
+    return "any, also lossy"
 
 
 def _paragraphs(algorithm: object) -> list[str]:

@@ -7,7 +7,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gossipfl.config.gossip import GOSSIP
 from gossipfl.experiment.evaluation.verdict import gone, missed
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
@@ -26,8 +25,7 @@ Summary = Mapping[str, Any]
 
 def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> list[RenderableType]:
     """The verdict, how good the model is on test rows, what it took, and the next command to try (if any)."""
-    gossip = summary.get("algorithm") == GOSSIP
-    alone = gossip or summary.get("peers") == 1
+    alone = not summary.get("one_model", True) or summary.get("peers") == 1
     one = alone or summary.get("agreed")
     odd = not one or gone(summary) or missed(summary)  # as asked, and yet not all as planned: worth a look
     mark, style = ("✗", "red") if not good else ("!", "yellow") if odd else ("✓", "green")
@@ -51,7 +49,7 @@ def _next(summary: Summary, repeat: str) -> str:
         return "with real peers"
     if "faults=[]" in repeat:
         return "in one process, without the faults"
-    if summary.get("algorithm") == GOSSIP:
+    if not summary.get("one_model", True):
         return "in simulated time"
     return "in one process" if summary.get("lost") else "the same numbers in one process"
 

@@ -23,7 +23,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: columns, category levels and classes.
     mean_rows: training rows of a peer, on average.
     step: the learning rate.
-    fallback: that of the method which takes over from Newton's when something is wrong; 0 where none can.
+    fallback_step: that of the method which takes over from Newton's method when something is wrong; 0 where none can.
     mean, deviation: (p,) of the features, where they were gossiped; else empty.
     curvature: (d rank) what a preconditioner is made of; empty: there is none.
     origin: the exchange at which learning began.
@@ -32,15 +32,20 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Schema
     mean_rows: float
     step: float
-    fallback: float = 0.0
+    fallback_step: float = 0.0
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
     curvature: tuple[float, ...] = ()
     origin: int = 0
 
-    def begun(self, origin: int) -> "Facts":
-        """The same, learning having begun at that exchange."""
-        return replace(self, origin=origin)
+    @property
+    def working_step(self) -> float:
+        """The learning rate that smoothness bounds: the whole step of Newton's method does not count."""
+        return self.fallback_step or self.step
+
+    def shortened(self, step: float) -> "Facts":
+        """The same with a shorter working step."""
+        return replace(self, fallback_step=step) if self.fallback_step else replace(self, step=step)
 
     @property
     def scale(self) -> Scale | None:
@@ -90,12 +95,12 @@ def unpack(message: bytes) -> Checkpoint:
 
 def check(facts: Facts) -> Facts:
     """The facts, if they can be true. Raises BadMessage."""
-    numbers = (facts.mean_rows, facts.step, facts.fallback, *facts.mean, *facts.deviation, *facts.curvature)
+    numbers = (facts.mean_rows, facts.step, facts.fallback_step, *facts.mean, *facts.deviation, *facts.curvature)
     features = len(facts.schema.features)
     for wrong, what in (
         (not all(map(math.isfinite, numbers)), "numbers that are not finite"),
         (
-            facts.mean_rows <= 0 or facts.step <= 0 or facts.fallback < 0 or not 0 <= facts.origin < 2**61,
+            facts.mean_rows <= 0 or facts.step <= 0 or facts.fallback_step < 0 or not 0 <= facts.origin < 2**61,
             "a size below 0, or beyond all bounds",
         ),
         (len(facts.mean) != len(facts.deviation), "means and deviations of different number"),

@@ -10,6 +10,8 @@ import msgspec
 
 from gossipfl.errors import BadExperiment
 
+FORMAT = 2  # of a run folder; older results stay readable, older checkpoints do not
+
 Figures = dict[str, float | None]
 
 
@@ -69,13 +71,20 @@ def read_summary(folder: Path) -> dict[str, Any]:
         content = (folder / "summary.json").read_bytes()
         told = msgspec.json.decode(content, type=dict[str, Any])
         msgspec.convert(told, RunSummary if "peers" in told else PeerSummary)
-        return told
+        return _today(told)
     except FileNotFoundError:
         return {}
     except OSError as why:
         raise _damaged(folder, why.strerror or "it cannot be read") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as why:
         raise _damaged(folder, str(why) if content.strip() else "it is empty") from None
+
+
+def _today(told: dict[str, Any]) -> dict[str, Any]:
+    """A summary in today's form. Before format 2 only gossip learning had "own" figures, and no "one_model"."""
+    if "peers" in told:
+        told.setdefault("one_model", "own" not in (told.get("test") or {}))
+    return told
 
 
 def _damaged(folder: Path, why: str) -> BadExperiment:

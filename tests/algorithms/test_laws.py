@@ -126,7 +126,7 @@ def test_account_law(instance: Instance) -> None:
 
 def test_the_exact_methods_have_accounts() -> None:
     assert {name for name in ALGORITHMS if made(name, Ingredients(0.1)).accounts} == {
-        "exact-diffusion", "d2", "extra", "opapc", "gradient-tracking",
+        "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking",
     }  # fmt: skip
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from commands import gossipfl, small
 
-from gossipfl.algorithms import ALGORITHMS, Ingredients, made
-from gossipfl.algorithms.gradient_tracking import GradientTracking
+from gossipfl.algorithms import ALGORITHMS, DPSGD, METHODS, GradientTracking, Ingredients, made
+from gossipfl.config.algorithm import KEYS
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.file import parse
-from gossipfl.experiment.study.method import method, study
+from gossipfl.experiment.study.method import composition, study
 from gossipfl.gossip import GossipLearning, MergeUpdate, Pegasos
 from gossipfl.mixing import COMPRESSORS, Feedback
-from gossipfl.report.algorithms import COMPOSED, entries
+from gossipfl.report.algorithms import AUTO, entries
 
 ENTRIES = {entry.name: entry for entry in entries()}
 
@@ -63,40 +63,40 @@ def test_every_algorithm_has_formula_and_papers():
 def test_the_list_and_one_of_it(capsys):
     told = gossipfl("algorithms")
     assert told.code == 0
-    assert all(name in told.out for name in ALGORITHMS)
+    assert all(name in told.out for name in METHODS)
     told = gossipfl("algorithms", "push-diging")
     assert "SIAM" in told.out
     found = gossipfl("algorithms", "--format", "json").json
-    assert set(found["algorithms"]) == {*ALGORITHMS, "gossip-learning"}
+    assert set(found["algorithms"]) == {*METHODS}
     assert set(found["compressors"]) == set(COMPRESSORS)
 
 
-def test_every_algorithm_that_an_experiment_may_name_is_told():
+def test_every_kind_that_an_experiment_may_name_is_explained():
     kinds = Experiment.model_json_schema()["$defs"]["AlgorithmSettings"]["properties"]["kind"]["enum"]
-    assert {*kinds} == {*ENTRIES, "auto", "local", "pooled"}
-    assert {*kinds} <= {*ENTRIES, *COMPOSED}
+    assert {*kinds} == {*KEYS} == {*ENTRIES, "auto"} == {*METHODS, "auto"}
+    assert AUTO[:30] in gossipfl("algorithms", "AUTO").out
 
 
-@pytest.mark.parametrize("name", COMPOSED)
-def test_what_is_made_of_algorithms_by_settings_is_told(name, tmp_path):
-    told = gossipfl("algorithms", name.upper())
-    assert told.code == 0
-    about, wanted = COMPOSED[name]
-    assert about[:40] in told.out
-    assert all(f"{key} = {json.dumps(value)}" in told.out for key, value in wanted.items())
-    assert gossipfl("algorithms", name, "--format", "json").json == {"about": about, "settings": wanted}
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_listed_can_be_written(name, tmp_path):
+    """With what its row says that it needs beside the kind."""
+    method = METHODS[name]
+    wanted = {"algorithm.kind": name}
+    wanted |= {"channel.compress": "top-k"} if method.feedback else {}
+    wanted |= {} if method.talks and method.rounds else {"stop.tolerance": 0}
+    wanted |= {"model.l2": 0.1}
+    wanted |= {"topology.graph": "full:4"} if name == "d2" else {}
     words = [word for key, value in wanted.items() for word in ("-s", f"{key}={json.dumps(value)}")]
     checked = gossipfl("config", "check", small(tmp_path), *words)
     assert checked.code == 0, checked.err
 
 
-def test_beer_is_gradient_tracking_with_error_feedback():
+@pytest.mark.parametrize(("name", "inner"), [("beer", GradientTracking), ("choco-sgd", DPSGD)])
+def test_methods_over_compressed_messages_are_others_with_error_feedback(name, inner):
     raw = {"data": {"source": "iris"}, "topology": {"graph": "ring:4"}}
-    for key, value in COMPOSED["beer"].settings.items():
-        section, _, word = key.partition(".")
-        raw.setdefault(section, {})[word] = value
-    parts = method(study(parse(raw)), COMPOSED["beer"].settings["algorithm.kind"])
-    assert isinstance(parts.algorithm, GradientTracking)
+    raw |= {"algorithm": {"kind": name}, "channel": {"compress": "top-k"}}
+    parts = composition(study(parse(raw)), name)
+    assert isinstance(parts.algorithm, inner)
     assert isinstance(parts.mixing.channel, Feedback)
 
 

@@ -7,8 +7,8 @@ from runs import carry_out, settings
 
 from gossipfl.algorithms import OPAPC
 from gossipfl.config.file import parse
-from gossipfl.errors import Incompatible
-from gossipfl.experiment.study.method import choose, method, study
+from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.study.method import composition, study
 
 
 def accelerated(**changes: Any) -> dict[str, Any]:
@@ -19,19 +19,29 @@ def accelerated(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"algorithm__kind": "newton"}, '"newton" averages exactly by itself: set algorithm.exchanges = 1'),
+        ({"algorithm__kind": "newton"}, 'algorithm.exchanges = [0-9]*: has no meaning for kind = "newton"'),
         (
             {"topology__drop": 0.1},
             '"exact-diffusion" needs links that are the same each round, and do not fail',
         ),
         ({"topology__graph": "one-peer-exp:8"}, "needs links that are the same each round"),
-        ({"topology__graph": "directed-ring:8", "algorithm__kind": "sgp"}, "the same in both directions"),
-        ({"algorithm__kind": "push-pull"}, '"push-pull" makes no plain averages'),
-        ({"algorithm__kind": "d-psgd", "channel__compress": "top-k"}, "whose errors they would blow up"),
-        ({"algorithm__kind": "local"}, '"local" sends nothing'),
+        ({"topology__graph": "directed-ring:8", "algorithm__kind": "d-psgd"}, "the same in both directions"),
+        ({"algorithm__kind": "push-pull"}, 'has no meaning for kind = "push-pull"'),
+        ({"algorithm__kind": "qg-dsgdm", "channel__compress": "top-k"}, "whose errors they would blow up"),
+        (
+            {"algorithm__kind": "choco-sgd", "channel__compress": "top-k"},
+            'has no meaning for kind = "choco-sgd"',
+        ),
+        ({"algorithm__kind": "local"}, 'has no meaning for kind = "local"'),
         ({"algorithm__kind": "opapc", "model__l2": 0.0}, "set model.l2 or algorithm.mu above 0"),
-        ({"algorithm__kind": "opapc", "algorithm__momentum": 0.5}, "leave out algorithm.momentum"),
-        ({"algorithm__kind": "opapc", "algorithm__local_steps": 2}, "leave out algorithm.local_steps"),
+        (
+            {"algorithm__kind": "opapc", "algorithm__momentum": 0.5},
+            "algorithm.momentum = 0.5: has no meaning",
+        ),
+        (
+            {"algorithm__kind": "opapc", "algorithm__local_steps": 2},
+            "algorithm.local_steps = 2: has no meaning",
+        ),
         (
             {"algorithm__kind": "opapc", "algorithm__exchanges": 1, "topology__graph": "matching:8"},
             "spectrum",
@@ -40,7 +50,7 @@ def accelerated(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_way_out(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(Incompatible, match=sentence):
+    with pytest.raises(BadExperiment, match=sentence):
         study(parse(accelerated(**changes)))
 
 
@@ -52,12 +62,13 @@ def test_several_exchanges_lift_the_bound_on_eigenvalues() -> None:
     study(parse(accelerated(**torus)))
 
 
-def test_auto_leaves_newton_where_exchanges_are_asked_for() -> None:
-    assert choose(study(parse(accelerated(algorithm__kind="auto"))), None) == "exact-diffusion"
+def test_auto_takes_no_exchanges_which_not_every_method_has() -> None:
+    with pytest.raises(BadExperiment, match='has no meaning for kind = "auto"'):
+        study(parse(accelerated(algorithm__kind="auto")))
 
 
 def opapc(**algorithm: Any) -> OPAPC:
-    made = method(study(parse(accelerated(algorithm={"kind": "opapc"} | algorithm))), "opapc").algorithm
+    made = composition(study(parse(accelerated(algorithm={"kind": "opapc"} | algorithm))), "opapc").algorithm
     assert isinstance(made, OPAPC)
     return made
 

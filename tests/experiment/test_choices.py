@@ -22,7 +22,7 @@ def simulated(tmp_path, **changes):
     [
         ({}, "newton"),
         ({"algorithm__step": 0.1}, "exact-diffusion"),
-        ({"model__l1": 0.01}, "exact-diffusion"),
+        ({"model__l1": 0.01}, "nids"),
         ({"stop__rounds": 3}, "exact-diffusion"),
         ({"topology__graph": "base:3:8"}, "newton"),
         ({"topology__graph": "matching:8"}, "gradient-tracking"),
@@ -33,7 +33,7 @@ def simulated(tmp_path, **changes):
         ({"topology__loss": 0.1, "topology__graph": "directed-exp:8"}, "push-pull"),
         ({"topology__graph": "directed-exp:8"}, "push-diging"),
         ({"topology__graph": "directed-exp:8", "model__l1": 0.01}, "push-pull"),
-        ({"channel__compress": "int8"}, "gradient-tracking"),
+        ({"channel__compress": "int8"}, "beer"),
         ({"model__kind": "huber", "data__source": "diabetes"}, "exact-diffusion"),
     ],
     ids=str,
@@ -46,18 +46,37 @@ def test_what_auto_chooses(changes, chosen, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"algorithm__kind": "newton", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: has no meaning for"),
+        ({"algorithm__kind": "newton", "algorithm__step": 0.5}, 'no meaning for kind = "newton"'),
+        ({"algorithm__kind": "extra", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: .* one of opapc"),
+        ({"algorithm__kind": "d-psgd", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: has no meaning"),
         (
-            {"algorithm__kind": "newton", "algorithm__gamma": 0.5},
-            "averages exactly: leave out algorithm.gamma",
+            {"algorithm__kind": "newton", "algorithm__momentum": 0.5},
+            "algorithm.momentum = 0.5: has no meaning",
         ),
-        ({"algorithm__kind": "newton", "algorithm__step": 0.5}, "takes whole steps"),
+        (
+            {"algorithm__kind": "opapc", "algorithm__momentum": 0.5},
+            "algorithm.momentum = 0.5: has no meaning",
+        ),
+        ({"algorithm__kind": "auto", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: has no meaning"),
+        ({"algorithm__kind": "d-psgd", "channel__compress": "top-k"}, 'set algorithm.kind = "choco-sgd"'),
+        (
+            {"algorithm__kind": "gradient-tracking", "channel__compress": "int8"},
+            'set algorithm.kind = "beer"',
+        ),
+        ({"algorithm__kind": "exact-diffusion", "model__l1": 0.1}, 'algorithm.kind = "nids"'),
+        ({"algorithm__kind": "beer"}, 'channel.compress = "top-k"'),
+        (
+            {"algorithm__kind": "choco-sgd", "channel__compress": "int8", "channel__feedback": False},
+            "channel.feedback = true",
+        ),
         ({"algorithm__kind": "newton", "model__kind": "huber"}, "needs a second derivative"),
         ({"algorithm__kind": "newton", "topology__drop": 0.1}, "needs exact averages"),
         ({"algorithm__kind": "push-pull", "algorithm__local_steps": 5}, "requires FIXED"),
         ({"algorithm__kind": "push-pull", "topology__graph": "matching:8"}, "requires FIXED"),
         ({"algorithm__kind": "exact-diffusion", "topology__graph": "directed-ring:8"}, "requires SYMMETRIC"),
         ({"algorithm__kind": "gradient-tracking", "topology__graph": "directed-er:8:0.4"}, "requires MEAN"),
-        ({"channel__compress": "low-rank"}, "matrices of softmax"),
+        ({"channel__compress": "low-rank", "algorithm__kind": "beer"}, "matrices of softmax"),
         ({"algorithm__kind": "extra", "algorithm__exchanges": 900}, "leave nothing of the disagreement"),
         (
             {"algorithm__kind": "push-diging", "topology__graph": "directed-exp:8", "model__l1": 0.1},
@@ -78,11 +97,13 @@ def test_what_is_refused_before_any_data_are_read(changes, sentence):
 @pytest.mark.parametrize(
     ("changes", "way"),
     [
-        ({"algorithm__kind": "exact-diffusion", "channel__compress": "top-k"}, {"algorithm__kind": "gradient-tracking"}),
+        ({"algorithm__kind": "exact-diffusion", "channel__compress": "top-k"}, {"algorithm__kind": "beer"}),
+        ({"algorithm__kind": "gradient-tracking", "channel__compress": "top-k"}, {"algorithm__kind": "beer"}),
+        ({"algorithm__kind": "exact-diffusion", "model__l1": 0.1}, {"algorithm__kind": "nids"}),
         ({"algorithm__kind": "exact-diffusion", "channel__compress": "top-k"}, {"channel__compress": "none"}),
         (
             {"algorithm__kind": "gradient-tracking", "channel__compress": "int8", "channel__feedback": False},
-            {"channel__feedback": True},
+            {"channel__feedback": True, "algorithm__kind": "beer"},
         ),
         ({"algorithm__kind": "gradient-tracking", "topology__graph": "directed-er:8:0.4"}, {"algorithm__kind": "push-diging"}),
         (
@@ -92,11 +113,11 @@ def test_what_is_refused_before_any_data_are_read(changes, sentence):
         ({"algorithm__kind": "push-pull", "algorithm__local_steps": 5}, {"algorithm__local_steps": 1}),
         ({"algorithm__kind": "push-diging", "topology__loss": 0.1}, {"topology__loss": 0}),
         ({"algorithm__kind": "d-psgd", "channel__compress": "int8", "topology__loss": 0.1}, {"channel__compress": "none"}),
+        ({"algorithm__kind": "choco-sgd"}, {"channel__compress": "top-k"}),
         ({"algorithm__kind": "d2", "topology__graph": "torus:4x4"}, {"topology__weights": "lazy"}),
-        ({"algorithm__kind": "opapc", "algorithm__local_steps": 2}, {"algorithm__kind": "exact-diffusion"}),
         ({"algorithm__kind": "newton", "model__l1": 0.1}, {"model__l1": 0}),
         ({"algorithm__kind": "newton", "topology__drop": 0.1}, {"algorithm__kind": "auto"}),
-        ({"channel__compress": "low-rank", "algorithm__kind": "d-psgd"}, {"channel__compress": "top-k"}),
+        ({"channel__compress": "low-rank", "algorithm__kind": "choco-sgd"}, {"channel__compress": "top-k"}),
     ],
     ids=str,
 )  # fmt: skip

@@ -109,7 +109,7 @@ class World:
     [
         pytest.param("exact-diffusion", 15.0, {}, marks=pytest.mark.slow),
         ("auto", 12.0, {}),
-        pytest.param("gradient-tracking", 60.0, {"compress": "top-k", "keep": 0.5}, marks=pytest.mark.slow),
+        pytest.param("beer", 60.0, {"compress": "top-k", "keep": 0.5}, marks=pytest.mark.slow),
     ],
     ids=["exact-diffusion", "newton", "beer"],
 )

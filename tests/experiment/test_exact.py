@@ -83,7 +83,7 @@ def test_baselines(baseline, tmp_path):
 
 
 def test_l1_reaches_the_pooled_optimum(tmp_path):
-    raw = settings(reference=True, model__l1=0.02, model__l2=0.05, stop__rounds=4000)
+    raw = settings(reference=True, algorithm__kind="nids", model__l1=0.02, model__l2=0.05, stop__rounds=4000)
     summary, _ = carry_out("simulator", raw, tmp_path / "run")
     assert summary["distance_to_optimum"] <= 1e-8
 

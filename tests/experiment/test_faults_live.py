@@ -110,7 +110,7 @@ def test_newtons_method_comes_back_with_those_who_begin_anew(tmp_path):
 def test_compressed_tracking_gives_way_too(back, tmp_path):
     """BEER's replicas do not outlive a lost message: exact diffusion takes over, until all is quiet."""
     kill = {"do": "kill", "at": 3, "count": 2} | ({"lasts": 4, "fresh": True} if back else {})
-    raw = experiment(kill, kind="gradient-tracking", seconds=60.0, absent=60.0 if back else 1.0)
+    raw = experiment(kill, kind="beer", seconds=60.0, absent=60.0 if back else 1.0)
     summary, _ = carried_out(raw | {"channel": {"compress": "top-k", "keep": 0.5}}, tmp_path / "run")
     assert summary["peers"] == (16 if back else 14)
     assert summary["distance_to_optimum"] <= 1e-8

@@ -43,7 +43,7 @@ def test_survivors_end_at_the_optimum_of_their_own_data(method, tmp_path):
     )
 
 
-BEER = {"algorithm": {"kind": "gradient-tracking"}, "channel": {"compress": "top-k", "keep": 0.3}}
+BEER = {"algorithm": {"kind": "beer"}, "channel": {"compress": "top-k", "keep": 0.3}}
 DIRECTED = {"topology": {"graph": "directed-exp:12"}, "algorithm": {"kind": "push-pull"}}
 UNDIRECTED = {"topology": {"graph": "ring:12"}, "algorithm": {"kind": "push-diging"}}
 

@@ -114,8 +114,8 @@ def test_who_is_killed_comes_back_and_goes_on(fresh, tmp_path):
     assert last.summary["peer_status"] == dict.fromkeys(NAMES, "rounds")
     assert last.summary["peers"] == 8
     assert last.summary["test"]["own"]["error"] < 0.1
-    told = (tmp_path / "run" / "peers" / "2" / "log.jsonl").read_text() if fresh else "a neighbour told"
-    assert "a neighbour told" in told
+    told = (tmp_path / "run" / "peers" / "2" / "log.jsonl").read_text() if fresh else "a neighbour sent"
+    assert "a neighbour sent" in told
 
 
 @pytest.mark.timeout(60)

@@ -65,7 +65,7 @@ def test_models_that_cancel_are_infinitely_far_apart_and_can_be_told():
             "in one process, without the faults",
         ),
         (
-            {"engine": "peers", "algorithm": "gossip-learning"},
+            {"engine": "peers", "one_model": False},
             "gossipfl simulate c.toml",
             "in simulated time",
         ),

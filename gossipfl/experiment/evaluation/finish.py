@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gossipfl.data import Rows, Table, encode
-from gossipfl.data.scale import Scale
+from gossipfl.algorithms import METHODS
+from gossipfl.data import Rows, Table
 from gossipfl.engine import relative_distance
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.evaluate import evaluate, own
@@ -20,22 +20,23 @@ from gossipfl.models import Linear, Module, pooled_optimum, scores
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import Kept
 from gossipfl.runs.learned import Learned, Summary
+from gossipfl.runs.summary import FORMAT
 
 AGREED = 1e-6  # consensus distance that counts as one model when no tolerance is asked for
 
 
-def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
-    """Judge, measure and write the shared model, and return the summary; what cannot be written is "unwritten" in it.
+class Judged(NamedTuple):
+    """The summary, and what it is about: the problem of the peers that are there, their mean model, the pooled optimum."""
 
-    Args:
-        study: what was learned.
-        tables: the raw rows of the peers in `learned.names`, in that order.
-        learned: the models and figures.
-        folder: the run folder.
-    """
-    e, keep = study.experiment, Kept(folder)
-    train, test = zip(*(encode(table, learned.schema) for table in tables), strict=True)
-    train, test = (_scaled(learned.scales, part) for part in (train, test))
+    summary: Summary
+    problem: Linear | Module
+    mean: Tensor  # (d,)
+    optimum: Tensor | None  # (d,)
+
+
+def judge(study: Study, learned: Learned) -> Judged:
+    """Whether the peers hold one model, and how good it is. Reads and writes no file."""
+    e, train, test = study.experiment, learned.train, learned.test
     rows = torch.tensor([study.names.index(name) for name in learned.names])
     mean_rows = sum(len(part.y) for part in train) / len(train)
     problem = make_problem(study, learned.schema, train, rows, mean_rows)
@@ -45,9 +46,11 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     limit = e.stop.tolerance or AGREED
     finite = learned.stopped != "diverged" and bool(mean.isfinite().all())
     summary: Summary = {
+        "format": FORMAT,
         "name": e.name,
         "engine": learned.engine,
         "algorithm": learned.algorithm,
+        "one_model": METHODS[learned.algorithm].rounds,
         "topology": e.topology.graph,
         "model": e.model.kind,
         "peers": len(learned.names),
@@ -73,6 +76,7 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     }
     if learned.kept is not None and summary["test"]:
         summary["test"] |= own(e.model.kind, learned.kept, test)
+    optimum = None
     if e.reference and isinstance(problem, Linear):
         optimum, summary["pooled"] = _optimum(study, problem, learned), None
         if optimum is not None:
@@ -81,11 +85,25 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
                 "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
                 "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
             }
-            keep("optimum.safetensors", files.write_tensor, optimum)
-    _write(study, tables, learned, problem, mean, keep)
+    return Judged(summary, problem, mean, optimum)
+
+
+def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
+    """Judge the models, write them, and return the summary; what cannot be written is "unwritten" in it.
+
+    Args:
+        study: what was learned.
+        tables: the raw rows of the peers in `learned.names`, in that order.
+        learned: the models and figures.
+        folder: the run folder.
+    """
+    keep, judged = Kept(folder), judge(study, learned)
+    if judged.optimum is not None:
+        keep("optimum.safetensors", files.write_tensor, judged.optimum)
+    _write(study, tables, learned, judged.problem, judged.mean, keep)
     if keep.unwritten:
-        summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
-    return summary
+        judged.summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
+    return judged.summary
 
 
 def conclude(summary: Summary, folder: Path) -> Summary:
@@ -111,10 +129,6 @@ def scorer(problem: Linear | Module, x: Tensor) -> Callable[[Any], npt.NDArray[n
         return margins
 
     return forward
-
-
-def _scaled(scales: Sequence[Scale | None], parts: Sequence[Rows]) -> list[Rows]:
-    return [scale.apply(part) if scale else part for scale, part in zip(scales, parts, strict=True)]
 
 
 def _evaluate(

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gossipfl.config.gossip import GOSSIP
-
 DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 
 
@@ -58,7 +56,7 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         told = f"{_left(summary)} learned alone" if gone(summary) else "learned in one place"
         told += f", {rounds} rounds"
         return (DONE, told) if met else (NOT_REACHED, f"{told}: tolerance {tolerance:.0e} was not met")
-    if summary.get("algorithm") == GOSSIP:
+    if not summary.get("one_model", True):
         return DONE, gossiped(summary)
     code = DONE if met and (summary["agreed"] or summary["stopped"] != "tolerance") else NOT_REACHED
     return code, _held(summary, tolerance)

@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gossipfl.algorithms import METHODS
 from gossipfl.config.file import Experiment, parse
-from gossipfl.config.gossip import GOSSIP
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.study.method import study
@@ -40,7 +40,8 @@ class Check(NamedTuple):
 
 def troubled(experiment: Experiment, how: Chaos) -> Experiment:
     """The experiment with random faults in place of its own, which ends by the clock and is compared with the optimum."""
-    if experiment.algorithm.kind == GOSSIP:
+    method = METHODS.get(experiment.algorithm.kind)
+    if method is not None and not method.rounds:
         raise Incompatible(
             "chaos asks whether the optimum is reached in the end, which gossip learning only comes near: give gossipfl run "
             "[[faults]] of your own"

@@ -83,7 +83,7 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
         crew.close()
     failure = crew.failure()
     status = {made.names[me]: crew.status[me] for me in sorted(crew.status)}
-    if learned := collect(made, crew.reports, status, crew.learning_since - began):
+    if learned := collect(made, crew.reports, dict(enumerate(rows)), status, crew.learning_since - began):
         present = [rows[made.names.index(name)] for name in learned.names]
         summary = finish(made, present, learned, folder) | _befell(made, crew)
         if failure:

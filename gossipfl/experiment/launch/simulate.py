@@ -1,25 +1,27 @@
-"""An experiment in the simulator; must not know live peers."""
+"""An experiment in the simulator, with its run folder and events; must not know live peers."""
 
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
 import torch
 
-from gossipfl.config.file import Experiment
+from gossipfl.config.experiment import Experiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
-from gossipfl.experiment.launch.simulated_faults import AWAY, Afflicting
-from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.gossip import simulated
+from gossipfl.experiment.learning.train import training
 from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.study import Study
+from gossipfl.faults import Plan
+from gossipfl.faults.director import Director, told
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import Attempts
 from gossipfl.runs.events import Event, Finished, Progress, Started, Struck, Warned
-from gossipfl.runs.learned import Learned
+from gossipfl.runs.learned import Learned, Summary
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
@@ -33,39 +35,52 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
         GossipError: the experiment, its data or the folder are not as they should be.
     """
     began = time.monotonic()
-    # At any size threads that wait for each other took two to three times as long.
+    # At any size, threads that wait for each other took two to three times as long.
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     made = study(experiment)
-    engines = Afflicting(made)
+    engines, director = Simulated(made), Director(made.faults)
     rows = tables(made)
     folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
-    session = Session(made, rows, range(len(made.names)), engines, simulated(made), experiment.model.device)
-    engines.harden(session)
-    startup = time.monotonic() - began
+    learned = yield from _recorded(training(made, rows, engines, began), made, director, folder)
+    present = [rows[made.names.index(name)] for name in learned.names]
+    summary = finish(made, present, learned, folder) | _befell(made.faults, director)
+    yield Finished(folder, conclude(summary, folder))
+
+
+def _recorded(
+    learning: Generator[Progress, None, Learned], made: Study, director: Director, folder: Path
+) -> Generator[Event, None, Learned]:
+    """The lines of metrics, with the faults before each; all of it is written, too."""
     said: deque[str] = deque()
     attempt = Attempts(said.append)
-    for progress in session:
+    interrupted = False
+    while True:
         try:
-            told: list[Struck | Progress] = [*engines.befallen(progress), progress]
-            for event in told:
+            progress = learning.throw(KeyboardInterrupt()) if interrupted else next(learning)
+        except StopIteration as end:
+            learned: Learned = end.value
+            return learned
+        try:
+            for event in [*_befallen(director, made, progress), progress]:
                 line = msgspec.json.encode(event._asdict()) + b"\n"
                 attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
                 while said:
                     yield Warned("", said.popleft())
                 yield event
         except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
-            session.interrupt()
-            break
-    outcome, prepared = session.outcome, session.prepared
-    here = engines.present(outcome.run)
-    names = [made.names[me] for me in here]
-    status = dict.fromkeys(made.names, AWAY) | dict.fromkeys(names, outcome.stopped)
-    learned = Learned(
-        "simulator", prepared.kind, names, session.models[here], prepared.schema, [prepared.scales[me] for me in here],
-        prepared.step, outcome.rounds, outcome.stopped, outcome.why, session.messages_sent, session.bytes_sent, startup,
-        outcome.seconds, session.cpu, status, session.kept,
-    )  # fmt: skip
-    summary = finish(made, [rows[me] for me in here], learned, folder) | engines.counts
-    yield Finished(folder, conclude(summary, folder))
+            interrupted = True
+
+
+def _befallen(director: Director, made: Study, progress: Progress) -> Iterator[Struck | Progress]:
+    """What has gone wrong, or ended, before that round and was not reported yet."""
+    for due in director.due(progress.seconds, progress.round - 1):
+        names = tuple(made.names[peer] for peer in due.peers)
+        yield Struck(told(due, made.names), progress.seconds, due.do, due.begins, names, int(due.when))
+
+
+def _befell(plan: Plan, director: Director) -> Summary:
+    """What the summary says of the faults, where there are any."""
+    planned, missed = len(plan.events), director.coming
+    return {"faults": {"carried_out": planned - missed, "too_late": missed}} if planned else {}

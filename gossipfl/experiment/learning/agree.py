@@ -16,10 +16,9 @@ from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Average, Maximum, Mixing, Push, Union
 from gossipfl.mixing.union import to_row, to_set
-from gossipfl.models import Problem
 from gossipfl.topology import WEIGHTS, Averaging, Topology, static
 
-MakeEngine = Callable[[Algorithm, Problem | None, Topology, Mixing, int, bool], Engine]
+Agree = Callable[[Algorithm, Topology, Mixing], Engine]
 CONSENSUS = Consensus()
 
 
@@ -30,10 +29,10 @@ class Agreement:
         graph: all peers.
         hops: its diameter.
         averaging: its exact averaging.
-        make: the engine: (algorithm, problem, topology, mixing, diameter, changing) -> Engine.
+        make: the engine, which has no problem to learn: (algorithm, topology, mixing) -> Engine.
     """
 
-    def __init__(self, graph: nx.Graph, hops: int, averaging: Averaging, make: MakeEngine) -> None:
+    def __init__(self, graph: nx.Graph, hops: int, averaging: Averaging, make: Agree) -> None:
         self.peers, self.diameter = len(graph), hops
         self.messages_sent = self.bytes_sent = 0
         self._make = make
@@ -68,7 +67,7 @@ class Agreement:
     def _consensus(
         self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int, algorithm: Algorithm = CONSENSUS
     ) -> Tensor:
-        engine = self._make(algorithm, None, topology, mixing, 0, False)
+        engine = self._make(algorithm, topology, mixing)
         before = engine.messages_sent, engine.bytes_sent
         run = engine.init(x)
         for _ in range(rounds):

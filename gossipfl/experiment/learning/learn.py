@@ -33,6 +33,7 @@ class Outcome:
     rounds: int = 0
     stopped: Stopped = "rounds"
     why: str = ""
+    followed: bool = False  # a neighbour ended first, and this peer with it
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     before: float = 0.0  # seconds of learning in an earlier life
@@ -99,6 +100,7 @@ def learn(
         if departed.reason not in ("diverged", "interrupted"):
             raise
         outcome.stopped, outcome.why = departed.reason, str(departed)  # type: ignore[assignment]
+        outcome.followed = True
     except Dropped as dropped:
         outcome.stopped, outcome.why = "dropped", str(dropped)
     except KeyboardInterrupt:

@@ -11,8 +11,7 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from gossipfl.algorithms import ALGORITHMS
-from gossipfl.config.gossip import GOSSIP
+from gossipfl.algorithms import METHODS, robust
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
@@ -25,8 +24,6 @@ from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Prob
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 from gossipfl.runs.facts import Facts
 
-FALLBACK = "exact-diffusion"
-TRACKING = ("gradient-tracking", "push-diging")
 COMPRESSED = 0.3  # of 1/L, which is what BEER bears at a tenth of the numbers
 _COLUMN, _CLASS = "column", "class"
 
@@ -54,6 +51,15 @@ class Prepared:
     def step(self) -> float:
         return self.facts.step
 
+    def continued(self, x: Tensor) -> Tensor:
+        """A model (1, d) that a peer had reached, as a start. Raises NetworkError where it has another width."""
+        if x.shape[1] != self.start.shape[1]:
+            raise NetworkError(
+                f"a model of {x.shape[1]} parameters to go on from, but this study has {self.start.shape[1]}: "
+                "is it the same experiment?"
+            )
+        return x.to(self.start)
+
 
 def prepare(
     study: Study,
@@ -62,6 +68,7 @@ def prepare(
     agreement: Agreement,
     device: str = "cpu",
     known: Facts | None = None,
+    exchanges: Callable[[], int] = lambda: 0,
 ) -> Prepared:
     """Agree with all peers on what is needed, and make the problems of the peers held here.
 
@@ -73,6 +80,7 @@ def prepare(
         device: where to compute.
         known: what was agreed already: then nobody is asked. Where its step is too long for the rows here, the facts that are
             returned have a shorter one.
+        exchanges: how many have been made, of which learning begins to count its own.
 
     Raises:
         BadData: rows that cannot be learned from, naming the peer.
@@ -107,13 +115,13 @@ def prepare(
         start += made.initial()
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
     ends = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
-    fallback = 0.0
-    if kind == "newton" and study.loss.curvature < float("inf"):
-        fallback = auto_step(study, FALLBACK, problem, most)
+    fallback_step = 0.0
+    if METHODS[kind].averages and study.loss.curvature < float("inf"):
+        fallback_step = auto_step(study, robust(penalty=bool(study.experiment.model.l1)), problem, most)
     if known:
-        facts = replace(known, step=step, fallback=min(fallback, known.fallback))
+        facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
     else:
-        facts = Facts(schema, mean_rows, step, fallback, *ends, told)
+        facts = Facts(schema, mean_rows, step, fallback_step, *ends, told, exchanges())
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 
@@ -166,23 +174,23 @@ def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
 
 
 def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Problem], float]) -> float:
-    """1/L, L the largest smoothness constant of any peer, or as much of it as the method bears; 1 for Newton's; 1/l2,
+    """What step = "auto" is for that kind: a whole step, the first step of Pegasos, or as much of 1/L as the method tolerates.
 
-    the first of Pegasos's, for gossip learning.
+    L is the largest smoothness constant of any peer.
     """
-    if kind == "newton":
+    method, e = METHODS[kind], study.experiment
+    if method.step == "whole":
         return 1.0
-    if kind == GOSSIP:
-        return 1.0 / study.experiment.model.l2
-    if study.experiment.model.kind in ("svm", "poisson", "module"):
+    if method.step == "pegasos":
+        return 1.0 / e.model.l2
+    if e.model.kind in ("svm", "poisson", "module"):
         raise Incompatible(
             f'algorithm.step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'
         )
-    part = ALGORITHMS[kind].stride if kind in ALGORITHMS else 1.0
-    part = part if study.experiment.channel.compress == "none" else min(part, COMPRESSED)
+    part = method.stride if e.channel.compress == "none" else min(method.stride, COMPRESSED)
     part *= 1.0 - momentum(study, kind)
-    if kind in TRACKING:  # what they track is told once in so many rounds
-        part /= study.experiment.algorithm.local_steps
+    if method.tracks:  # what they track is sent once in so many rounds
+        part /= e.algorithm.local_steps
     return part / largest(problem)
 
 

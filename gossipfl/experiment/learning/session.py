@@ -1,24 +1,46 @@
 """One learning session of the peers held here, from raw tables to models; must not know which engine it uses."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from gossipfl.config.gossip import GOSSIP
+from gossipfl.algorithms import METHODS, Algorithm
 from gossipfl.data import Table
 from gossipfl.engine import Engine
-from gossipfl.experiment.learning.agree import Agreement, MakeEngine
+from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.compose import Parts, compose
 from gossipfl.experiment.learning.learn import Outcome, Rhythm, interval, learn
 from gossipfl.experiment.learning.prepare import prepare
-from gossipfl.experiment.study.gossip import MakeGossip, learning, shards
-from gossipfl.experiment.study.method import Composition, method
+from gossipfl.experiment.study.gossip import learning, shards
 from gossipfl.experiment.study.study import Study
+from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.gossip.world import World
+from gossipfl.mixing import Mixing
 from gossipfl.models import Preconditioned
 from gossipfl.runs.events import Progress
 from gossipfl.runs.facts import Checkpoint, Facts
+from gossipfl.runs.learned import Learned
+from gossipfl.topology import Topology
+
+
+class Engines(Protocol):
+    """How engines are made: for all peers in this process, or for one live peer."""
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges have been made so far."""
+
+    def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Engine:
+        """An engine by which peers agree: it learns nothing."""
+
+    def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
+        """The engine that learns, and what it is made of by now: a live peer follows changes of the network."""
+
+    def gossiping(self, learning: GossipLearning, shards: Shards) -> Engine:
+        """The engine of gossip learning, which has no rounds."""
 
 
 class Session:
@@ -28,10 +50,9 @@ class Session:
         study: what to learn.
         tables: the rows of the peers held here.
         rows: their numbers.
-        make: the engine.
-        gossip: the engine of gossip learning, which has no rounds.
+        engines: how engines are made.
         device: where to compute.
-        known: what was agreed already, as a peer that comes late or again knows it.
+        point: where the one peer held here, or a neighbour, was: go on from there, with what was agreed then.
     """
 
     def __init__(
@@ -39,41 +60,45 @@ class Session:
         study: Study,
         tables: Sequence[Table],
         rows: Sequence[int],
-        make: MakeEngine,
-        gossip: MakeGossip,
+        engines: Engines,
         device: str = "cpu",
-        known: Facts | None = None,
+        point: Checkpoint | None = None,
     ) -> None:
         self.study = study
-        self.agreement = Agreement(study.graph, study.diameter, study.averaging, make)
-        numbers = torch.tensor(rows, dtype=torch.int64)
-        self.prepared = prepare(study, tables, numbers, self.agreement, device, known)
+        self.agreement = Agreement(study.graph, study.diameter, study.averaging, engines.agreeing)
+        numbers, known = torch.tensor(rows, dtype=torch.int64), point.facts if point else None
+        self.prepared = prepare(
+            study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
+        )
         self.engine: Engine
-        self.method: Composition | None = None
-        if self.prepared.kind == GOSSIP:
-            self.engine = gossip(learning(study), shards(self.prepared.train, study.dtype))
-            self.cycle = 0 if study.experiment.algorithm.step == "auto" else 1
+        self._parts: Callable[[], Parts] | None = None
+        if METHODS[self.prepared.kind].rounds:
+            self.engine, self._parts = engines.learning(compose(study, self.prepared))
         else:
-            self._agreeing(make)
-        self.outcome = Outcome(self.engine.init(self.prepared.start))
+            self.engine = engines.gossiping(learning(study), shards(self.prepared.train, study.dtype))
+        self.outcome = self._begun(point)
         self.cpu = 0.0
 
-    def _agreeing(self, make: MakeEngine) -> None:
-        """The engine of a method whose peers go on in rounds."""
-        study, problem = self.study, self.prepared.problem
-        self.method = parts = method(study, self.prepared.kind, problem, self.prepared.step)
-        self.cycle = parts.cycle
-        self.engine = make(
-            parts.algorithm, study.scheduled(problem), parts.topology, parts.mixing, study.horizon, study.changing
-        )  # fmt: skip
+    def _begun(self, point: Checkpoint | None) -> Outcome:
+        """The outcome before the first round of this life.
+
+        Raises:
+            NetworkError: the model to go on from has another number of parameters.
+        """
+        if point is None:
+            return Outcome(self.engine.init(self.prepared.start))
+        run = self.engine.init(self.prepared.continued(point.x))
+        if isinstance(run.state, World):
+            run.state.ages.fill_(point.age)
+        return Outcome(run._replace(round=point.round), point.round // self._steps, before=point.seconds)
 
     def __iter__(self) -> Iterator[Progress]:
         e = self.study.experiment
         every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        pace = Rhythm(self._steps, lambda: self.cycle, self.study.diameter, every)
-        for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, pace):
+        rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, every)
+        for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, rhythm):
             self.cpu = time.process_time() - began
             yield progress
         self.cpu = time.process_time() - began
@@ -81,26 +106,25 @@ class Session:
     @property
     def _steps(self) -> int:
         """Rounds for an exchange."""
-        told = self.study.experiment.algorithm
-        return 1 if told.kind in ("local", "pooled", GOSSIP) else told.local_steps
+        return self.study.experiment.algorithm.local_steps if self._parts else 1
 
-    def resume(self, point: Checkpoint) -> None:
-        """Go on from there."""
-        run = self.engine.init(point.x.to(self.prepared.start))
-        if isinstance(run.state, World):
-            run.state.ages.fill_(point.age)
-        self.outcome = Outcome(
-            run._replace(round=point.round), point.round // self._steps, before=point.seconds
-        )
+    def _cycle(self) -> int:
+        """Exchanges of one step by now; 0 where the first steps are long, as Pegasos's are."""
+        if self._parts:
+            return self._parts().main.cycle
+        return 0 if self.study.experiment.algorithm.step == "auto" else 1
+
+    @property
+    def facts(self) -> Facts:
+        """What is agreed by now."""
+        return self._parts().prepared.facts if self._parts else self.prepared.facts
 
     @property
     def point(self) -> Checkpoint:
         """Where the one peer held here is."""
         outcome, state = self.outcome, self.outcome.run.state
         age = int(state.ages) if isinstance(state, World) else 0
-        return Checkpoint(
-            state.x.detach().cpu(), outcome.run.round, outcome.elapsed, self.prepared.facts, age
-        )
+        return Checkpoint(state.x.detach().cpu(), outcome.run.round, outcome.elapsed, self.facts, age)
 
     def interrupt(self) -> None:
         """Learning ends here, before its time."""
@@ -118,7 +142,8 @@ class Session:
     @property
     def kept(self) -> Tensor | None:
         """The newest models of each gossiping peer, (n, cache, d); None where nobody gossips."""
-        return self.outcome.run.state.models if self.prepared.kind == GOSSIP else None
+        state = self.outcome.run.state
+        return state.models if isinstance(state, World) else None
 
     @property
     def messages_sent(self) -> int:
@@ -127,3 +152,35 @@ class Session:
     @property
     def bytes_sent(self) -> int:
         return self.agreement.bytes_sent + self.engine.bytes_sent
+
+    def learned(self, here: Sequence[int], startup: float, absent: str = "") -> Learned:
+        """What came out of it for all peers of the study, of which these numbers are there at the end.
+
+        Args:
+            here: the peers whose models count.
+            startup: seconds before learning began.
+            absent: the status of the others.
+        """
+        outcome, prepared, names = self.outcome, self.prepared, self.study.names
+        present = [names[me] for me in here]
+        return Learned(
+            engine="simulator",
+            algorithm=prepared.kind,
+            names=present,
+            models=self.models[list(here)],
+            schema=prepared.schema,
+            scales=[prepared.scales[me] for me in here],
+            step=prepared.step,
+            rounds=outcome.rounds,
+            stopped=outcome.stopped,
+            why=outcome.why,
+            messages_sent=self.messages_sent,
+            bytes_sent=self.bytes_sent,
+            startup=startup,
+            seconds=outcome.seconds,
+            cpu=self.cpu,
+            status=dict.fromkeys(names, absent) | dict.fromkeys(present, outcome.stopped),
+            train=[prepared.train[me] for me in here],
+            test=[prepared.test[me] for me in here],
+            kept=self.kept,
+        )

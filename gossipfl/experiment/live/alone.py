@@ -151,7 +151,7 @@ def peer(
         except BadExperiment as error:
             tell("warning", str(error))
     startup = max(0.0, time.monotonic() - began - report.seconds)
-    if learned := collect(made, {me: report}, {name: report.stopped}, startup):
+    if learned := collect(made, {me: report}, {me: table}, {name: report.stopped}, startup):
         summary = finish(made, [table], learned, folder)
         known = {
             "agreed": report.stopped == "tolerance",

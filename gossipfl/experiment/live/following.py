@@ -1,4 +1,4 @@
-"""A live peer's engine that nothing stops: neighbours fall silent, links change, newcomers want shorter steps.
+"""A live peer's engine that nothing stops: neighbours fall silent, links change, newcomers need shorter steps.
 
 It must not know files, nor how peers came to agree.
 """
@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import networkx as nx
-from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.learning.beside import beside, turns
-from gossipfl.experiment.learning.prepare import Prepared
-from gossipfl.experiment.learning.session import Session
-from gossipfl.experiment.study.method import Composition, bears, method
+from gossipfl.experiment.learning.compose import Parts, compose
+from gossipfl.experiment.study.method import Composition
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.fallback import PeerFallback
@@ -36,28 +33,27 @@ class Change(NamedTuple):
 
 
 class Following:
-    """The session's method as an engine that follows what becomes of the network (an `Engine`).
+    """A method as an engine that follows what becomes of the network (an `Engine`).
 
-    Where links change, or a step has to be shorter, the engine within is made anew: it goes on at the same x and round, in new
-    sessions with all neighbours, so that nothing is left of what was remembered of them.
+    Where links change, or a step has to be shorter, it is composed anew: it goes on at the same x and round, in new sessions
+    with all neighbours, so that nothing is left of what was remembered of them.
 
     Args:
-        session: what learns; its study, facts and cycle are kept true.
-        inner: its engine at first.
+        parts: what it is composed of at first; `parts` is what it is composed of by now.
         exchange, transport: over which it talks.
         changed: asked before each round whether there are other links.
     """
 
     def __init__(
         self,
-        session: Session,
-        inner: Engine,
+        parts: Parts,
         exchange: Exchange,
         transport: ZeroMQ,
         changed: Callable[[], Change | None],
     ) -> None:
-        self.inner = inner
-        self._session, self._exchange, self._transport, self._changed = session, exchange, transport, changed
+        self.parts, self.inner = parts, tolerating(parts, exchange)
+        self._exchange, self._transport, self._changed = exchange, transport, changed
+        exchange.around.origin, exchange.inbox.graph = parts.prepared.facts.origin, None
 
     @property
     def messages_sent(self) -> int:
@@ -72,7 +68,7 @@ class Following:
 
     def step(self, run: Run) -> Run:
         asked = self._exchange.around.step
-        if asked and asked < working_step(self._session.prepared.facts):
+        if asked and asked < self._facts.working_step:
             run = self._shorten(run, asked)
         if change := self._changed():
             run = self._rewire(run, change)
@@ -89,70 +85,61 @@ class Following:
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return self.inner.settled(converged, over)
 
+    @property
+    def _facts(self) -> Facts:
+        return self.parts.prepared.facts
+
     def _shorten(self, run: Run, step: float) -> Run:
-        """A newcomer bears no longer step: nobody may take one, or the model is not that of all data."""
-        prepared = self._session.prepared
-        log.info("the step is %g from here on, as somebody's rows ask for it", step)
-        facts = shortened(prepared.facts, step)
-        self._session.prepared = dataclasses.replace(prepared, facts=facts)
-        return self._again(run)
+        """A newcomer needs a shorter step: with a longer one at any peer the model is not that of all data."""
+        log.info("the step is %g from here on: a newcomer's rows need it", step)
+        return self._again(run, self.parts.study, self._facts.shortened(step))
 
     def _rewire(self, run: Run, change: Change) -> Run:
-        """Along other links."""
-        session = self._session
-        before, after = set(session.study.names), set(change.made.names)
+        """Go on along other links."""
+        before, after = set(self.parts.study.names), set(change.made.names)
         parts = ("gained", after - before), ("lost", before - after), ("moved", change.moved)
         told = [f"{what} {', '.join(sorted(names))}" for what, names in parts if names]
         log.info("the topology file is read again: %s", ", ".join(told) or "the same peers, linked otherwise")
-        session.study = change.made
-        run = self._again(run)
+        run = self._again(run, change.made, self._facts)
         self._transport.connect({ident(name): endpoint for name, endpoint in change.endpoints.items()})
         return run
 
-    def _again(self, run: Run) -> Run:
-        session, exchange = self._session, self._exchange
-        made, name = session.study, exchange.names[exchange.me]
-        step = working_step(session.prepared.facts)
-        exchange.rewire(called(made), openings(made, made.names.index(name), step))
-        sturdy = made_sturdy(made, session.prepared, exchange)
-        assert sturdy is not None, "a changed study is refused where its method does not bear it"
-        self.inner, session.cycle = sturdy
+    def _again(self, run: Run, study: Study, facts: Facts) -> Run:
+        exchange = self._exchange
+        me = study.names.index(exchange.names[exchange.me])
+        self.parts = compose(study, dataclasses.replace(self.parts.prepared, facts=facts))
+        exchange.rewire(called(study), openings(study, me, facts.working_step))
+        self.inner = tolerating(self.parts, exchange)
         return self.inner.init(run.state.x)._replace(round=run.round)
 
 
-def made_sturdy(made: Study, prepared: Prepared, exchange: Exchange) -> tuple[Engine, int] | None:
-    """An engine that goes on without neighbours that do not answer, and its exchanges a step; None where no method can."""
-    facts, absent, now = prepared.facts, made.experiment.stop.absent, exchange.tick
-    parts = method(made, prepared.kind, prepared.problem, facts.step)
-    other = beside(made, prepared)
-    exchange.tick = facts.origin  # from where engines count rounds
+def tolerating(parts: Parts, exchange: Exchange) -> Engine:
+    """An engine that goes on without neighbours that do not answer: by itself, or with a fallback."""
+    absent, agreed = parts.study.experiment.stop.absent, not parts.study.changing
+    main = lock_step(parts, parts.main, exchange)
+    if parts.tolerant:
+        main.tolerate(absent, agreed=agreed)
+        return main
+    assert parts.fallback is not None, "a changed study is refused where no method tolerates it"
+    robust = lock_step(parts, parts.fallback, exchange)
+    return PeerFallback(main, robust, parts.turn, absent, agreed=agreed)
+
+
+def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Peer:
+    """An engine that waits for everybody, and counts its rounds from where learning began."""
+    now, exchange.tick = exchange.tick, parts.prepared.facts.origin
     try:
-        if bears(made, parts):
-            peer = _peer(made, prepared, exchange, parts)
-            peer.tolerate(absent, agreed=not made.changing)
-            return peer, parts.cycle
-        if other is None:
-            return None
-        robust = _peer(made, prepared, exchange, other)
-        fast = _peer(made, prepared, exchange, parts)
-        return PeerFallback(fast, robust, turns(made, parts), absent, agreed=not made.changing), parts.cycle
+        return Peer(
+            exchange,
+            composition.algorithm,
+            parts.problem,
+            composition.topology,
+            composition.mixing,
+            parts.study.horizon,
+            parts.study.changing,
+        )
     finally:
         exchange.tick = now
-
-
-def _peer(made: Study, prepared: Prepared, exchange: Exchange, parts: Composition) -> Peer:
-    problem = made.scheduled(prepared.problem)
-    return Peer(exchange, parts.algorithm, problem, parts.topology, parts.mixing, made.horizon, made.changing)
-
-
-def working_step(facts: Facts) -> float:
-    """The learning rate that smoothness bounds: Newton's own does not count."""
-    return facts.fallback or facts.step
-
-
-def shortened(facts: Facts, step: float) -> Facts:
-    """The facts with a shorter learning rate."""
-    return replace(facts, fallback=step) if facts.fallback else replace(facts, step=step)
 
 
 def called(made: Study) -> dict[int, str]:

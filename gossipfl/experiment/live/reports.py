@@ -1,11 +1,12 @@
 """What live peers have to say when they end, and all of that as one; must not know how they lived."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from gossipfl.data import Table, encode
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
@@ -21,6 +22,7 @@ class Report:
     rounds: int = 0
     stopped: str = "interrupted"
     why: str = ""
+    followed: bool = False  # a neighbour ended first, and this peer with it
     algorithm: str = ""
     step: float = 0.0
     seconds: float = 0.0
@@ -61,7 +63,8 @@ def told(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]
     outcome, prepared = session.outcome, session.prepared
     stopped = "interrupted" if failure else outcome.stopped
     return Report(
-        rounds=outcome.rounds, stopped=stopped, why=outcome.why, algorithm=prepared.kind, step=prepared.step,
+        rounds=outcome.rounds, stopped=stopped, why=outcome.why, followed=outcome.followed, algorithm=prepared.kind,
+        step=session.facts.step,
         seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
         schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
@@ -69,14 +72,24 @@ def told(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]
 
 
 def collect(
-    made: Study, reports: Mapping[int, Report], status: dict[str, str], startup: float
+    made: Study,
+    reports: Mapping[int, Report],
+    tables: Mapping[int, Table],
+    status: dict[str, str],
+    startup: float,
 ) -> Learned | None:
-    """The reports of live peers as one, or None where nobody learned."""
+    """The reports of live peers as one, with the rows of each; None where nobody learned."""
     present = {me: report for me, report in sorted(reports.items()) if report.model is not None}
     if not present:
         return None
     every = list(present.values())
     kept = [report.kept for report in every]
+    scales = [report.scale for report in every]
+    rows = [encode(tables[me], every[0].schema) for me in present]
+    train, test = (
+        [scale.apply(pair[part]) if scale else pair[part] for scale, pair in zip(scales, rows, strict=True)]
+        for part in (0, 1)
+    )
     ends = {report.stopped for report in every}
     stopped = next(
         (s for s in ("diverged", "interrupted", "dropped", "rounds", "seconds") if s in ends), "tolerance"
@@ -87,16 +100,26 @@ def collect(
         names=[made.names[me] for me in present],
         models=torch.tensor([report.model for report in every], dtype=made.dtype),
         schema=every[0].schema,
-        scales=[report.scale for report in every],
+        scales=scales,
         step=every[0].step,
         rounds=min(report.rounds for report in every),
         stopped=stopped,
-        why=next((report.why for report in every if report.why and report.stopped == stopped), ""),
+        why=_why(report for report in every if report.stopped == stopped),
         messages_sent=sum(report.messages_sent for report in every),
         bytes_sent=sum(report.bytes_sent for report in every),
         startup=startup,
         seconds=max(report.seconds for report in every),
         cpu=sum(report.cpu for report in every),
         status=status,
+        train=train,
+        test=test,
         kept=torch.tensor(kept, dtype=made.dtype) if all(kept) else None,
     )
+
+
+def _why(reports: Iterable[Report]) -> str:
+    """The first reason: that of a peer that ended by itself, if there is one."""
+    reasons = sorted(
+        (report.followed, number, report.why) for number, report in enumerate(reports) if report.why
+    )
+    return reasons[0][2] if reasons else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from gossipfl.algorithms import Grad
-from gossipfl.config.experiment import DecaySettings
+from gossipfl.config.algorithm import DecaySettings
 from gossipfl.models import Problem
 
 

@@ -1,24 +1,22 @@
 """Gossip learning as an experiment asks for it: what peers do, on which rows, over which network; must not know processes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from gossipfl.algorithms import METHODS
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.gossip import GOSSIP, GossipSettings
+from gossipfl.config.gossip import GossipSettings
 from gossipfl.data import Rows
-from gossipfl.engine import Engine
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import (
     Control,
     Create,
-    Cycles,
     Descent,
     Fresh,
     Generalised,
-    Gossip,
     GossipLearning,
     Mean,
     MergeUpdate,
@@ -33,8 +31,6 @@ from gossipfl.gossip import (
     by_age,
     equal,
 )
-
-MakeGossip = Callable[[GossipLearning, Shards], Engine]
 
 
 def learning(study: Study) -> GossipLearning:
@@ -85,16 +81,10 @@ def shards(train: Sequence[Rows], dtype: torch.dtype) -> Shards:
     return Shards.of(rows, dtype)
 
 
-def simulated(study: Study) -> MakeGossip:
-    """The engine of simulated time for all peers of the study."""
-    e = study.experiment
-    return lambda learning, shards: Cycles(Gossip(learning, shards, network(e), study.links, e.seed))
-
-
 def simulated_only(experiment: Experiment) -> bool:
     """Whether it asks for what only simulated time has."""
-    told = experiment.gossip
-    return experiment.algorithm.kind == GOSSIP and (any(told.delay) or told.online < 1)
+    told, method = experiment.gossip, METHODS.get(experiment.algorithm.kind)
+    return method is not None and not method.rounds and (any(told.delay) or told.online < 1)
 
 
 def unreal(experiment: Experiment) -> None:

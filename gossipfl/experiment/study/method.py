@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gossipfl.algorithms import (
-    ALGORITHMS,
+    METHODS,
     Algorithm,
     Ingredients,
     NetworkTraits,
@@ -18,13 +18,13 @@ from gossipfl.algorithms import (
     made,
     no_hessian,
     no_penalty,
+    robust,
     takes_back,
 )
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.gossip import GOSSIP
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.study.gossip import learning
-from gossipfl.experiment.study.refusals import against
+from gossipfl.experiment.study.refusals import refusal
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import (
     COMPRESSORS,
@@ -57,9 +57,7 @@ from gossipfl.topology.spectrum import DENSE
 
 SMALL = 1000  # parameters up to which Newton's method is the default
 SAMPLE = 32  # rounds of a changing topology that are looked at
-QG_MOMENTUM = 0.9
 NOTHING = 1e-30  # of the disagreement: far below rounding
-BASELINES = ("local", "pooled")
 
 
 class Composition(NamedTuple):
@@ -73,10 +71,14 @@ class Composition(NamedTuple):
 
 
 def choose(study: Study, problem: Problem | None) -> str:
-    """The kind of algorithm: what the experiment says or, where it says "auto", what is best for this problem."""
+    """The kind of algorithm: what the experiment says or, where it says "auto", what is best for this problem.
+
+    Raises:
+        Incompatible: it does not fit.
+    """
     told = study.experiment.algorithm.kind
     kind = best(study, problem) if told == "auto" else told
-    if why := against(study, kind, problem):
+    if why := refusal(study, kind, problem):
         raise Incompatible(f'algorithm "{kind}" {why}')
     return kind
 
@@ -84,35 +86,41 @@ def choose(study: Study, problem: Problem | None) -> str:
 def best(study: Study, problem: Problem | None) -> str:
     """What "auto" stands for."""
     e = study.experiment
+    compressed = e.channel.compress != "none"
     if study.graph.is_directed():
         return "push-pull" if e.topology.loss or e.model.l1 else "push-diging"
-    if e.topology.loss and e.channel.compress == "none" and "schedule" not in study.graph.graph:
-        return "exact-diffusion"
-    if e.channel.compress != "none" or (study.changing and not study.cycle):
+    if compressed:
+        return "beer" if e.channel.feedback else "gradient-tracking"
+    if e.topology.loss and "schedule" not in study.graph.graph:
+        return robust(penalty=bool(e.model.l1))
+    if study.changing and not study.cycle:
         return "gradient-tracking"
     small = problem is not None and problem.width <= SMALL
-    return "newton" if small and not against(study, "newton", problem) else "exact-diffusion"
+    return "newton" if small and not refusal(study, "newton", problem) else robust(penalty=bool(e.model.l1))
 
 
-def method(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Composition:
-    """The parts of a kind of algorithm; without a problem only to be checked."""
-    settings = study.experiment.algorithm
-    newton = kind == "newton"
-    mixed, turns = mixing(study, kind, problem), study.cycle if newton else 1
-    prox = problem.prox if problem and study.experiment.model.l1 else no_penalty
-    ingredients = Ingredients(
-        step, prox, settings.local_steps, momentum(study, kind),
-        problem.hessian if isinstance(problem, Linear) else no_hessian, turns, settings.mu or study.experiment.model.l2,
-        1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if kind == "opapc" else 1.0,
-    )  # fmt: skip
-    algorithm = made("d-psgd" if kind in BASELINES else kind, ingredients)
-    return Composition(kind, algorithm, topology(study, kind), mixed, turns)
+def composition(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Composition:
+    """What an engine of that kind is made of; without a problem only to be checked."""
+    settings, method = study.experiment.algorithm, METHODS[kind]
+    mixed, cycle = mixing(study, kind, problem), study.cycle if method.averages else 1
+    chi = 1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if method.spectrum else 1.0
+    algorithm = made(kind, Ingredients(
+        step,
+        problem.prox if problem and study.experiment.model.l1 else no_penalty,
+        settings.local_steps,
+        momentum(study, kind),
+        problem.hessian if isinstance(problem, Linear) else no_hessian,
+        cycle,
+        settings.mu or study.experiment.model.l2,
+        chi,
+    ))  # fmt: skip
+    return Composition(kind, algorithm, topology(study, kind), mixed, cycle)
 
 
 def momentum(study: Study, kind: str) -> float:
     """Of the kind of algorithm, where the experiment does not say."""
     told = study.experiment.algorithm.momentum
-    return told if told is not None else QG_MOMENTUM if kind == "qg-dsgdm" else 0.0
+    return METHODS[kind].momentum if told is None else told
 
 
 def bears(study: Study, made: Composition) -> bool:
@@ -133,11 +141,6 @@ def bears(study: Study, made: Composition) -> bool:
     )
 
 
-def exact(made: Composition) -> bool:
-    """Whether a method ends at the pooled optimum, where nothing goes wrong."""
-    return made.kind in ALGORITHMS and ALGORITHMS[made.kind].exact
-
-
 def heals(made: Composition) -> bool:
     """Whether what a method remembers puts itself right, whoever goes or comes: running totals, in the simulator's links.
 
@@ -149,14 +152,15 @@ def heals(made: Composition) -> bool:
 
 def topology(study: Study, kind: str) -> Topology:
     """The links of each round: none at all for the baselines that do not talk."""
-    if kind in BASELINES:
+    method = METHODS[kind]
+    if not method.talks:
         links = study.links
         return static(
             links._replace(
                 receivers=links.receivers[:0], senders=links.senders[:0], weights=links.weights[:0]
             )
         )
-    if kind == "newton" and not study.changing:
+    if method.averages and not study.changing:
         return cycle(study.averaging.rounds(study.graph))
     steps = study.experiment.algorithm.local_steps
     return every(study.topology, steps) if steps > 1 else study.topology
@@ -164,9 +168,9 @@ def topology(study: Study, kind: str) -> Topology:
 
 def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
     """The exchange: the method's own unless the experiment says otherwise."""
-    if kind in BASELINES:
+    usual = METHODS[kind]
+    if not usual.talks:
         return Mixing(Average())
-    usual = ALGORITHMS[kind]
     told = channel(study, getattr(problem, "outputs", 1))
     gamma = usual.gamma if not study.changing or usual.gamma_changing is None else usual.gamma_changing
     gamma = gamma if isinstance(told, Direct) else min(gamma, study.experiment.channel.gamma)
@@ -196,26 +200,22 @@ def channel(study: Study, columns: int) -> Channel:
     return Feedback(compressor) if told.feedback else Compressed(compressor)
 
 
-def compose(study: Study) -> None:
-    """Refuse, before any data are read, a method that does not fit its exchange and its links."""
+def check_fit(study: Study) -> None:
+    """Refuse, before any data are read, a method that does not fit its exchange and its links. Raises Incompatible."""
     kind = choose(study, None)
-    if kind == GOSSIP:
+    if not METHODS[kind].rounds:
         learning(study)
         return
-    if kind in BASELINES or len(study.names) == 1:
+    if not METHODS[kind].talks or len(study.names) == 1:
         return
     e = study.experiment
-    if e.model.l1 and not ALGORITHMS[kind].penalty:
-        raise Incompatible(
-            f'algorithm "{kind}" has no proximal step: set model.l1 = 0, or algorithm.kind = "exact-diffusion" or "push-pull"'
-        )
     if e.channel.compress == "low-rank" and e.model.kind != "softmax":
         raise Incompatible(
             f'channel.compress = "low-rank" is for the matrices of softmax, not for {e.model.kind}: set another one, '
             'such as "top-k"'
         )
-    made = method(study, kind)
-    check(kind, made.algorithm, made.mixing, network(study, made))
+    parts = composition(study, kind)
+    check(kind, parts.algorithm, parts.mixing, network(study, parts))
 
 
 def network(study: Study, made: Composition) -> NetworkTraits:
@@ -254,9 +254,9 @@ def study(experiment: Experiment) -> Study:
     graph = load(experiment.topology.graph, experiment.seed)
     graph = nx.Graph(graph) if len(graph) == 1 else graph  # one peer alone has no direction
     holders = list(graph)
-    if experiment.algorithm.kind == "pooled":
+    if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:
         graph = load("full:1")
     made = Study(experiment, graph, holders)
     made.check()
-    compose(made)
+    check_fit(made)
     return made

@@ -10,9 +10,9 @@ from typing import Any
 import networkx as nx
 import torch
 
-from gossipfl.algorithms import ALGORITHMS
+from gossipfl.algorithms import METHODS, Method
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.gossip import GOSSIP, GossipSettings
+from gossipfl.config.gossip import GossipSettings
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.decay import Scheduled, factor
 from gossipfl.experiment.study.identity import digest, shared
@@ -66,13 +66,17 @@ class Study:
         return list(self.graph)
 
     @property
+    def method(self) -> Method | None:
+        """What is known of the algorithm that the experiment names; None for "auto"."""
+        return METHODS.get(self.experiment.algorithm.kind)
+
+    @property
     def rule(self) -> str:
         """The rule that gives each edge its weight."""
         told = self.experiment.topology.weights
         if told != "auto" or not self.graph.is_directed():
             return told if told != "auto" else "metropolis"
-        method = ALGORITHMS.get(self.experiment.algorithm.kind)
-        return "pull" if method and isinstance(method.aggregator, Average) else "push"
+        return "pull" if self.method and isinstance(self.method.aggregator, Average) else "push"
 
     @cached_property
     def links(self) -> Links:
@@ -92,7 +96,7 @@ class Study:
     def failing(self) -> bool:
         """Whether links or messages are to be lost, in a round; gossip has no rounds."""
         told = self.experiment.topology
-        return self.experiment.algorithm.kind != GOSSIP and bool(told.drop or told.loss)
+        return (self.method is None or self.method.rounds) and bool(told.drop or told.loss)
 
     @property
     def changing(self) -> bool:
@@ -157,11 +161,11 @@ class Study:
 
     def check(self) -> None:
         """Refuse what does not fit together, before anything runs. Raises Incompatible or BadExperiment."""
-        e = self.experiment
-        if e.faults and e.algorithm.kind in ("local", "pooled"):
-            raise Incompatible(f'algorithm "{e.algorithm.kind}" knows no neighbours: leave out [[faults]]')
+        e, method = self.experiment, self.method
+        kind, model, silent = e.algorithm.kind, e.model, method is not None and not method.talks
+        if e.faults and silent:
+            raise Incompatible(f'algorithm "{kind}" has no neighbours that could fail: leave out [[faults]]')
         _ = self.faults  # a plan that cannot be is refused while it is made
-        kind, model = e.algorithm.kind, e.model
         if model.device == "cuda" and not torch.cuda.is_available():
             raise BadExperiment('model.device = "cuda", but torch sees no CUDA device here: use "cpu"')
         if e.reference and model.kind in ("svm", "module"):
@@ -169,15 +173,16 @@ class Study:
                 f'reference = true finds the pooled optimum, which is not available for model.kind = "{model.kind}": '
                 "set reference = false" + (', or model.kind = "squared-svm"' if model.kind == "svm" else "")
             )
-        if e.topology.loss and kind in ("local", "pooled"):
+        if e.topology.loss and silent:
             raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
-        if kind == "auto" and e.gossip != GossipSettings():
+        if e.gossip != GossipSettings() and method is None:
             raise Incompatible(
-                f'[gossip] is for algorithm.kind = "{GOSSIP}", which "auto" never stands for: say so, or leave [gossip] out'
+                f'[gossip] has no meaning for algorithm.kind = "{kind}": set algorithm.kind = "gossip-learning", or leave '
+                "[gossip] out"
             )
-        if kind == "local" and e.stop.tolerance:
+        if silent and len(self.names) > 1 and e.stop.tolerance:
             raise Incompatible(
-                'algorithm "local" never talks, so that its peers cannot agree to stop: set stop.tolerance = 0'
+                f'algorithm "{kind}" never talks, so that its peers cannot agree to stop: set stop.tolerance = 0'
             )
         if model.l1 and e.algorithm.decay:
             raise Incompatible(
@@ -195,8 +200,8 @@ class Study:
                 )
         elif (
             e.algorithm.step == "auto"
-            and kind not in ("newton", GOSSIP)
-            and not (kind == "auto" and model.kind == "poisson")
+            and (method is None or method.step == "smoothness")
+            and not (method is None and model.kind == "poisson")
             and self.loss.curvature == float("inf")
         ):
             raise Incompatible(

@@ -1,0 +1,51 @@
+"""Learn in this process, all peers as rows of one tensor; reads and writes no file, and prints nothing."""
+
+import time
+from collections.abc import Generator, Sequence
+
+from gossipfl.data import Table
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.simulated import Simulated
+from gossipfl.experiment.study.study import Study
+from gossipfl.runs.events import Progress
+from gossipfl.runs.learned import Learned
+
+AWAY = "away at the end, as the faults say"
+
+
+def train(study: Study, tables: Sequence[Table]) -> Learned:
+    """The models that the peers of a study learn from their tables, and figures of how they learned.
+
+    Args:
+        study: what to learn, see `study.method.study`.
+        tables: the raw rows of each peer, test rows marked, in the order of `study.names`.
+
+    Raises:
+        GossipError: the tables or the study are not as they should be.
+    """
+    learning = training(study, tables, Simulated(study))
+    while True:
+        try:
+            next(learning)
+        except StopIteration as end:
+            learned: Learned = end.value
+            return learned
+
+
+def training(
+    study: Study, tables: Sequence[Table], engines: Simulated, began: float | None = None
+) -> Generator[Progress, None, Learned]:
+    """As `train`, a line of metrics at a time. KeyboardInterrupt, wherever it strikes, ends the learning early.
+
+    `began` is when the start-up began (time.monotonic); now unless given.
+    """
+    began = time.monotonic() if began is None else began
+    session = Session(study, tables, range(len(study.names)), engines, study.experiment.model.device)
+    startup = time.monotonic() - began
+    for progress in session:
+        try:
+            yield progress
+        except KeyboardInterrupt:  # it struck the consumer, and was thrown in here
+            session.interrupt()
+            break
+    return session.learned(engines.present(session.outcome.run), startup, AWAY)

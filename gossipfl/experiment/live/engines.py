@@ -1,0 +1,73 @@
+"""How one live peer's engines are made, over its exchange with its neighbours; must not know files or sockets' addresses."""
+
+from collections.abc import Callable
+
+from gossipfl.algorithms import Algorithm
+from gossipfl.engine import Engine
+from gossipfl.experiment.learning.compose import Parts
+from gossipfl.experiment.live.following import Change, Following, lock_step, openings
+from gossipfl.experiment.study.study import Study
+from gossipfl.gossip import GossipLearning, Shards
+from gossipfl.mixing import Mixing
+from gossipfl.peer import Exchange, Gossiper, GossipPeer, Peer, ZeroMQ
+from gossipfl.peer.wire import ident
+from gossipfl.runs.facts import Facts
+from gossipfl.topology import Topology
+
+
+class Live:
+    """How the engines of peer number `me` are made (`Engines`).
+
+    Args:
+        study: what is to be learned.
+        me: the peer's number.
+        exchange, transport: over which it talks.
+        changed: asked before each round whether there are other links.
+        known: what was agreed before this peer was there, if it comes late or again.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        me: int,
+        exchange: Exchange,
+        transport: ZeroMQ,
+        changed: Callable[[], Change | None],
+        known: Facts | None = None,
+    ) -> None:
+        self._study, self._me, self._exchange = study, me, exchange
+        self._transport, self._changed, self._known = transport, changed, known
+
+    @property
+    def exchanges(self) -> int:
+        return self._exchange.tick
+
+    def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Peer:
+        return Peer(self._exchange, algorithm, None, topology, mixing)
+
+    def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
+        """An engine that nothing stops, where its method or the fallback tolerates that; else one that waits for everybody."""
+        exchange = self._exchange
+        if not (parts.tolerant or parts.fallback):
+            return lock_step(parts, parts.main, exchange), lambda: parts
+        if self._known is not None:  # the step may not be the one that was agreed at first
+            exchange.rewire(
+                exchange.names, openings(parts.study, self._me, parts.prepared.facts.working_step)
+            )
+        following = Following(parts, exchange, self._transport, self._changed)
+        return following, lambda: following.parts
+
+    def gossiping(self, learning: GossipLearning, shards: Shards) -> GossipPeer:
+        study, e = self._study, self._study.experiment
+        gossiper = Gossiper(
+            self._me,
+            [ident(name) for name in study.names],
+            learning,
+            shards,
+            study.fingerprint,
+            study.links,
+            e.seed,
+            loss=e.topology.loss,
+        )
+        names = {ident(name): name for name in study.names}
+        return GossipPeer(gossiper, self._exchange.transport, e.gossip.period, names=names)
