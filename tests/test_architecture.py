@@ -136,24 +136,17 @@ def test_a_class_name_means_one_thing() -> None:
 
 
 def asked(tree: ast.AST) -> Iterator[str]:
-    """The words that a file compares something with, looks up, or matches."""
+    """The words that a file compares something with, or matches."""
     for node in ast.walk(tree):
-        parts: list[ast.AST] = []
+        parts: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             parts = [node.left, *node.comparators]
         elif isinstance(node, ast.MatchValue):
             parts = [node.value]
-        elif isinstance(node, ast.Call):
-            parts = (
-                [*node.args]
-                if ast.unparse(node.func).endswith((".startswith", ".endswith", "isinstance"))
-                else []
-            )
         for part in parts:
+            words = part.elts if isinstance(part, ast.Tuple | ast.List | ast.Set) else [part]
             yield from (
-                word.value
-                for word in ast.walk(part)
-                if isinstance(word, ast.Constant) and isinstance(word.value, str)
+                word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)
             )
 
 

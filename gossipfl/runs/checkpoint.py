@@ -15,8 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gossipfl.errors import BadMessage
-from gossipfl.runs.facts import Checkpoint, decode, encode
 from gossipfl.runs import folder as files
+from gossipfl.runs.facts import Checkpoint, decode, encode
 
 NEW, OLD = "checkpoint.safetensors", "checkpoint.old.safetensors"
 

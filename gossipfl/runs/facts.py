@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.data import Schema
-from gossipfl.errors import BadMessage
 from gossipfl.data.scale import Scale
+from gossipfl.errors import BadMessage
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,12 +95,22 @@ def unpack(message: bytes) -> Checkpoint:
 
 def check(facts: Facts) -> Facts:
     """The facts, if they can be true. Raises BadMessage."""
-    numbers = (facts.mean_rows, facts.step, facts.fallback_step, *facts.mean, *facts.deviation, *facts.curvature)
+    numbers = (
+        facts.mean_rows,
+        facts.step,
+        facts.fallback_step,
+        *facts.mean,
+        *facts.deviation,
+        *facts.curvature,
+    )
     features = len(facts.schema.features)
     for wrong, what in (
         (not all(map(math.isfinite, numbers)), "numbers that are not finite"),
         (
-            facts.mean_rows <= 0 or facts.step <= 0 or facts.fallback_step < 0 or not 0 <= facts.origin < 2**61,
+            facts.mean_rows <= 0
+            or facts.step <= 0
+            or facts.fallback_step < 0
+            or not 0 <= facts.origin < 2**61,
             "a size below 0, or beyond all bounds",
         ),
         (len(facts.mean) != len(facts.deviation), "means and deviations of different number"),

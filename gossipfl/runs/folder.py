@@ -29,10 +29,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gossipfl import topology
-from gossipfl.data import Schema, Table
-from gossipfl.errors import BadExperiment
-from gossipfl.data.scale import Scale
 from gossipfl.config.file import Experiment, dump
+from gossipfl.data import Schema, Table
+from gossipfl.data.scale import Scale
+from gossipfl.errors import BadExperiment
 
 RUNS = Path("runs")
 

@@ -20,7 +20,7 @@ def tables(study: Study) -> list[Table]:
     else:
         parts = partition(found, data.partition, study.holders, study.experiment.seed)
     ready = [_ready(study, part) for part in parts]
-    return [_pooled(ready)] if study.experiment.algorithm.kind == "pooled" else ready
+    return [_pooled(ready)] if study.method and study.method.gathers else ready
 
 
 def own_table(study: Study, name: str, file: Path | None) -> Table:

@@ -1,0 +1,36 @@
+"""What came out of a learning session; must not know which engine learned it, or what is written of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gossipfl.data import Rows, Schema
+from gossipfl.data.scale import Scale
+
+Summary = dict[str, Any]
+
+
+@dataclass
+class Learned:
+    """What came out of a session, from whichever engine: the peers' models and figures."""
+
+    engine: str  # "simulator" or "peers"
+    algorithm: str
+    names: list[str]  # the peers whose models these are
+    models: Tensor  # (n, d)
+    schema: Schema
+    scales: list[Scale | None]
+    step: float
+    rounds: int
+    stopped: str
+    why: str
+    messages_sent: int
+    bytes_sent: int
+    startup: float
+    seconds: float
+    cpu: float  # of all peers together, while learning
+    status: dict[str, str]
+    train: list[Rows]  # as they were learned from: encoded and standardised
+    test: list[Rows]
+    kept: Tensor | None = None  # (n, cache, d), the newest models of gossiping peers
