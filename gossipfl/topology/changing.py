@@ -10,12 +10,10 @@ import networkx as nx
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import equi
-from gossipfl.topology.base import base
 from gossipfl.topology.drawn import epidemic, epidemic_local, matching
 from gossipfl.topology.family import Family
-from gossipfl.topology.links import Links, Topology
-from gossipfl.topology.one_peer import one_peer
-from gossipfl.topology.schedule import cycle, static
+from gossipfl.topology.links import Links, Topology, cycle, static
+from gossipfl.topology.periodic import base, one_peer
 
 
 def _union(peers: int, rounds: Sequence[Links]) -> nx.Graph:

@@ -8,13 +8,11 @@ import networkx as nx
 import numpy as np
 
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.links import Links
+from gossipfl.topology.links import Links, static
 from gossipfl.topology.pace import pace
-from gossipfl.topology.plan import schedule
+from gossipfl.topology.plan import ONE_WAY, SOLVED, WEIGHTS, schedule
 from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import STARTS, horizon, period
-from gossipfl.topology.rules import ONE_WAY, SOLVED, WEIGHTS
-from gossipfl.topology.schedule import static
 from gossipfl.topology.spectrum import DENSE, dense, diameter, extreme, rounds_per_tenfold
 
 QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))

@@ -7,7 +7,6 @@ import networkx as nx
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.changing import CHANGING
-from gossipfl.topology.directed import DIRECTED
 from gossipfl.topology.family import Family
 
 
@@ -64,6 +63,20 @@ def exponential(peers: int) -> nx.Graph:
     return _graph(peers, ((i, (i + hop) % peers) for i in range(peers) for hop in hops))
 
 
+def _digraph(peers: int, offsets: list[int]) -> nx.DiGraph:
+    graph = nx.empty_graph(peers, create_using=nx.DiGraph)
+    graph.add_edges_from((i, (i + offset) % peers) for i in range(peers) for offset in offsets)
+    return graph
+
+
+def _directed_exponential(peers: int) -> nx.DiGraph:
+    return _digraph(peers, [1 << k for k in range((peers - 1).bit_length())])
+
+
+def _directed_erdos_renyi(peers: int, p: float, seed: int) -> nx.DiGraph:
+    return nx.fast_gnp_random_graph(peers, p, seed, directed=True)
+
+
 FAMILIES: dict[str, Family] = {
     "ring": Family("ring:n", "ring:16", "a cycle: few links, slow", nx.cycle_graph, lambda n: n),
     "line": Family("line:n", "line:8", "a path; the slowest of all", nx.path_graph, lambda n: n),
@@ -104,6 +117,17 @@ FAMILIES: dict[str, Family] = {
         "exp:n", "exp:16", "exponential: linked with those 1, 2, 4, ... further", exponential,
         lambda n: n * n.bit_length(),
     ),
-    **DIRECTED,
+    "directed-ring": Family(
+        "directed-ring:n", "directed-ring:16", "a cycle of one-way links: as few as there can be",
+        lambda n: _digraph(n, [1]), lambda n: n,
+    ),
+    "directed-exp": Family(
+        "directed-exp:n", "directed-exp:16", "exponential (Ying et al. 2021): sends to those 1, 2, 4, ... further",
+        _directed_exponential, lambda n: n * n.bit_length(),
+    ),
+    "directed-er": Family(
+        "directed-er:n:p", "directed-er:16:0.2", "Erdos-Renyi: each one-way link with probability p",
+        _directed_erdos_renyi, lambda n, p: n + int(p * n * n), random=True,
+    ),
     **CHANGING,
 }  # fmt: skip

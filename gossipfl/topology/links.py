@@ -1,12 +1,14 @@
 """One round's directed edges with their mixing weights; must not know where the graph came from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from gossipfl.errors import BadExperiment
 
 
 class Links(NamedTuple):
@@ -57,3 +59,28 @@ def silence() -> Links:
     """No links at all."""
     none = torch.empty(0, dtype=torch.int64)
     return Links(none, none, torch.empty(0, dtype=torch.float64))
+
+
+def static(links: Links) -> Topology:
+    """The same links, one and the same object, every round."""
+    return lambda _: links
+
+
+def cycle(rounds: Sequence[Links]) -> Topology:
+    """These rounds' links again and again, the same objects each time; no links, if there are no rounds."""
+    rounds = rounds or (silence(),)
+    return lambda round: rounds[round % len(rounds)]
+
+
+def every(topology: Topology, period: int) -> Topology:
+    """`topology`'s rounds 0, 1, ... as rounds period - 1, 2 period - 1, ...; in between no links, one and the same object.
+
+    So `period` local steps go between one exchange and the next, and a schedule leaves out none of its rounds.
+
+    Raises:
+        BadExperiment: the period is below 1.
+    """
+    if period < 1:
+        raise BadExperiment(f"a period of {period} rounds between exchanges: make it 1 or more")
+    none = silence()
+    return lambda round: none if (round + 1) % period else topology(round // period)

@@ -5,11 +5,24 @@ from collections.abc import Callable
 import networkx as nx
 
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.links import Topology
+from gossipfl.topology import optimal, weights
+from gossipfl.topology.links import Links, Topology, static
 from gossipfl.topology.names import several
-from gossipfl.topology.rules import WEIGHTS
-from gossipfl.topology.schedule import static
 from gossipfl.topology.shorthand import generate, parse
+
+WEIGHTS: dict[str, Callable[[nx.Graph], Links]] = {
+    "metropolis": weights.metropolis,
+    "uniform": weights.uniform,
+    "best-constant": weights.best_constant,
+    "lazy": weights.lazy,
+    "file": weights.from_file,
+    "push": weights.push,
+    "pull": weights.pull,
+    "fdla": optimal.fdla,
+    "fastest-mixing": optimal.fastest_mixing,
+}
+ONE_WAY = ("push", "pull")  # for directed graphs, where the others cannot be
+SOLVED = ("fdla", "fastest-mixing")  # by semidefinite programming: nothing to be done in passing
 
 
 def schedule(graph: nx.Graph, rule: str = "metropolis", seed: int = 0) -> Topology:

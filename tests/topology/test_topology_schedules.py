@@ -27,7 +27,7 @@ from gossipfl.topology import (
     symmetric,
     write,
 )  # fmt: skip
-from gossipfl.topology.base import base
+from gossipfl.topology.periodic import base
 
 MORE = [
     "one-peer-exp:1", "one-peer-exp:2", "one-peer-exp:11", "base:2:1", "base:2:2", "base:4:11", "matching:1", "matching:2",

@@ -35,6 +35,16 @@ def base(most: int, peers: int) -> tuple[Links, ...]:
     return tuple(map(_links, rounds))
 
 
+def one_peer(peers: int) -> tuple[Links, ...]:
+    """One period, t = ceil(log2 n) rounds: in round k peer i hears i - 2^k mod n, with weight 1/2.
+
+    All W are doubly stochastic and commute; where n is a power of 2, any t rounds on end give the exact mean. Ying, Yuan,
+    Chen, Hu, Pan, Yin: "Exponential graph is provably efficient for decentralized deep training", NeurIPS 2021.
+    """
+    each = np.arange(peers)
+    return tuple(arrange(each, (each - (1 << k)) % peers, 0.5) for k in range((peers - 1).bit_length()))
+
+
 @cache
 def _sides(size: int, most: int) -> tuple[int, ...] | None:
     """The fewest factors, from 2 to `most`, whose product is `size`; None where there are none."""
