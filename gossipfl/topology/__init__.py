@@ -1,8 +1,8 @@
-"""Who may talk to whom, and with which weight; must not know data, models, algorithms or sockets.
+"""Which peers exchange messages, and with which weights; must not know data, models, algorithms or sockets.
 
 A topology's graph is a simple, connected `networkx.Graph`, or a strongly connected `networkx.DiGraph` in which an edge u -> v
 says that u sends to v. Its nodes are the peers' names in natural order: peer number i is the i-th node. Its attribute
-`schedule` names what changes from round to round: see `schedule`.
+`schedule` names the links that change from round to round: see `schedule`.
 """
 
 from gossipfl.topology.averaging import Averaging, averaging
