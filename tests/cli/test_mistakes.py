@@ -86,7 +86,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "target categorical": (
         with_set('data.categorical=["y"]'),
         4,
-        "'y' is the target.*categorical.*classes are found by themselves",
+        "'y' is the target.*categorical.*classes are found automatically",
     ),
     "target not said": (lambda f: ["simulate", small(f, text='[data]\nsource = "rows.csv"')], 4, "target = "),
     "words": (with_data(rows().replace("\n0.0,", "\nlow,", 1)), 4, "categorical|not numbers|words"),
