@@ -105,7 +105,7 @@ def leja(nodes: Array) -> Array:
     with np.errstate(divide="ignore"):
         for _ in range(len(nodes) - 1):
             product += np.log(np.abs(nodes - nodes[order[-1]]))
-            order.append(int(product.round(9).argmax()))  # ties must be broken in the same way on all machines
+            order.append(int(product.round(9).argmax()))  # rounded: ties are the same on all machines
     return nodes[order]
 
 
