@@ -1,7 +1,7 @@
 """The only room that reads data files; must not know the network, the engines or the models.
 
 The order of calls is: `read`, `partition` or `by_name`, `clean` ("refuse" or "drop"), `split`, `clean` ("mean"), `levels` and
-`classes`, from which the peers agree on a `Schema`, `encode`.
+`classes` (from these the peers agree on a `Schema`), `encode`.
 """
 
 from gossipfl.data.clean import Missing, clean

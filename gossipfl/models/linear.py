@@ -38,7 +38,7 @@ class Linear:
         dtype: float64 or float32.
 
     Raises:
-        BadData: a peer has no rows, or another number of features.
+        BadData: a peer has no rows, or the peers have different numbers of features.
     """
 
     def __init__(

@@ -13,9 +13,7 @@ from gossipfl.errors import BadData
 from gossipfl.models.batches import batches
 from gossipfl.models.problem import Grad
 
-Groups = list[
-    tuple[Tensor, Tensor, Tensor]
-]  # numbers of peers, their features and targets, of the same shape
+Groups = list[tuple[Tensor, Tensor, Tensor]]  # peers' places, features and targets, of the same shape
 
 
 class Module:
@@ -133,7 +131,7 @@ class Module:
         return [[(everybody, *parts)] for parts in zip(x.unbind(), y.unbind(), strict=True)]
 
     def _values(self, x: Tensor, groups: Groups) -> Tensor:
-        """The objective of each peer, (n, d) -> (n,), from groups of peers (their numbers, features and targets)."""
+        """The objective of each peer, (n, d) -> (n,), from groups of peers (their places, features and targets)."""
         values = x.new_zeros(len(x))
         for i, features, target in groups:
             # A live peer does without vmap, whose first call imports torch._dynamo: a CPU second and 75 MB.
