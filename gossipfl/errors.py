@@ -1,15 +1,15 @@
-"""Everything that can go wrong and is worth a sentence; must not know what raises it.
+"""All errors that the user sees as one sentence; must not know what raises them.
 
 GossipError
-├── BadExperiment     yours: a setting, found before anything runs           exit code 3
-│   └── Incompatible  yours: two parts that do not fit together              exit code 3
-├── BadData           yours: a file, a column, a row                         exit code 4
+├── BadExperiment     a wrong setting, found before anything runs            exit code 3
+│   └── Incompatible  two parts that do not fit together                     exit code 3
+├── BadData           a wrong file, column or row                            exit code 4
 ├── NetworkError      a port in use, a neighbour that stays silent           exit code 5
 │   ├── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
-│   └── Dropped       the topology does not name this peer any more          none: it leaves
-└── BadMessage        theirs: caught at the edge and counted, never propagated
+│   └── Dropped       the topology no longer names this peer                 none: it leaves
+└── BadMessage        from a neighbour: caught on arrival, counted, never propagated
 
-Divergence is no error but an outcome: it is a value in the metrics, and the command exits with code 6.
+Divergence is not an error but an outcome: it is a value in the metrics, and the command exits with code 6.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from typing import ClassVar
 
 
 class GossipError(Exception):
-    """The root. `str(error)` is one sentence: what, where, and what to do."""
+    """The base class. `str(error)` is one sentence: what is wrong, where, and what to do."""
 
     exit_code: ClassVar[int] = 1
 
@@ -29,17 +29,17 @@ class BadExperiment(GossipError):
 
 
 class Incompatible(BadExperiment):
-    """Two parts do not fit together, mathematically; the message says why and what to use instead."""
+    """Two parts do not fit together mathematically; the message says why, and what to use instead."""
 
 
 class BadData(GossipError):
-    """The data cannot be learned from as they are; the message names file, column or peer."""
+    """A model cannot be trained on these data; the message names the file, column or peer."""
 
     exit_code = 4
 
 
 class NetworkError(GossipError):
-    """The peer cannot talk to its neighbours; the message names endpoint or neighbour."""
+    """The peer cannot talk to its neighbours; the message names the endpoint or the neighbour."""
 
     exit_code = 5
 
@@ -48,18 +48,18 @@ class Departed(NetworkError):
     """A neighbour left before the end and said why: "diverged", "interrupted" or "failed"."""
 
     def __init__(self, neighbour: str, reason: str) -> None:
-        super().__init__(f"neighbour {neighbour} left ({reason}): see its own log for more")
+        super().__init__(f"neighbour {neighbour} left ({reason}): see its log for details")
         self.neighbour, self.reason = neighbour, reason
 
 
 class Dropped(NetworkError):
-    """This peer is not to take part any longer; the message names the file that says so."""
+    """This peer no longer takes part; the message names the file that says so."""
 
 
 class BadMessage(GossipError):
-    """What a neighbour sent is not a message of this study. It is counted, and changes nothing.
+    """A neighbour sent something that is not a message of this experiment. It is counted, and changes nothing.
 
-    `sender` is what the message calls who sent it, a number; where that is told, `what` goes on after its name.
+    `sender` is the sender's number according to the message. If it is given, `what` continues the sentence after its name.
     """
 
     def __init__(self, what: str, sender: int | None = None) -> None:
@@ -67,6 +67,6 @@ class BadMessage(GossipError):
         self.what, self.sender = what, sender
 
     def told(self, names: Mapping[int, str]) -> str:
-        """The sentence, with the sender's name where that is known."""
+        """The sentence, with the sender's name if it is known."""
         known = None if self.sender is None else names.get(self.sender)
         return str(self) if known is None else f"{known} {self.what}"

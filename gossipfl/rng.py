@@ -1,7 +1,7 @@
-"""Randomness as a function of where it is used; must not keep any state.
+"""Random numbers as a function of where they are used; must not keep any state.
 
-A live peer draws for its one row exactly what the simulator draws for that row among many, a resumed run draws what it
-would have drawn, and all peers compute the same random schedule without a word.
+So a live peer draws for its one row exactly what the simulator draws for that row among many, a resumed run draws the same
+numbers again, and all peers compute the same random schedule without communication.
 """
 
 import zlib
@@ -26,17 +26,17 @@ def _hash(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def bits(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) -> npt.NDArray[np.uint64]:
-    """64 random bits for each (row, column), shape (len(rows), width); a range of rounds in front.
+    """64 random bits for each (row, column), shape (len(rows), width); a range of rounds adds a first axis.
 
-    A cell's word is hash(hash(key ^ row) ^ hash(column)) with key = hash(hash(hash(seed) ^ purpose) ^ round), where ^
-    is bitwise exclusive or: it depends on nothing else, in particular not on the rows drawn beside it.
+    The word of a cell is hash(hash(key ^ row) ^ hash(column)) with key = hash(hash(hash(seed) ^ purpose) ^ round), where ^
+    is bitwise exclusive or. It depends on nothing else, in particular not on the other rows of the same call.
 
     Args:
         seed: the experiment's seed, 0 or above.
         purpose: what the numbers are for ("batch", "matching", ...); different purposes are independent.
         rows: peer numbers, (n,) int64.
-        round: 0 or above; a range gives the very words of its rounds, one by one.
-        width: how many words for each row.
+        round: 0 or above; a range gives the same words as its rounds give one by one.
+        width: the number of words for each row.
     """
     with np.errstate(over="ignore"):
         key = _hash(np.asarray([seed], np.uint64)) ^ np.uint64(zlib.crc32(purpose.encode()))
@@ -57,5 +57,5 @@ def integers(seed: int, purpose: str, rows: Tensor, round: int | range, width: i
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A numpy generator for what is drawn once by whoever needs it whole (a partition, a random graph)."""
+    """A numpy generator for something that is drawn once and as a whole (a partition, a random graph)."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])

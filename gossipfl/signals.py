@@ -1,6 +1,6 @@
-"""When Ctrl-C and SIGTERM may strike, so that each is one interruption and tears nothing; must not know what is interrupted.
+"""When Ctrl-C and SIGTERM take effect: once, and never in a critical section; must not know what is interrupted.
 
-A process that the forkserver makes begins with SIGINT blocked, and takes it from `interrupt_once` on.
+A process that the forkserver starts begins with SIGINT blocked, and accepts it from `interrupt_once` on.
 """
 
 import signal
@@ -13,11 +13,11 @@ BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
 def interrupt_once() -> None:
-    """SIGINT and SIGTERM interrupt once; a second one must not tear what the first one makes us write."""
+    """Make SIGINT and SIGTERM interrupt once; later ones are ignored, so that they do not break what the first one writes."""
 
     def first(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         for s in BOTH:
-            signal.signal(s, lambda *_: None)  # not SIG_IGN: Python prints a trace if one is pending already
+            signal.signal(s, lambda *_: None)  # not SIG_IGN: Python prints a trace if a signal is pending
         raise KeyboardInterrupt
 
     for s in BOTH:
@@ -27,7 +27,7 @@ def interrupt_once() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """What strikes meanwhile strikes at the end. Nothing to do outside the main thread, where no signal is handled."""
+    """Delay signals to the end of the block. Outside the main thread, where no signal is handled, this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -44,7 +44,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """What strikes meanwhile is too late: a few seconds are left, and the result is written in them."""
+    """Ignore signals in the block: the run ends within a few seconds, and writes its result in them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -58,7 +58,7 @@ def unheard() -> Iterator[None]:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """A process that is started meanwhile has SIGINT blocked until it unblocks it, as have all that it forks."""
+    """Block SIGINT for processes that are started in the block, and for their forks, until they unblock it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -1,4 +1,4 @@
-"""Randomness as a function: the same numbers wherever they are drawn, and random ones."""
+"""Random numbers as a function: the same wherever they are drawn, and random."""
 
 from zlib import crc32
 
@@ -45,14 +45,14 @@ def splitmix(z: int) -> int:
 
 
 def test_the_hash_is_splitmix64() -> None:
-    """Its first outputs from the seed 1234567, as published with the generator."""
+    """The first outputs from the seed 1234567, as published with the generator."""
     published = [6457827717110365317, 3203168211198807973, 9817491932198370423]
     assert [splitmix((1234567 + k * 0x9E3779B97F4A7C15) % 2**64) for k in range(3)] == published
 
 
 @given(seeds, st.text(max_size=9), rounds, st.integers(0, 2**31 - 1), st.integers(0, 5))
 def test_twin_in_plain_integers(seed: int, purpose: str, round: int, row: int, column: int) -> None:
-    """Pins the numbers: a resumed run, or a peer of a later version, draws what was drawn before."""
+    """Fixes the numbers: a resumed run, or a peer of a later version, draws the same numbers as before."""
     key = splitmix(splitmix(splitmix(seed) ^ crc32(purpose.encode())) ^ round)
     expected = splitmix(splitmix(key ^ row) ^ splitmix(column))
     assert int(rng.bits(seed, purpose, torch.tensor([row]), round, column + 1)[0, column]) == expected
@@ -64,7 +64,7 @@ def test_twin_in_plain_integers(seed: int, purpose: str, round: int, row: int, c
 
 @pytest.mark.parametrize("axis", ["seed", "purpose", "row", "round", "column"])
 def test_uniform_along_every_axis(axis: str) -> None:
-    """Chi-square over 16 cells; and what differs in one argument only is uncorrelated."""
+    """Chi-square over 16 cells; and draws that differ in one argument only are uncorrelated."""
     count = 4096
 
     def draw(k: int) -> float:

@@ -1,4 +1,4 @@
-"""Ctrl-C strikes between things, never in the middle of a start."""
+"""Ctrl-C takes effect between steps, never in the middle of a start."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.signals import interrupt_once, unheard, uninterrupted
 
-# A Ctrl-C reaches the whole group of processes, while the server still imports what peers share.
+# Ctrl-C reaches the whole process group while the forkserver still imports the modules that peers share.
 EARLY = """
 import multiprocessing.forkserver as m, os, signal
 from gossipfl.experiment.launch.processes import forkserver

@@ -1,7 +1,7 @@
-"""The room that alone reads data files; it must not know the network, the engines or the models.
+"""The only room that reads data files; must not know the network, the engines or the models.
 
-In this order: `read`, `partition` or `by_name`, `clean` ("refuse" or "drop"), `split`, `clean` ("mean"),
-`levels` and `classes`, on which the peers agree as a `Schema`, `encode`.
+The order of calls is: `read`, `partition` or `by_name`, `clean` ("refuse" or "drop"), `split`, `clean` ("mean"), `levels` and
+`classes` (from these the peers agree on a `Schema`), `encode`.
 """
 
 from gossipfl.data.clean import Missing, clean

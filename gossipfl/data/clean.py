@@ -1,4 +1,4 @@
-"""What is done about missing values; must not know why they are missing."""
+"""How missing values are treated; must not know why they are missing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +18,11 @@ Missing = Literal["refuse", "drop", "mean"]
 def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] = ()) -> Table:
     """A table without missing values.
 
-    - "refuse": BadData with the column, the count and the first row.
-    - "drop": the rows that have any are left out. Call it before `split`, which then divides those that stay.
-    - "mean": the mean of the peer's own training rows; call it after `split`. A word or a level has no mean.
+    - "refuse": raise BadData with the column, the number of values and the first row.
+    - "drop": leave out rows with missing values. Call it before `split`, which then divides the remaining rows.
+    - "mean": fill in the mean of the peer's own training rows. Call it after `split`. A word or a level has no mean.
 
-    An infinite value is refused always, a missing target unless its row is dropped.
+    An infinite value is always refused, a missing target unless its row is dropped.
     """
     _refuse_infinite(table)
     holes = _holes(table)
@@ -30,9 +30,7 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
     if missing == "drop":
         kept = ~np.any([unlabelled, *holes.values()], axis=0)
         if not kept.any():
-            raise BadData(
-                f'{table.where} has a missing value in every row, so that missing = "drop" leaves none'
-            )
+            raise BadData(f'{table.where} has a missing value in every row, so missing = "drop" leaves none')
         return table if kept.all() else table.take(kept)
     if unlabelled.any():
         raise BadData(
@@ -43,7 +41,7 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
         return table
     if missing == "refuse":
         name, where = next(iter(holes.items()))
-        others = f" (and so have {listed(list(holes)[1:])})" if len(holes) > 1 else ""
+        others = f" (also in {listed(list(holes)[1:])})" if len(holes) > 1 else ""
         raise BadData(
             f"{table.where}: column {name!r} has {where.sum()} missing values, first in row "
             f'{table.row(int(where.argmax()))}{others}; leave the rows out with missing = "drop", fill in '
@@ -54,12 +52,12 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
 
 
 def holes(table: Table) -> dict[str, int]:
-    """How many values each column lacks, for the columns that lack any."""
+    """The number of missing values of each column that has any."""
     return {name: int(where.sum()) for name, where in _holes(table).items()}
 
 
 def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
-    """Where values are missing, (n,) for each column that has a missing one."""
+    """Where values are missing, (n,) for each column that has a missing value."""
     if isinstance(table.features, pd.DataFrame):
         frame = table.features
         absent = frame.isna().to_numpy() if wordy(frame) else np.isnan(frame.to_numpy())
@@ -71,7 +69,7 @@ def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
 
 
 def _refuse_infinite(table: Table) -> None:
-    """BadData naming the first infinite value of the target or of the features."""
+    """Raise BadData for the first infinite value of the target or of the features."""
     if not words(table.target) and np.isinf(table.target.to_numpy()).any():
         row = table.row(int(np.isinf(table.target.to_numpy()).argmax()))
         raise BadData(f"{table.where}: the target is infinite in row {row}: correct the file")
@@ -91,19 +89,19 @@ def _refuse_infinite(table: Table) -> None:
 
 def _filled(table: Table, holes: dict[str, npt.NDArray[np.bool_]], categorical: set[str]) -> pd.DataFrame:
     if not isinstance(table.features, pd.DataFrame):
-        raise BadData(f'{table.where}: missing = "mean" would fill sparse columns; use missing = "drop"')
+        raise BadData(f'{table.where}: missing = "mean" cannot fill sparse columns; use missing = "drop"')
     filled = table.features.copy()
     for name in holes:
         column = filled[name]
         if name in categorical or words(column):
             raise BadData(
-                f"{table.where}: column {name!r} has missing values and holds levels, which have no mean; "
+                f"{table.where}: column {name!r} is categorical: its missing values cannot be filled with a mean; "
                 f'use missing = "drop" or drop = [{name!r}]'
             )
         mean = column[~table.test].mean()
         if np.isnan(mean):
             raise BadData(
-                f"{table.where}: column {name!r} has no value in any training row, and so no mean; leave it "
+                f"{table.where}: column {name!r} has no value in any training row, so it has no mean; leave it "
                 f"out with drop = [{name!r}]"
             )
         filled[name] = column.fillna(mean)

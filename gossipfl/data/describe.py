@@ -1,4 +1,4 @@
-"""How the rows lie over the peers, in numbers; must not know how they are shown."""
+"""How the rows are distributed over the peers, in numbers; must not know how they are shown."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ class Share:
     peer: str
     train: int  # rows
     test: int  # rows
-    classes: dict[str, int] | None  # rows of each class, in natural order; None where the target is a number
-    mean: float | None  # of the target; None where it is a class
+    classes: dict[str, int] | None  # rows of each class, in natural order; None if the target is a number
+    mean: float | None  # of the target; None if it is a class
     sd: float | None  # of the target, population standard deviation
-    missing: dict[str, int]  # values that each column lacks
+    missing: dict[str, int]  # the number of missing values of each column
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class DataDescription:
 
 
 def describe(tables: Sequence[Table], names: Sequence[str]) -> DataDescription:
-    """What each peer holds, and how different the peers are.
+    """The data of each peer, and how different the peers are.
 
-    Heterogeneity is, for classes, the mean over peers of the total variation distance between the peer's
-    class distribution and the pooled one, `sum_c |p_ic - p_c| / 2`; for numbers the share of the target's
-    variance that lies between the peers, `sum_i n_i (m_i - m)^2 / sum_k (y_k - m)^2` (eta squared).
+    For classes, heterogeneity is the mean over peers of the total variation distance between the peer's class distribution and
+    the pooled one, `sum_c |p_ic - p_c| / 2`. For numbers it is the share of the target's variance that lies between the peers,
+    `sum_i n_i (m_i - m)^2 / sum_k (y_k - m)^2` (eta squared).
     """
     pooled = pd.concat([table.target for table in tables]).dropna()
     by_class = discrete(pooled)

@@ -1,4 +1,4 @@
-"""From raw rows to numbers, by a schema that all peers agree on; must not know how they came to agree."""
+"""From raw rows to numbers, by a schema that all peers agree on; must not know how they agree."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from gossipfl.errors import BadData
 
 
 class Rows(NamedTuple):
-    """What a model learns from."""
+    """The rows that a model learns from."""
 
     x: npt.NDArray[np.float64] | csr_array  # (n, p)
     y: npt.NDArray[np.float64]  # (n,): the number, or the class as 0..K-1
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Schema:
-    """What the columns mean at every peer. Built by `agree`, whose order does not depend on who asks."""
+    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer."""
 
     columns: tuple[str, ...]  # of the raw table
     levels: Mapping[str, tuple[str, ...]]  # of each categorical column, in natural order
@@ -36,11 +36,11 @@ class Schema:
     def agree(
         cls, columns: Sequence[str], levels: Mapping[str, Iterable[str]], classes: Iterable[str] | None
     ) -> "Schema":
-        """The schema from the unions over all peers; BadData where there is one class in all."""
+        """The schema from the unions over all peers; raises BadData if there is only one class in all."""
         ordered = None if classes is None else tuple(sorted(set(classes), key=natural))
         if ordered is not None and len(ordered) < 2:
             raise BadData(
-                f"the target is {listed(ordered)} in all rows of all peers: there is nothing to tell apart"
+                f"the target is {listed(ordered)} in all rows of all peers: use a target with at least two classes"
             )
         return cls(
             tuple(columns),
@@ -62,16 +62,16 @@ class Schema:
         )
 
     def fingerprint(self) -> int:
-        """A number in [0, 2^53), which a float64 holds: equal schemas have the same, others hardly ever."""
+        """A number in [0, 2^53), which a float64 can hold: the same for equal schemas, almost never for others."""
         canonical = json.dumps([self.columns, list(self.levels.items()), self.classes])
         return int.from_bytes(hashlib.blake2b(canonical.encode(), digest_size=8).digest(), "big") >> 11
 
 
 def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]:
-    """The levels that this peer has seen of each categorical column, test rows included.
+    """The levels that this peer has of each categorical column, test rows included.
 
     Raises:
-        BadData: a column of words that is not declared categorical, or no column of a declared name.
+        BadData: a column of words is not declared categorical, or a declared column does not exist.
     """
     table.require(categorical)
     if not isinstance(table.features, pd.DataFrame):
@@ -83,31 +83,31 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
         first = next(iter(unclear.values()))
         raise BadData(
             f"{table.where}: the columns {listed(unclear)} are not numbers (for example {first.iloc[0]!r} in row "
-            f"{first.index[0] + 1}): declare categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
+            f"{first.index[0] + 1}): set categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
             "them out with drop"
         )
     return {name: _distinct(table.features[name]) for name in categorical}
 
 
 def _no_numbers(column: pd.Series) -> pd.Series:
-    """Those words that cannot be read as numbers."""
+    """The words that cannot be read as numbers."""
     values = column.dropna()
     return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
 
 
 def classes(table: Table) -> set[str]:
-    """The classes that this peer has seen, test rows included."""
+    """The classes that this peer has, test rows included."""
     return _distinct(table.target)
 
 
 def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     """The training rows and the test rows, as numbers.
 
-    A categorical column is one-hot without its first level; classes are numbered in the order of the schema.
+    A categorical column is one-hot without its first level. Classes are numbered in the order of the schema.
 
     Raises:
-        BadData: a missing or infinite value, other columns than the schema's, an unknown level or class,
-            words where the target must be a number.
+        BadData: a value is missing or infinite, the columns are not those of the schema, a level or class is unknown, or the
+            target has words where it must be a number.
     """
     table = clean(table, "refuse")
     if table.columns != schema.columns:
@@ -147,14 +147,14 @@ def _target(table: Table, schema: Schema) -> npt.NDArray[np.float64]:
     if words(table.target):
         raise BadData(
             f"{table.where}: the target {table.target.name!r} is not a number (for example "
-            f"{table.target.iloc[0]!r}): choose a model for classes, or another target"
+            f"{table.target.iloc[0]!r}): use a classification model, or another target"
         )
     y: npt.NDArray[np.float64] = table.target.to_numpy(dtype=np.float64, copy=True)
     return y
 
 
 def _number(column: pd.Series, known: Sequence[str], complaint: str) -> npt.NDArray[np.int64]:
-    """The place of each value's text among the known ones."""
+    """The position of each value's text among the known ones."""
     codes, found = pd.factorize(column)
     place = {word: i for i, word in enumerate(known)}
     texts = [text(value) for value in found]

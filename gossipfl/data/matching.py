@@ -1,4 +1,4 @@
-"""Which file or value belongs to which peer, by their names; must not know what is in it."""
+"""Which file or value belongs to which peer, by name; must not know what is in it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,14 +8,15 @@ from gossipfl.errors import BadData
 
 
 def by_name(tables: Mapping[str, Table], peers: Sequence[str]) -> list[Table]:
-    """One table for each peer where each has its own file; see `match`."""
+    """One table for each peer if each has its own file; see `match`."""
     return [tables[name] for name in match(list(tables), peers, "files")]
 
 
 def match(found: Sequence[str], peers: Sequence[str], what: str) -> list[str]:
-    """What of `found` belongs to each peer, in the order of `peers`.
+    """The item of `found` that belongs to each peer, in the order of `peers`.
 
-    By name where the names are the same; else by natural order, if the peers are plain numbers and as many.
+    They are matched by name if the names are the same; otherwise in natural order, if the peers are plain numbers and there
+    are equally many.
     """
     if set(found) == set(peers):
         return list(peers)
@@ -23,5 +24,5 @@ def match(found: Sequence[str], peers: Sequence[str], what: str) -> list[str]:
         return sorted(found, key=natural)
     raise BadData(
         f"the {what} ({len(found)}: {listed(sorted(found, key=natural))}) do not match the peers of the "
-        f"topology ({len(peers)}: {listed(peers)}): name the peers so, or number them and have as many"
+        f"topology ({len(peers)}: {listed(peers)}): give the peers these names, or number them and use equally many"
     )

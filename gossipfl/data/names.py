@@ -9,8 +9,9 @@ _EXACT = 2.0**53  # below it every integer is a float
 
 
 def natural(word: str) -> tuple[int, float, tuple[tuple[int, str], ...], str]:
-    """A sort key: numbers first and by value ("-1" "1" "2.5" "10"), then words with the numbers in them by
-    value ("b2" "b10"). Different words have different keys.
+    """A sort key that orders numbers by value, also those inside words.
+
+    Numbers come first ("-1" "1" "2.5" "10"), then words ("b2" "b10"). Different words have different keys.
     """
     if NUMBER.fullmatch(word):
         return 0, float(word), (), word
@@ -21,7 +22,7 @@ def natural(word: str) -> tuple[int, float, tuple[tuple[int, str], ...], str]:
 
 
 def text(value: object) -> str:
-    """The one way to write a value as a level: 2.0, "2.0" and " 2" are "2"; True is "1"; words stay words."""
+    """The only way to write a value as a level: 2.0, "2.0" and " 2" are "2"; True is "1"; words do not change."""
     word = str(float(value)) if isinstance(value, bool | int | float) else str(value).strip()
     if not NUMBER.fullmatch(word):
         return word
@@ -32,11 +33,11 @@ def text(value: object) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """`; did you mean 'iris'?` for the nearest option, else the options there are."""
+    """`; did you mean 'iris'?` for the nearest option, otherwise the list of options."""
     options = sorted(options, key=natural)
     if near := difflib.get_close_matches(word, options, 1, 0.6):
         return f"; did you mean {near[0]!r}?"
-    return f"; there are: {listed(options)}" if options else ""
+    return f"; use one of {listed(options)}" if options else ""
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:

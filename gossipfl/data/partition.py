@@ -1,6 +1,6 @@
-"""How the rows of one table are shared out among peers; must not know what the peers do with them.
+"""Divides the rows of one table among peers; must not know what the peers do with them.
 
-A scheme gives each row its owner, so that every row goes to exactly one peer by construction.
+A scheme gives each row its owner, so every row goes to exactly one peer by construction.
 """
 
 import inspect
@@ -23,13 +23,13 @@ def partition(table: Table, scheme: Mapping[str, Any], peers: Sequence[str], see
 
     Args:
         table: all rows.
-        scheme: `{"scheme": NAME, ...}` with a name of `PARTITIONS` and that scheme's settings.
+        scheme: `{"scheme": NAME, ...}` with a name of `PARTITIONS` and the settings of that scheme.
         peers: the names of the peers.
         seed: 0 or above.
 
     Raises:
-        BadExperiment: no such scheme, or a setting that it does not have or cannot take.
-        BadData: a peer without rows, or a column whose values do not match the peers.
+        BadExperiment: there is no such scheme, or it does not have this setting, or does not allow this value.
+        BadData: a peer gets no rows, or the values of a column do not match the peers.
     """
     settings = dict(scheme)
     kind = settings.pop("scheme", "iid")
@@ -39,7 +39,7 @@ def partition(table: Table, scheme: Mapping[str, Any], peers: Sequence[str], see
     if not counts.all():
         raise BadData(
             f'{table.where}: partition "{kind}" leaves peer {peers[int(counts.argmin())]!r} without rows '
-            f"({len(table)} rows, {len(peers)} peers): use fewer peers, more rows or a milder partition"
+            f"({len(table)} rows, {len(peers)} peers): use fewer peers, more rows or a more even partition"
         )
     if kind == "column":
         table = table.without([settings["name"]])
@@ -51,7 +51,7 @@ def partition(table: Table, scheme: Mapping[str, Any], peers: Sequence[str], see
 
 def _checked(kind: str, settings: Mapping[str, Any]) -> Scheme:
     if kind not in PARTITIONS:
-        raise BadExperiment(f"no partition scheme {kind!r}{did_you_mean(str(kind), PARTITIONS)}")
+        raise BadExperiment(f"there is no partition scheme {kind!r}{did_you_mean(str(kind), PARTITIONS)}")
     known = [p for p in inspect.signature(PARTITIONS[kind]).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name in settings:
         if name not in {p.name for p in known}:
@@ -60,7 +60,7 @@ def _checked(kind: str, settings: Mapping[str, Any]) -> Scheme:
             )
     for p in known:
         if p.default is p.empty and p.name not in settings:
-            raise BadExperiment(f'partition "{kind}" needs {p.name} = ...')
+            raise BadExperiment(f'partition "{kind}" needs a value: set {p.name} = ...')
         value = settings.get(p.name, p.default)
         allowed = (int, float) if p.annotation is float else (p.annotation,)
         if type(value) not in allowed:

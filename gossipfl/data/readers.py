@@ -1,6 +1,6 @@
 """One reader for each file format; must not know what the columns mean or which peer the file belongs to.
 
-A reader takes an open binary file and, for formats that carry no names, the names of the columns.
+A reader takes an open binary file and, for formats without column names, the names of the columns.
 """
 
 import csv
@@ -16,16 +16,14 @@ from scipy.sparse import csr_array
 from gossipfl.data.names import NUMBER
 from gossipfl.errors import BadData
 
-_WIDEST = 2**22  # columns of a sparse file: more is a damaged index, not a data set
+_WIDEST = 2**22  # columns of a sparse file: a larger number is a damaged index, not a data set
 
 
 class Raw(NamedTuple):
-    """What a source holds: a frame with the target among its columns, or sparse features and a target."""
+    """The content of a source: a frame with the target among its columns, or sparse features and a target."""
 
     features: pd.DataFrame | csr_array
-    target: (
-        str | npt.NDArray[np.float64] | None
-    )  # the target's column, if the source has a natural one; its values
+    target: str | npt.NDArray[np.float64] | None  # its column, if the source has a natural one; or its values
     names: tuple[str, ...] = ()  # of sparse columns
 
 
@@ -35,7 +33,7 @@ Reader = Callable[[BinaryIO, Sequence[str] | None], Raw]
 def read_csv(file: BinaryIO, columns: Sequence[str] | None) -> Raw:
     """Comma, semicolon or tab separated UTF-8 text, with a header line unless `columns` names the columns.
 
-    Missing is "", "?", "NA", "NaN", "null" and the like.
+    A value is missing if it is "", "?", "NA", "NaN", "null" or the like.
     """
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
         first = next((line for line in lines if line.strip()), "")
@@ -88,18 +86,18 @@ def read_npz(file: BinaryIO, columns: Sequence[str] | None) -> Raw:
 
 
 def read_libsvm(file: BinaryIO, columns: Sequence[str] | None) -> Raw:
-    """LIBSVM / SVMlight text, kept sparse. Column `xj` is what the file calls j; see `trim_libsvm`."""
+    """LIBSVM / SVMlight text, kept sparse. Column `xj` is column j of the file; see `trim_libsvm`."""
     from sklearn.datasets import load_svmlight_file
 
     _nameless("LIBSVM", columns)
     x, y = load_svmlight_file(file, dtype=np.float64, zero_based=True)
     if x.shape[1] > _WIDEST:
-        raise BadData(f"has a column number above {_WIDEST}: it is damaged, or too wide for a linear model")
+        raise BadData(f"has a column number above {_WIDEST}: it is damaged or too wide for a linear model")
     return Raw(csr_array(x), y)
 
 
 def trim_libsvm(raws: dict[str, Raw]) -> dict[str, Raw]:
-    """The files of one study with one width, and without column 0 where all of them count columns from 1."""
+    """All files with the same width, and without column 0 if all of them count columns from 1."""
     wide = max(raw.features.shape[1] for raw in raws.values())
     from_one = all(raw.features.indices.min(initial=1) > 0 for raw in raws.values())
     names = tuple(f"x{j}" for j in range(int(from_one), wide))
@@ -128,11 +126,11 @@ def _unique(names: Sequence[str]) -> None:
     for name in names:
         if name in seen:
             raise BadData(
-                f"has two columns called {name!r}: rename one in the file, or name all with columns = [...]"
+                f"has two columns named {name!r}: rename one in the file, or name all with columns = [...]"
             )
         seen.add(name)
 
 
 def _nameless(kind: str, columns: Sequence[str] | None) -> None:
     if columns is not None:
-        raise BadData(f"is a {kind} file, whose columns have names already: leave out columns = [...]")
+        raise BadData(f"is a {kind} file, whose columns already have names: leave out columns = [...]")

@@ -1,6 +1,6 @@
-"""Which peer each row goes to, one function a scheme; must not know how tables are cut or used.
+"""Which peer each row goes to, one function a scheme; must not know how tables are divided or used.
 
-The schemes are named and defined as in flwr-datasets (Beutel et al. 2020, Flower).
+The schemes have the names and definitions of flwr-datasets (Beutel et al. 2020, Flower).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,25 +15,25 @@ from gossipfl.data.table import Table
 from gossipfl.errors import BadData, BadExperiment
 
 Owner = npt.NDArray[np.int64]  # (rows,): the number of the peer that a row goes to
-Scheme = Callable[..., Owner]  # (table, peers, generator, *, the scheme's own settings)
+Scheme = Callable[..., Owner]  # (table, peers, generator, *, settings of the scheme)
 
 _TRIES = 1000
 
 
 def iid(table: Table, peers: Sequence[str], draw: np.random.Generator, *, imbalance: float = 1.0) -> Owner:
-    """Rows at random. The sizes rise linearly from the first peer to the last, `imbalance` times as many."""
+    """Rows at random. Sizes rise linearly from the first peer to the last, which has `imbalance` times as many."""
     return _deal(draw.permutation(len(table)), _ramp(len(peers), imbalance))
 
 
 def sorted_(
     table: Table, peers: Sequence[str], _draw: np.random.Generator, *, imbalance: float = 1.0
 ) -> Owner:
-    """Rows sorted by target, the first peer has the lowest; sizes as in `iid`. Nothing is random."""
+    """Rows sorted by target: the first peer has the lowest. Sizes as in `iid`. Nothing is random."""
     return _deal(_order(table), _ramp(len(peers), imbalance))
 
 
 def quantity(table: Table, peers: Sequence[str], draw: np.random.Generator, *, alpha: float) -> Owner:
-    """Rows at random, sizes in proportion to Dirichlet(alpha); drawn anew until every peer has a row."""
+    """Rows at random, with sizes in proportion to Dirichlet(alpha), drawn again until every peer has a row."""
     _above_zero("alpha", alpha)
     rows = draw.permutation(len(table))
     return _until(1, len(peers), lambda: _deal(rows, draw.dirichlet(np.full(len(peers), alpha))), alpha)
@@ -47,8 +47,10 @@ def dirichlet(
     alpha: float,
     min_partition_size: int = 1,
 ) -> Owner:
-    """Each class is shared out in proportions Dirichlet(alpha) (Hsu, Qi, Brown 2019), drawn anew until every
-    peer has `min_partition_size` rows (Li et al. 2022). Small alpha: peers of few classes; large: iid.
+    """Each class divided in proportions Dirichlet(alpha) (Hsu, Qi, Brown 2019).
+
+    They are drawn again until every peer has `min_partition_size` rows (Li et al. 2022). With a small alpha each peer has few
+    classes; a large alpha is close to iid.
     """
     _above_zero("alpha", alpha)
     codes = _codes(table.target)
@@ -56,7 +58,7 @@ def dirichlet(
     if classes > 20 and len(table) < 3 * classes:
         raise BadData(
             f"{table.where}: the target {table.target.name!r} has {classes} distinct values in {len(table)} "
-            'rows, which are no classes; use scheme "sorted", "shards" or "quantity" instead of "dirichlet"'
+            'rows, too many for classes; use scheme "sorted", "shards" or "quantity" instead of "dirichlet"'
         )
     members = [draw.permutation(np.flatnonzero(codes == c)) for c in range(classes)]
 
@@ -70,8 +72,9 @@ def dirichlet(
 
 
 def shards(table: Table, peers: Sequence[str], draw: np.random.Generator, *, per_peer: int = 2) -> Owner:
-    """Rows sorted by target, cut into `per_peer` * peers equal shards that are dealt out at random
-    (McMahan et al. 2017, section 3).
+    """Rows sorted by target and cut into `per_peer` * peers equal shards, which are dealt out at random.
+
+    McMahan et al. 2017, section 3.
     """
     if per_peer < 1:
         raise BadExperiment(f"per_peer = {per_peer} must be at least 1")
@@ -82,11 +85,11 @@ def shards(table: Table, peers: Sequence[str], draw: np.random.Generator, *, per
 
 
 def column(table: Table, peers: Sequence[str], _draw: np.random.Generator, *, name: str) -> Owner:
-    """One peer for each value of a column, which leaves the features; `match` says which peer gets which."""
+    """One peer for each value of a column, which is removed from the features; `match` assigns values to peers."""
     values = table.column(name)
     if len(unknown := np.flatnonzero(values.isna())):
         raise BadData(
-            f"{table.where}: column {name!r} is missing in row {table.row(int(unknown[0]))}: whose is it?"
+            f"{table.where}: column {name!r} is missing in row {table.row(int(unknown[0]))}: fill in a value"
         )
     codes, found = pd.factorize(values)
     words = [text(value) for value in found]
@@ -106,7 +109,7 @@ PARTITIONS: dict[str, Scheme] = {
 
 
 def _codes(target: pd.Series) -> npt.NDArray[np.int64]:
-    """The rank of each row's target among the distinct values, in natural order; missing ones come last."""
+    """The rank of each row's target among the distinct values, in natural order; missing values come last."""
     codes, values = pd.factorize(target, use_na_sentinel=False)
     ranked = sorted(range(len(values)), key=lambda i: (pd.isna(values[i]), natural(text(values[i]))))
     ranks: npt.NDArray[np.int64] = np.argsort(np.array(ranked))[codes]
@@ -119,25 +122,27 @@ def _order(table: Table) -> npt.NDArray[np.int64]:
 
 def _ramp(peers: int, imbalance: float) -> npt.NDArray[np.float64]:
     if not 1 <= imbalance < np.inf:
-        raise BadExperiment(f"imbalance = {imbalance} must be at least 1: the largest shard to the smallest")
+        raise BadExperiment(
+            f"imbalance = {imbalance} must be at least 1: it is the largest size over the smallest"
+        )
     return np.linspace(1.0, imbalance, peers)
 
 
 def _runs(rows: int, shares: npt.NDArray[np.float64]) -> Owner:
-    """0..0 1..1 2..2 ... of the given length in proportion to `shares`; each end is the nearest row."""
+    """0..0 1..1 2..2 ... of length `rows`, in proportion to `shares`; each run ends at the nearest row."""
     ends = np.rint(np.cumsum(shares) / np.sum(shares) * rows).astype(np.int64)
     return np.repeat(np.arange(len(shares)), np.diff(ends, prepend=0))
 
 
 def _deal(rows: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> Owner:
-    """The given order of rows cut into contiguous runs in proportion to `shares`."""
+    """The rows in the given order, cut into contiguous runs in proportion to `shares`."""
     owner = np.empty(len(rows), dtype=np.int64)
     owner[rows] = _runs(len(rows), shares)
     return owner
 
 
 def _until(least: int, peers: int, share: Callable[[], Owner], alpha: float) -> Owner:
-    """The first draw that leaves every peer with at least `least` rows."""
+    """The first draw that gives every peer at least `least` rows."""
     for _ in range(_TRIES):
         owner = share()
         if np.bincount(owner, minlength=peers).min() >= least:

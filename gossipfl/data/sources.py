@@ -1,4 +1,4 @@
-"""From the word after `source =` to raw tables; must not know how rows are shared out or used."""
+"""From the value of `source =` to raw tables; must not know how rows are divided or used."""
 
 import bz2
 import gzip
@@ -30,19 +30,19 @@ def read(
     drop: Sequence[str] = (),
     columns: Sequence[str] | None = None,
 ) -> Table | dict[str, Table]:
-    """Raw tables: one that is to be shared out, or one per peer (file name -> table, in natural order).
+    """Raw tables: one that is to be divided, or one for each peer (file name -> table, in natural order).
 
     Args:
         source: a data set of scikit-learn (`BUNDLED`), `openml:NAME`, a file (`READERS`, also .gz .xz .bz2),
-            or a folder or glob of files, one per peer.
-        target: the column to be predicted, or a comparison such as "num > 0", which makes it two classes.
-            Needed where the source has no natural one.
-        folder: what a relative path is relative to.
-        drop: columns to be left out.
-        columns: the names of the columns of a file that has no header line.
+            or a folder or glob of files, one for each peer.
+        target: the column to be predicted, or a comparison such as "num > 0", which makes two classes. Needed if the source
+            has no natural target.
+        folder: the base of a relative path.
+        drop: columns to leave out.
+        columns: the names of the columns of a file without a header line.
 
     Raises:
-        BadData: no such source, an unreadable or empty file, no such column, files that do not fit together.
+        BadData: there is no such source or column, a file is unreadable or empty, or the files do not fit together.
     """
     raws, several = _raws(source, folder, columns)
     tables = {name: _table(raw, target, drop, name if several else source) for name, raw in raws.items()}
@@ -84,11 +84,11 @@ def _openml(name: str) -> Raw:
 
 
 def _file(path: Path, columns: Sequence[str] | None) -> Raw:
-    """One file's raw content; whatever a parser raises on hostile bytes is told as one sentence."""
+    """The raw content of one file; any error of a parser becomes one sentence."""
     kind = _kind(path)
     if kind not in READERS:
         raise BadData(
-            f"{path}: no reader for {kind or 'a file without a suffix'!r}; there are: {listed(READERS)}"
+            f"{path}: no reader for {kind or 'a file without a suffix'!r}; use one of {listed(READERS)}"
         )
     if path.stat().st_size == 0:
         raise BadData(f"{path} is empty")
@@ -118,7 +118,7 @@ def _kind(path: Path) -> str:
 
 
 def _one_per_peer(path: Path, source: str) -> dict[str, Path]:
-    """The files of a folder or glob by stem, less the words before a dot that all of them begin with."""
+    """The files of a folder or glob by stem, without the words before a dot that all of them begin with."""
     if path.is_dir():
         files = [p for p in path.iterdir() if p.is_file() and p.name[0] != "." and _kind(p) in READERS]
     elif any(sign in source for sign in "*?["):
@@ -131,7 +131,7 @@ def _one_per_peer(path: Path, source: str) -> dict[str, Path]:
         raise BadData(f"no data {source!r}: there is no file {path}{known or near}")
     if not files:
         raise BadData(
-            f"{source!r} matches no data file: one file for each peer is expected, of {listed(READERS)}"
+            f"{source!r} matches no data file: give one file for each peer, with a suffix of {listed(READERS)}"
         )
     words = [(p.stem if p.suffix.lower() in _OPEN else p.name).split(".")[:-1] for p in files]
     while len(words) > 1 and all(len(w) > 1 and w[0] == words[0][0] for w in words):
@@ -139,7 +139,9 @@ def _one_per_peer(path: Path, source: str) -> dict[str, Path]:
     named = sorted(zip((".".join(w) for w in words), files, strict=True), key=lambda pair: natural(pair[0]))
     for (name, first), (again, second) in pairwise(named):
         if name == again:
-            raise BadData(f"{first} and {second} would both be the peer {name!r}: rename or remove one")
+            raise BadData(
+                f"{first} and {second} would both be the data of peer {name!r}: rename or remove one"
+            )
     return dict(named)
 
 
@@ -156,23 +158,21 @@ def _table(raw: Raw, target: str | None, drop: Sequence[str], where: str) -> Tab
         table = Table.of(features, y, where).without(drop)
     else:
         if target is not None:
-            raise BadData(
-                f"{where} has its own target beside its sparse columns: leave out target = {target!r}"
-            )
+            raise BadData(f"{where} has sparse columns and its own target: leave out target = {target!r}")
         table = Table.of(raw.features, raw.target, where, raw.names).without(drop)
     if not table.columns:
-        raise BadData(f"{where} has no column but the target: there is nothing to learn from")
+        raise BadData(f"{where} has only the target column: it needs at least one feature")
     return table
 
 
 def _same_columns(tables: dict[str, Table], source: str) -> dict[str, Table]:
-    """The same columns in the same order in every file, or BadData saying which file lacks which."""
+    """The same columns in the same order in every file; else BadData, which names a file and what it lacks."""
     first = next(iter(tables.values()))
     everything = dict.fromkeys(column for table in tables.values() for column in table.columns)
     for name, table in tables.items():
         if lacking := [c for c in everything if c not in set(table.columns)]:
             raise BadData(
                 f"the peers' files in {source!r} differ: {name!r} lacks {listed(lacking)}; "
-                'choose the files that belong together with a glob ("folder/site_*.csv"), or drop the columns'
+                'select the files that belong together with a glob ("folder/site_*.csv"), or drop the columns'
             )
     return {name: table.select(first.columns) for name, table in tables.items()}

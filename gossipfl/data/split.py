@@ -15,14 +15,14 @@ def split(table: Table, test: float | str, seed: int) -> Table:
 
     Args:
         table: one peer's rows.
-        test: 0 for none; a fraction, of which scikit-learn's `train_test_split(random_state=seed)` draws the
-            rows, by class where the target has at most 20 values, each often enough; or the name of a column
-            that is 1 in the test rows and 0 in the others, and that is then left out of the features.
+        test: 0 for none; or a fraction, of which scikit-learn's `train_test_split(random_state=seed)` draws the rows, by
+            class if the target has at most 20 values and each occurs often enough; or the name of a column that is 1 in
+            test rows and 0 in others, and that is then removed from the features.
         seed: 0 or above.
 
     Raises:
-        BadData: no row is left to learn from, or the column is not 0/1.
-        BadExperiment: a fraction outside [0, 1).
+        BadData: no training row is left, or the column is not 0/1.
+        BadExperiment: the fraction is outside [0, 1).
     """
     if isinstance(test, str):
         column = table.column(test)
@@ -35,7 +35,7 @@ def split(table: Table, test: float | str, seed: int) -> Table:
         chosen = _draw(table, test, seed)
     if chosen.all():
         raise BadData(
-            f"{table.where} has {len(table)} rows and none is left to learn from: lower test = {test!r}"
+            f"{table.where} has {len(table)} rows and none is left for training: lower test = {test!r}"
         )
     return replace(table, test=chosen)
 

@@ -1,4 +1,4 @@
-"""One peer's raw rows as they were read; must not know where they came from or what will learn from them."""
+"""One peer's raw rows as they were read; must not know where they came from or which model learns from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from scipy.sparse import csr_array
 from gossipfl.data.names import did_you_mean, text
 from gossipfl.errors import BadData
 
-FEW = 20  # distinct numbers that may be classes
+FEW = 20  # up to this many distinct numbers may be classes
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Raw rows: columns of numbers (float64, NaN = missing) or of words (str, NaN = missing).
 
-    The index of `target` holds each row's number in its source, from 0; it survives `take`, so that a message
-    can name the row in the file.
+    The index of `target` holds each row's number in its source, counted from 0. `take` keeps it, so that a message can name
+    the row in the file.
     """
 
     features: pd.DataFrame | csr_array
@@ -36,16 +36,15 @@ class Table:
         where: str = "data",
         sparse_names: Iterable[str] = (),
     ) -> "Table":
-        """A table of any pandas columns (or of sparse ones, called x0, x1, ... unless named)."""
+        """A table of any pandas columns, or of sparse columns, which are named x0, x1, ... by default."""
         rows = len(np.asarray(target))
         index = pd.RangeIndex(rows)
         name = getattr(target, "name", None)
         series = pd.Series(_values(pd.Series(target)), index=index, name="target" if name is None else name)
         test = np.zeros(rows, dtype=np.bool_)
         if isinstance(features, pd.DataFrame):
-            names = pd.Index(
-                [str(c) for c in features.columns], dtype=object
-            )  # not Arrow's: peers never load it
+            # Not Arrow's strings: peers never load it.
+            names = pd.Index([str(c) for c in features.columns], dtype=object)
             columns = {c: _values(features[given]) for c, given in zip(names, features.columns, strict=True)}
             return cls(pd.DataFrame(columns, index=index, columns=names), series, test, where)
         names = tuple(sparse_names) or tuple(f"x{j}" for j in range(features.shape[1]))
@@ -69,7 +68,7 @@ class Table:
         )
 
     def column(self, name: str) -> pd.Series:
-        """One feature; BadData where there is none of that name."""
+        """One feature; raises BadData if none has that name."""
         self.require([name])
         if isinstance(self.features, pd.DataFrame):
             return self.features[name]
@@ -88,25 +87,25 @@ class Table:
         return replace(self, features=self.features[:, [place[n] for n in names]], sparse_names=names)
 
     def without(self, names: Iterable[str]) -> "Table":
-        """All features but these; BadData where one of them does not exist."""
+        """All features but these; raises BadData if one of these does not exist."""
         gone = set(names)
         self.require(gone)
         return self.select(c for c in self.columns if c not in gone) if gone else self
 
     def require(self, names: Iterable[str]) -> None:
-        """BadData where one of these features does not exist."""
+        """Raise BadData if one of these features does not exist."""
         there = set(self.columns)
         for name in names:
             if name == self.target.name and name not in there:
                 raise BadData(
-                    f"{self.where}: {name!r} is the target, which can neither be dropped nor be categorical (classes are "
-                    "found by themselves): leave it out of that list, or choose another target"
+                    f"{self.where}: {name!r} is the target: it cannot be dropped or declared categorical (its classes are "
+                    "found automatically); remove it from that list, or choose another target"
                 )
             if name not in there:
                 raise BadData(f"{self.where} has no column {name!r}{did_you_mean(name, there)}")
 
     def row(self, place: int) -> int:
-        """How messages number the row at this place: 1 is the first data row of the source."""
+        """The row's number in messages: 1 is the first data row of the source."""
         return int(self.target.index[place]) + 1
 
 
@@ -121,12 +120,12 @@ def wordy(frame: pd.DataFrame) -> list[str]:
 
 
 def words(column: pd.Series) -> bool:
-    """Whether a column of a table holds words; else it holds numbers."""
+    """Whether a column of a table holds words; otherwise it holds numbers."""
     return bool(column.dtype != np.float64)
 
 
 def _values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object_]:
-    """A column of any pandas type as float64 or as words; missing is NaN in both."""
+    """A column of any pandas type as float64 or as words; a missing value is NaN in both."""
     kinds = pd.api.types
     if kinds.is_numeric_dtype(column.dtype) and not kinds.is_complex_dtype(column.dtype):
         numbers: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)

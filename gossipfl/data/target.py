@@ -1,4 +1,4 @@
-"""The column to be predicted, picked from a frame; must not know which file the frame came from."""
+"""The column to be predicted, taken from a frame; must not know which file the frame came from."""
 
 import operator
 import re
@@ -29,12 +29,12 @@ def pick(
 
     Args:
         frame: the target among other columns.
-        target: a column; or `COLUMN SIGN VALUE` with a sign of == != >= <= > <, which makes the target 1
-            where it holds and 0 where not ("num > 0"); a missing value stays missing.
+        target: a column; or `COLUMN SIGN VALUE` with a sign of == != >= <= > < ("num > 0"), which makes the target 1 where
+            this is true and 0 where it is false; a missing value stays missing.
         where: what messages call the frame.
     """
     if not isinstance(target, str):
-        raise BadData(f'{where} needs a target: say target = "..."; its columns are {listed(frame.columns)}')
+        raise BadData(f'{where} needs a target: set target = "..."; its columns are {listed(frame.columns)}')
     if target in frame.columns:
         return frame.drop(columns=target), frame[target]
     column, sign, value = match.groups() if (match := _COMPARISON.fullmatch(target)) else (target, "", "")
@@ -44,13 +44,13 @@ def pick(
 
 
 def _compare(column: pd.Series, sign: str, value: str, where: str) -> pd.Series:
-    """1.0 where the comparison holds, 0.0 where not, NaN where the value is missing."""
+    """1.0 where the comparison is true, 0.0 where it is false, NaN where the value is missing."""
     if pd.api.types.is_numeric_dtype(column) and NUMBER.fullmatch(value):
         holds = _SIGNS[sign](column.astype(np.float64), float(value))
     elif sign in {"==", "!="}:
         holds = _SIGNS[sign](column.map(text, na_action="ignore"), text(value))
     else:
         raise BadData(
-            f"{where}: {column.name!r} {sign} {value!r} compares what are not numbers; use == or !="
+            f"{where}: {column.name!r} {sign} {value!r} compares values that are not numbers; use == or !="
         )
     return holds.astype(np.float64).where(column.notna())

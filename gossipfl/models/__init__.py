@@ -1,6 +1,6 @@
 """What peers learn: losses of linear models, and batches of local problems; must not know the network or files.
 
-Axis 0 of all tensors is the peers held here, and row i of a result depends on row i only.
+Axis 0 of all tensors is the peers held here, and row i of a result depends only on row i.
 """
 
 from gossipfl.models.linear import Linear, scores

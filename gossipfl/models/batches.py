@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gossipfl import rng
 
-_NUMBERS = 2**17  # in a block of rounds: a megabyte
+_NUMBERS = 2**17  # numbers in a block of rounds: a megabyte
 
 T = TypeVar("T")
 
@@ -22,18 +22,18 @@ def batches(
     numbers: int,
     gather: Callable[[Tensor], Sequence[T]],
 ) -> Callable[[int], T]:
-    """round -> that round's mini-batch: what `gather` makes of the positions of its draws, peer by peer.
+    """round -> that round's mini-batch: the result of `gather` for the positions of its draws, peer by peer.
 
-    A peer draws uniformly with replacement from its own rows, by its number in the whole network: the same alone
-    and among many. Rounds are drawn and gathered in blocks, for the overhead of one; the last block is remembered.
+    A peer draws uniformly with replacement from its own rows, by its number in the whole network, so it draws the same alone
+    and among many. Rounds are drawn and gathered in blocks, for the overhead of one round. The last block is kept.
 
     Args:
         seed: of the experiment.
         rows: the peers' numbers, (n,) int64.
-        sizes: rows of data that each of them holds, (n,) int64.
+        sizes: the number of data rows of each, (n,) int64.
         batch: draws of each peer.
         starts: position of each peer's first row, (n,) int64.
-        numbers: what a row of data holds, about.
+        numbers: the approximate count of numbers in a data row.
         gather: positions (rounds, n * batch) int64 -> the mini-batch of each of these rounds.
     """
     length = max(1, _NUMBERS // (len(rows) * batch * numbers))

@@ -23,14 +23,14 @@ _GRAM = 1000
 class Linear:
     """Row i is (n_i / n_mean) (mean of loss(X_i w + b, y_i) + l2/2 |w|^2 + l1 |w|_1).
 
-    The average of the rows over any peers is the pooled problem of their data. Parameters are
-    `x.view(n, q, outputs)`, q = p + 1, the intercept b last and never penalised; without an intercept q = p.
+    The average of the rows of any peers is the pooled problem of their data. Parameters are `x.view(n, q, outputs)` with
+    q = p + 1; the intercept b is last and never penalised. Without an intercept q = p.
 
     Args:
         shards: each peer's training rows, (x, y); x (n_i, p) all ndarray or all csr_array, y (n_i,).
         loss: one of `losses`.
         outputs: margins of a row, `loss.outputs(classes)`.
-        l2, l1: penalties, 0 or above; l1 acts through `prox` only.
+        l2, l1: penalties, 0 or above; l1 acts only through `prox`.
         mean_rows: n_mean over all peers of the network; None: the mean over those held here.
         rows: the peers' numbers in the network, (n,) int64; None: 0, 1, ...
         batch: rows drawn with replacement for a gradient; None: all rows.
@@ -38,7 +38,7 @@ class Linear:
         dtype: float64 or float32.
 
     Raises:
-        BadData: a peer has no rows, or their features differ in number.
+        BadData: a peer has no rows, or the peers have different numbers of features.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Linear:
         return isinstance(self.data, Dense)
 
     def loss(self, x: Tensor) -> Tensor:
-        """Each peer's own objective, penalties included, (n, d) -> (n,)."""
+        """Each peer's own objective, with penalties, (n, d) -> (n,)."""
         rows = self.data.full
         values = self.loss_of_row.value(rows.times(x.reshape(self._shape)), rows.target)
         smooth = rows.total(values * self._weights.squeeze(-1)) + (self._ridge * x.square()).sum(1) / 2
@@ -114,16 +114,16 @@ class Linear:
         return gradient
 
     def hessian(self, x: Tensor) -> Tensor:
-        """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); dense features only.
+        """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); only for dense features.
 
-        Softmax with free intercepts is constant along their common shift. There it gets the curvature 1, so that it can be
-        inverted; as gradients have no part in that direction, nothing moves along it.
+        Softmax with free intercepts is constant along their common shift. There the Hessian gets the curvature 1, so that it is
+        invertible. Gradients have no part in that direction, so nothing moves along it.
         """
         n, q, outputs = self._shape
         rows = self.data.full
         if not isinstance(rows, Block):
             raise Incompatible(
-                'sparse features have too large a Hessian: set algorithm.kind = "exact-diffusion"'
+                'the Hessian of sparse features is too large: set algorithm.kind = "exact-diffusion"'
             )
         curve = (
             self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target) * self._weights[..., None]
@@ -136,29 +136,29 @@ class Linear:
         return hessian
 
     def hessian_times(self, x: Tensor, v: Tensor) -> Tensor:
-        """H_i(x_i) v_i, H the second derivative of loss and l2 on all rows, (n, d) -> (n, d); sparse features too."""
+        """H_i(x_i) v_i, H being the second derivative of loss and l2 on all rows, (n, d) -> (n, d); sparse too."""
         rows = self.data.full
         curve = self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target)
         slopes = (curve @ rows.times(v.reshape(self._shape)).unsqueeze(-1)).squeeze(-1)
         return rows.back(slopes * self._weights).reshape(v.shape) + self._ridge * v
 
     def bound_times(self, v: Tensor) -> Tensor:
-        """The same with the largest curvature that the loss has: above any H_i, (n, d) -> (n, d)."""
+        """The same with the largest curvature of the loss, an upper bound for every H_i, (n, d) -> (n, d)."""
         rows = self.data.full
         slopes = self.loss_of_row.curvature * rows.times(v.reshape(self._shape)) * self._weights
         return rows.back(slopes).reshape(v.shape) + self._ridge * v
 
     def prox(self, x: Tensor, step: float) -> Tensor:
-        """Soft threshold of the weights: sign(w) max(|w| - step (n_i / n_mean) l1, 0); the intercept passes."""
+        """Soft threshold of the weights: sign(w) max(|w| - step (n_i / n_mean) l1, 0); the intercept does not change."""
         if not self.l1:
             return x
         bound = step * self._lasso
         return x - x.clamp(-bound, bound)
 
     def smoothness(self) -> Tensor:
-        """(n_i / n_mean) (curvature * lambda_max(X_i^T X_i / n_i) + l2), X_i with the ones: (n,) float64.
+        """(n_i / n_mean) (curvature * lambda_max(X_i^T X_i / n_i) + l2), X_i with the column of ones: (n,) float64.
 
-        It is inf where the loss has no curvature bound.
+        It is inf if the loss has no curvature bound.
         """
         curvature = self.loss_of_row.curvature
         if curvature == float("inf"):
@@ -181,7 +181,7 @@ def scores(x: Tensor, features: Any, outputs: int = 1) -> Tensor:
 
 
 def _squared_norm(x: Any) -> float:
-    """lambda_max(X^T X): of the smaller Gram matrix or, where it is large, by Lanczos from a fixed start."""
+    """lambda_max(X^T X): from the smaller Gram matrix or, if it is large, by Lanczos from a fixed start."""
     gram = x if x.shape[1] <= x.shape[0] else x.T
     if gram.shape[1] <= _GRAM:
         product = gram.T @ gram
@@ -193,11 +193,11 @@ def _squared_norm(x: Any) -> float:
 
 def _check(shards: Sequence[tuple[Any, npt.NDArray[Any]]], peers: list[int]) -> None:
     if not shards:
-        raise BadData("No peer's rows were given to the model; give at least one shard (x, y).")
+        raise BadData("No peer's rows were passed to the model; pass at least one shard (x, y).")
     width = shards[0][0].shape[1]
     for (x, y), peer in zip(shards, peers, strict=True):
         if len(y) == 0 or x.shape != (len(y), width):
             raise BadData(
-                f"Peer {peer} has features of shape {tuple(x.shape)} and {len(y)} targets, where at "
-                f"least one row of {width} features with a target is needed; check its file or the partition."
+                f"Peer {peer} has features of shape {tuple(x.shape)} and {len(y)} targets; it needs at "
+                f"least one row of {width} features, and a target for each row: check its file or the partition."
             )

@@ -1,7 +1,7 @@
 """Losses of a linear model in closed form, by rows of margins; must not know where margins come from.
 
-A margin `z` is (..., outputs), a target `y` is (...): the class index, the 0/1 label, the number or the
-count, in the dtype of z. Everything is pointwise over the leading axes and stable for large margins.
+A margin `z` is (..., outputs). A target `y` is (...): the class index, the 0/1 label, the number or the count, in the dtype of
+z. Everything is pointwise over the leading axes, and stable for large margins.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ Task = Literal["regression", "binary", "multiclass", "count"]
 
 
 class Loss(Protocol):
-    """What a linear model pays for one row; convex in z.
+    """The loss of a linear model on one row; convex in z.
 
     task: what targets must be: any number; 0 or 1; 0, 1, ... classes - 1; a count from 0.
-    curvature: the supremum of the second derivative (of the Hessian's norm); inf where there is none.
+    curvature: the supremum of the second derivative (of the Hessian's norm); inf if there is none.
     """
 
     @property
@@ -53,7 +53,7 @@ def _sign(y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Squared(_Single):
-    """(z - y)^2 / 2, least squares; with l2 it is ridge."""
+    """(z - y)^2 / 2, least squares; ridge with l2."""
 
     task: ClassVar[Task] = "regression"
     curvature: ClassVar[float] = 1.0
@@ -76,7 +76,7 @@ class Logistic(_Single):
     curvature: ClassVar[float] = 0.25
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
-        # softplus(-m), since softplus(z) - y z cancels for large z; torch's softplus is inexact above 20.
+        # softplus(-m), because softplus(z) - y z cancels for large z; torch's softplus is inexact above 20.
         m = _sign(y).neg().mul(z).squeeze(-1)
         return torch.logaddexp(m, torch.zeros_like(m))
 
@@ -128,7 +128,7 @@ class Hinge(_Single):
 
 @dataclass(frozen=True)
 class SquaredHinge(_Single):
-    """max(0, 1 - m)^2, m = (2y - 1) z, as scikit-learn's LinearSVC has it."""
+    """max(0, 1 - m)^2, m = (2y - 1) z, as in scikit-learn's LinearSVC."""
 
     task: ClassVar[Task] = "binary"
     curvature: ClassVar[float] = 2.0
@@ -146,7 +146,7 @@ class SquaredHinge(_Single):
 
 @dataclass(frozen=True)
 class Huber(_Single):
-    """r^2 / 2 where |r| = |z - y| <= delta, else delta (|r| - delta / 2): outliers pull no harder than delta.
+    """r^2 / 2 where |r| = |z - y| <= delta, else delta (|r| - delta / 2), so the slope of an outlier is at most delta.
 
     delta: in units of the target.
     """
@@ -169,7 +169,7 @@ class Huber(_Single):
 
 @dataclass(frozen=True)
 class Poisson(_Single):
-    """exp(z) - y z, the negative log likelihood of a count with mean exp(z), less the constant log y!."""
+    """exp(z) - y z, the negative log likelihood of a count with mean exp(z), without the constant log y!."""
 
     task: ClassVar[Task] = "count"
     curvature: ClassVar[float] = inf
@@ -185,7 +185,7 @@ class Poisson(_Single):
         return z.exp().unsqueeze(-1)
 
 
-# The experiment file's names -> constructors.
+# Names of the experiment file -> constructors.
 LOSSES: dict[str, Callable[..., Loss]] = {
     "linear": Squared,
     "logistic": Logistic,

@@ -13,26 +13,26 @@ from gossipfl.errors import BadData
 from gossipfl.models.batches import batches
 from gossipfl.models.problem import Grad
 
-Groups = list[tuple[Tensor, Tensor, Tensor]]  # peers' places, their features and targets, alike in shape
+Groups = list[tuple[Tensor, Tensor, Tensor]]  # peers' places, features and targets, of the same shape
 
 
 class Module:
-    """Row i is (n_i / n_mean) (loss(module(x_i), y_i) + l2/2 |w|^2), w being the parameters not named bias.
+    """Row i is (n_i / n_mean) (loss(module(x_i), y_i) + l2/2 |w|^2), where w are the parameters not named bias.
 
-    Parameters are the module's, flattened and joined in the order of `named_parameters()`. Peers with equally many
-    rows are computed together, by `vmap`; nothing is padded, so that the loss may be any function of a whole batch.
+    The parameters are the module's, flattened and joined in the order of `named_parameters()`. Peers with the same number of
+    rows are computed together, by `vmap`. Nothing is padded, so the loss may be any function of a whole batch.
 
     Args:
-        module: an nn.Module, without randomness; it is not changed.
+        module: an nn.Module without randomness; it is not changed.
         loss: of (output, target), a scalar, the mean over the rows.
-        shards: each peer's training rows, (x, y), as the module and the loss take them. Floats are cast to the
-            module's dtype, and take the output's shape where they are as many targets as outputs.
+        shards: each peer's training rows, (x, y), as the module and the loss take them. Floats are cast to the module's dtype.
+            They take the output's shape if there are as many targets as outputs.
         l2: penalty, 0 or above.
         mean_rows, rows, seed, batch: as for `Linear`.
         dtype: of the computation; None: the module's own.
 
     Raises:
-        BadData: a peer has no rows, or not one target for each.
+        BadData: a peer has no rows, or the number of targets differs from the number of rows.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Module:
         for (x, y), peer in zip(data, peers.tolist(), strict=True):
             if len(x) == 0 or len(x) != len(y):
                 raise BadData(
-                    f"Peer {peer} has {len(x)} rows and {len(y)} targets, where at least one row and a target for each "
-                    "is needed; check its file or the partition."
+                    f"Peer {peer} has {len(x)} rows and {len(y)} targets; it needs at least one row, and a target for "
+                    "each row: check its file or the partition."
                 )
         sizes = torch.tensor([len(y) for _, y in data])
         mean = sizes.double().mean() if mean_rows is None else mean_rows
@@ -82,13 +82,13 @@ class Module:
         return torch.cat([p.detach().flatten() for p in self.module.parameters()])
 
     def module_from(self, x: Tensor) -> torch.nn.Module:
-        """A copy of the module that holds the parameters x, (d,)."""
+        """A copy of the module with the parameters x, (d,)."""
         module = copy.deepcopy(self.module)
         torch.nn.utils.vector_to_parameters(x.detach().clone(), module.parameters())
         return module
 
     def loss(self, x: Tensor) -> Tensor:
-        """Each peer's own objective, penalty included, (n, d) -> (n,)."""
+        """Each peer's own objective, with the penalty, (n, d) -> (n,)."""
         return self._values(x, self._groups)
 
     def grad(self, round: int) -> Grad:
@@ -98,18 +98,18 @@ class Module:
         def gradient(x: Tensor) -> Tensor:
             with torch.enable_grad():
                 leaf = x.detach().requires_grad_()
-                # A row's value depends on that row of x alone, so the sum has all gradients side by side.
+                # A row's value depends only on that row of x, so the gradient of the sum holds those of all rows.
                 (slopes,) = torch.autograd.grad(self._values(leaf, groups).sum(), leaf)
             return slopes
 
         return gradient
 
     def prox(self, x: Tensor, step: float) -> Tensor:
-        """The identity, as there is no l1."""
+        """The identity, because there is no l1."""
         return x
 
     def smoothness(self) -> Tensor:
-        """inf for each peer, (n,): nothing is known of the module."""
+        """inf for each peer, (n,): nothing is known about the module."""
         return torch.full((len(self.share),), float("inf"), dtype=torch.float64)
 
     def _objective(self, x: Tensor, features: Tensor, target: Tensor, share: Tensor) -> Tensor:
@@ -125,16 +125,16 @@ class Module:
         return share * value
 
     def _gather(self, positions: Tensor) -> list[Groups]:
-        """The mini-batches at positions (rounds, n * batch), equally many of each peer."""
+        """The mini-batches at positions (rounds, n * batch), with equally many rows of each peer."""
         everybody, shape = torch.arange(len(self.share)), (len(positions), len(self.share), -1)
         x, y = (d.index_select(0, positions.flatten()).view(*shape, *d.shape[1:]) for d in (self._x, self._y))
         return [[(everybody, *parts)] for parts in zip(x.unbind(), y.unbind(), strict=True)]
 
     def _values(self, x: Tensor, groups: Groups) -> Tensor:
-        """The objectives of all rows, (n, d) -> (n,), from the peers (their places, features and targets) by groups."""
+        """The objective of each peer, (n, d) -> (n,), from groups of peers (their places, features and targets)."""
         values = x.new_zeros(len(x))
         for i, features, target in groups:
-            # A live peer is spared vmap, whose first call imports torch._dynamo: a CPU second and 75 MB.
+            # A live peer does without vmap, whose first call imports torch._dynamo: a CPU second and 75 MB.
             each = (
                 vmap(self._objective)
                 if len(i) > 1

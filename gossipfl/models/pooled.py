@@ -1,4 +1,4 @@
-"""The smooth part of all peers' pooled objective with its derivatives; must not know who minimises it."""
+"""The smooth part of the pooled objective of all peers, with its derivatives; must not know what minimises it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ Indices = npt.NDArray[np.intp]
 
 
 class Pooled:
-    """f(x) = (1/n) sum over the n rows of their smooth objectives, and its derivatives; x is (d,)."""
+    """f(x) = (1/n) sum of the smooth objectives of the n rows, and its derivatives; x is (d,)."""
 
     def __init__(self, problem: Linear):
         features, targets = zip(*problem.data.shards(), strict=True)
@@ -46,7 +46,7 @@ class Pooled:
 
     def gradient(self, x: Array) -> Array:
         slopes = self.X.T @ self.slopes(x)
-        if self.outputs > 1:  # softmax: zero but for rounding, which conjugate gradients would blow up
+        if self.outputs > 1:  # softmax: zero up to rounding, which conjugate gradients would amplify
             slopes -= self.loose * slopes.mean(1, keepdims=True)
         gradient: Array = slopes.ravel() + self.ridge * x
         return gradient
@@ -58,7 +58,7 @@ class Pooled:
         )
 
     def curves(self, x: Array, damping: float) -> Array:
-        """Each row's weighted second derivative, (rows, outputs, outputs), plus a share of the largest."""
+        """Each row's weighted second derivative, (rows, outputs, outputs), plus `damping` times the largest."""
         curves: Array = self.loss.curve(self.margins(x), self.y).numpy()
         if damping:
             curves = curves + damping * self.loss.curvature * np.eye(self.outputs)

@@ -1,4 +1,4 @@
-"""A problem in coordinates in which it is better conditioned; must not know how the coordinates were agreed on."""
+"""A problem in coordinates that make it better conditioned; must not know how peers agree on the coordinates."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,15 @@ from gossipfl.errors import Incompatible
 from gossipfl.models.linear import Linear
 from gossipfl.models.problem import Grad
 
-ITERATIONS, MARGIN = (
-    60,
-    1.1,
-)  # of the power method for the smoothness constant, and what is added to its result
+ITERATIONS = 60  # of the power method for the smoothness constant
+MARGIN = 1.1  # the factor that its result is multiplied by
 
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """x = P z with P = I + U diag(sqrt(s_r / s) - 1) U^T: along the directions U (d, r), where the pooled objective curves
-    by s (r,), descending, it curves by s_r in z.
+    """x = P z with P = I + U diag(sqrt(s_r / s) - 1) U^T.
+
+    Along the directions U (d, r) the pooled objective has the curvatures s (r,), descending, in x; in z it has s_r.
     """
 
     directions: Tensor
@@ -33,32 +32,32 @@ class Preconditioner:
 
 
 def probes(width: int, rank: int, seed: int) -> Tensor:
-    """The directions along which all peers tell their curvature, orthonormal, (d, r): drawn from the seed."""
+    """The directions along which all peers send their curvature, orthonormal, (d, r), drawn from the seed."""
     drawn = rng.uniform(seed, "preconditioner", torch.arange(rank), 0, width).T - 0.5
     basis: Tensor = torch.linalg.qr(drawn).Q
     return basis
 
 
 def curvature(problem: Linear, directions: Tensor) -> Tensor:
-    """H_i Q at x = 0, what each peer has to tell, (n, d r) from Q (d, r)."""
+    """H_i Q at x = 0, which each peer sends, (n, d r) from Q (d, r)."""
     zero = directions.new_zeros(problem.share.shape[0], problem.width)
     return torch.cat([problem.hessian_times(zero, q.expand_as(zero)) for q in directions.T], 1)
 
 
-def nystrom(directions: Tensor, told: Tensor) -> Preconditioner:
+def nystrom(directions: Tensor, products: Tensor) -> Preconditioner:
     """The leading directions and curvatures of H from Q and Y = H Q, both (d, r): H is about Y (Q^T Y)^-1 Y^T.
 
-    With the shift that keeps it stable: Tropp, Yurtsever, Udell, Cevher, "Fixed-rank approximation of a positive-semidefinite
-    matrix from streaming data", NeurIPS 2017, algorithm 3; for preconditioning Frangella, Tropp, Udell, "Randomized Nystrom
+    A shift keeps it stable: Tropp, Yurtsever, Udell, Cevher, "Fixed-rank approximation of a positive-semidefinite matrix from
+    streaming data", NeurIPS 2017, algorithm 3. For preconditioning: Frangella, Tropp, Udell, "Randomized Nystrom
     preconditioning", SIAM J. Matrix Analysis and Applications 44(2), 2023.
     """
-    shift = torch.finfo(told.dtype).eps * len(told) ** 0.5 * torch.linalg.matrix_norm(told)
-    shifted = told + shift * directions
+    shift = torch.finfo(products.dtype).eps * len(products) ** 0.5 * torch.linalg.matrix_norm(products)
+    shifted = products + shift * directions
     core = directions.T @ shifted
     factor, failed = torch.linalg.cholesky_ex((core + core.T) / 2)
-    if failed or not told.any():
+    if failed or not products.any():
         raise Incompatible(
-            "the loss does not curve at 0, so that there is nothing to precondition: leave out algorithm.precondition"
+            "the loss has no curvature at 0, so there is nothing to precondition: leave out algorithm.precondition"
         )
     half = torch.linalg.solve_triangular(factor, shifted.T, upper=False).T
     found, values, _ = torch.linalg.svd(half, full_matrices=False)
@@ -67,7 +66,7 @@ def nystrom(directions: Tensor, told: Tensor) -> Preconditioner:
 
 
 class Preconditioned:
-    """f(P z) of z, for a linear problem f (a `Problem`)."""
+    """f(P z) as a function of z, for a linear problem f (a `Problem`)."""
 
     def __init__(self, problem: Linear, by: Preconditioner) -> None:
         self.problem, self.by, self.width, self.outputs = problem, by, problem.width, problem.outputs
@@ -80,11 +79,11 @@ class Preconditioned:
         return lambda z: self.by(inner(self.by(z)))
 
     def prox(self, x: Tensor, step: float) -> Tensor:
-        """Nothing: there is no l1 penalty in these coordinates."""
+        """The identity: there is no l1 penalty in these coordinates."""
         return x
 
     def smoothness(self) -> Tensor:
-        """As `Linear.smoothness`, of P H_i P: by the power method, and a tenth more."""
+        """As `Linear.smoothness`, for P H_i P: by the power method, with a margin of a tenth."""
         v = rng.uniform(0, "power", torch.zeros(1, dtype=torch.int64), 0, self.width).expand(
             len(self.problem.share), -1
         )

@@ -9,20 +9,20 @@ Grad = Callable[[Tensor], Tensor]
 
 
 class Problem(Protocol):
-    """n local objectives f_i(x_i) of d parameters, one a row; row i of every result depends on row i only."""
+    """n local objectives f_i(x_i) of d parameters, one a row; row i of every result depends only on row i."""
 
     @property
     def width(self) -> int:
-        """Numbers in a parameter vector, d."""
+        """The number of parameters, d."""
 
     def loss(self, x: Tensor) -> Tensor:
-        """Each peer's own objective on its whole data, penalties included: (n, d) -> (n,)."""
+        """Each peer's own objective on all its data, with penalties: (n, d) -> (n,)."""
 
     def grad(self, round: int) -> Grad:
-        """The gradient oracle of that round, (n, d) -> (n, d): of the smooth part, on that round's rows."""
+        """The gradient oracle of that round, (n, d) -> (n, d): of the smooth part, on the rows of that round."""
 
     def prox(self, x: Tensor, step: float) -> Tensor:
-        """argmin_u |u - x|^2 / 2 + step * (n_i / n_mean) l1 |w(u)|_1, what the gradient leaves out: (n, d) -> (n, d)."""
+        """argmin_u |u - x|^2 / 2 + step * (n_i / n_mean) l1 |w(u)|_1, the part without a gradient: (n, d) -> (n, d)."""
 
     def smoothness(self) -> Tensor:
-        """Each peer's Lipschitz constant of the gradient, (n,) float64; inf where there is none."""
+        """Each peer's Lipschitz constant of the gradient, (n,) float64; inf if there is none."""

@@ -1,7 +1,7 @@
-"""The optimum of all peers' pooled data, the truth to compare with; must not know how peers find it.
+"""The optimum on the pooled data of all peers, to compare with; must not know how peers find it.
 
-Damped Newton (Boyd and Vandenberghe 2004, section 9.5) with the exact Hessian, semi-smooth for Huber and
-squared hinge; with l1, FISTA (Beck and Teboulle 2009) until the signs are right, and Newton on the support.
+Damped Newton (Boyd and Vandenberghe 2004, section 9.5) with the exact Hessian, semi-smooth for Huber and squared hinge. With
+l1, FISTA (Beck and Teboulle 2009) runs until the signs are right, then Newton on the support.
 """
 
 import math
@@ -17,39 +17,39 @@ from gossipfl.models.losses import Hinge, Huber, SquaredHinge
 from gossipfl.models.pooled import Array, Indices, Pooled
 
 _EXACT = 1000  # parameters up to which the Hessian is factorised
-_RANK = 1e-13  # eigenvalues below that share of the largest are zero
-_STEP = 1e-10  # a Newton step that small, relative to x, squares to less than rounding
-_ROUNDING = 1e-14  # a gradient that small, relative to what cancels in it, is rounding
+_RANK = 1e-13  # eigenvalues below this share of the largest are treated as zero
+_STEP = 1e-10  # the square of a Newton step this small, relative to x, is below rounding
+_ROUNDING = 1e-14  # a gradient this small, relative to what cancels in it, is rounding
 
 
 def pooled_optimum(problem: Linear) -> Tensor:
     """The minimiser of the sum of all rows' objectives, (d,) float64 on the CPU, to near machine precision.
 
-    Where it is not unique (softmax, or fewer rows than features and no l2), it is that of least norm, or near
-    it; the intercepts of softmax sum to zero.
+    If it is not unique (softmax, or fewer rows than features and no l2), it is the minimiser of least norm, or close to it.
+    The intercepts of softmax sum to zero.
 
     Raises:
-        Incompatible: the loss is the hinge, whose kinks Newton cannot cross.
-        BadExperiment: there is no finite optimum, as for separable classes without l2.
+        Incompatible: the loss is the hinge, whose kinks Newton cannot handle.
+        BadExperiment: there is no finite optimum, for example for separable classes without l2.
     """
     if isinstance(problem.loss_of_row, Hinge):
         raise Incompatible(
-            "There is no reference for model.kind = 'svm', since the hinge has kinks; use 'squared-svm', or "
+            "There is no reference for model.kind = 'svm', because the hinge has kinks; use 'squared-svm', or "
             "set reference = false."
         )
     pooled = Pooled(problem)
     x = _composite(pooled) if problem.l1 else _smooth(pooled)
     if x is None:
         raise BadExperiment(
-            "The pooled problem has no finite optimum to compare with (classes that a plane separates, or "
-            "targets all alike, make parameters grow for ever), or none that double precision can find; set "
+            "The pooled problem has no finite optimum to compare with, or none that double precision can find "
+            "(if a plane separates the classes, or all targets are the same, parameters grow without limit); set "
             "model.l2 above 0, or reference = false."
         )
     return torch.from_numpy(x)
 
 
 def _smooth(pooled: Pooled) -> Array | None:
-    """argmin of f(x). Huber is reached through ever smaller deltas, as all is flat far from its optimum."""
+    """argmin of f(x). For Huber delta decreases step by step, because far from the optimum its slope is constant."""
     everything, x, loss = np.arange(len(pooled.zero)), pooled.zero, pooled.loss
     if isinstance(loss, Huber):
         widest = float(pooled.y.abs().max()) / loss.delta
@@ -62,18 +62,18 @@ def _smooth(pooled: Pooled) -> Array | None:
 
 
 def _newton(pooled: Pooled, x: Array, tilt: Array, free: Indices) -> Array | None:
-    """argmin of f(x) + tilt @ x over the parameters `free`, or None where Newton finds none."""
+    """argmin of f(x) + tilt @ x over the parameters `free`; None if Newton finds none."""
     free = free[np.argsort(free % pooled.outputs, kind="stable")]
     piecewise = isinstance(pooled.loss, Huber | SquaredHinge)
     first = 0.0
-    # An optimum at infinity recedes by 1 a step in an exponential tail; after 36 it is lost in rounding.
+    # In an exponential tail, an optimum at infinity recedes by 1 in each step; after 36 it is below rounding.
     for _ in range(60 if piecewise else 30):
         gradient = (pooled.gradient(x) + tilt)[free]
         norm = float(np.linalg.norm(gradient))
         if norm == 0:
             return x
         first = first or norm
-        # Rows on a flat piece have no curvature: lend them some, ever less, to keep the Hessian's rank.
+        # Rows on a flat piece have no curvature: add some, less and less, to keep the Hessian's rank.
         curves = pooled.curves(x, 1e-3 * min(1.0, norm / first) if piecewise else 0.0)
         if len(free) > _EXACT:
             rtol = min(0.1, max(norm / first, 1e-12))
@@ -91,7 +91,7 @@ def _newton(pooled: Pooled, x: Array, tilt: Array, free: Indices) -> Array | Non
 
 
 def _solve(hessian: Array, gradient: Array) -> Array:
-    """The Newton step: equilibrated where the Hessian has full rank, else that of least norm."""
+    """The Newton step: equilibrated if the Hessian has full rank, otherwise the step of least norm."""
     diagonal = np.sqrt(np.diag(hessian))
     for scale in (1 / np.where(diagonal > 0, diagonal, 1.0), np.ones(len(gradient))):
         values, vectors = np.linalg.eigh(scale[:, None] * hessian * scale)
@@ -104,7 +104,7 @@ def _solve(hessian: Array, gradient: Array) -> Array:
 
 
 def _search(pooled: Pooled, x: Array, tilt: Array, free: Indices, step: Array) -> Array | None:
-    """The first of the steps 1, 1/2, 1/4, ... that Armijo's rule takes, up to rounding of the value."""
+    """The point after the first of the steps 1, 1/2, 1/4, ... that Armijo's rule accepts, up to rounding of the value."""
     value, descent = pooled.value(x) + tilt @ x, (pooled.gradient(x) + tilt)[free] @ step
     for halvings in range(60):
         moved = _moved(x, free, step * 0.5**halvings)
@@ -121,7 +121,7 @@ def _moved(x: Array, free: Indices, step: Array) -> Array:
 
 
 def _composite(pooled: Pooled) -> Array | None:
-    """argmin of f(x) + l1 |w|_1: FISTA finds a support, Newton its optimum, the subgradient decides."""
+    """argmin of f(x) + l1 |w|_1: FISTA finds a support, Newton its optimum, and the subgradient decides."""
     x, lipschitz = pooled.zero, 1e-6
     for _ in range(100):
         x, lipschitz = _fista(pooled, x, lipschitz)
@@ -133,9 +133,9 @@ def _composite(pooled: Pooled) -> Array | None:
 
 
 def _orthant(pooled: Pooled, x: Array) -> tuple[Array, bool]:
-    """Towards the optimum among the signs of x, dropping those that would change; and whether it was reached.
+    """Moves towards the optimum among the signs of x, and drops signs that would change; also, whether it was reached.
 
-    The objective falls all the way (Lee, Battle, Raina and Ng 2007, feature-sign search).
+    The objective decreases all the way (Lee, Battle, Raina and Ng 2007, feature-sign search).
     """
     while True:
         sign = np.sign(x) * (pooled.l1 > 0)

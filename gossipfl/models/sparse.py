@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 class Matrix(NamedTuple):
-    """All rows of n peers, M in all: two CSR products, with the matrix and with its transpose."""
+    """All M rows of n peers; two CSR products, with the matrix and with its transpose."""
 
     features: Tensor  # (M, n * q) CSR
     adjoint: Tensor  # (n * q, M) CSR
     target: Tensor  # (M,)
-    owner: Tensor  # (M,) int64, which of the n
+    owner: Tensor  # (M,) int64, the row's peer, 0 to n - 1
     peers: int
 
     def times(self, w: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class Matrix(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """The non-zeros of a mini-batch of B rows, which cost what they hold, plus the n * q of a gradient."""
+    """The non-zeros of a mini-batch of B rows; the cost is their number, plus the n * q of a gradient."""
 
     row: Tensor  # (nonzeros,) in 0 .. B - 1
     column: Tensor  # (nonzeros,) in 0 .. n * q - 1
@@ -74,11 +74,11 @@ class Sparse:
         )
 
     def spread(self, weights: Tensor) -> Tensor:
-        """Weights of rows from those of peers: (n,) -> (M, 1)."""
+        """Weights of rows from weights of peers: (n,) -> (M, 1)."""
         return weights[self._owner, None]
 
     def gather(self, positions: Tensor) -> list[Entries]:
-        """The mini-batches at positions (rounds, n * batch), equally many of each peer."""
+        """The mini-batches at positions (rounds, n * batch), with equally many rows of each peer."""
         return [self._entries(of_round) for of_round in positions]
 
     def _entries(self, positions: Tensor) -> Entries:
@@ -86,14 +86,14 @@ class Sparse:
         first = features.crow_indices()[positions]
         count = features.crow_indices()[positions + 1] - first
         row = torch.arange(len(positions), device=positions.device).repeat_interleave(count)
-        # The k-th non-zero of a drawn row lies k places after that row's first.
+        # The k-th non-zero of a drawn row is k places after the first one of that row.
         start = count.cumsum(0) - count
         place = torch.arange(len(row), device=row.device) + (first - start)[row]
         column, value = features.col_indices()[place], features.values()[place]
         return Entries(row, column, value[:, None], self.full.target[positions], self._shape)
 
     def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
-        """Each peer's features with the ones, and targets, as float64."""
+        """Each peer's features, with the column of ones, and targets, as float64."""
         target = self.full.target.cpu().double().numpy()
         for i, (start, size) in enumerate(zip(self.starts.tolist(), self.sizes.tolist(), strict=True)):
             rows, q = slice(start, start + size), self._shape[1]

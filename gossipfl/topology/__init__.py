@@ -1,8 +1,8 @@
-"""Who may talk to whom, and with which weight; must not know data, models, algorithms or sockets.
+"""Which peers exchange messages, and with which weights; must not know data, models, algorithms or sockets.
 
 A topology's graph is a simple, connected `networkx.Graph`, or a strongly connected `networkx.DiGraph` in which an edge u -> v
 says that u sends to v. Its nodes are the peers' names in natural order: peer number i is the i-th node. Its attribute
-`schedule` names what changes from round to round: see `schedule`.
+`schedule` names the links that change from round to round: see `schedule`.
 """
 
 from gossipfl.topology.averaging import Averaging, averaging
@@ -13,13 +13,11 @@ from gossipfl.topology.families import FAMILIES
 from gossipfl.topology.faults import afflicted
 from gossipfl.topology.files import load, read, write
 from gossipfl.topology.formats import FORMATS
-from gossipfl.topology.links import Links, Topology
+from gossipfl.topology.links import Links, Topology, cycle, every, static
 from gossipfl.topology.pace import Pace, pace
-from gossipfl.topology.plan import schedule
+from gossipfl.topology.plan import WEIGHTS, schedule
 from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import horizon, period, spreads
-from gossipfl.topology.rules import WEIGHTS
-from gossipfl.topology.schedule import cycle, every, static
 from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spans import Fault
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold

@@ -1,4 +1,4 @@
-"""Makes a graph of the peers and links that a file lists, or says what is wrong; must not know its format."""
+"""Builds a graph from the peers and links that a file lists, or reports what is wrong; must not know its format."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from gossipfl.topology.names import name_of, natural
 
 
 class Listed(NamedTuple):
-    """What a file says, before any of it is believed. Peers that only links name are not added."""
+    """The content of a file, not yet checked. Peers that only a link names are not added."""
 
     about: Mapping[str, Any]  # the graph's own attributes
     peers: Iterable[tuple[Any, Mapping[str, Any]]]
@@ -49,15 +49,14 @@ LINK: dict[str, Callable[[Any], Any]] = {
 
 
 def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
-    """The graph, its peers in natural order, its links sorted, with the attributes of `GRAPH`, `PEER` and `LINK`.
+    """The graph, with peers in natural order, sorted links, and the attributes of `GRAPH`, `PEER` and `LINK`.
 
     Args:
-        listed: what the file says.
-        strict: refuse other attributes (files written by hand), instead of leaving them out (files of other
-        programs).
+        listed: the content of the file.
+        strict: refuse other attributes (files written by hand) instead of leaving them out (files of other programs).
 
     Raises:
-        ValueError: a name that is none, a peer, link or endpoint listed twice, an unknown neighbour, a self-loop, or
+        ValueError: an invalid name, a peer, link or endpoint that is listed twice, an unknown neighbour, a self-loop, or
             an attribute of the wrong type or sign; the message is the second half of a sentence.
     """
     peers: dict[str, dict[str, Any]] = {}
@@ -74,7 +73,7 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
             u, v = sorted((u, v), key=natural)
         for peer in (u, v):
             if peer not in peers:
-                raise ValueError(f'link "{u}" - "{v}" names no listed peer "{peer}"{_hint(peer, peers)}')
+                raise ValueError(f'link "{u}" - "{v}": there is no peer "{peer}"{_hint(peer, peers)}')
         if u == v:
             raise ValueError(f'peer "{u}" is linked to itself; remove that link')
         if (u, v) in links:

@@ -1,7 +1,7 @@
 """Finite schedules of links after which every peer holds the exact mean; must not know what is averaged.
 
-A round with weights w on the edges of a Laplacian L takes x to (I - w L) x. Rounds with w = 1 / z_k make it
-p(L) x with p(l) = prod_k (1 - l / z_k): the mean, if p vanishes on the non-zero eigenvalues of L.
+A round with weights w on the edges of a Laplacian L takes x to (I - w L) x. Rounds with w = 1 / z_k together take x to p(L) x
+with p(l) = prod_k (1 - l / z_k). This is the mean if p vanishes on the non-zero eigenvalues of L.
 """
 
 import math
@@ -16,7 +16,7 @@ from gossipfl.topology.weights import metropolis, push, unit
 
 EPS = float(np.finfo(np.float64).eps)
 TOLERANCE = 1e-12  # the rounding error, relative to max |x|, above which the exact schedule is not used
-REMAINDER = 1e-15  # what Chebyshev's schedule leaves of the disagreement
+REMAINDER = 1e-15  # the share of the disagreement that Chebyshev's schedule leaves
 
 
 RULES = {"laplacian": unit, "metropolis": metropolis, "push": push}
@@ -25,28 +25,27 @@ RULES = {"laplacian": unit, "metropolis": metropolis, "push": push}
 class Averaging(NamedTuple):
     """The weights of round k: those of `rule` ("laplacian" has 1 on each edge), divided by nodes[k].
 
-    Those of "push" are shares that are given away, on directed links: push-sum makes them a mean.
+    The weights of "push" are shares that a peer gives away on directed links; push-sum makes a mean of them.
     """
 
     rule: str
     nodes: tuple[float, ...]
 
     def rounds(self, graph: nx.Graph) -> tuple[Links, ...]:
-        """Each round's links, for the graph that this was made for."""
+        """The links of each round, for the graph that this was made for."""
         links = RULES[self.rule](graph)
         return tuple(links._replace(weights=links.weights / node) for node in self.nodes)
 
 
 def averaging(graph: nx.Graph) -> Averaging:
-    """The rounds of `x_i + sum_j w_ij (x_j - x_i)` that take any x to its mean, to full precision; none for
-    one peer.
+    """The rounds of `x_i + sum_j w_ij (x_j - x_i)` that take any x to its mean, to full precision; none for one peer.
 
-    One round for each distinct non-zero eigenvalue of the Laplacian (Sandryhaila, Kar, Moura: "Finite-time
-    distributed consensus through graph filters", ICASSP 2014), in Leja order, which keeps the partial
-    products small (Reichel: "The application of Leja points to Richardson iteration", Linear Algebra Appl.
-    1991). Where rounding would still cost more than 1e-12, above 500 peers, and where they are fewer, as many
-    Chebyshev nodes on the spectrum of the Metropolis weights as leave 1e-15. Weights may be above 1 in single rounds.
-    On directed links as many rounds of push-sum as leave 1e-15.
+    There is one round for each distinct non-zero eigenvalue of the Laplacian (Sandryhaila, Kar, Moura: "Finite-time
+    distributed consensus through graph filters", ICASSP 2014), in Leja order, which keeps the partial products small
+    (Reichel: "The application of Leja points to Richardson iteration", Linear Algebra Appl. 1991). Chebyshev nodes on the
+    spectrum of the Metropolis weights, as many as leave 1e-15, replace them if rounding would still cost more than 1e-12,
+    above 500 peers, and if there are fewer of them. Weights may be above 1 in single rounds. On directed links there are as
+    many rounds of push-sum as leave 1e-15.
     """
     peers = len(graph)
     if peers < 2:
@@ -64,7 +63,10 @@ def averaging(graph: nx.Graph) -> Averaging:
 
 
 def _pushes(links: Links, peers: int) -> int:
-    """Rounds of C after which each of its columns is the same to 1e-15, by repeated squaring."""
+    """The number of rounds, a power of 2, after which all columns of C^rounds are equal to 1e-15.
+
+    C has the shares that peers give away; found by repeated squaring.
+    """
     shares = np.zeros((peers, peers))
     shares[links.receivers.numpy(), links.senders.numpy()] = links.weights.numpy()
     shares += np.diag(1 - shares.sum(axis=0))
@@ -77,10 +79,10 @@ def _pushes(links: Links, peers: int) -> int:
 
 
 def _laplacian_eigenvalues(links: Links, peers: int) -> Array:
-    """The non-zero ones, ascending, each with small error relative to itself.
+    """The non-zero eigenvalues, ascending, each with a small relative error.
 
-    LAPACK's error is relative to the largest: Rayleigh's quotient of its eigenvectors, a sum of squares over
-    the edges, squares that away.
+    LAPACK's error is relative to the largest eigenvalue. The Rayleigh quotient of its eigenvectors, a sum of squares over
+    the edges, reduces that error to its square.
     """
     _, vectors = np.linalg.eigh(np.eye(peers) - dense(links, peers))
     vectors = vectors[:, 1:] - vectors[:, 1:].mean(axis=0)
@@ -91,28 +93,28 @@ def _laplacian_eigenvalues(links: Links, peers: int) -> Array:
 
 
 def _distinct(values: Array) -> Array:
-    """The mean of each cluster of ascending values that differ by rounding only."""
+    """The mean of each cluster of ascending values that differ only by rounding."""
     starts = np.flatnonzero(np.diff(values) > 1e-11 * values[-1]) + 1
     return np.array([cluster.mean() for cluster in np.split(values, starts)])
 
 
 def leja(nodes: Array) -> Array:
-    """The nodes ordered so that each is the one furthest from all before it, by the product of distances."""
+    """The nodes in such an order that each is the furthest from all before it, by the product of distances."""
     order = [int(np.abs(nodes).argmax())]
     product = np.zeros(len(nodes))  # logarithms
     with np.errstate(divide="ignore"):
         for _ in range(len(nodes) - 1):
             product += np.log(np.abs(nodes - nodes[order[-1]]))
-            order.append(int(product.round(9).argmax()))  # ties must fall alike on all machines
+            order.append(int(product.round(9).argmax()))  # rounded: ties are the same on all machines
     return nodes[order]
 
 
 def _rounding(nodes: Array, values: Array) -> float:
-    """The predicted error relative to max |x|: what p leaves at the eigenvalues, themselves known to
-    a few eps, and what rounding adds.
+    """The predicted error relative to max |x|: what p leaves at the eigenvalues, plus what rounding adds.
 
-    Round k makes an error of eps times what it subtracts, at most (prefix product) l_max / z_k, and the
-    rounds after it multiply that by the suffix product. Their largest values over the spectrum are taken.
+    The eigenvalues themselves are known to a few eps. Round k makes an error of eps times what it subtracts, at most
+    (prefix product) l_max / z_k, and the rounds after it multiply that by the suffix product. Their largest values over the
+    spectrum are used.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         factors = np.abs(1 - nodes / nodes[:, None])  # one round a row
@@ -125,9 +127,9 @@ def _rounding(nodes: Array, values: Array) -> float:
 
 
 def _chebyshev(low: float, high: float) -> Array:
-    """As many Chebyshev nodes on [low, high] as make |p| <= 1e-15 there, p(0) being 1."""
+    """As many Chebyshev nodes on [low, high] as make |p| <= 1e-15 there, with p(0) = 1."""
     low, high = low * (1 - 1e-4), high * (1 + 1e-4)
-    low, high = float(f"{low:.5g}"), float(f"{high:.5g}")  # alike on all machines, whatever their rounding
+    low, high = float(f"{low:.5g}"), float(f"{high:.5g}")  # the same on all machines, whatever their rounding
     count = math.ceil(math.acosh(1 / REMAINDER) / math.acosh((high + low) / (high - low)))
     angles = (np.arange(count) + 0.5) * (math.pi / count)
     nodes: Array = (high + low) / 2 + (high - low) / 2 * np.cos(angles)

@@ -1,6 +1,7 @@
-"""The named graphs whose links change from round to round, or bring their own weights; must not know files or weight rules.
+"""Named graphs whose links change from round to round, or have their own weights; must not know files or weight rules.
 
-The graph of each has the edges of all its rounds, both ways: along these peers connect, and agree before they learn.
+The graph of each family has the edges of all its rounds, in both directions: peers connect along them, and agree before
+they learn.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +11,10 @@ import networkx as nx
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import equi
-from gossipfl.topology.base import base
 from gossipfl.topology.drawn import epidemic, epidemic_local, matching
 from gossipfl.topology.family import Family
-from gossipfl.topology.links import Links, Topology
-from gossipfl.topology.one_peer import one_peer
-from gossipfl.topology.schedule import cycle, static
+from gossipfl.topology.links import Links, Topology, cycle, static
+from gossipfl.topology.periodic import base, one_peer
 
 
 def _union(peers: int, rounds: Sequence[Links]) -> nx.Graph:
@@ -31,7 +30,7 @@ def _periodic(rounds: Callable[..., Sequence[Links]]) -> Callable[..., Topology]
 
 def _all(peers: int, sends: int = 1) -> nx.Graph:
     if sends >= max(2, peers):
-        raise BadExperiment("s, the number of others that each peer sends to, must be below n")
+        raise BadExperiment("s, the number of peers that each peer sends to, must be below n")
     return nx.complete_graph(peers)
 
 
@@ -39,7 +38,7 @@ def _offsets(peers: int, M: int | equi.Offsets, seed: int) -> equi.Offsets:
     if isinstance(M, int):
         return equi.offsets(peers, M, seed)
     if not all(1 <= u < peers for u in M) or len({*M}) < len(M) or gcd(peers, *M) > 1:
-        raise BadExperiment("offsets must be from 1 to n - 1, each once, and connect all peers")
+        raise BadExperiment("offsets must be from 1 to n - 1, each once, and together connect all peers")
     return M
 
 
@@ -61,7 +60,7 @@ def _equi(name: str, about: str, schedule: Callable[[int, equi.Offsets, int], To
 
 CHANGING: dict[str, Family] = {
     "one-peer-exp": Family(
-        "one-peer-exp:n", "one-peer-exp:16", "hears the one 1, 2, 4, ... before it in turn; exact if n is a power of 2",
+        "one-peer-exp:n", "one-peer-exp:16", "hears the peer 1, 2, 4, ... before it in turn; exact if n is a power of 2",
         lambda n: _union(n, one_peer(n)), lambda n: n * n.bit_length(), schedule=_periodic(one_peer),
     ),
     "base": Family(
@@ -70,30 +69,30 @@ CHANGING: dict[str, Family] = {
         schedule=_periodic(base),
     ),
     "matching": Family(
-        "matching:n", "matching:16", "random pairs, drawn each round", _all, lambda n: n * n // 2, schedule=matching,
+        "matching:n", "matching:16", "random pairs, drawn anew in each round", _all, lambda n: n * n // 2, schedule=matching,
     ),
     "epidemic": Family(
-        "epidemic:n:s", "epidemic:100:4", "each round sends to s random others, hears as many (EL-Oracle)",
+        "epidemic:n:s", "epidemic:100:4", "in each round sends to s random peers and hears s (EL-Oracle)",
         _all, lambda n, _: n * n // 2, schedule=epidemic,
     ),
     "epidemic-local": Family(
-        "epidemic-local:n:s", "epidemic-local:100:4", "each round sends to s others of its own choice (EL-Local)",
+        "epidemic-local:n:s", "epidemic-local:100:4", "in each round sends to s peers that it chooses (EL-Local)",
         _all, lambda n, _: n * n // 2, schedule=epidemic_local,
     ),
     "equi": _equi(
-        "equi", "EquiTopo: linked with those M random numbers before and after (U-EquiStatic)",
+        "equi", "EquiTopo: linked at M random distances, in both directions (U-EquiStatic)",
         lambda n, chosen, _: static(equi.both_ways(n, chosen)),
     ),
     "equi-directed": _equi(
-        "equi-directed", "EquiTopo: hears those M random numbers before (D-EquiStatic)",
+        "equi-directed", "EquiTopo: hears the peers M random distances before it (D-EquiStatic)",
         lambda n, chosen, _: static(equi.directed(n, chosen)),
     ),
     "equi-one-peer": _equi(
-        "equi-one-peer", "EquiTopo: each round pairs those apart by one of M numbers (OU-EquiDyn)",
+        "equi-one-peer", "EquiTopo: in each round pairs peers at one of M distances (OU-EquiDyn)",
         equi.one_peer_both_ways,
     ),
     "equi-one-peer-directed": _equi(
-        "equi-one-peer-directed", "EquiTopo: each round hears the one before by one of M numbers (OD-EquiDyn)",
+        "equi-one-peer-directed", "EquiTopo: in each round hears the peer one of M distances before it (OD-EquiDyn)",
         equi.one_peer_directed,
     ),
 }  # fmt: skip

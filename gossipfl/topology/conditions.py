@@ -1,7 +1,7 @@
 """What goes wrong on the way, as functions from a topology to a topology; must not know what is sent, or why.
 
-Whether a link or a peer fails in a round is drawn from the seed, the round and their numbers, so that every peer computes the
-same, in any order. Give two conditions of a kind two seeds. Where no link is left out, the links are the very same object as
+Whether a link or a peer fails in a round is drawn from the seed, the round and the peers' numbers, so every peer computes the
+same, in any order. Use two seeds for two conditions of the same kind. If no link is left out, the links are the same object as
 without the condition.
 """
 
@@ -17,11 +17,11 @@ from gossipfl.topology.preserves import select, without
 
 
 def lossy(topology: Topology, p: float, seed: int = 0) -> Topology:
-    """Each message is lost with probability p, of which its sender learns nothing: `arrives` says which come through.
+    """Each message is lost with probability p, which its sender does not notice; `arrives` marks those that arrive.
 
-    The other parts of `Links` are the very same tensors.
+    The other fields of `Links` are the same tensors as before.
     """
-    _probability("p, of losing a message,", p)
+    _probability("p, the probability of losing a message,", p)
 
     def links(round: int) -> Links:
         sent = topology(round)
@@ -33,11 +33,11 @@ def lossy(topology: Topology, p: float, seed: int = 0) -> Topology:
 
 
 def dropping(topology: Topology, p: float, seed: int = 0) -> Topology:
-    """Each link fails with probability p, in both directions, and both ends notice: it is left out.
+    """Each link fails with probability p, in both directions. Both ends notice, so the link is left out.
 
     Symmetric weights stay symmetric.
     """
-    _probability("p, of a link failing,", p)
+    _probability("p, the probability of a link failing,", p)
 
     def links(round: int) -> Links:
         whole = topology(round)
@@ -49,21 +49,21 @@ def dropping(topology: Topology, p: float, seed: int = 0) -> Topology:
 
 
 def churn(topology: Topology, peers: int, online: float, session: int, seed: int = 0) -> Topology:
-    """Peers come and go: those that are away have no links, and are not `present`.
+    """Peers come and go: a peer that is away has no links, and is not `present`.
 
-    A peer's time is cut into sessions of so many rounds, from a round of its own on; in each it is there with probability
-    `online`, whatever it was before. What it knows it keeps.
+    A peer's time is divided into sessions of `session` rounds, with a phase of its own. In each session it is present with
+    probability `online`, independently of other sessions. It keeps what it knows.
 
     Args:
         topology: of all peers.
-        peers: how many there are.
-        online: the share of its time that a peer is there.
+        peers: the number of peers.
+        online: the share of its time that a peer is present.
         session: rounds, 1 or more.
-        seed: what is drawn from.
+        seed: for the draws.
     """
     _probability("online", online)
     if session < 1:
-        raise BadExperiment(f"sessions of {session} rounds: make it 1 or more")
+        raise BadExperiment(f"sessions of {session} rounds are too short: use 1 or more")
     each = torch.arange(peers)
     phase = rng.integers(seed, "churn-phase", each, 0, 1, torch.full((peers,), session))[:, 0]
 
@@ -85,7 +85,7 @@ def partition(topology: Topology, groups: Sequence[Collection[int]], begin: int,
 
     Args:
         topology: of all peers.
-        groups: the numbers of the peers in each; those in none are one group more.
+        groups: the numbers of the peers in each; peers in none of them form one more group.
         begin, end: rounds.
     """
     among = [torch.tensor(sorted(group), dtype=torch.int64) for group in groups]
@@ -101,18 +101,18 @@ def partition(topology: Topology, groups: Sequence[Collection[int]], begin: int,
 
 
 def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int = 0) -> Topology:
-    """Slow peers take part in each `every`-th round only, each beginning at a round of its own; else their links are left out.
+    """Slow peers take part only in every `every`-th round, each with its own phase; in other rounds their links are left out.
 
-    As all know the rounds, nobody waits for them, and they go on computing alone.
+    All peers know these rounds, so nobody waits for a slow peer, and it goes on computing alone.
 
     Args:
         topology: of all peers.
-        slow: their numbers.
+        slow: the numbers of the slow peers.
         every: how many times slower they are, 1 or more.
-        seed: what the rounds in which they begin are drawn from.
+        seed: for the draws of the phases.
     """
     if every < 1:
-        raise BadExperiment(f"stragglers in every {every}-th round: make it 1 or more")
+        raise BadExperiment(f"stragglers take part in every {every}-th round: use 1 or more")
     number = torch.tensor(sorted(slow), dtype=torch.int64)
     phase = rng.integers(seed, "stragglers", number, 0, 1, torch.full((len(number),), every))[:, 0]
 
@@ -125,4 +125,4 @@ def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int 
 
 def _probability(name: str, p: float) -> None:
     if not 0 <= p <= 1:
-        raise BadExperiment(f"{name} is {p}: make it a probability, from 0 to 1")
+        raise BadExperiment(f"{name} is {p}: use a number from 0 to 1")

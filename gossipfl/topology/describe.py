@@ -1,4 +1,4 @@
-"""The figures of a graph that tell how well it averages; must not print or draw them."""
+"""The figures of a graph that show how well it averages; must not print or draw them."""
 
 import math
 from collections.abc import Iterable
@@ -8,13 +8,11 @@ import networkx as nx
 import numpy as np
 
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.links import Links
+from gossipfl.topology.links import Links, static
 from gossipfl.topology.pace import pace
-from gossipfl.topology.plan import schedule
+from gossipfl.topology.plan import ONE_WAY, SOLVED, WEIGHTS, schedule
 from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import STARTS, horizon, period
-from gossipfl.topology.rules import ONE_WAY, SOLVED, WEIGHTS
-from gossipfl.topology.schedule import static
 from gossipfl.topology.spectrum import DENSE, dense, diameter, extreme, rounds_per_tenfold
 
 QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))
@@ -22,7 +20,7 @@ QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))
 
 @dataclass(frozen=True)
 class Speed:
-    """What one weight rule makes of a graph; where it cannot be used, only why not."""
+    """How fast a graph averages with one weight rule; if the rule cannot be used, only the reason."""
 
     gap: float | None = None  # 1 - rho
     rounds: float | None = None  # for a tenfold fall of disagreement
@@ -31,22 +29,22 @@ class Speed:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a schedule makes of a graph: by its first 32 rounds, or one period of up to 64; rho and rounds are measured."""
+    """How a schedule averages, over its first 32 rounds or one period of up to 64; rho and rounds are measured."""
 
     schedule: str
-    period: int | None  # None: the same links never come again
+    period: int | None  # None: the links do not repeat
     heard_max: int  # the most neighbours that a peer hears in one round
     both_ways: bool  # W is symmetric
     keeps_mean: bool  # W is doubly stochastic
-    horizon: int  # rounds in which a word of every peer reaches every peer
+    horizon: int  # rounds in which information from every peer reaches every peer
     exact: int | None  # rounds after which every peer holds the exact mean
-    rho: float  # disagreement falls by this factor each round
-    rounds: float | None  # for a tenfold fall of disagreement, unless it ends
+    rho: float  # disagreement falls by this factor in each round
+    rounds: float | None  # for a tenfold fall of disagreement; None if it ends
 
 
 @dataclass(frozen=True)
 class TopologyDescription:
-    """A graph in figures; `dataclasses.asdict` makes it JSON. The degrees of a directed one count those sent to."""
+    """A graph in figures; `dataclasses.asdict` makes it JSON. Degrees of a directed graph count the peers sent to."""
 
     name: str
     peers: int
@@ -63,12 +61,12 @@ class TopologyDescription:
 def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0) -> TopologyDescription:
     """Size, degrees, diameter, and for each weight rule the gap and the rounds for a tenfold fall.
 
-    For a graph with a schedule, which has no use for rules, what changes instead.
+    A graph with a schedule uses no rules; its `changes` are described instead.
 
     Args:
         graph: connected, as `load` gives it.
-        rules: which of WEIGHTS; all that suit the graph but those that are solved for, unless given.
-        seed: what a random schedule draws from.
+        rules: some of WEIGHTS; by default all that suit the graph, except those that a solver computes.
+        seed: for random schedules.
     """
     degrees = [degree for _, degree in (graph.out_degree if graph.is_directed() else graph.degree)]
     changing = "schedule" in graph.graph
@@ -96,12 +94,12 @@ def _speed(graph: nx.Graph, rule: str) -> Speed:
     rho = _rho(Links(links.senders, links.receivers, links.weights) if rule == "push" else links, len(graph))
     rounds = rounds_per_tenfold(rho)
     if math.isinf(rounds):
-        return Speed(gap=0.0, reason="these weights never reach the mean: an eigenvalue of W is -1")
+        return Speed(gap=0.0, reason="the peers never reach the mean: an eigenvalue of W is -1")
     return Speed(gap=1 - rho, rounds=rounds)
 
 
 def _rho(links: Links, peers: int) -> float:
-    """The second largest modulus of W's eigenvalues, which are those of W^T; measured where W is large and not symmetric."""
+    """The second largest modulus of W's eigenvalues (W^T has the same); measured if W is large and not symmetric."""
     if symmetric(links):
         return extreme(links, peers).rho
     if peers > DENSE:

@@ -1,7 +1,8 @@
-"""Schedules whose neighbours are drawn afresh each round among all peers; must not know files or weight rules.
+"""Schedules whose neighbours are drawn anew in each round among all peers; must not know files or weight rules.
 
-A draw is a function of the seed and the round: every peer computes the same, in any order. If W is doubly stochastic and its
-peers are numbered at random, the squared disagreement falls on average by (|W|_F^2 - 1) / (n - 1), whatever the links.
+A draw is a function of the seed and the round, so every peer computes the same, in any order. If W is doubly stochastic and
+its peers are numbered at random, the squared disagreement falls on average by the factor (|W|_F^2 - 1) / (n - 1),
+for any links.
 """
 
 from functools import lru_cache
@@ -14,13 +15,13 @@ from gossipfl import rng
 from gossipfl.topology.links import Links, Topology, arrange
 
 Numbers = npt.NDArray[np.int64]
-KEPT = 2  # rounds: what an engine asks for again is the round that it is in, and the one before
+KEPT = 2  # rounds: an engine asks again only for its current round and the one before
 
 
 def matching(peers: int, seed: int) -> Topology:
-    """Each round a random matching of all peers (but one, if they are odd): pairs average, with weight 1/2.
+    """In each round a random matching of all peers (all but one if n is odd): pairs average, with weight 1/2.
 
-    Boyd, Ghosh, Prabhakar, Shah: "Randomized gossip algorithms", IEEE Trans. Information Theory 52, 2006, in rounds.
+    Boyd, Ghosh, Prabhakar, Shah: "Randomized gossip algorithms", IEEE Trans. Information Theory 52, 2006, here in rounds.
     """
 
     @lru_cache(KEPT)
@@ -33,7 +34,7 @@ def matching(peers: int, seed: int) -> Topology:
 
 
 def epidemic(peers: int, sends: int, seed: int) -> Topology:
-    """Each round every peer sends to `sends` others and hears as many, with weights 1 / (1 + sends): EL-Oracle.
+    """In each round every peer sends to `sends` others and hears as many, with weights 1 / (1 + sends): EL-Oracle.
 
     De Vos, Farhadkhani, Guerraoui, Kermarrec, Pires, Sharma: "Epidemic learning: boosting decentralized learning with
     randomized communication", NeurIPS 2023. The regular digraph is a circulant of random offsets over peers in random
@@ -51,7 +52,7 @@ def epidemic(peers: int, sends: int, seed: int) -> Topology:
 
 
 def epidemic_local(peers: int, sends: int, seed: int) -> Topology:
-    """Each round every peer sends to `sends` others of its own choice; who hears r of them weighs each 1 / (1 + r): EL-Local.
+    """In each round every peer sends to `sends` others that it chooses; a peer that hears r weighs each 1 / (1 + r): EL-Local.
 
     De Vos et al. 2023, as above. Rows of W sum to 1, columns only on average.
     """

@@ -1,11 +1,11 @@
-"""Where a peer listens: what may be written there; must not know files, or the sockets that will be opened."""
+"""Where a peer listens: which endpoints are valid; must not know files, or the sockets that will be opened."""
 
 import re
 from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
-LONGEST = 107  # bytes of an ipc path: a Unix socket's address holds no more
+LONGEST = 107  # bytes of an ipc path: the limit of a Unix socket's address
 _TCP = re.compile(r"tcp://(\*|[a-z0-9][a-z0-9._-]*):(\*|\d{1,5})", re.ASCII | re.IGNORECASE)
 
 
@@ -14,17 +14,17 @@ def endpoint(value: str, own: bool = False) -> str:
 
     Args:
         value: "tcp://host:port" or "ipc://path".
-        own: it is only to be listened on, so that "*" may stand for any host, or for a free port.
+        own: the peer only listens there, so "*" may stand for any host, or for a free port.
 
     Raises:
-        ValueError: it is none; ZeroMQ itself takes port 99999, and waits there for ever.
+        ValueError: it is not an endpoint. ZeroMQ itself accepts port 99999, and then waits forever.
     """
     shown = shorten(value, 60, placeholder="...") or '""'
     if tcp := _TCP.fullmatch(value):
         if "*" in tcp.groups() and not own:
             raise ValueError(
-                f"{shown} is where one may listen, but not an endpoint that others can connect to: "
-                "write tcp://host:port without *"
+                f"{shown} is an address to listen on, but others cannot connect to it: write "
+                "tcp://host:port without *"
             )
         if tcp[2] == "*" or 0 < int(tcp[2]) < 65536:
             return value
@@ -37,7 +37,7 @@ def endpoint(value: str, own: bool = False) -> str:
 
 
 def apart(peers: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse peers, by name and with their attributes, of which two listen in one place. Raises ValueError."""
+    """Refuse peers, by name and with their attributes, if two of them listen on the same endpoint. Raises ValueError."""
     first: dict[str, str] = {}
     for peer, attributes in peers.items():
         place = attributes.get("endpoint")

@@ -1,9 +1,9 @@
 """EquiTopo: random circulants, whose consensus rate does not depend on the number of peers; must not know files.
 
 Song, Li, Jin, Shi, Yan, Yin, Yuan: "Communication-efficient topologies for decentralized learning with O(1) consensus
-rate", NeurIPS 2022. A(u) has a_ij = (n - 1) / n where i = j + u mod n, and 1 / n on its diagonal; all A(u) average to
-11^T / n, and a few random ones nearly do. Every W is doubly stochastic. Offsets are drawn without replacement, which only
-helps.
+rate", NeurIPS 2022. A(u) has a_ij = (n - 1) / n where i = j + u mod n, and 1 / n on its diagonal. The average of all A(u) is
+11^T / n, and that of a few random ones is close to it. Every W is doubly stochastic. Offsets are drawn without replacement,
+which can only improve the rate.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Links, Topology, arrange
 
 Offsets = tuple[int, ...]
-ETA = 0.5  # how far one round of the one-peer schedules goes: W = (1 - eta) I + eta A
+ETA = 0.5  # the share of A(u) in a round of the one-peer schedules: W = (1 - eta) I + eta A
 
 
 def offsets(peers: int, count: int, seed: int) -> Offsets:
-    """`count` offsets from 1 to n - 1, in ascending order, drawn until their links connect all peers."""
+    """`count` offsets from 1 to n - 1, in ascending order, drawn again until their links connect all peers."""
     if not 1 <= count < peers:
         raise BadExperiment("M, the number of offsets, must be from 1 to n - 1")
     draw = rng.generator(seed, "equi")
@@ -45,7 +45,7 @@ def both_ways(peers: int, offsets: Sequence[int]) -> Links:
 
 
 def one_peer_directed(peers: int, offsets: Sequence[int], seed: int) -> Topology:
-    """OD-EquiDyn: each round (I + A(u)) / 2 for one of the offsets, drawn afresh."""
+    """OD-EquiDyn: W is (I + A(u)) / 2 for one of the offsets, drawn anew in each round."""
 
     @cache
     def links(u: int) -> Links:
@@ -56,9 +56,9 @@ def one_peer_directed(peers: int, offsets: Sequence[int], seed: int) -> Topology
 
 
 def one_peer_both_ways(peers: int, offsets: Sequence[int], seed: int) -> Topology:
-    """OU-EquiDyn: each round pairs peers that are u apart, for one of the offsets drawn afresh.
+    """OU-EquiDyn: each round pairs peers that are u apart, for one of the offsets, drawn anew in each round.
 
-    From a random peer onwards, each that is free is paired with the one u further, if that is free too; a pair's weight is
+    Starting at a random peer, each free peer is paired with the peer u further on, if that is free too. A pair's weight is
     (n - 1) / 2n.
     """
 
@@ -80,6 +80,6 @@ def one_peer_both_ways(peers: int, offsets: Sequence[int], seed: int) -> Topolog
 
 
 def _drawn(offsets: Sequence[int], seed: int, round: int) -> tuple[int, float]:
-    """One of the offsets, and one more number in [0, 1)."""
+    """One of the offsets, and another random number in [0, 1)."""
     which, other = rng.uniform(seed, "equi", torch.zeros(1, dtype=torch.int64), round, 2)[0].tolist()
     return offsets[int(which * len(offsets))], other

@@ -7,7 +7,6 @@ import networkx as nx
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.changing import CHANGING
-from gossipfl.topology.directed import DIRECTED
 from gossipfl.topology.family import Family
 
 
@@ -28,19 +27,19 @@ def _hypercube(dimensions: int) -> nx.Graph:
 
 def _regular(peers: int, degree: int, seed: int) -> nx.Graph:
     if degree >= peers or peers * degree % 2:
-        raise BadExperiment("the degree must be below n, and n times degree even")
+        raise BadExperiment("the degree must be below n, and n times the degree must be even")
     return nx.random_regular_graph(degree, peers, seed)
 
 
 def _small_world(peers: int, neighbours: int, p: float, seed: int) -> nx.Graph:
     if neighbours >= peers or neighbours % 2:
-        raise BadExperiment("k, the neighbours before rewiring, must be even and below n")
+        raise BadExperiment("k, the number of neighbours before rewiring, must be even and below n")
     return nx.watts_strogatz_graph(peers, neighbours, p, seed)
 
 
 def _preferential(peers: int, links: int, seed: int) -> nx.Graph:
     if not 1 <= links < peers:
-        raise BadExperiment("m, the links that each newcomer brings, must be from 1 to n - 1")
+        raise BadExperiment("m, the number of links of each new peer, must be from 1 to n - 1")
     return nx.barabasi_albert_graph(peers, links, seed)
 
 
@@ -55,29 +54,43 @@ def _two_cliques(peers: int) -> nx.Graph:
 
 
 def exponential(peers: int) -> nx.Graph:
-    """The static exponential graph, symmetrised: i is linked with i +- 2^k mod n for 2^k < n.
+    """The static exponential graph, made symmetric: i is linked with i +- 2^k mod n for 2^k < n.
 
-    Degree about 2 log2(n), spectral gap about 1 / log2(n). Ying, Yuan, Chen, Hu, Pan, Yin: "Exponential graph
-    is provably efficient for decentralized deep training", NeurIPS 2021; theirs is `directed-exp`.
+    Its degree is about 2 log2(n), its spectral gap about 1 / log2(n). Ying, Yuan, Chen, Hu, Pan, Yin: "Exponential graph
+    is provably efficient for decentralized deep training", NeurIPS 2021; their graph is `directed-exp`.
     """
     hops = [1 << k for k in range((peers - 1).bit_length())]
     return _graph(peers, ((i, (i + hop) % peers) for i in range(peers) for hop in hops))
 
 
+def _digraph(peers: int, offsets: list[int]) -> nx.DiGraph:
+    graph = nx.empty_graph(peers, create_using=nx.DiGraph)
+    graph.add_edges_from((i, (i + offset) % peers) for i in range(peers) for offset in offsets)
+    return graph
+
+
+def _directed_exponential(peers: int) -> nx.DiGraph:
+    return _digraph(peers, [1 << k for k in range((peers - 1).bit_length())])
+
+
+def _directed_erdos_renyi(peers: int, p: float, seed: int) -> nx.DiGraph:
+    return nx.fast_gnp_random_graph(peers, p, seed, directed=True)
+
+
 FAMILIES: dict[str, Family] = {
     "ring": Family("ring:n", "ring:16", "a cycle: few links, slow", nx.cycle_graph, lambda n: n),
-    "line": Family("line:n", "line:8", "a path; the slowest of all", nx.path_graph, lambda n: n),
+    "line": Family("line:n", "line:8", "a path: the slowest graph", nx.path_graph, lambda n: n),
     "star": Family("star:n", "star:8", "one hub, n - 1 leaves", lambda n: nx.star_graph(n - 1), lambda n: n),
-    "full": Family("full:n", "full:8", "everyone with everyone", nx.complete_graph, lambda n: n * n // 2),
+    "full": Family("full:n", "full:8", "all pairs are linked", nx.complete_graph, lambda n: n * n // 2),
     "torus": Family(
-        "torus:RxC", "torus:4x4", "a grid closed at its sides", _torus, lambda sides: 2 * sides[0] * sides[1]
+        "torus:RxC", "torus:4x4", "a grid that wraps around at its sides", _torus, lambda sides: 2 * sides[0] * sides[1]
     ),
     "hypercube": Family(
-        "hypercube:d", "hypercube:4", "2^d peers, linked where one bit differs", _hypercube,
+        "hypercube:d", "hypercube:4", "2^d peers, linked if their numbers differ in one bit", _hypercube,
         lambda d: d << min(d, 40),
     ),
     "regular": Family(
-        "regular:n:degree", "regular:16:4", "random, everyone with the same degree", _regular,
+        "regular:n:degree", "regular:16:4", "random, all peers have the same degree", _regular,
         lambda n, degree: n * degree, random=True,
     ),
     "er": Family(
@@ -89,21 +102,32 @@ FAMILIES: dict[str, Family] = {
         _small_world, lambda n, k, _: n + n * k // 2, random=True,
     ),
     "ba": Family(
-        "ba:n:m", "ba:50:2", "Barabasi-Albert: newcomers link to m, rather to those with many", _preferential,
+        "ba:n:m", "ba:50:2", "Barabasi-Albert: each new peer links to m others, mostly of high degree", _preferential,
         lambda n, m: n * (m + 1), random=True,
     ),
     "tree": Family(
-        "tree:branching:height", "tree:2:4", "each peer above the last level has as many children", _tree,
+        "tree:branching:height", "tree:2:4", "each peer above the last level has this many children", _tree,
         lambda branching, height: max(height, branching ** min(height, 40)),
     ),
     "two-cliques": Family(
-        "two-cliques:n", "two-cliques:16", "two halves, full inside, one link between: the bottleneck",
+        "two-cliques:n", "two-cliques:16", "two complete halves with one link between them: a bottleneck",
         _two_cliques, lambda n: n * n // 4,
     ),
     "exp": Family(
-        "exp:n", "exp:16", "exponential: linked with those 1, 2, 4, ... further", exponential,
+        "exp:n", "exp:16", "exponential: linked with the peers 1, 2, 4, ... further on", exponential,
         lambda n: n * n.bit_length(),
     ),
-    **DIRECTED,
+    "directed-ring": Family(
+        "directed-ring:n", "directed-ring:16", "a cycle of one-way links: the fewest possible",
+        lambda n: _digraph(n, [1]), lambda n: n,
+    ),
+    "directed-exp": Family(
+        "directed-exp:n", "directed-exp:16", "exponential (Ying et al. 2021): sends to the peers 1, 2, 4, ... further on",
+        _directed_exponential, lambda n: n * n.bit_length(),
+    ),
+    "directed-er": Family(
+        "directed-er:n:p", "directed-er:16:0.2", "Erdos-Renyi: each one-way link with probability p",
+        _directed_erdos_renyi, lambda n, p: n + int(p * n * n), random=True,
+    ),
     **CHANGING,
 }  # fmt: skip

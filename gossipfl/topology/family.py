@@ -1,4 +1,4 @@
-"""What a named kind of graph is; must not know any."""
+"""What a named kind of graph consists of; must not know any of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,9 @@ from gossipfl.topology.links import Topology
 class Family:
     """One kind of graph.
 
-    `signature` names the parameters, separated by colons; `make` takes their values, and a seed too where
-    `random`. `links` estimates the number of edges before any is made, so that a typing error cannot eat the
-    memory. Where links change, or bring their own weights, `schedule` takes the values and a seed, and `make`
-    gives the edges of all rounds.
+    `signature` names the parameters, separated by colons. `make` takes their values, and also a seed if `random`. `links`
+    estimates the number of edges before the graph is made, so that a typing error cannot use up the memory. If the links
+    change, or have their own weights, `schedule` takes the values and a seed, and `make` gives the edges of all rounds.
     """
 
     signature: str

@@ -1,10 +1,10 @@
-"""Faults by the round, as data: who fails, when and how; must not know what peers compute, nor how a fault is brought about.
+"""Faults by the round, as data: which peer fails, when and how; must not know what peers compute, nor how faults are caused.
 
-A simulation carries the events of `spans` out on its links (`afflicted`); a launcher of live peers by signals and a proxy.
-Peers are numbers in the order of the graph. In a simulation a peer that is gone or hangs has no links and is not `present`, one
-that will begin from nothing `forgets`, and what is cut or lost does not arrive, so that an edge's session ends as it does
-between live peers; with the sessions go the account fields, so that a restart from the last model is a return like any other.
-How long things last is known: for what is for good nobody waits.
+A simulation applies the events of `spans` to its links (`afflicted`); live peers get them from a launcher, by signals and a
+proxy. Peers are numbers in the order of the graph. In a simulation a peer that is gone or hangs has no links and is not
+`present`, and a peer that will restart from nothing `forgets`. A message that is cut off or lost does not arrive, so that the
+session of its edge ends as it does between live peers. The account fields end with the session, so a restart from the last
+model is a return like any other. A simulation knows how long each fault lasts: no peer waits for what is gone for good.
 """
 
 from bisect import bisect_right
@@ -23,29 +23,29 @@ from gossipfl.topology.spans import Fault, Span, absences, check, cuts, losses
 
 
 class Standing(NamedTuple):
-    """What holds from one event to the next; all (n,)."""
+    """What holds between one event and the next; each tensor is (n,)."""
 
     away: Tensor  # bool
     forgets: Tensor  # bool
     sides: tuple[Tensor, ...]  # bool, one for each cut
-    rates: Tensor  # of loss
+    rates: Tensor  # probabilities of loss
     ahead: Outlook
 
 
 def afflicted(
     topology: Topology, peers: int, faults: Sequence[Fault], seed: int = 0, edges: Links | None = None
 ) -> Topology:
-    """`topology`, whose rounds these are, with faults. Give it the whole topology, local steps and other conditions included.
+    """`topology` with faults. Pass the whole topology, local steps and other conditions included: faults count its rounds.
 
     Args:
         topology: of all peers.
-        peers: how many there are.
-        faults: in any order; those of one round in theirs.
-        seed: what losses are drawn from.
-        edges: whoever may ever talk to whom; all with all unless given.
+        peers: the number of peers.
+        faults: in any order; those of one round happen in the given order.
+        seed: for the draws of losses.
+        edges: all links that may ever be used; without it, all pairs.
 
     Raises:
-        BadExperiment: an event that cannot be, saying which and why.
+        BadExperiment: an event is impossible; the message says which, and why.
     """
     for fault in faults:
         check(fault, peers)
@@ -53,7 +53,7 @@ def afflicted(
     begins, standings = _timeline(peers, absences(ordered), cuts(ordered), losses(ordered, peers), edges)
     noisy = any(fault.do in ("cut", "loss") for fault in faults)
 
-    @lru_cache(1)  # tensors are hashed by identity: static links are worked on once an event
+    @lru_cache(1)  # tensors are hashed by identity: static links are computed once for each event
     def struck(whole: Links, place: int) -> Links:
         now = standings[place]
         present = ~now.away if whole.present is None else whole.present & ~now.away

@@ -1,9 +1,8 @@
-"""Topology files, in the format that the suffix names; must not know weights, rounds or what a format looks
-like.
+"""Topology files, in the format that the suffix names; must not know weights, rounds or how a format is written.
 
-`read(write(graph)) == graph` for `.json`, `.toml`, `.graphml` and `.gml`, all attributes included, directed graphs
-and those with a schedule too, which the others cannot hold. An edge list keeps names and weights; an adjacency
-list names only; graph6 neither: there peers come back as "0", "1", ...
+`read(write(graph)) == graph` for `.json`, `.toml`, `.graphml` and `.gml`, with all attributes. Only these formats hold
+directed graphs and schedules. An edge list keeps names and weights, an adjacency list only names, and graph6 neither: its
+peers come back as "0", "1", ...
 """
 
 from difflib import get_close_matches
@@ -21,7 +20,7 @@ from gossipfl.topology.formats import FORMATS, Format
 from gossipfl.topology.plan import fits
 from gossipfl.topology.shorthand import generate
 
-# What parsers raise on bytes that they did not expect.
+# What parsers raise on unexpected bytes.
 _UNREADABLE = (
     nx.NetworkXException, ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError,
     AssertionError, RecursionError,
@@ -29,15 +28,14 @@ _UNREADABLE = (
 
 
 def load(spec: str | PathLike[str], seed: int = 0) -> nx.Graph:
-    """The graph that a file or a shorthand such as "ring:16" gives, checked: what an experiment's `graph` key
-    says.
+    """The checked graph of a file or of a shorthand such as "ring:16": the value of an experiment's `graph` key.
 
-    What exists as a file or ends like one is a file; anything else is a shorthand. Random shorthands draw
-    from `seed`.
+    A spec that exists as a file or has the suffix of one is a file; anything else is a shorthand. Random shorthands draw from
+    `seed`.
 
     Raises:
-        BadExperiment: it is neither, or not a simple connected graph (strongly connected, if it is directed), or does
-            not fit its schedule.
+        BadExperiment: there is no such file or shorthand, or the graph is not simple and connected (strongly connected if
+            directed), or it does not fit its schedule.
     """
     text = str(spec)
     file = Path(text).suffix in FORMATS or _is_file(text)
@@ -49,11 +47,12 @@ def load(spec: str | PathLike[str], seed: int = 0) -> nx.Graph:
 
 
 def read(path: str | PathLike[str]) -> nx.Graph:
-    """The graph in a file: peers as strings in natural order, with `endpoint public_key role`; edges with
-    `weight delay drop`. It may still be disconnected: see `check`.
+    """The graph in a file. It may be disconnected: see `check`.
+
+    Peers are strings in natural order, with `endpoint public_key role`; edges have `weight delay drop`.
 
     Raises:
-        BadExperiment: there is no such file, or what is wrong in it.
+        BadExperiment: there is no such file, or its content is wrong; the message says what.
     """
     format = _format(path)
     try:
@@ -74,7 +73,7 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
     """Write a graph that `check` accepts, with the attributes that `read` knows and the format can hold.
 
     Raises:
-        BadExperiment: the graph is not fit to be read again, or the file cannot be written.
+        BadExperiment: the graph could not be read again, or the file cannot be written.
     """
     format = _format(path)
     check(graph, str(path))
@@ -82,7 +81,7 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
     try:
         plain = not graph.is_directed() and "schedule" not in graph.graph
         if not plain and not format.whole:
-            raise ValueError("it is directed, or has a schedule, which this format cannot hold; use .json")
+            raise ValueError("it is directed or has a schedule, which this format cannot hold; use .json")
         listed = Listed(graph.graph, graph.nodes.items(), edges, graph.is_directed())
         content = format.dump(assemble(listed))
         Path(path).write_bytes(content)
@@ -95,7 +94,7 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
 def _format(path: str | PathLike[str]) -> Format:
     suffix = Path(path).suffix
     if suffix not in FORMATS:
-        raise BadExperiment(f'{path}: "{suffix}" is no topology format; use one of {" ".join(FORMATS)}')
+        raise BadExperiment(f'{path}: "{suffix}" is not a topology format; use one of {" ".join(FORMATS)}')
     return FORMATS[suffix]
 
 

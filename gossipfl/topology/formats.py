@@ -1,7 +1,7 @@
 """The text of each topology format, to and from lists of peers and links; must not know paths or check lists.
 
-Each `parse` takes a file's bytes and raises ValueError, or what the library it calls raises; each `dump`
-takes a graph of `assemble`.
+Each `parse` takes a file's bytes and raises ValueError, or any error of the library that it calls. Each `dump` takes a graph
+of `assemble`.
 """
 
 import json
@@ -17,12 +17,12 @@ from gossipfl.topology.assemble import Listed
 
 
 class Format(NamedTuple):
-    """One format; `strict` where people write it by hand, and a mistyped attribute is to be refused."""
+    """One format; `strict` if people write it by hand, so that a mistyped attribute is refused."""
 
     parse: Callable[[bytes], Listed]
     dump: Callable[[nx.Graph], bytes]
     strict: bool = False
-    whole: bool = False  # holds whatever `assemble` gives: directed graphs and schedules too
+    whole: bool = False  # holds all that `assemble` gives: directed graphs and schedules too
 
 
 def _table(value: Any, what: str, kind: type = dict) -> Any:
@@ -31,13 +31,13 @@ def _table(value: Any, what: str, kind: type = dict) -> Any:
     return value
 
 
-# .json: networkx's node-link form; `links` is what networkx called `edges` before 3.6
+# .json: networkx's node-link form; networkx before 3.6 writes `links` instead of `edges`
 
 
 def _parse_json(content: bytes) -> Listed:
     data = _table(json.loads(content.decode("utf-8-sig")), "the whole file")
     if data.get("multigraph"):
-        raise ValueError("links must be single; multigraph must be false")
+        raise ValueError("links must be single: set multigraph to false")
     nodes = _table(data.get("nodes"), '"nodes"', list)
     edges = _table(data.get("edges", data.get("links")), '"edges"', list)
     for item, keys in [
@@ -66,14 +66,14 @@ def _dump_json(graph: nx.Graph) -> bytes:
 
 
 # .toml, by hand: name, edges = [["a", "b"], ["b", "c", { weight = 0.3 }]], and [peers.a] for each peer;
-# directed = true where ["a", "b"] only says that a sends to b
+# directed = true if ["a", "b"] only means that a sends to b
 
 
 def _parse_toml(content: bytes) -> Listed:
     data = tomllib.loads(content.decode("utf-8-sig"))
     known = ("name", "schedule", "directed", "edges", "peers")
     if unknown := data.keys() - {*known}:
-        raise ValueError(f'"{min(unknown)}" is no key of a topology; known: {", ".join(known)}')
+        raise ValueError(f'"{min(unknown)}" is not a key of a topology; use one of {", ".join(known)}')
     directed = data.get("directed", False)
     if not isinstance(directed, bool):
         raise ValueError('"directed" must be true or false')
@@ -95,24 +95,26 @@ def _dump_toml(graph: nx.Graph) -> bytes:
     return tomli_w.dumps({**about, "edges": edges, "peers": dict(graph.nodes.items())}).encode()
 
 
-# .graphml: read here and not by networkx, which follows whatever extensions it meets
+# .graphml: read here, not by networkx, which follows all extensions that it finds
 
 
 def _parse_graphml(content: bytes) -> Listed:
     text = content.decode("utf-8-sig")
     if "<!DOCTYPE" in text:
-        raise ValueError("it declares a DOCTYPE, which a graph needs not; remove it")
+        raise ValueError("it declares a DOCTYPE, which a graph does not need; remove it")
     root = ET.fromstring(text)
     keys = {key.get("id"): key for key in root.iterfind("{*}key")}
     graph = root.find("{*}graph")
     if graph is None:
-        raise ValueError('there must be a <graph edgedefault="undirected"> in it, or a directed one')
+        raise ValueError(
+            'it has no <graph>: add <graph edgedefault="undirected"> or <graph edgedefault="directed">'
+        )
 
     def attributes(element: ET.Element) -> Iterator[tuple[str, Any]]:
         for data in element.iterfind("{*}data"):
             key = keys.get(data.get("key"))
             if key is None:
-                raise ValueError(f"a <data> refers to no <key>: {data.get('key')}")
+                raise ValueError(f"a <data> refers to an unknown <key>: {data.get('key')}")
             number = key.get("attr.type") in ("int", "long", "float", "double")
             yield str(key.get("attr.name")), float(data.text or "") if number else data.text or ""
 
@@ -137,7 +139,7 @@ def _dump_graphml(graph: nx.Graph) -> bytes:
 def _parse_gml(content: bytes) -> Listed:
     graph = nx.parse_gml(content.decode("utf-8-sig"), label=None)
     if graph.is_multigraph():
-        raise ValueError("links must be single; multigraph must be 0")
+        raise ValueError("links must be single: set multigraph to 0")
     name = {number: attributes.get("label", number) for number, attributes in graph.nodes.items()}
     return Listed(
         graph.graph,
@@ -166,7 +168,7 @@ def _parse_edges(content: bytes) -> Listed:
     for words in _lines(content):
         peers |= {peer: {} for peer in words[:2]}
         if len(words) > 3:
-            raise ValueError(f'"{" ".join(words)[:40]}" is not "one other" or "one other weight"')
+            raise ValueError(f'"{" ".join(words)[:40]}" is not "PEER PEER" or "PEER PEER WEIGHT"')
         if words[1:]:
             weight = {"weight": float(words[2])} if words[2:] not in ([], ["{}"]) else {}
             links.append((words[0], words[1], weight))

@@ -1,4 +1,4 @@
-"""The names of peers: what may be one and how they are ordered; must not know graphs or files."""
+"""The names of peers: which are allowed and how they are sorted; must not know graphs or files."""
 
 import re
 from collections.abc import Sequence
@@ -10,27 +10,29 @@ LONGEST = 64
 def natural(name: str) -> tuple[tuple[tuple[str, int, str], ...], str]:
     """The key that sorts names as people do: "2" before "10", "a2" before "a10"."""
     parts = _DIGITS.split(name)
-    numbers = [part.lstrip("0") for part in parts[1::2]]  # compared by length, then by digits: of any size
+    numbers = [part.lstrip("0") for part in parts[1::2]]  # of any size: compared by length, then by digits
     return tuple(zip(parts[::2], map(len, [*numbers, ""]), [*numbers, ""], strict=True)), name
 
 
 def name_of(value: object) -> str:
     """A peer's name, from a string or a whole number.
 
-    Names become folders and log lines: 1 to 64 printable characters, a letter or digit among them, no slash,
-    no dot in front, no blanks around.
+    Names become folders and log lines: 1 to 64 printable characters, at least one letter or digit, no slash, no dot at the
+    start, no blank at the start or end.
 
     Raises:
-        ValueError: it cannot be a name; the message is the second half of a sentence.
+        ValueError: the value cannot be a name; the message is the second half of a sentence.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"{_short(value)} is no peer's name: use text or a whole number")
+        raise ValueError(f"{_short(value)} is not a valid peer name: use text or a whole number")
     name = str(value)
     printable = name.isprintable() and name == name.strip() and any(map(str.isalnum, name))
     if len(name) > LONGEST or not printable:
-        raise ValueError(f"{_short(name)} is no peer's name: use letters and digits, at most {LONGEST}")
+        raise ValueError(
+            f"{_short(name)} is not a valid peer name: use at most {LONGEST} printable characters, with a letter or digit"
+        )
     if name.startswith(".") or "/" in name or "\\" in name:
-        raise ValueError(f"{_short(name)} is no peer's name: leave out slashes and a dot in front")
+        raise ValueError(f"{_short(name)} is not a valid peer name: remove slashes and a dot at the start")
     return name
 
 

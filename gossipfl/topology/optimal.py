@@ -1,7 +1,7 @@
 """The weights with which a graph averages fastest, by semidefinite programming; must not know rounds or schedules.
 
-It needs the extra `weights` (cvxpy, SCS). Solvers differ in the last digits from machine to machine: peers that are started
-by hand share a file of the weights (`gossipfl topology optimise`) instead of solving for them each.
+This needs the extra `weights` (cvxpy, SCS). Solvers differ in the last digits from machine to machine. So peers that are
+started by hand share a file of the weights (`gossipfl topology optimise`), and do not each solve for them.
 """
 
 import warnings
@@ -20,13 +20,13 @@ from gossipfl.topology.weights import best_constant, metropolis, uniform, unit
 Peers = npt.NDArray[np.int64]
 
 MOST = 200  # peers; 100 take a second, 200 ten, 300 minutes
-DIGITS = 7  # of a weight; SCS promises no more
+DIGITS = 7  # of a weight; SCS guarantees no more
 
 
 def fdla(graph: nx.Graph) -> Links:
     """The symmetric W on these links with the smallest |W - 11^T / n|: fastest distributed linear averaging.
 
-    Weights may be negative, and so may diagonals. Minimise s subject to -s I <= I - B diag(w) B^T - 11^T / n <= s I, B the
+    Weights and diagonals may be negative. Minimise s subject to -s I <= I - B diag(w) B^T - 11^T / n <= s I, where B is the
     graph's incidence matrix: Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53,
     2004, eq. 17.
 
@@ -37,9 +37,9 @@ def fdla(graph: nx.Graph) -> Links:
 
 
 def fastest_mixing(graph: nx.Graph) -> Links:
-    """The same without an entry of W below 0: the fastest mixing Markov chain (Boyd, Diaconis, Xiao, SIAM Review 46, 2004).
+    """The same without negative entries of W: the fastest mixing Markov chain (Boyd, Diaconis, Xiao, SIAM Review 46, 2004).
 
-    Weights may be 0: those peers are neighbours still, and pass on the word that all is done.
+    A weight may be 0: these peers are still neighbours, and pass on the message that all is done.
 
     Raises:
         BadExperiment: cvxpy or SCS is missing, or the graph has too many peers.
@@ -52,14 +52,14 @@ def fastest_mixing(graph: nx.Graph) -> Links:
 
 
 def _fastest(candidates: list[Links], peers: int) -> Links:
-    """The fastest of several: a rule in closed form that is optimal is not replaced by the solver's approximation."""
+    """The fastest of several: if a closed-form rule is optimal, the solver's approximation does not replace it."""
     return min(candidates, key=lambda links: round(extreme(links, peers).rho, DIGITS + 2))
 
 
 def _solved(graph: nx.Graph, rule: str) -> Links:
-    """What the solver makes of it: symmetric, and rounded to the digits that it promises.
+    """The solver's weights: symmetric, and rounded to the digits that it guarantees.
 
-    The graph remembers it, and takes it along to peers that are handed the graph: they need not solve again.
+    The graph keeps them, so peers that receive the graph need not solve again.
     """
     peers, links = len(graph), unit(graph)
     known: dict[str, list[float]] = graph.graph.setdefault("solved", {})
@@ -70,11 +70,11 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
         import scs  # noqa: F401  (cvxpy calls it)
     except ImportError:
         raise BadExperiment(
-            f'weights "{rule}" are found by cvxpy and SCS, which are missing: pip install "gossipfl[weights]"'
+            f'weights "{rule}" need cvxpy and SCS, which are missing: pip install "gossipfl[weights]"'
         ) from None
     if peers > MOST:
         raise BadExperiment(
-            f'weights "{rule}" of {peers} peers would take too long to find: use "best-constant", or up to {MOST} peers'
+            f'weights "{rule}" for {peers} peers take too long to compute: use "best-constant", or at most {MOST} peers'
         )
     half = (links.receivers < links.senders).numpy()
     if not half.any():
@@ -86,12 +86,12 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
     bounds = [L + mean >> (1 - s) * one, L + mean << (1 + s) * one]
     bounds += [w >= 0, cvxpy.diag(L) <= 1] if rule == "fastest-mixing" else []
     problem = cvxpy.Problem(cvxpy.Minimize(s), bounds)
-    with warnings.catch_warnings():  # of stopping early: what it has found is compared with the other rules
+    with warnings.catch_warnings():  # about stopping early: the result is compared with other rules
         warnings.simplefilter("ignore")
         problem.solve(solver=cvxpy.SCS, eps_abs=1e-7, eps_rel=1e-7, max_iters=10_000)
     if w.value is None or not np.isfinite(w.value).all():
         raise BadExperiment(
-            f'weights "{rule}": the solver ends as {problem.status} on this graph; use "best-constant"'
+            f'weights "{rule}": the solver stops with status "{problem.status}" on this graph; use "best-constant"'
         )
     W = np.zeros((peers, peers))
     W[ends] = W[ends[::-1]] = np.round(w.value, DIGITS)
@@ -101,7 +101,7 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
 
 
 def _laplacian(u: Peers, v: Peers, peers: int) -> sparse.csr_array:
-    """The matrix that takes the weights w of the edges u - v to the entries of B diag(w) B^T, row by row."""
+    """The matrix that maps the weights w of the edges u - v to the entries of B diag(w) B^T, row by row."""
     edges, one = np.arange(len(u)), np.ones(len(u))
     places = np.concatenate([u * peers + u, v * peers + v, u * peers + v, v * peers + u])
     entries = np.concatenate([one, one, -one, -one]), (places, np.tile(edges, 4))

@@ -1,4 +1,4 @@
-"""Who may still hear of whom, seeing how long everything that is wrong will last; must not know rounds or messages."""
+"""Which peers can still hear of each other, given how long each fault lasts; must not know rounds or messages."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,19 +13,19 @@ from gossipfl.topology.spans import EVER, Span
 
 
 class Outlook(NamedTuple):
-    """What `Links` knows of the future, (n,)."""
+    """The fields of `Links` that describe the future, (n,) each."""
 
     sides: Tensor  # int64
     waits: Tensor  # bool
 
 
 def outlook(peers: int, apart: Sequence[Span], edges: Links | None = None) -> Outlook:
-    """What is to be expected while these hold.
+    """The sides and the waits while these spans last.
 
     Args:
-        peers: how many there are.
-        apart: whose peers neither hear the others nor are heard: a cut, or one peer that is away.
-        edges: whoever may ever talk to whom; all with all unless given.
+        peers: the number of peers.
+        apart: spans whose peers neither hear the others nor are heard by them: a cut, or one peer that is away.
+        edges: all links that may ever be used; without it, all pairs.
     """
     sides = _sides([mask(peers, [span]) for span in apart if span.end == EVER], peers, edges)
     waits = torch.zeros(peers, dtype=torch.bool)
@@ -37,14 +37,14 @@ def outlook(peers: int, apart: Sequence[Span], edges: Links | None = None) -> Ou
 
 
 def mask(peers: int, chosen: Sequence[Span]) -> Tensor:
-    """Who is in one of the spans, (n,)."""
+    """The peers that are in one of the spans, as a mask (n,)."""
     found = torch.zeros(peers, dtype=torch.bool)
     found[[peer for span in chosen for peer in span.peers]] = True
     return found
 
 
 def _sides(lasting: Sequence[Tensor], peers: int, edges: Links | None) -> Tensor:
-    """The number of each peer's side, after all these have parted from the others for good."""
+    """The number of each peer's side, (n,), after each of these groups is separated from the others for good."""
     if not lasting:
         return torch.zeros(peers, dtype=torch.int64)
     sides: Tensor = torch.stack(list(lasting)).unique(dim=1, return_inverse=True)[1]  # type: ignore[no-untyped-call]

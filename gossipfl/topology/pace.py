@@ -1,4 +1,4 @@
-"""How fast a topology averages, measured by carrying it out; must not know graphs or rules."""
+"""How fast a topology averages, measured by running it; must not know graphs or rules."""
 
 import math
 from typing import NamedTuple
@@ -9,14 +9,15 @@ from gossipfl import rng
 from gossipfl.topology.links import Topology
 from gossipfl.topology.spectrum import laplacian
 
-COLUMNS = 16  # of random numbers that are averaged
-EXACT = 1e-9  # a single round that leaves less than this of the disagreement ends it
+COLUMNS = 16  # vectors of random numbers that are averaged
+EXACT = 1e-9  # a round that leaves less than this share of the disagreement ends it
 
 
 class Pace(NamedTuple):
-    """`exact`: the rounds after which all peers hold the mean, from round 0 on; None where they only come nearer to each other.
+    """How fast disagreement falls.
 
-    `rho`: the factor by which disagreement falls each round, as a geometric mean; 0 where it ends.
+    `exact`: the number of rounds, from round 0 on, after which all peers hold the mean; None if they only approach it.
+    `rho`: the factor by which disagreement falls in each round, as a geometric mean; 0 if it ends.
     """
 
     exact: int | None
@@ -24,7 +25,10 @@ class Pace(NamedTuple):
 
 
 def pace(topology: Topology, peers: int, rounds: int = 240) -> Pace:
-    """The pace of x -> W x over so many rounds, the first half not counted for `rho`: |W_k ... W_1 x - mean| / |x - mean|."""
+    """The pace of x -> W x over `rounds` rounds.
+
+    `rho` is measured by |W_k ... W_1 x - mean| / |x - mean| over the second half of the rounds.
+    """
     x = rng.generator(0, "pace").normal(size=(peers, min(COLUMNS, peers)))
     fallen = 0.0  # logarithm
     for round in range(rounds):

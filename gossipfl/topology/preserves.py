@@ -1,4 +1,4 @@
-"""What one round's mixing matrix preserves, read off its links; must not know graphs, rules or schedules."""
+"""What one round's mixing matrix preserves, computed from its links; must not know graphs, rules or schedules."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ TOLERANCE = 1e-9
 
 
 def stochastic(links: Links, peers: int) -> tuple[bool, bool]:
-    """Whether the rows of W sum to 1, and whether its columns do, lost messages being left out.
+    """Whether the rows of W sum to 1, and whether its columns do. Lost messages do not count.
 
-    Rows do, always: a peer keeps what its neighbours leave. Columns do where each peer is given as much weight as it gives.
+    Rows always do, because the diagonal fills them up. Columns do if each peer receives as much weight as it gives.
     """
     links = arriving(links)
     balance = torch.zeros(peers, dtype=torch.float64)
@@ -20,7 +20,7 @@ def stochastic(links: Links, peers: int) -> tuple[bool, bool]:
 
 
 def symmetric(links: Links) -> bool:
-    """Whether W is symmetric, lost messages being left out."""
+    """Whether W is symmetric. Lost messages do not count."""
     links = arriving(links)
     there, back = links.receivers << 32 | links.senders, links.senders << 32 | links.receivers
     order, mirrored = there.argsort(), back.argsort()
@@ -30,12 +30,12 @@ def symmetric(links: Links) -> bool:
 
 
 def arriving(links: Links) -> Links:
-    """The links whose message arrives."""
+    """The links whose messages arrive."""
     return links if links.arrives is None else select(links, links.arrives)._replace(arrives=None)
 
 
 def select(links: Links, kept: Tensor) -> Links:
-    """The links where `kept` (e,) bool is true; the very same object, if that is all. Who is there stays as it is."""
+    """The links where `kept` (e,) bool is True; the same object if that is all of them. Fields of peers do not change."""
     if kept.all():
         return links
     return links._replace(

@@ -1,4 +1,4 @@
-"""How fast word spreads along a topology's rounds; must not know what the words are."""
+"""How fast information spreads along a topology's rounds; must not know what the information is."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,47 +8,47 @@ from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Links, Topology
 from gossipfl.topology.preserves import arriving
 
-STARTS = 32  # rounds from which `horizon` tries
-Known = npt.NDArray[np.uint8]  # bit j of row i: peer j's word has reached peer i
+STARTS = 32  # the number of starting rounds that `horizon` tries
+Known = npt.NDArray[np.uint8]  # bit j of row i: information from peer j has reached peer i
 
 
 def spreads(topology: Topology, peers: int, start: int, rounds: int) -> bool:
-    """Whether a word of every peer reaches every peer in rounds start, ..., start + rounds - 1, along links that arrive.
+    """Whether information from every peer reaches every peer in rounds start, ..., start + rounds - 1, along arriving links.
 
-    Every peer of its own side, where they are not all on one in the last of these rounds.
+    If the last of these rounds has several sides, it needs to reach only the peers of its own side.
     """
     return _rounds(topology, peers, start, rounds, topology(max(0, start + rounds - 1)).sides) is not None
 
 
 def horizon(topology: Topology, peers: int, most: int = 10_000) -> int:
-    """The fewest rounds in which a word of every peer reaches every peer, whichever of the first 32 rounds it starts in.
+    """The fewest rounds in which information from every peer reaches every peer, starting in any of the first 32 rounds.
 
-    The diameter, if the links never change.
+    This is the diameter if the links never change.
 
     Raises:
-        BadExperiment: after `most` rounds from one of these there are peers that a word has not reached.
+        BadExperiment: `most` rounds after one of these starts, some peer has not heard from all others.
     """
     needed = 0
     for start in range(min(STARTS, period(topology) or STARTS)):
         rounds = _rounds(topology, peers, start, most)
         if rounds is None:
             raise BadExperiment(
-                f"a word of some peer has not reached all others {most} rounds after round {start}: "
-                "let the links of several rounds together connect all peers"
+                f"information from some peer has not reached all others {most} rounds after round {start}: "
+                "the links of several rounds together must connect all peers"
             )
         needed = max(needed, rounds)
     return needed
 
 
 def period(topology: Topology, most: int = 64) -> int | None:
-    """The fewest rounds, up to `most`, after which the very same links come again, in the same order; None if they do not."""
+    """The fewest rounds, up to `most`, after which the same links repeat in the same order; None if they do not."""
     seen = [topology(round) for round in range(2 * most)]
     fits = (p for p in range(1, most + 1) if all(a is b for a, b in zip(seen, seen[p:], strict=False)))
     return next(fits, None)
 
 
 def _rounds(topology: Topology, peers: int, start: int, most: int, sides: Tensor | None = None) -> int | None:
-    """The fewest rounds from `start` after which everybody knows all of its side; None where `most` are too few."""
+    """The fewest rounds from `start` after which every peer knows all of its side; None if `most` are too few."""
     known: Known = np.packbits(np.eye(peers, dtype=bool), axis=1)
     side = _side(peers, sides)
     for round in range(most + 1):
@@ -60,7 +60,7 @@ def _rounds(topology: Topology, peers: int, start: int, most: int, sides: Tensor
 
 
 def _side(peers: int, sides: Tensor | None) -> Known:
-    """Who is on the side of each peer, (n, n) bits; (1, n) where all are on one."""
+    """The peers on the side of each peer, (n, n) bits; (1, n) if all are on one side."""
     if sides is None:
         return np.packbits(np.ones((1, peers), dtype=bool), axis=1)
     each, mine = np.unique(sides.numpy(), return_inverse=True)
@@ -72,7 +72,7 @@ def _heard(known: Known, links: Links) -> Known:
     receivers, senders = links.receivers.numpy(), links.senders.numpy()
     if not len(receivers):
         return known
-    first = np.flatnonzero(np.diff(receivers, prepend=-1))  # of each receiver's links, which lie side by side
+    first = np.flatnonzero(np.diff(receivers, prepend=-1))  # the first of each receiver's links
     after = known.copy()
     after[receivers[first]] |= np.bitwise_or.reduceat(known[senders], first, axis=0)
     return after

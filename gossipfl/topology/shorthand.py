@@ -41,7 +41,7 @@ def _sides(text: str) -> tuple[int, ...]:
 
 
 def _offsets(text: str) -> int | tuple[int, ...]:
-    """A number of offsets to be drawn, or the offsets themselves: +1+4+6."""
+    """The number of offsets to draw, or the offsets themselves: +1+4+6."""
     return tuple(map(_whole(1), text[1:].split("+"))) if text.startswith("+") else _whole(1)(text)
 
 
@@ -52,20 +52,20 @@ _PARAMETERS: dict[str, Callable[[str], object]] = {
 
 
 def shorthands() -> str:
-    """Every shorthand with what it is, one a line: the help text."""
+    """The help text: every shorthand with what it means, one a line."""
     return "\n".join(
         f"{family.example:27} {family.signature:27} {family.about}" for family in FAMILIES.values()
     )
 
 
 def generate(shorthand: str, seed: int = 0) -> nx.Graph:
-    """The graph that a shorthand names, its peers called "0" to "n-1" in that order; directed, if the family is.
+    """The graph that a shorthand names, with peers "0" to "n-1" in that order; directed if the family is.
 
-    Random families draw from `rng.generator(seed, "topology")`, again until the graph is connected. Where links change
-    from round to round, the graph has the edges of all rounds, and its attribute `schedule` is the shorthand.
+    Random families draw from `rng.generator(seed, "topology")`, again until the graph is connected. If links change from
+    round to round, the graph has the edges of all rounds, and its attribute `schedule` is the shorthand.
 
     Raises:
-        BadExperiment: no such family, a parameter out of range, or no connected draw in 50.
+        BadExperiment: there is no such family, a parameter is out of range, or none of 50 draws is connected.
     """
     family, values = parse(shorthand)
     try:
@@ -84,14 +84,14 @@ def parse(shorthand: str) -> tuple[Family, list[object]]:
     """The family that a shorthand names, and the values of its parameters.
 
     Raises:
-        BadExperiment: no such family, or a parameter out of range.
+        BadExperiment: there is no such family, or a parameter is out of range.
     """
     name, *values = shorthand.strip().split(":")
     if name not in FAMILIES:
         close = get_close_matches(name, FAMILIES, n=1)
         hint = f"did you mean {FAMILIES[close[0]].example}? " if close else ""
         known = " ".join(family.example for family in FAMILIES.values())
-        raise BadExperiment(f"{_quoted(shorthand)} is no topology: {hint}use a file or one of {known}")
+        raise BadExperiment(f"{_quoted(shorthand)} is not a topology: {hint}use a file or one of {known}")
     family = FAMILIES[name]
     try:
         return family, _parsed(family, values)
@@ -118,7 +118,7 @@ def _parsed(family: Family, values: list[str]) -> list[object]:
 
 def _make(family: Family, values: list[object], seed: int) -> nx.Graph:
     if family.links(*values) > MOST_LINKS:
-        raise ValueError(f"that would be more than {MOST_LINKS:,} links")
+        raise ValueError(f"this graph would have more than {MOST_LINKS:,} links")
     if not family.random:
         return family.make(*values)
     draw = rng.generator(seed, "topology")
@@ -126,7 +126,7 @@ def _make(family: Family, values: list[object], seed: int) -> nx.Graph:
         graph = family.make(*values, seed=int(draw.integers(2**31)))
         if (nx.is_strongly_connected if graph.is_directed() else nx.is_connected)(graph):
             return graph
-    raise BadExperiment(f"none of {DRAWS} draws was connected: ask for more links")
+    raise BadExperiment(f"none of {DRAWS} draws was connected: choose parameters that give more links")
 
 
 def _quoted(text: str) -> str:

@@ -1,17 +1,17 @@
-"""What goes wrong, as a list of events, and what holds when because of them; must not know links.
+"""Faults as a list of events, and the rounds in which each of them has an effect; must not know links.
 
-    kill      the peers are gone from that round on, with all that they know but their checkpoints
-    restart   killed or stopped peers are back: from their last model or, `fresh`, from nothing. A peer that was still there is
-              away in that round, and back in the next
-    stop      the peers hang from that round on: they compute nothing, say nothing and hear nothing
-    continue  stopped peers are back, as they were
-    cut       from that round on no message passes between `peers` and the others; cuts add up
-    heal      the cut of the very same peers ends; with no peers named, all cuts do
-    loss      from that round on each message is lost with probability `amount`, of which its sender learns nothing: those that
-              `peers` send or are sent, or, with no peers named, all
+    kill      from this round on the peers are gone, and lose everything but their checkpoints
+    restart   killed or stopped peers come back: from their last model or, with `fresh`, from nothing. A peer that was not
+              away is away in this round, and back in the next
+    stop      from this round on the peers hang: they compute, send and receive nothing
+    continue  stopped peers come back unchanged
+    cut       from this round on no message passes between `peers` and the others; cuts add up
+    heal      the cut of exactly these peers ends; without peers, all cuts end
+    loss      from this round on each message is lost with probability `amount`, and its sender does not notice: each message
+              from or to `peers` or, without peers, every message
 
-Events of one round happen in the order in which they are given. What changes nothing is no mistake: killing who is gone, or
-continuing who was never stopped.
+Events of one round happen in the given order. An event may change nothing: killing a peer that is gone, or continuing a peer
+that was never stopped, is no error.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from torch import Tensor
 
 from gossipfl.errors import BadExperiment
 
-EVER = 2**62  # a round that nobody reaches
+EVER = 2**62  # a round that is never reached
 
 
 class Fault(NamedTuple):
-    """One event, at the beginning of `round` (from 0 on)."""
+    """One event, at the beginning of `round` (counted from 0)."""
 
     round: int
     do: Literal["kill", "stop", "continue", "restart", "cut", "heal", "loss"]
@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Something that holds for these peers in rounds begin, ..., end - 1."""
+    """An effect on these peers in rounds begin, ..., end - 1."""
 
     peers: frozenset[int]
     begin: int
@@ -51,19 +51,19 @@ def check(fault: Fault, peers: int) -> None:
     if fault.do not in ("kill", "stop", "continue", "restart", "cut", "heal", "loss"):
         raise refuse("there is no such fault; use kill, stop, continue, restart, cut, heal or loss")
     if fault.round < 0:
-        raise refuse("rounds are counted from 0")
+        raise refuse("rounds are counted from 0: use a round of 0 or above")
     if strangers := [peer for peer in fault.peers if not 0 <= peer < peers]:
-        raise refuse(f"there is no peer number {strangers[0]}, but 0 to {peers - 1}")
+        raise refuse(f"there is no peer number {strangers[0]}; use 0 to {peers - 1}")
     if not fault.peers and fault.do not in ("heal", "loss"):
         raise refuse("name at least one peer")
     if not 0 <= fault.amount <= 1:
-        raise refuse(f"the amount is {fault.amount}: make it a probability, from 0 to 1")
+        raise refuse(f"the amount is {fault.amount}: use a probability from 0 to 1")
 
 
 def absences(faults: Sequence[Fault]) -> list[Span]:
-    """When whom is away, peer by peer."""
+    """The spans in which peers are away, one peer each."""
     spans: list[Span] = []
-    gone: dict[int, tuple[int, str]] = {}  # since when, and how
+    gone: dict[int, tuple[int, str]] = {}  # since which round, and how
     for fault in faults:
         for peer in fault.peers:
             since, how = gone.get(peer, (fault.round, ""))
@@ -90,8 +90,8 @@ def cuts(faults: Sequence[Fault]) -> list[Span]:
         elif fault.do == "heal":
             if peers and peers not in standing:
                 raise BadExperiment(
-                    f"fault 'heal' in round {fault.round}: the peers numbered {sorted(peers)} are not cut off; name those of "
-                    "one cut, or none to heal all"
+                    f"fault 'heal' in round {fault.round}: there is no cut of the peers numbered {sorted(peers)}; name those "
+                    "of one cut, or none to heal all cuts"
                 )
             for healed in [peers] if peers else list(standing):
                 spans.append(Span(healed, standing.pop(healed), fault.round))
@@ -99,7 +99,7 @@ def cuts(faults: Sequence[Fault]) -> list[Span]:
 
 
 def losses(faults: Sequence[Fault], peers: int) -> list[tuple[int, Tensor]]:
-    """From which round on messages of which peers are lost at which rates."""
+    """The probability of loss for messages of each peer, (n,), with the round from which it holds."""
     rates = torch.zeros(peers, dtype=torch.float64)
     found = [(0, rates)]
     for fault in faults:

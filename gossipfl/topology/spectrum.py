@@ -1,7 +1,7 @@
 """How fast a mixing matrix averages, from its eigenvalues; must not know the rule that made the weights.
 
-W is symmetric, its rows sum to 1: the eigenvalue 1 belongs to the mean, all others to disagreement, whose
-size falls by a factor rho, the largest modulus among them, in each round.
+W is symmetric and its rows sum to 1. The eigenvalue 1 belongs to the mean, all others to disagreement. In each round the size
+of the disagreement falls by a factor rho, the largest modulus among these others.
 """
 
 import math
@@ -21,18 +21,18 @@ from gossipfl.topology.preserves import symmetric
 
 Array = npt.NDArray[np.float64]
 
-DENSE = 500  # up to so many peers the whole spectrum is computed
+DENSE = 500  # peers up to which the whole spectrum is computed
 
 
 class Spectrum(NamedTuple):
-    """The ends of W's spectrum without the eigenvalue of the mean."""
+    """The two ends of W's spectrum without the eigenvalue of the mean."""
 
     smallest: float
     second: float
 
     @property
     def rho(self) -> float:
-        """The second largest modulus of W's eigenvalues: disagreement falls by this factor each round."""
+        """The second largest modulus of W's eigenvalues: disagreement falls by this factor in each round."""
         return max(abs(self.smallest), abs(self.second))
 
     @property
@@ -58,11 +58,10 @@ def eigenvalues(links: Links, peers: int) -> Array:
 
 
 def extreme(links: Links, peers: int) -> Spectrum:
-    """The ends of a symmetric, connected W's spectrum, without the eigenvalue of the mean.
+    """The two ends of a symmetric, connected W's spectrum, without the eigenvalue of the mean.
 
-    The whole spectrum up to 500 peers; above that Lanczos, and shift-invert where it does not converge: the
-    graphs on which it is slow are ring-like, and factorise with little fill. One peer alone has nothing to
-    mix: (0, 0).
+    Up to 500 peers the whole spectrum is computed, above that Lanczos is used, and shift-invert if Lanczos does not converge:
+    the graphs on which it is slow are ring-like, and factorise with little fill. A single peer has nothing to mix: (0, 0).
 
     Raises:
         BadExperiment: W is not symmetric.
@@ -81,8 +80,8 @@ def extreme(links: Links, peers: int) -> Spectrum:
 def _check(links: Links) -> None:
     if not symmetric(links):
         raise BadExperiment(
-            "these weights are not symmetric, so that W has no ordered eigenvalues: use weights such as "
-            '"metropolis", on an undirected graph'
+            "these weights are not symmetric, so W has no ordered eigenvalues: use weights such as "
+            '"metropolis" on an undirected graph'
         )
 
 
@@ -94,7 +93,7 @@ def laplacian(links: Links, peers: int) -> sparse.csr_array:
 
 
 def _lanczos(L: sparse.csr_array, peers: int) -> Spectrum:
-    # The mean's own eigenvalue would be at one end: it is moved to the average of the others.
+    # The mean's own eigenvalue would be at one end: move it to the average of the others.
     inside = L.trace() / (peers - 1)
     moved = LinearOperator(L.shape, matvec=lambda x: L @ x + inside * x.mean(), dtype=np.float64)
     start = rng.generator(0, "lanczos").normal(size=peers)
@@ -112,16 +111,15 @@ def _lanczos(L: sparse.csr_array, peers: int) -> Spectrum:
 
 
 def rounds_per_tenfold(rho: float) -> float:
-    """Rounds in which disagreement falls to a tenth: ln 10 / -ln rho; 0 where rho = 0, inf where rho >= 1."""
+    """Rounds in which disagreement falls to a tenth: ln 10 / -ln rho; 0 if rho = 0, inf if rho >= 1."""
     return 0.0 if rho <= 0 else math.inf if rho >= 1 else math.log(10) / -math.log(rho)
 
 
 def diameter(graph: nx.Graph) -> int:
-    """The largest number of hops from a peer to another in a (strongly) connected graph.
+    """The largest number of hops from one peer to another in a (strongly) connected graph.
 
-    Bounds each peer's eccentricity by those already known, and searches only from peers that could still be
-    further out than the furthest (Takes, Kosters: "Determining the diameter of small world networks", CIKM
-    2011).
+    Bounds each peer's eccentricity by those already known, and searches only from peers that could still be further out than
+    the furthest (Takes, Kosters: "Determining the diameter of small world networks", CIKM 2011).
     """
     adjacency = nx.to_scipy_sparse_array(graph, weight=None, format="csr")
     reverse = adjacency.T.tocsr() if graph.is_directed() else None

@@ -1,6 +1,7 @@
 """Rules that give a graph's links their mixing weights; must not know rounds or schedules.
 
-All but push and pull give a symmetric W whose rows sum to 1, and need links both ways. d_i is the degree of peer i.
+All rules but push and pull give a symmetric W whose rows sum to 1, and need links in both directions. d_i is the degree of
+peer i.
 """
 
 import networkx as nx
@@ -14,10 +15,10 @@ from gossipfl.topology.spectrum import extreme
 
 
 def unit(graph: nx.Graph) -> Links:
-    """w_ij = 1 on each edge, so that I - W is the graph's Laplacian: what the rules scale, none itself."""
+    """w_ij = 1 on each edge, so that I - W is the graph's Laplacian. Rules scale it; it is not a rule itself."""
     if graph.is_directed():
         raise BadExperiment(
-            "symmetric weights need links both ways, and this graph is directed: use the weights "
+            "symmetric weights need links in both directions, but this graph is directed: use the weights "
             '"push" with a method for directed graphs, or an undirected graph'
         )
     return _edges(graph)
@@ -36,10 +37,9 @@ def uniform(graph: nx.Graph) -> Links:
 
 
 def best_constant(graph: nx.Graph) -> Links:
-    """w_ij = 2 / (l_2 + l_max) of the Laplacian, the fastest of all constants (Xiao, Boyd 2004, eq. 23).
+    """w_ij = 2 / (l_2 + l_max) of the Laplacian, the fastest constant (Xiao, Boyd 2004, eq. 23).
 
-    "Fast linear iterations for distributed averaging", Systems & Control Letters 53. Diagonals may be
-    negative.
+    "Fast linear iterations for distributed averaging", Systems & Control Letters 53. Diagonals may be negative.
     """
     ends = extreme(unit(graph), len(graph))
     return _constant(graph, 2 / ((1 - ends.second) + (1 - ends.smallest)))
@@ -52,7 +52,7 @@ def lazy(graph: nx.Graph) -> Links:
 
 
 def push(graph: nx.Graph) -> Links:
-    """w_ij = 1 / (1 + d_j), d_j the number of peers that j sends to: j divides what it has among them and itself.
+    """w_ij = 1 / (1 + d_j), where j sends to d_j peers: j divides what it has among them and itself.
 
     With the diagonal 1 / (1 + d_j) the columns of W sum to 1; for aggregators that push. Nedic, Olshevsky: "Distributed
     optimization over time-varying directed graphs", IEEE Trans. Automatic Control 60, 2015.
@@ -63,22 +63,22 @@ def push(graph: nx.Graph) -> Links:
 
 
 def pull(graph: nx.Graph) -> Links:
-    """w_ij = 1 / (1 + d_i), d_i the number of peers that i hears: i averages what it has and hears. Rows of W sum to 1."""
+    """w_ij = 1 / (1 + d_i), where i hears d_i peers: i averages what it has and what it hears. Rows of W sum to 1."""
     links = _edges(graph)
     degree = torch.bincount(links.receivers, minlength=len(graph)).double()
     return links._replace(weights=1 / (1 + degree[links.receivers]))
 
 
 def from_file(graph: nx.Graph) -> Links:
-    """w_ij = the `weight` of the edge. Any number will do, below 0 too, as long as W takes peers to their mean.
+    """w_ij = the `weight` of the edge. Any number is allowed, also a negative one, as long as W takes peers to their mean.
 
     Raises:
-        BadExperiment: an edge has none, or W has an eigenvalue other than the mean's that is not between -1 and 1.
+        BadExperiment: an edge has no weight, or an eigenvalue of W other than the mean's is not between -1 and 1.
     """
     bare = [f"{u} - {v}" for u, v, weight in graph.edges(data="weight") if weight is None]
     if bare:
         raise BadExperiment(
-            f'weights "file": no weight on {several(bare)}; give each edge one, or use another rule'
+            f'weights "file": there is no weight on {several(bare)}; give each edge a weight, or use another rule'
         )
     peers = list(graph)
     links = unit(graph)
@@ -89,8 +89,8 @@ def from_file(graph: nx.Graph) -> Links:
     if ends.rho >= 1 - 1e-12 and len(peers) > 1:
         far = ends.smallest if ends.smallest <= -1 + 1e-12 else ends.second
         raise BadExperiment(
-            f'weights "file": with these the peers never reach the mean, as an eigenvalue of W is {far:.3g}; let the '
-            "weights of a peer's edges sum to less than 1, none of them below 0, or use another rule"
+            f'weights "file": with these the peers never reach the mean, because an eigenvalue of W is {far:.3g}; '
+            "make each weight 0 or above and the sum at each peer less than 1, or use another rule"
         )
     return links
 

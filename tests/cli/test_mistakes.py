@@ -86,12 +86,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "target categorical": (
         with_set('data.categorical=["y"]'),
         4,
-        "'y' is the target.*categorical.*classes are found by themselves",
+        "'y' is the target.*categorical.*classes are found automatically",
     ),
     "target not said": (lambda f: ["simulate", small(f, text='[data]\nsource = "rows.csv"')], 4, "target = "),
     "words": (with_data(rows().replace("\n0.0,", "\nlow,", 1)), 4, "categorical|not numbers|words"),
     "NaN": (with_data(rows().replace("\n0.0,", "\n,", 1)), 4, "missing.*row|row.*missing|NaN"),
-    "one class": (with_data(rows(lambda _: 1)), 4, "nothing to tell apart"),
+    "one class": (with_data(rows(lambda _: 1)), 4, "at least two classes"),
     "numbers, not classes": (
         with_data(rows(lambda i: i * 1.5)),
         4,

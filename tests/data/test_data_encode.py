@@ -1,4 +1,4 @@
-"""Encoding against scikit-learn's; a schema does not depend on who asks; descriptions by definition."""
+"""Encoding equals scikit-learn's; a schema is the same at every peer; descriptions match their definition."""
 
 import numpy as np
 import pandas as pd
@@ -105,12 +105,12 @@ def test_bad_encodings_are_told():
     one = Table.of(pd.DataFrame({"u": ["1.5", "2", "oops"]}), [0, 1, 1])
     with pytest.raises(BadData, match="for example 'oops' in row 3"):
         levels(one)
-    assert levels(one.take(np.arange(2))) == {}  # the peer that holds the word complains, and nobody else
+    assert levels(one.take(np.arange(2))) == {}  # only the peer that has the word complains
     with pytest.raises(BadData, match="did you mean 'colour'"):
         levels(WHOLE, ["cp", "color"])
     with pytest.raises(BadData, match="sparse columns cannot"):
         levels(Table.of(csr_array(np.eye(2)), [0, 1]), ["x0"])
-    with pytest.raises(BadData, match="nothing to tell apart"):
+    with pytest.raises(BadData, match="at least two classes"):
         Schema.agree(["u"], {}, ["1"])
     schema = agreed(WHOLE)
     with pytest.raises(BadData, match="peers agreed on"):

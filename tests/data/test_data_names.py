@@ -1,4 +1,4 @@
-"""Natural order is total and by value; a value has one text."""
+"""Natural order is total and by value; each value has one text."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +39,6 @@ def test_text_of_the_rest():
 
 def test_did_you_mean_names_the_nearest_or_all():
     assert did_you_mean("irs", ["iris", "wine"]) == "; did you mean 'iris'?"
-    assert did_you_mean("qqq", ["b10", "b9"]) == "; there are: 'b9', 'b10'"
+    assert did_you_mean("qqq", ["b10", "b9"]) == "; use one of 'b9', 'b10'"
     assert did_you_mean("qqq", []) == ""
     assert listed(["a", "b", "c"], most=2) == "'a', 'b' and 1 more"

@@ -1,4 +1,4 @@
-"""Laws of all partition schemes, and each against a dumb twin or its limit."""
+"""Properties of all partition schemes; each is compared with a simple version of itself or with its limit."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ SCHEMES = [
 
 
 def table(rows: int, peers: int, seed: int = 0) -> Table:
-    """Rows that carry their own number, three classes, and a site for each peer."""
+    """Rows that hold their own number, three classes, and a site for each peer."""
     draw = np.random.default_rng(seed)
     frame = pd.DataFrame({"row": np.arange(rows), "site": np.arange(rows) % peers})
     return Table.of(frame, pd.Series(draw.integers(0, 3, rows), name="y"), "toy")
@@ -124,13 +124,13 @@ def test_files_are_matched_to_peers_like_values():
     assert [len(t) for t in by_name(tables, ["0", "1"])] == [4, 3]
     with pytest.raises(BadData, match=r"files \(2: 'b2', 'b10'\).*'a', 'b'"):
         by_name(tables, ["a", "b"])
-    with pytest.raises(BadData, match="have as many"):
+    with pytest.raises(BadData, match="use equally many"):
         by_name(tables, ["0", "1", "2"])
 
 
 BAD = [
     ({"scheme": "iidd"}, BadExperiment, "did you mean 'iid'"),
-    ({"scheme": "dirichlet"}, BadExperiment, "needs alpha"),
+    ({"scheme": "dirichlet"}, BadExperiment, "set alpha"),
     ({"scheme": "dirichlet", "alhpa": 1}, BadExperiment, "did you mean 'alpha'"),
     ({"scheme": "dirichlet", "alpha": 0}, BadExperiment, "above 0"),
     ({"scheme": "quantity", "alpha": -1}, BadExperiment, "above 0"),
@@ -157,5 +157,5 @@ def test_bad_partitions_are_told(scheme, error, sentence):
 def test_more_peers_than_rows_and_a_continuous_target_are_told():
     with pytest.raises(BadData, match="without rows"):
         partition(table(3, 1), {"scheme": "iid"}, names(5), 0)
-    with pytest.raises(BadData, match="no classes"):
+    with pytest.raises(BadData, match="too many for classes"):
         partition(read("diabetes"), {"scheme": "dirichlet", "alpha": 1.0}, names(4), 0)

@@ -1,4 +1,4 @@
-"""Real files, where the environment variable GOSSIPFL_DATA names their folder."""
+"""Real files, if the environment variable GOSSIPFL_DATA names their folder."""
 
 import os
 from pathlib import Path

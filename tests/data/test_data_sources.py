@@ -1,4 +1,4 @@
-"""One table through every format; every mistake is one sentence; hostile bytes are only ever BadData."""
+"""One table in every format; every mistake gives one sentence; damaged files raise nothing but BadData."""
 
 import bz2
 import gzip
@@ -124,7 +124,7 @@ def test_parquet_types_become_numbers_or_words(tmp_path):
         ("n<=1", [1, 0, np.nan]),
         ("w == red", [1, 0, 1]),
         ("w != 2.0", [1, 0, 1]),
-        ("n > 2", [5, 6, 7]),  # a column of that very name comes first
+        ("n > 2", [5, 6, 7]),  # a column of exactly that name comes first
     ],
 )
 def test_a_target_may_be_a_comparison(tmp_path, target, expected):
@@ -196,13 +196,13 @@ BAD = {
     "1.csv": ({"1.csv": b"a,y\n"}, "y", "no rows"),
     "2.csv": ({"2.csv": b"a,num\n1,2\n"}, "nun", "did you mean 'num'"),
     "3.csv": ({"3.csv": b"a,num\n1,2\n"}, None, "needs a target"),
-    "4.csv": ({"4.csv": b"a,a,y\n1,2,3\n"}, "y", "two columns called 'a'"),
+    "4.csv": ({"4.csv": b"a,a,y\n1,2,3\n"}, "y", "two columns named 'a'"),
     "5.csv": ({"5.csv": b"1.0,2.0,3\n1,2,3\n"}, "y", "no header line"),
     "6.csv": ({"6.csv": b"a,y\n1,2,3\n"}, "y", "2 column names but 3 values"),
     "7.csv": ({"7.csv": b"a,y\n1,2\n1,2,3\n"}, "y", "Expected 2 fields"),
     "8.csv": ({"8.csv": b"a,y\n\xff\xfe,2\n"}, "y", "not UTF-8"),
-    "9.csv": ({"9.csv": b"y\n1\n"}, "y", "nothing to learn from"),
-    "10.csv": ({"10.csv": b"w,y\nred,2\n"}, "w > 3", "compares what are not numbers"),
+    "9.csv": ({"9.csv": b"y\n1\n"}, "y", "only the target column"),
+    "10.csv": ({"10.csv": b"w,y\nred,2\n"}, "w > 3", "compares values that are not numbers"),
     "a.npz": ({"a.npz": npz_bytes(X=np.eye(2))}, None, "lacks the array 'y'"),
     "b.npz": ({"b.npz": npz_bytes(X=np.eye(2), y=np.eye(2))}, None, "must be .rows, columns."),
     "c.npz": ({"c.npz": npz_bytes(X=np.eye(2), y=np.ones(2), features=["a"])}, None, "1 column names but 2"),
@@ -210,7 +210,7 @@ BAD = {
     "e.svm": ({"e.svm": b"1 99999999:1\n"}, None, "too wide"),
     "f.svm": ({"f.svm": b"1 1:1\n"}, "y", "its own target"),
     "*.none": ({}, "y", "matches no data file"),
-    "u*": ({"u.csv": csv_bytes(), "u.tsv": csv_bytes(sep="\t")}, "y", "both be the peer 'u'"),
+    "u*": ({"u.csv": csv_bytes(), "u.tsv": csv_bytes(sep="\t")}, "y", "both be the data of peer 'u'"),
     "v*": ({"v1.csv": csv_bytes(), "v2.csv": b"a,y\n1,2\n"}, "y", "'v2' lacks 'b'"),
     "w*": ({"w1.npz": npz_bytes(**XY), "w2.svm": LIBSVM}, None, "one format"),
 }

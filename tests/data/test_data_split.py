@@ -1,4 +1,4 @@
-"""Test rows are scikit-learn's; missing values go one of three ways."""
+"""Test rows are scikit-learn's; missing values are treated in one of three ways."""
 
 import numpy as np
 import pandas as pd
@@ -76,14 +76,14 @@ SPARSE = Table.of(csr_array(HOLES.to_numpy()), [0.0, 1, 0, 1], "toy", ["a", "b"]
 @pytest.mark.parametrize("whole", [DENSE, SPARSE], ids=["dense", "sparse"])
 def test_missing_values_are_refused_with_column_count_and_row_or_dropped(whole):
     with pytest.raises(
-        BadData, match=r"toy: column 'a' has 1 missing values, first in row 3 \(and so have 'b'\)"
+        BadData, match=r"toy: column 'a' has 1 missing values, first in row 3 \(also in 'b'\)"
     ):
         clean(whole)
     dropped = clean(whole, "drop")
     assert dropped.target.index.tolist() == [1, 3]
     assert clean(dropped) is dropped
     assert clean(dropped, "drop") is dropped
-    with pytest.raises(BadData, match="first in row 3"):  # the row of the source, not of what was taken
+    with pytest.raises(BadData, match="first in row 3"):  # the row of the source, not of the taken rows
         clean(whole.take(np.array([1, 2])))
 
 
@@ -103,7 +103,7 @@ REFUSED = [
     (Table.of(HOLES[:1], [NAN]), "mean", "target 'target' is missing in 1 rows, first in row 1"),
     (Table.of(HOLES[:1], [0]), "drop", "leaves none"),
     (Table.of(HOLES[:1], [0]), "mean", "'b' has no value in any training row"),
-    (Table.of(WORDS, [0, 1]), "mean", "'w' has missing values and holds levels"),
+    (Table.of(WORDS, [0, 1]), "mean", "'w' is categorical"),
     (Table.of(WORDS, [0, 1]), "refuse", "'w' has 1 missing values"),
     (SPARSE, "mean", "sparse"),
 ]
@@ -116,5 +116,5 @@ def test_what_no_way_out_helps_is_refused(whole, missing, sentence):
 
 
 def test_a_declared_category_has_no_mean():
-    with pytest.raises(BadData, match="levels"):
+    with pytest.raises(BadData, match="is categorical"):
         clean(DENSE, "mean", ["a"])

@@ -1,4 +1,4 @@
-"""The batch of linear problems against autograd, a loop over rows in numpy, and the row law."""
+"""The batch of linear problems, compared with autograd and a loop over rows in numpy; and row i depends only on row i."""
 
 from itertools import product
 from typing import Any
@@ -61,7 +61,7 @@ each_loss = pytest.mark.parametrize(("name", "kind"), list(product(LOSSES, ("den
 def twin(
     problem: Linear, data: list[Shard], x: Tensor, picks: list[Any], mean_rows: float
 ) -> tuple[Any, Any]:
-    """Objective and gradient as one writes them on paper, a row at a time."""
+    """Objective and gradient as written on paper, one row at a time."""
     values, slopes = [], []
     for i, (features, y) in enumerate(data):
         a = features.toarray() if sparse.issparse(features) else features
@@ -86,9 +86,7 @@ def twin(
 def test_gradient_is_that_of_the_loss(name: str, kind: str, intercept: bool, l2: float) -> None:
     problem = linear(name, kind, intercept=intercept, l2=l2)
     x = point(problem).requires_grad_()
-    dense = linear(
-        name, intercept=intercept, l2=l2
-    )  # the same data; autograd through CSR is not the question
+    dense = linear(name, intercept=intercept, l2=l2)  # the same data; autograd through CSR is not tested here
     (gradient,) = torch.autograd.grad(dense.loss(x).sum(), x)
     close(problem.grad(0)(x.detach()), gradient)
     assert problem.grad(0) is problem.grad(1)

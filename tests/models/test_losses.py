@@ -1,4 +1,4 @@
-"""Each loss against autograd, its own bound, and margins so large that a naive formula overflows."""
+"""Each loss, compared with autograd and its own bound, also for margins so large that a naive formula overflows."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def test_curvature_is_the_least_bound(loss: Loss) -> None:
 
 @pytest.mark.parametrize(
     "loss", [loss for name, loss in CASES.items() if name != "poisson"]
-)  # exp(z) is its loss
+)  # exp(z) is the loss itself
 def test_large_margins_stay_finite(loss: Loss) -> None:
     z = torch.tensor([-1e4, 1e4, 0.0], dtype=torch.float64)
     z = z[:, None] if loss.outputs(3) == 1 else z[None]

@@ -1,4 +1,4 @@
-"""Any torch module as a problem, against plain torch and against the closed form."""
+"""Any torch module as a problem, compared with plain torch and with the closed form."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Coordinates in which a problem is better conditioned: against dense matrices, and to the same optimum in fewer rounds."""
+"""Better conditioned coordinates: compared with dense matrices, and the same optimum in fewer rounds."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_curvature_is_the_hessian_times_a_vector(kind: str, as_sparse: bool) -> 
     v = torch.from_numpy(np.random.default_rng(3).normal(size=(PEERS, of.width)))
     if (
         kind == "softmax"
-    ):  # whose dense Hessian curves along the shift of the intercepts, where the loss does not
+    ):  # its dense Hessian has curvature along the shift of the intercepts, the loss has none
         v[:, -3:] -= v[:, -3:].mean(1, keepdim=True)
     expected = (dense.hessian(x) @ v[:, :, None])[:, :, 0]
     torch.testing.assert_close(of.hessian_times(x, v), expected, rtol=1e-11, atol=1e-12)

@@ -1,4 +1,4 @@
-"""The pooled optimum against closed forms, scikit-learn and scipy."""
+"""The pooled optimum, compared with closed forms, scikit-learn and scipy."""
 
 from itertools import pairwise
 from typing import Any
@@ -29,7 +29,7 @@ SMOOTH = [name for name in LOSSES if name != "svm"]
 
 
 def linear(name: str, x: Any = X, y: Any = None, **options: Any) -> Linear:
-    """The rows x, y over four unequal peers."""
+    """The rows x, y divided among four peers of different sizes."""
     loss = LOSSES[name]()
     y = TARGETS[loss.task] if y is None else y
     edges = [0, *(c for c in CUTS if c < len(y)), len(y)]
@@ -38,7 +38,7 @@ def linear(name: str, x: Any = X, y: Any = None, **options: Any) -> Linear:
 
 
 def weights(problem: Linear) -> tuple[Any, Any]:
-    """(coefficients, intercept) as scikit-learn has them."""
+    """(coefficients, intercept) in the form of scikit-learn."""
     x = pooled_optimum(problem).view(-1, problem.outputs).numpy()
     return x[:-1].T.squeeze(), x[-1].squeeze()
 
@@ -147,7 +147,7 @@ def test_hinge_is_refused() -> None:
 
 
 SEPARABLE = (X[:, 0] > 0).astype(float)
-NEARLY = np.c_[np.arange(N) >= 80, X]  # the first feature is 1 for some of class 1 alone: quasi-separable
+NEARLY = np.c_[np.arange(N) >= 80, X]  # the first feature is 1 only for some rows of class 1: quasi-separable
 
 
 ENDLESS = {

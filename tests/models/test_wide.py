@@ -1,12 +1,11 @@
-"""Rows too wide to be copied give the products that copied rows give."""
+"""Rows too wide to copy give the same products as copied rows."""
 
 import numpy as np
 import pytest
 import torch
 
 from gossipfl.models import LOSSES, Linear, dense
-from gossipfl.models.dense import Block
-from gossipfl.models.wide import Wide
+from gossipfl.models.dense import Block, Wide
 
 
 @pytest.mark.parametrize("peers", [1, 3])

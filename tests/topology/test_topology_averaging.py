@@ -1,4 +1,4 @@
-"""A finite schedule reaches the exact mean, on every graph, in as many rounds as it should take."""
+"""A finite schedule reaches the exact mean on every graph, in the expected number of rounds."""
 
 import numpy as np
 import pytest

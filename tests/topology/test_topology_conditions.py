@@ -1,4 +1,4 @@
-"""Conditions leave out what they say, drawn from seed, round and numbers alone, and touch nothing else."""
+"""Conditions leave out the right links, depend only on seed, round and numbers, and change nothing else."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -108,7 +108,7 @@ def test_so_many_are_lost_each_independently(p: float) -> None:
 
 
 def away(links: Links) -> set[int]:
-    """Those of 16 peers that have no link left."""
+    """The peers of 16 that have no link left."""
     return {*(links.receivers.bincount(minlength=N) == 0).nonzero()[:, 0].tolist()}
 
 
@@ -159,7 +159,7 @@ def test_conditions_go_on_schedules_and_on_silence(name: str) -> None:
 
 def test_senseless_conditions_are_refused() -> None:
     for make, words in [
-        (lambda: lossy(TORUS, 1.5), "p, of losing.*from 0 to 1"), (lambda: dropping(TORUS, -1), "failing.*from 0 to 1"),
+        (lambda: lossy(TORUS, 1.5), "losing a message.*from 0 to 1"), (lambda: dropping(TORUS, -1), "failing.*from 0 to 1"),
         (lambda: churn(TORUS, N, 2, 5), "online.*from 0 to 1"), (lambda: churn(TORUS, N, 0.5, 0), "sessions.*1 or more"),
         (lambda: stragglers(TORUS, [1], 0), "1 or more"),
     ]:  # fmt: skip

@@ -75,7 +75,9 @@ def test_formats_that_would_lose_it_are_refused(tmp_path, suffix: str) -> None:
 
 
 def test_peers_without_a_way_back_are_named(tmp_path) -> None:
-    with pytest.raises(BadExperiment, match=r"g\.json.*cut off from the largest: d; let each both send"):
+    with pytest.raises(
+        BadExperiment, match=r"g\.json.*cut off from the largest: d; each of these must reach"
+    ):
         write(nx.DiGraph([*uneven().edges, ("a", "d")]), tmp_path / "g.json")
 
 
@@ -153,5 +155,5 @@ def test_many_peers_are_measured() -> None:
 
 
 def rho_of(links: Links) -> float:
-    """A circulant's eigenvalues are the Fourier transform of its first column."""
+    """The eigenvalues of a circulant are the Fourier transform of its first column."""
     return float(np.sort(np.abs(np.fft.fft(dense(links, 512)[:, 0])))[-2])

@@ -1,4 +1,4 @@
-"""Shorthands give the graphs that they name, the same for a seed; all else is refused in a sentence."""
+"""Shorthands give the graphs that they name, the same for the same seed; other text is refused with a message."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def test_random_families_are_a_function_of_the_seed(name: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("rign:16", "did you mean ring:16"), ("", "is no topology"), ("ring", "ring:n"), ("ring:4:4",
+        ("rign:16", "did you mean ring:16"), ("", "is not a topology"), ("ring", "ring:n"), ("ring:4:4",
         "takes 1"),
         ("ring:0", "at least 1"), ("ring:-3", "whole number"), ("ring:1e3", "whole number"), ("ring:²",
         "whole number"),
@@ -74,7 +74,7 @@ def test_random_families_are_a_function_of_the_seed(name: str) -> None:
         "more than"),
         ("tree:1:999999999", "more than"), ("torus:99999x99999", "more than"), ("ring:" + "9" * 5000,
         "whole number"),
-        ("x" * 5000, "is no topology"), ("ring:\0", "whole number"),
+        ("x" * 5000, "is not a topology"), ("ring:\0", "whole number"),
     ],
 )  # fmt: skip
 def test_a_bad_shorthand_is_refused_with_the_way_out(spec: str, words: str) -> None:

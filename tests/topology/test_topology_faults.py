@@ -1,4 +1,4 @@
-"""Faults as links: against a replay of the events round by round, and what is refused."""
+"""Faults as links, compared with a replay of the events round by round; and refused faults."""
 
 from collections import Counter
 
@@ -21,8 +21,8 @@ class Replay:
     """Each peer's life, round by round."""
 
     def __init__(self) -> None:
-        self.gone: dict[int, int] = {}  # who is away, since when
-        self.returns: set[int] = set()  # who is back in the next round
+        self.gone: dict[int, int] = {}  # who is away, and since which round
+        self.returns: set[int] = set()  # peers that are back in the next round
         self.forgetting: set[int] = set()  # of these
         self.cuts: set[frozenset[int]] = set()
         self.told: list[tuple[set[int], set[int], set[frozenset[int]]]] = []  # away, of these forgetting, cut
@@ -59,7 +59,7 @@ class Replay:
 
 @st.composite
 def scripts(draw: st.DrawFn) -> list[Fault]:
-    """Events that can be, at most one for a peer in a round; who was killed is not continued, and what is healed was cut."""
+    """Possible events, at most one for a peer in a round; killed peers are not continued, and only cuts are healed."""
     faults: list[Fault] = []
     killed: set[int] = set()
     cuts: list[tuple[int, ...]] = []
@@ -97,7 +97,7 @@ def test_links_are_what_a_replay_comes_to(faults: list[Fault]) -> None:
 
 
 def lost(faults: list[Fault], rounds: range) -> dict[tuple[int, int], float]:
-    """The share of messages that is lost on each link."""
+    """The share of messages that are lost on each link."""
     topology, count = afflicted(WHOLE, N, faults, seed=3), Counter[tuple[int, int]]()
     for k in rounds:
         links = topology(k)
@@ -144,13 +144,13 @@ def test_faults_go_on_other_conditions() -> None:
 @pytest.mark.parametrize(
     ("faults", "sentence"),
     [
-        ([Fault(1, "kill", (8,))], "no peer number 8, but 0 to 7"),
+        ([Fault(1, "kill", (8,))], "no peer number 8; use 0 to 7"),
         ([Fault(-1, "kill", (1,))], "counted from 0"),
         ([Fault(1, "kill", ())], "name at least one peer"),
         ([Fault(1, "loss", (), 1.5)], "from 0 to 1"),
         ([Fault(1, "smash", (1,))], "no such fault"),  # type: ignore[arg-type]
         ([Fault(4, "continue", (1,)), Fault(3, "kill", (1,))], "was killed; restart it"),
-        ([Fault(3, "cut", (1, 2)), Fault(4, "heal", (1,))], "not cut off"),
+        ([Fault(3, "cut", (1, 2)), Fault(4, "heal", (1,))], "no cut of the peers"),
     ],
 )
 def test_what_cannot_be_is_refused(faults: list[Fault], sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Files come back as they were written; broken ones are refused in a sentence that names them."""
+"""Files are read as they were written; broken files are refused with a message that names them."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ endpoints = st.builds(
 
 @st.composite
 def graphs(draw: st.DrawFn, names: st.SearchStrategy[str] = name) -> nx.Graph:
-    """Connected, with any attributes: each peer is linked with one before it, and some more."""
+    """Connected graphs with any attributes: each peer has a link to an earlier one, and there are more links."""
     peers = sorted(draw(st.sets(names, min_size=1, max_size=6)), key=natural)
     g = nx.Graph(name=draw(text)) if draw(st.booleans()) else nx.Graph()
     places = draw(st.lists(endpoints, min_size=len(peers), max_size=len(peers), unique=True))
@@ -156,19 +156,20 @@ GRAPHML = (
 BROKEN = [
     (".json", "{", "cannot be read"), (".json", "[]", "must be a table"), (".json", "[" * 100_000, "nested"),
     (".json", '{"nodes": 1, "edges": []}', '"nodes" must be a list'), (".json", '{"nodes": []}', '"edges"'),
-    (".json", '{"nodes": [], "edges": []}', "no peer in it"), (".json", '{"nodes": [{}], "edges": []}',
+    (".json", '{"nodes": [], "edges": []}', "no peers"), (".json", '{"nodes": [{}], "edges": []}',
     "nodes must"),
     (".json", '{"nodes": [{"id": "a"}], "edges": [{"source": "a"}]}', "edges must"),
-    (".json", '{"nodes": [{"id": 1.5}], "edges": []}', "no peer's name"),
-    (".json", '{"nodes": [{"id": "../a"}], "edges": []}', "no peer's name"),
-    (".json", '{"nodes": [{"id": ""}], "edges": []}', "no peer's name"),
+    (".json", '{"nodes": [{"id": 1.5}], "edges": []}', "not a valid peer name"),
+    (".json", '{"nodes": [{"id": "../a"}], "edges": []}', "not a valid peer name"),
+    (".json", '{"nodes": [{"id": ""}], "edges": []}', "not a valid peer name"),
     (".json", '{"nodes": [{"id": 1}, {"id": "1"}], "edges": []}', "listed twice"),
-    (".json", '{"directed": true, "nodes": [{"id": 1}, {"id": 2}], "edges": [{"source": 1, "target": 2}]}', "there and back"),
+    (".json", '{"directed": true, "nodes": [{"id": 1}, {"id": 2}], "edges": [{"source": 1, "target": 2}]}',
+    "not strongly connected, in 2 parts"),
     (".json", '{"multigraph": true, "nodes": [], "edges": []}', "single"),
     (".toml", 'directed = 1\nedges = []\n[peers.a]', "true or false"),
     (".toml", 'schedule = 1\nedges = []\n[peers.a]', "schedule must be printable text"),
     (".json", '{"graph": {"name": 3}, "nodes": [], "edges": []}', "name must be printable text"),
-    (".toml", "edges = [", "cannot be read"), (".toml", "peer = 1", '"peer" is no key'), (".toml",
+    (".toml", "edges = [", "cannot be read"), (".toml", "peer = 1", '"peer" is not a key'), (".toml",
     "peers = 1", "peers"),
     (".toml", 'edges = [["a", "b"]]', "peers"), (".toml", 'edges = ["ab"]\n[peers.a]', '"one", "other"'),
     (".toml", 'edges = [["a", "huh"]]\n[peers.a]\n[peers.hub]', 'did you mean "hub"'),
@@ -195,18 +196,18 @@ BROKEN = [
     (".toml", "[peers.a]\n[peers.b]", "cut off from the largest: b"),
     (".graphml", "<graphml>", "cannot be read"), (".graphml", BOMB, "DOCTYPE"), (".graphml", "<graphml/>",
     "<graph"),
-    (".graphml", GRAPHML.format("double", "directed", "k", 1), "there and back"),
-    (".graphml", GRAPHML.format("double", "undirected", "j", 1), "refers to no <key>: j"),
+    (".graphml", GRAPHML.format("double", "directed", "k", 1), "not strongly connected, in 2 parts"),
+    (".graphml", GRAPHML.format("double", "undirected", "j", 1), "refers to an unknown <key>: j"),
     (".graphml", GRAPHML.format("double", "undirected", "k", "x"), "x"),
     (".graphml", GRAPHML.format("double", "undirected", "k", "NaN"), "finite"),
     (".graphml", GRAPHML.format("string", "undirected", "k", 1), "weight must be"),
-    (".gml", "graph [", "cannot be read"), (".gml", "graph [ directed 1 ]", "no peer"),
+    (".gml", "graph [", "cannot be read"), (".gml", "graph [ directed 1 ]", "no peers"),
     (".gml", "graph [ multigraph 1 ]", "single"),
     (".gml", "graph [ node [ id 1 ] edge [ source 1 target 2 ] ]", "undefined target"),
-    (".edgelist", "a b c d", "one other"), (".edgelist", "a b x", "to float"), (".edgelist", "a b\nb a",
+    (".edgelist", "a b c d", "PEER PEER"), (".edgelist", "a b x", "to float"), (".edgelist", "a b\nb a",
     "twice"),
-    (".edgelist", "a b nan", "finite"), (".edgelist", "", "no peer"), (".edgelist", "a a", "itself"),
-    (".edgelist", "a b\nc d", "disconnected, in 2 parts"), (".adj", "a b b", "twice"), (".adj", "a a",
+    (".edgelist", "a b nan", "finite"), (".edgelist", "", "no peers"), (".edgelist", "a a", "itself"),
+    (".edgelist", "a b\nc d", "not connected, in 2 parts"), (".adj", "a b b", "twice"), (".adj", "a a",
     "itself"),
     (".g6", "", "one line"), (".g6", "A_\nA_", "one line"), (".g6", "~~~~~~~~", "bits"), (".g6", "A\xff",
     "one line"),
@@ -236,16 +237,16 @@ def test_a_missing_file_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(BadExperiment, match="cannot write"):
         write(graph("ring:3"), tmp_path / "nowhere" / "x.json")
     (tmp_path / "g.yaml").write_text("")
-    with pytest.raises(BadExperiment, match=r'"\.yaml" is no topology format; use one of \.json'):
+    with pytest.raises(BadExperiment, match=r'"\.yaml" is not a topology format; use one of \.json'):
         load(tmp_path / "g.yaml")
 
 
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (nx.Graph(), "no peer"), (nx.DiGraph([("a", "b")]), "largest: [ab];.*both send"), (nx.MultiGraph([("a", "b")]),
+        (nx.Graph(), "no peers"), (nx.DiGraph([("a", "b")]), "largest: [ab];.*reach all others"), (nx.MultiGraph([("a", "b")]),
         "single"),
-        (nx.Graph([("a", "a"), ("a", "b")]), "linked to itself: a"),
+        (nx.Graph([("a", "a"), ("a", "b")]), "linked to themselves: a"),
         (nx.Graph([("a", "b"), ("c", "d"), ("b", "e")]), "largest: c, d;"),
         (nx.empty_graph([str(i) for i in range(20)]), "8 and 11 more"),
     ],

@@ -1,4 +1,4 @@
-"""Optimal weights are those of the textbook where it knows them, and nothing near them is faster."""
+"""Optimal weights equal the textbook's where it gives them, and no weights near them are faster."""
 
 import copy
 import math
@@ -29,7 +29,7 @@ SPECS = (
     "ring:1",
     "line:2",
 )
-KNOWN = {  # rho of the fastest symmetric W, and of the fastest without an entry below 0
+KNOWN = {  # rho of the fastest symmetric W, and of the fastest one without negative entries
     "full:6": (0.0, 0.0),
     "line:8": (math.cos(math.pi / 8), math.cos(math.pi / 8)),
     "star:8": (7 / 9, 6 / 7),
@@ -68,7 +68,7 @@ def test_nothing_is_faster(spec: str, rule: str) -> None:
     else:
         assert W.min() >= -1e-12
     half = links.receivers < links.senders
-    draw = np.random.default_rng(0)  # |W - 11^T / n| is convex in w: what is best nearby is best of all
+    draw = np.random.default_rng(0)  # |W - 11^T / n| is convex in w: a local optimum is the global one
     for size in (1e-3, 1e-1):
         for _ in range(10):
             moved = W.copy()

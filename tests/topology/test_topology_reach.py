@@ -1,4 +1,4 @@
-"""How word spreads, against sets passed on by hand; and the pace that is measured."""
+"""How information spreads, compared with sets of peers passed on in Python; and the measured pace."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Schedules: each round's matrix is what its paper says, on links of the graph, the same for all peers."""
+"""Schedules: each round has the matrix of the paper, on links of the graph, the same for all peers."""
 
 from functools import reduce
 from math import gcd, log2
@@ -27,7 +27,7 @@ from gossipfl.topology import (
     symmetric,
     write,
 )  # fmt: skip
-from gossipfl.topology.base import base
+from gossipfl.topology.periodic import base
 
 MORE = [
     "one-peer-exp:1", "one-peer-exp:2", "one-peer-exp:11", "base:2:1", "base:2:2", "base:4:11", "matching:1", "matching:2",
@@ -109,7 +109,7 @@ def test_one_peer_exponential_is_its_definition_and_exact_for_powers_of_two(n: i
 
 
 def test_random_schedules_are_as_fast_as_their_weights_say() -> None:
-    """E |W x|^2 = (|W|_F^2 - 1) / (n - 1) |x|^2 over x of mean 0, whatever x."""
+    """E |W x|^2 = (|W|_F^2 - 1) / (n - 1) |x|^2 for every x of mean 0."""
     n, x = 20, np.eye(20)[:, :1] - 1 / 20
     for spec, frobenius in [(f"matching:{n}", n / 2), (f"epidemic:{n}:3", n / 4)]:
         rounds = topology(spec)[1]
@@ -195,8 +195,8 @@ LISTED = 'schedule = "{}"\nedges = [["a", "b"], ["b", "d"], ["d", "c"], ["c", "a
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("base:3:5", "of 5 peers, but the graph has 4"), ("matching:4", "lacks: a - d, b - c; add"),
-        ("ring:4", "the same each round"), ("bse:3:4", "did you mean base:3:12"), ("equi:4:2", "name the offsets"),
+        ("base:3:5", "has 5 peers, but the graph has 4"), ("matching:4", "lacks: a - d, b - c; add"),
+        ("ring:4", "the same in each round"), ("bse:3:4", "did you mean base:3:12"), ("equi:4:2", "name the offsets"),
         ("equi:4:+2", "connect all"), ("equi:4:+1+1", "each once"), ("equi:4:+7", "1 to n - 1"), ("equi:4:+", "whole number"),
         ("epidemic:4:4", "below n"), ("base:1:4", "at least 2"), ("epidemic-local:4:0", "at least 1"),
     ],

@@ -1,4 +1,4 @@
-"""Every rule on every graph gives the matrix of its definition, with its mean and its speed."""
+"""Every rule gives the matrix of its definition on every graph, with the right mean and speed."""
 
 import math
 

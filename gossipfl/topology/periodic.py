@@ -1,8 +1,4 @@
-"""Base-(k+1) graphs: few neighbours a round, and the exact mean after finitely many; must not know files or weight rules.
-
-Takezawa, Sato, Bao, Niwa, Yamada: "Beyond exponential graph: communication-efficient topologies for decentralized
-learning via finite-time convergence", NeurIPS 2023. All rounds' W are symmetric and doubly stochastic.
-"""
+"""Schedules that repeat: Base-(k+1) and one-peer exponential graphs; must not know files or weight rules."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,12 +12,14 @@ Pairs = list[tuple[int, int, float]]  # (one peer, the other, w_ij = w_ji)
 
 
 def base(most: int, peers: int) -> tuple[Links, ...]:
-    """One period: after it every peer holds the exact mean, for any number of peers.
+    """One period of a Base-(k+1) graph: after it every peer holds the exact mean, for any number of peers.
 
-    Nobody has more than most - 1 neighbours in a round. Where n is a product of factors up to `most`, the peers are a
-    grid with these sides, and each round averages along one of them (the paper's algorithm 1). Otherwise n = p q, p the
-    largest divisor that is such a product: either the parts of q peers each average by `_simple`, then the p parts
-    among themselves, or all n by `_simple`, whichever takes fewer rounds (algorithm 3).
+    Takezawa, Sato, Bao, Niwa, Yamada: "Beyond exponential graph: communication-efficient topologies for decentralized
+    learning via finite-time convergence", NeurIPS 2023. The W of each round is symmetric and doubly stochastic, and no peer
+    has more than most - 1 neighbours in a round. If n is a product of factors up to `most`, the peers form a grid with these
+    sides, and each round averages along one of them (the paper's algorithm 1). Otherwise n = p q, where p is the largest
+    divisor of n that is such a product. Then either each of the p parts of q peers averages by `_simple` and the parts
+    average among themselves, or all n peers average by `_simple`, whichever takes fewer rounds (algorithm 3).
 
     Args:
         most: the base k + 1, 2 or more.
@@ -35,9 +33,20 @@ def base(most: int, peers: int) -> tuple[Links, ...]:
     return tuple(map(_links, rounds))
 
 
+def one_peer(peers: int) -> tuple[Links, ...]:
+    """One period of the one-peer exponential graph, t = ceil(log2 n) rounds.
+
+    In round k peer i hears i - 2^k mod n, with weight 1/2. All W are doubly stochastic and commute. If n is a power of 2, any
+    t consecutive rounds give the exact mean. Ying, Yuan, Chen, Hu, Pan, Yin: "Exponential graph is provably efficient for
+    decentralized deep training", NeurIPS 2021.
+    """
+    each = np.arange(peers)
+    return tuple(arrange(each, (each - (1 << k)) % peers, 0.5) for k in range((peers - 1).bit_length()))
+
+
 @cache
 def _sides(size: int, most: int) -> tuple[int, ...] | None:
-    """The fewest factors, from 2 to `most`, whose product is `size`; None where there are none."""
+    """The fewest factors, each from 2 to `most`, whose product is `size`; None if there are none."""
     if size == 1:
         return ()
     found = [
@@ -49,7 +58,7 @@ def _sides(size: int, most: int) -> tuple[int, ...] | None:
 
 
 def _grid(peers: Sequence[int], most: int) -> list[Pairs]:
-    """These peers as a grid of the sides that `_sides` finds: in round l all average with those in line with them."""
+    """These peers as a grid with the sides of `_sides`: in round l all peers on a line along side l average."""
     rounds, stride = [], 1
     for side in _sides(len(peers), most) or ():
         starts = [at for at in range(len(peers)) if at // stride % side == 0]
@@ -62,10 +71,10 @@ def _grid(peers: Sequence[int], most: int) -> list[Pairs]:
 def _simple(peers: Sequence[int], most: int) -> list[Pairs]:
     """The exact mean of any number of peers (algorithm 2, the simple Base-(k+1) graph).
 
-    n in base k + 1 is a sum of a_l (k+1)^(p_l): parts V_1, V_2, ... of these sizes first average within. Then one part
-    after the other gives: each peer of all later parts takes size(V_l) / size(V_l and later) from V_l, by as many links
-    as V_l has pieces of (k+1)^(p_l) peers, one into each. So the later parts' average is that of all, and the last part
-    is done. Pieces that have given hold the mean on average, and average within.
+    In base k + 1, n is a sum of terms a_l (k+1)^(p_l). Parts V_1, V_2, ... of these sizes first average within themselves.
+    Then one part after the other gives: each peer of all later parts takes size(V_l) / size(V_l and later) from V_l, over as
+    many links as V_l has pieces of (k+1)^(p_l) peers, one link into each piece. So the average of the later parts becomes
+    that of all, and the last part is done. Pieces that have given hold the mean on average, and average within themselves.
     """
     size = len(peers)
     if _sides(size, most) is not None:
@@ -90,7 +99,7 @@ def _simple(peers: Sequence[int], most: int) -> list[Pairs]:
 
 
 def _together(streams: Sequence[list[Pairs]]) -> list[Pairs]:
-    """Several peers' rounds at the same time."""
+    """The rounds of several groups of peers, carried out at the same time."""
     longest = max(map(len, streams))
     return [[pair for stream in streams if k < len(stream) for pair in stream[k]] for k in range(longest)]
 
