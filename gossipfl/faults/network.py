@@ -8,7 +8,7 @@ from gossipfl.faults import Due
 from gossipfl.faults.proxy import Pair, Proxy, Weather
 
 
-class Between:
+class FaultyNetwork:
     """Where each peer finds its neighbours, and how those links are.
 
     Args:
@@ -41,7 +41,7 @@ class Between:
         self._places = self._proxy.open(direct) if self._proxy else direct
         return list(self._near)
 
-    def around(self, me: int) -> dict[int, str]:
+    def connections(self, me: int) -> dict[int, str]:
         """Where a peer is to connect to each of its neighbours."""
         return {other: self._places[me, other] for other in self._near[me]}
 

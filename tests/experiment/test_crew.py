@@ -10,8 +10,9 @@ import pytest
 import stub
 
 from gossipfl.config.file import parse
-from gossipfl.experiment.launch import processes as lives
+from gossipfl.experiment.launch import processes
 from gossipfl.experiment.launch.crew import Crew
+from gossipfl.experiment.launch.launch import local
 from gossipfl.experiment.study.method import study
 from gossipfl.runs.events import Progress, Struck, Warned
 
@@ -37,14 +38,14 @@ class Life(NamedTuple):
 
 @pytest.fixture
 def live(monkeypatch, tmp_path):
-    monkeypatch.setattr(lives, "main", stub.main)
+    monkeypatch.setattr(processes, "main", stub.main)
 
     def live(*faults, rounds=150, name="lives", graph="ring:5"):
         made = study(parse({
             "name": name, "data": {"source": "iris"}, "topology": {"graph": graph}, "stop": {"rounds": rounds},
             "faults": list(faults),
         }))  # fmt: skip
-        crew = Crew(made, [None] * len(made.names), tmp_path)
+        crew = local(made, [None] * len(made.names), tmp_path)
         with closing(crew):
             events = list(crew.follow())
         struck = [event.fault for event in events if isinstance(event, Struck)]
@@ -75,18 +76,16 @@ def test_a_peer_killed_on_purpose_is_no_failure_and_the_others_go_on(live):
 def test_nobody_waits_for_the_rest_of_a_word_that_a_stopped_peer_was_saying(live, monkeypatch):
     hear, say = Pipe()
     os.write(say.fileno(), struct.pack("!i", 1000) + b"half of it")
-    stop, resume, whole = lives.Lives.stop, lives.Lives.resume, {}
+    signalled, whole = processes.Processes.signal, {}
 
-    def stopped(self, me):
-        stop(self, me)
-        whole[me], self.pipes[me] = self.pipes[me], hear
+    def signal(self, me, what):
+        if what == "continue":
+            self._pipes[me] = whole.pop(me)
+        signalled(self, me, what)
+        if what == "stop":
+            whole[me], self._pipes[me] = self._pipes[me], hear
 
-    def resumed(self, me):
-        self.pipes[me] = whole.pop(me)
-        resume(self, me)
-
-    monkeypatch.setattr(lives.Lives, "stop", stopped)
-    monkeypatch.setattr(lives.Lives, "resume", resumed)
+    monkeypatch.setattr(processes.Processes, "signal", signal)
     life = live({"do": "stop", "round": 20, "peers": ["1"]}, {"do": "continue", "round": 90, "peers": ["1"]})
     assert life.struck == ["stop 1", "continue 1", "1 learns again"]
     assert sorted(life.crew.reports) == [0, 1, 2, 3, 4]

@@ -10,7 +10,7 @@ import pytest
 
 from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.faults import Due
-from gossipfl.faults.network import Between
+from gossipfl.faults.network import FaultyNetwork
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -20,7 +20,7 @@ class World:
 
     def __init__(self):
         self.listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-        self.between = Between(nx.cycle_graph(4), forkserver(), 0)
+        self.between = FaultyNetwork(nx.cycle_graph(4), forkserver(), 0)
         told = []
         for me, s in enumerate(self.listening):
             assert told == []
@@ -29,7 +29,7 @@ class World:
         assert self.between.listens(2, self.between.endpoints[2]) == [2], "it lives again"
         self.near, self.far = {}, {}
         for me in range(4):
-            for other, endpoint in self.between.around(me).items():
+            for other, endpoint in self.between.connections(me).items():
                 at = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
                 self.near[me, other] = socket.create_connection(at, timeout=30)
                 self.far[me, other] = self.listening[other].accept()[0]

@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from gossipfl.errors import NetworkError
-from gossipfl.experiment.launch.crew import forkserver
+from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.faults.proxy import Proxy, Weather
 
 pytestmark = pytest.mark.timeout(60)
@@ -256,7 +256,7 @@ def test_a_proxy_that_has_died_is_said():
 
 LAUNCHER = """
 import sys
-from gossipfl.experiment.launch.crew import forkserver
+from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.faults.proxy import Proxy
 if __name__ == "__main__":
     proxy = Proxy(forkserver(), 0)  # which ends with what holds it

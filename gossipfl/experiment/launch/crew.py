@@ -1,47 +1,46 @@
-"""The peers on this machine, and what they tell; must not take part in the learning.
+"""The peers of a study, wherever they run, and what they say; must not take part in the learning.
 
-It waits for events only: a message in a pipe, the end of a process, or the time of a fault that the experiment asks for.
+It waits for events only: a word of a peer, the end of one, or the time of a fault that the experiment asks for.
 """
 
-import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import wait
-from pathlib import Path
 
-import networkx as nx
-
-from gossipfl.data import Table
 from gossipfl.errors import GossipError
 from gossipfl.experiment.launch.chorus import Chorus
 from gossipfl.experiment.launch.failure import Failed, failure
-from gossipfl.experiment.launch.processes import Lives, forkserver
+from gossipfl.experiment.launch.placement import Placement
 from gossipfl.experiment.live.reports import Report
 from gossipfl.experiment.study.study import Study
 from gossipfl.faults import Due
 from gossipfl.faults.director import Director, told
-from gossipfl.faults.network import Between
+from gossipfl.faults.network import FaultyNetwork
 from gossipfl.runs.events import Progress, Struck, Warned
 
-__all__ = ["Crew", "Failed", "forkserver"]
+__all__ = ["Crew", "Failed"]
 
 Told = Progress | Struck | Warned
 
 
 class Crew:
-    """The peers' processes, what happens to them, and what they have said so far: each in its last life."""
+    """The peers, what happens to them, and what they have said so far: each in its last life.
 
-    def __init__(self, made: Study, rows: list[Table], folder: Path, rejoin: bool = False) -> None:
+    Args:
+        made: the study.
+        placement: where the peers run; they start at once.
+        between: what lies between them.
+        rejoin: they go on from their checkpoints.
+    """
+
+    def __init__(
+        self, made: Study, placement: Placement, between: FaultyNetwork, rejoin: bool = False
+    ) -> None:
         self.names = made.names
         self.reports: dict[int, Report] = {}
         self.status: dict[int, str] = {}
         self.learning_since = time.monotonic()
         self.faults = 0  # carried out so far
-        numbers = {name: me for me, name in enumerate(self.names)}
-        self._lives = Lives(made, rows, folder, rejoin)
-        context = self._lives.context if made.faults.proxied else None
-        seed = made.experiment.seed
-        self._between = Between(nx.relabel_nodes(made.graph, numbers), context, seed)
+        self._placement, self._between = placement, between
         self._director = Director(made.faults)
         self._chorus = Chorus(len(self.names))
         self._learning: set[int] = set()
@@ -49,15 +48,16 @@ class Crew:
         self._killed: set[int] = set()  # on purpose
         self._away: set[int] = set()  # who may go on, and has not told of it yet
         self._round = 0
+        for me in range(len(self.names)):
+            placement.start(me, placement.endpoint(me), rejoin)
 
     def follow(self) -> Iterator[Told]:
         """What the peers tell until all have ended, as one line for each round, and the faults that are carried out."""
         interrupted = False
-        while self._lives.running:
+        while self._placement.present - self._placement.stopped:
             try:
-                pipes = {self._lives.pipes[me]: me for me in self._lives.running}  # others may be mid-word
-                for pipe in wait(list(pipes), self._director.patience(self._seconds())):
-                    yield from self._take(pipes[pipe])  # type: ignore[index]
+                for me in self._placement.wait(self._director.patience(self._seconds())):
+                    yield from self._take(me)
                 for due in self._director.due(self._seconds(), self._round):
                     yield from self._carry_out(due)
             except KeyboardInterrupt:
@@ -65,16 +65,19 @@ class Crew:
                     raise
                 interrupted = True
                 self.interrupt()
-        for me in list(self._lives.pipes):  # they hang, and nobody is left to go on with
+        for me in list(self._placement.present):  # they are stopped, and nobody is left to go on with
             self._killed.add(me)
-            self._lives.kill(me)
+            self._placement.signal(me, "kill")
             yield from self._drain(me)
 
     def interrupt(self) -> None:
         """Ask all peers to end early and politely; nothing more goes wrong on purpose."""
         self._asked = True
         self._director.end()
-        self._lives.interrupt()
+        for me in list(self._placement.present):
+            if me in self._placement.stopped:
+                self._placement.signal(me, "continue")
+            self._placement.signal(me, "interrupt")
 
     @property
     def missed(self) -> int:
@@ -94,7 +97,7 @@ class Crew:
 
     def close(self) -> None:
         """End whatever still runs, and wait for it."""
-        self._lives.close()
+        self._placement.close()
         self._between.close()
 
     def _seconds(self) -> float | None:
@@ -102,13 +105,13 @@ class Crew:
 
     def _take(self, me: int) -> Sequence[Told]:
         """Hear what one peer tells next, or that it has ended: what there is to tell of it."""
-        if me not in self._lives.pipes:  # it was drained meanwhile
+        if me not in self._placement.present:  # it was drained meanwhile
             return []
-        try:
-            kind, what = self._lives.pipes[me].recv()
-        except (EOFError, OSError):  # it was killed, maybe in the middle of a word
+        said = self._placement.hear(me)
+        if said is None:
             return self._ended(me)
-        match kind:
+        word, what = said
+        match word:
             case "endpoint":
                 self._listens(me, what)
             case "learning":
@@ -136,25 +139,22 @@ class Crew:
 
     def _drain(self, me: int) -> Iterator[Told]:
         """All that a dead peer has told."""
-        while me in self._lives.pipes:
+        while me in self._placement.present:
             yield from self._take(me)
 
     def _listens(self, me: int, endpoint: str) -> None:
         """Tell those that can be told where their neighbours listen."""
         for one in self._between.listens(me, endpoint):
-            if pipe := self._lives.pipes.get(one):
-                with contextlib.suppress(
-                    BrokenPipeError
-                ):  # it has ended meanwhile, which its pipe tells next
-                    pipe.send(self._between.around(one))
+            if one in self._placement.present:
+                self._placement.say(one, self._between.connections(one))
 
     def _begin(self) -> None:
         """Learning begins when all that are there do."""
-        if not self._began and self._learning and self._learning >= set(self._lives.pipes):
+        if not self._began and self._learning and self._learning >= self._placement.present:
             self._began, self.learning_since = True, time.monotonic()
 
     def _ended(self, me: int) -> Sequence[Told]:
-        how, report = self._lives.end(me), self.reports.get(me)
+        how, report = self._placement.outcome(me), self.reports.get(me)
         if report is not None:
             self.status[me] = f"failed: {report.error}" if report.error else report.stopped
         else:
@@ -168,14 +168,14 @@ class Crew:
         """Do what a fault says to those of its peers that it can still befall."""
         ended = set(self.reports) | {me for me in self.status if me not in self._killed}
         if due.do in ("restart", "kill", "stop", "continue"):
-            can = {"restart": self._killed - ended, "continue": self._lives.stopped}
-            allowed = can.get(due.do, set(self._lives.pipes) - ended)
+            can = {"restart": self._killed - ended, "continue": self._placement.stopped}
+            allowed = can.get(due.do, self._placement.present - ended)
             due = due._replace(peers=tuple(me for me in due.peers if me in allowed))
             for me in due.peers:
                 yield from self._strike(me, due)
         elif due.do in ("loss", "duplicate"):
             for me in due.peers:
-                self._lives.chance(me, int(due.do == "duplicate"), due.amount)
+                self._placement.chance(me, int(due.do == "duplicate"), due.amount)
         else:
             self._between.change(due)
         if due.peers:
@@ -187,18 +187,20 @@ class Crew:
             case "kill":
                 self._away.discard(me)
                 self._killed.add(me)
-                self._lives.kill(me)
+                self._placement.signal(me, "kill")
                 yield from self._chorus.leave(me)
             case "stop":
-                self._lives.stop(me)
+                self._placement.signal(me, "stop")
                 yield from self._chorus.leave(me)
             case "continue":
                 self._away.add(me)
-                self._lives.resume(me)
+                self._placement.signal(me, "continue")
             case _:
                 yield from self._drain(me)
                 if me not in self.reports:
                     self._away.add(me)
                     self._killed.discard(me)
                     self.status.pop(me, None)
-                    self._lives.again(me, self._between.endpoints[me], due.fresh)
+                    self._placement.start(
+                        me, self._between.endpoints[me], rejoin=not due.fresh, fresh=due.fresh
+                    )

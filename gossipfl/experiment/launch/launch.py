@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import networkx as nx
 
 from gossipfl.config.file import Experiment, load
+from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
-from gossipfl.experiment.launch.crew import Crew, forkserver
+from gossipfl.experiment.launch.crew import Crew
+from gossipfl.experiment.launch.processes import Processes, forkserver
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.reports import collect
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
+from gossipfl.faults.network import FaultyNetwork
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import Attempts
 from gossipfl.runs.checkpoint import NEW
@@ -68,7 +72,7 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
     said: deque[str] = deque()
     attempt = Attempts(said.append)
-    crew = Crew(made, rows, folder, again)
+    crew = local(made, rows, folder, again)
     try:
         for event in crew.follow():
             try:
@@ -95,6 +99,15 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
         raise failure
     if not learned:
         raise KeyboardInterrupt
+
+
+def local(made: Study, rows: list[Table], folder: Path, rejoin: bool = False) -> Crew:
+    """All peers of the study, started as processes of this machine, with a proxy between them where faults need one."""
+    numbers = {name: me for me, name in enumerate(made.names)}
+    placement = Processes(made, rows, folder)
+    context = placement.context if made.faults.proxied else None
+    between = FaultyNetwork(nx.relabel_nodes(made.graph, numbers), context, made.experiment.seed)
+    return Crew(made, placement, between, rejoin)
 
 
 def _befell(made: Study, crew: Crew) -> Summary:

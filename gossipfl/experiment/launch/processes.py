@@ -1,4 +1,4 @@
-"""The processes of the peers on this machine: how they begin, stop and end; must not know what they tell."""
+"""Peers as processes of this machine: how they start, stop and end; must not know what they say."""
 
 import multiprocessing
 import multiprocessing.forkserver
@@ -7,21 +7,30 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Set
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 from gossipfl.data import Table
+from gossipfl.experiment.launch.placement import Signal
 from gossipfl.experiment.live.process import main
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs import folder as files
 from gossipfl.signals import deaf, uninterrupted
 
+NUMBERS: dict[Signal, signal.Signals] = {
+    "kill": signal.SIGKILL,
+    "stop": signal.SIGSTOP,
+    "continue": signal.SIGCONT,
+    "interrupt": signal.SIGTERM,
+}
+
 
 def forkserver() -> ForkServerContext:
-    """The context whose server forks the peers. Starts it, if it is not running, and does not wait for its imports."""
+    """The context whose server forks the peers. It starts the server if need be, and does not wait for its imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gossipfl.experiment.launch.preload"])
     threads = os.environ.get("OMP_NUM_THREADS")
@@ -38,20 +47,19 @@ def forkserver() -> ForkServerContext:
     return context
 
 
-class Lives:
-    """Each peer's process of today, and the pipe to it. A peer may die, and live again in the same folder.
+class Processes:
+    """Each peer's present process on this machine, and the pipe to it (a `Placement`).
 
     Args:
         made: the study.
         rows: each peer's.
         folder: of the run.
-        rejoin: all go on from their checkpoints there.
     """
 
-    def __init__(self, made: Study, rows: list[Table], folder: Path, rejoin: bool = False) -> None:
-        self.pipes: dict[int, Connection] = {}  # of the peers that have not ended
+    def __init__(self, made: Study, rows: list[Table], folder: Path) -> None:
         self.stopped: set[int] = set()  # by SIGSTOP
         self.context = forkserver()
+        self._pipes: dict[int, Connection] = {}  # of the peers that have not ended
         self._made, self._rows = made, rows
         self._folders = [files.peer_folder(folder, name) for name in made.names]
         self._processes: dict[int, Any] = {}
@@ -59,69 +67,25 @@ class Lives:
         self._sockets = Path(tempfile.mkdtemp(prefix="gossipfl-")) if ipc else None
         unreliable = made.faults.unreliable
         self._chances = [self.context.RawArray("d", 2) for _ in made.names] if unreliable else []
-        for me in range(len(made.names)):
-            self._begin(me, self._endpoint(me), rejoin=rejoin)
 
     @property
-    def running(self) -> set[int]:
-        """Those that have not ended, and do not hang by our doing."""
-        return set(self.pipes) - self.stopped
+    def present(self) -> Set[int]:
+        return self._pipes.keys()
 
-    def again(self, me: int, endpoint: str, fresh: bool) -> None:
-        """A dead peer lives again, where it listened before; `fresh`: without what it had written down."""
+    def endpoint(self, me: int) -> str:
+        fixed: str | None = self._made.graph.nodes[self._made.names[me]].get("endpoint")
+        if fixed:
+            return fixed
+        return f"ipc://{self._sockets}/{me}" if self._sockets else "tcp://127.0.0.1:*"
+
+    def start(self, me: int, endpoint: str, rejoin: bool, fresh: bool = False) -> None:
         if fresh:
             for checkpoint in self._folders[me].glob("checkpoint*"):
                 with suppress(OSError):  # on a read-only disk it stays, and is not read
                     checkpoint.unlink()
-        self._begin(me, endpoint, rejoin=not fresh)
-
-    def kill(self, me: int) -> None:
-        self._signal(me, signal.SIGKILL)
-        self.stopped.discard(me)
-
-    def stop(self, me: int) -> None:
-        self._signal(me, signal.SIGSTOP)
-        self.stopped.add(me)
-
-    def resume(self, me: int) -> None:
-        self._signal(me, signal.SIGCONT)
-        self.stopped.discard(me)
-
-    def chance(self, me: int, place: int, amount: float) -> None:
-        """The probability that what a peer sends is lost (place 0) or doubled (1), from now on."""
-        self._chances[me][place] = amount
-
-    def interrupt(self) -> None:
-        """Ask all peers to end early and politely, those that hang included."""
-        for me in list(self.stopped):
-            self.resume(me)
-        for process in self._processes.values():
-            if process.is_alive():
-                process.terminate()
-
-    def end(self, me: int) -> str:
-        """Wait for a peer whose pipe has ended; what became of its process."""
-        self.pipes.pop(me).close()
-        self.stopped.discard(me)
-        process = self._processes[me]
-        process.join()
-        if process.exitcode is not None and process.exitcode < 0:
-            return f"killed by {signal.Signals(-process.exitcode).name}"
-        return f"died with exit code {process.exitcode}"
-
-    def close(self) -> None:
-        """End whatever still runs, and wait for it."""
-        self.interrupt()
-        for process in self._processes.values():
-            process.join()
-        for pipe in self.pipes.values():
-            pipe.close()
-        if self._sockets:
-            shutil.rmtree(self._sockets, ignore_errors=True)
-
-    def _begin(self, me: int, endpoint: str, **how: Any) -> None:
         mine, theirs = self.context.Pipe()
         arguments = (theirs, self._made, me, self._rows[me], self._folders[me], endpoint)
+        how: dict[str, Any] = {"rejoin": rejoin}
         if self._chances:
             how["chances"] = self._chances[me]
         process = self.context.Process(
@@ -130,15 +94,52 @@ class Lives:
         with uninterrupted():  # half a start would tear the server
             process.start()
             theirs.close()
-            self.pipes[me], self._processes[me] = mine, process
+            self._pipes[me], self._processes[me] = mine, process
 
-    def _signal(self, me: int, number: signal.Signals) -> None:
-        if self._processes[me].is_alive():
-            os.kill(self._processes[me].pid, number)
+    def signal(self, me: int, what: Signal) -> None:
+        process = self._processes[me]
+        if process.is_alive():
+            os.kill(process.pid, NUMBERS[what])
+        if what == "stop":
+            self.stopped.add(me)
+        elif what != "interrupt":
+            self.stopped.discard(me)
 
-    def _endpoint(self, me: int) -> str:
-        """Where a peer listens: as the topology file says, or wherever this machine has room."""
-        fixed: str | None = self._made.graph.nodes[self._made.names[me]].get("endpoint")
-        if fixed:
-            return fixed
-        return f"ipc://{self._sockets}/{me}" if self._sockets else "tcp://127.0.0.1:*"
+    def chance(self, me: int, place: int, amount: float) -> None:
+        self._chances[me][place] = amount
+
+    def wait(self, timeout: float | None) -> list[int]:
+        pipes = {self._pipes[me]: me for me in self._pipes if me not in self.stopped}  # these may be mid-word
+        return [pipes[pipe] for pipe in wait(list(pipes), timeout)]  # type: ignore[index]
+
+    def hear(self, me: int) -> tuple[str, Any] | None:
+        try:
+            word, what = self._pipes[me].recv()
+            return word, what
+        except (EOFError, OSError):
+            return None
+
+    def say(self, me: int, what: Any) -> None:
+        with suppress(BrokenPipeError):
+            self._pipes[me].send(what)
+
+    def outcome(self, me: int) -> str:
+        self._pipes.pop(me).close()
+        self.stopped.discard(me)
+        process = self._processes[me]
+        process.join()
+        if process.exitcode is not None and process.exitcode < 0:
+            return f"killed by {signal.Signals(-process.exitcode).name}"
+        return f"died with exit code {process.exitcode}"
+
+    def close(self) -> None:
+        for me in self._processes:
+            if me in self.stopped:
+                self.signal(me, "continue")
+            self.signal(me, "interrupt")
+        for process in self._processes.values():
+            process.join()
+        for pipe in self._pipes.values():
+            pipe.close()
+        if self._sockets:
+            shutil.rmtree(self._sockets, ignore_errors=True)

@@ -17,7 +17,7 @@ from gossipfl.config.file import dump
 from gossipfl.config.grid import Cell
 from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.experiment.evaluation.verdict import INTERRUPTED, verdict
-from gossipfl.experiment.launch.crew import forkserver
+from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.runs.events import Finished, Progress
 from gossipfl.runs.summary import read_summary
 from gossipfl.signals import interrupt_once, uninterrupted
