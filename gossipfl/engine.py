@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State, leaves, rebuilt
+from gossipfl.algorithms import Algorithm, Record, State, leaves, mixer, rebuilt
 from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
 from gossipfl.topology import Links, Topology
@@ -23,8 +23,8 @@ class Run(NamedTuple):
 
     round: int
     state: State
-    replicas: Any
-    edges: Any = None
+    replicas: Tensor | None
+    edges: Record | None = None
 
 
 class Engine(Protocol):
@@ -64,7 +64,7 @@ def carry_out(
     links: Links,
     run: Run,
     mixing: Mixing,
-    exchange: Callable[[int, Tensor, Any, Sequence[int]], tuple[Tensor, Any]],
+    exchange: Callable[[int, Tensor, Tensor | None, Sequence[int]], tuple[Tensor, Tensor]],
 ) -> Run:
     """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, blocks) -> (mixed rows, replicas).
 
@@ -76,20 +76,20 @@ def carry_out(
     """
     replicas, times = run.replicas, 0
 
-    def mix(*tensors: Tensor) -> Any:
+    def mix(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
         nonlocal replicas, times
         times += 1
         if times > 1 or not len(links.receivers):
-            return tensors if len(tensors) > 1 else tensors[0]
+            return tensors
         blocks = [t.shape[1] for t in tensors]
         sent = tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
         mixed, replicas = exchange(0, sent, replicas, blocks)
         for k in range(1, mixing.exchanges):
             mixed, _ = exchange(k, mixed, replicas, blocks)
         mixed = mixing.conclude(sent, mixed)
-        return mixed if len(tensors) == 1 else torch.split(mixed, blocks, 1)
+        return [mixed] if len(tensors) == 1 else torch.split(mixed, blocks, 1)
 
-    state = algorithm.round(run.state, grad, mix)
+    state = algorithm.round(run.state, grad, mixer(mix))
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
     return Run(run.round + 1, state, replicas, run.edges)

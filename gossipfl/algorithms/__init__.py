@@ -6,8 +6,10 @@ from gossipfl.algorithms.algorithm import (
     Grad,
     Mix,
     Prox,
+    Record,
     State,
     leaves,
+    mixer,
     no_penalty,
     rebuilt,
 )
@@ -27,6 +29,6 @@ from gossipfl.algorithms.push_sum import PushSum
 __all__ = [
     "ALGORITHMS", "DPSGD", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra", "Grad",
     "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "NetworkTraits", "Newton", "Prox",
-    "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty", "rebuilt",
-    "takes_back",
+    "PushPull", "PushSum", "QuasiGlobal", "Record", "State", "Tracked", "check", "leaves", "made", "mixer", "no_hessian",
+    "no_penalty", "rebuilt", "takes_back",
 ]  # fmt: skip

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State
+from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State, mixer
 from gossipfl.mixing import Property
 
 
@@ -42,10 +42,11 @@ class PushSum:
     def round(self, s: Pushed, grad: Grad, mix: Mix) -> Pushed:
         w = s.w
 
-        def push(*tensors: Tensor) -> Any:
+        def push(tensors: tuple[Tensor, ...]) -> list[Tensor]:
             nonlocal w
-            *mixed, w = mix(*tensors, w)
-            return mixed if len(mixed) > 1 else mixed[0]
+            first, *others = tensors
+            *mixed, w = mix(first, *others, w)
+            return mixed
 
-        inner = self.inner.round(s.inner, lambda u: grad(u / w), push)
+        inner = self.inner.round(s.inner, lambda u: grad(u / w), mixer(push))
         return Pushed(inner.x / w, inner, w)

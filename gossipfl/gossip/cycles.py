@@ -28,7 +28,7 @@ class Cycles:
         return Run(0, self.gossip.init(x), None)
 
     def step(self, run: Run) -> Run:
-        return after(run.round + 1, self.gossip.cycle(run.state))
+        return after(run.round + 1, self.gossip.cycle(world(run)))
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:
@@ -49,5 +49,12 @@ def after(cycle: int, world: World) -> Run:
 
 def from_last(run: Run) -> Tensor:
     """|r_i - x_i| / |x_i|, r_i being the model that peer i heard last, (n,); 0 for those that have heard none."""
-    heard: Tensor = run.state.tally[:, RECEIVED] > 0
+    assert run.replicas is not None
+    heard = world(run).tally[:, RECEIVED] > 0
     return torch.where(heard, relative_distance(run.replicas, run.state.x), 0.0)
+
+
+def world(run: Run) -> World:
+    """The state of a run of gossip learning."""
+    assert isinstance(run.state, World)
+    return run.state

@@ -12,7 +12,7 @@ from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.simulator.heard import HeardByAll
-from gossipfl.simulator.ledger import Ledger, Tally, closed, mates, noted, opened
+from gossipfl.simulator.ledger import Ledger, Tally, closed, ledger_of, mates, noted, opened
 from gossipfl.simulator.settling import Settling
 from gossipfl.topology import Links, Topology
 
@@ -60,7 +60,7 @@ class Simulator:
         return Run(0, self.algorithm.init(x), None, opened(x))
 
     def step(self, run: Run) -> Run:
-        links, ledger = self.topology(run.round), run.edges or opened(run.state.x)
+        links, ledger = self.topology(run.round), ledger_of(run)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
         self._last = run.round, links
         sound = links.arrives is None and links.present is None and not len(ledger.ends)
@@ -75,7 +75,8 @@ class Simulator:
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
-        own: Tensor = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
+        assert run.replicas is not None
+        own = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
         heard = self._along(self._links or self.topology(run.round - 1), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
         sides = self._last[1].sides if self._last else None

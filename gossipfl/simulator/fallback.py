@@ -9,7 +9,7 @@ from torch import Tensor
 from gossipfl.engine import Run
 from gossipfl.fallback import Fallback
 from gossipfl.simulator.engine import Simulator
-from gossipfl.simulator.ledger import opened
+from gossipfl.simulator.ledger import ledger_of, opened
 from gossipfl.topology import Links
 
 
@@ -32,7 +32,7 @@ class SimulatedFallback(Fallback[Simulator]):
         return any(not _complete(self.fast.topology(k)) for k in range(max(0, round - rounds), round))
 
     def begin(self, to: Simulator, run: Run, x: Tensor) -> Run:
-        start: Tensor = run.edges.start  # for those that will begin from nothing
+        start = ledger_of(run).start  # for those that will begin from nothing
         forgets = self.fast.topology(run.round - 1).forgets
         if forgets is not None:
             x = torch.where(forgets.to(x.device)[:, None], start, x)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gossipfl.engine import Run
 from gossipfl.mixing import Mixing
 from gossipfl.topology import Links
 
@@ -57,6 +58,11 @@ def opened(start: Tensor) -> Ledger:
     nobody = torch.empty(0, dtype=torch.int64, device=start.device)
     nothing = start.new_empty(0, 0)
     return Ledger(start, nobody, nothing, nothing, nobody, nobody)
+
+
+def ledger_of(run: Run) -> Ledger:
+    """The ledger that a run holds, or an empty one."""
+    return run.edges if isinstance(run.edges, Ledger) else opened(run.state.x)
 
 
 def mates(links: Links) -> Tensor | None:

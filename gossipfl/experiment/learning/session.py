@@ -111,14 +111,15 @@ class Session:
     @property
     def models(self) -> Tensor:
         """The parameters of the peers held here, (n, d)."""
-        x: Tensor = self.outcome.run.state.x
+        x = self.outcome.run.state.x
         problem = self.prepared.problem
         return (problem.by(x) if isinstance(problem, Preconditioned) else x).cpu()
 
     @property
     def kept(self) -> Tensor | None:
         """The newest models of each gossiping peer, (n, cache, d); None where nobody gossips."""
-        return self.outcome.run.state.models if self.prepared.kind == GOSSIP else None
+        state = self.outcome.run.state
+        return state.models if isinstance(state, World) else None
 
     @property
     def messages_sent(self) -> int:
