@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -49,10 +49,10 @@ class Simulator:
     ) -> None:
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self.messages_sent = self.bytes_sent = 0
-        self._links: Links | None = None
+        self._links = lru_cache(2)(topology)  # the round just carried out is looked up again
         self._known: deque[tuple[Links, HeardByAll]] = deque(maxlen=CYCLE)
         self.settling = Settling(topology, diameter, changing)
-        self._last: tuple[int, Links] | None = None
+        self._latest = 0  # for `settled`: the round carried out last
         self._patience = patience
         self._accounts = takes_back(algorithm, mixing)
 
@@ -60,9 +60,9 @@ class Simulator:
         return Run(0, self.algorithm.init(x), None, opened(x))
 
     def step(self, run: Run) -> Run:
-        links, ledger = self.topology(run.round), ledger_of(run)
+        links, ledger = self._links(run.round), ledger_of(run)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
-        self._last = run.round, links
+        self._latest = run.round
         sound = links.arrives is None and links.present is None and not len(ledger.ends)
         tally = None if sound else self._tally(links)
         exchange = partial(self._exchange, links, run.round, tally)
@@ -77,17 +77,18 @@ class Simulator:
     def disagreement(self, run: Run) -> Tensor:
         assert run.replicas is not None
         own = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
-        heard = self._along(self._links or self.topology(run.round - 1), own)
+        heard = self._along(self._links(run.linked), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
-        sides = self._last[1].sides if self._last else None
-        if sides is not None:  # whoever was heard last, and will never be again
+        sides = self._links(run.round - 1).sides
+        if (
+            sides is not None
+        ):  # a neighbour that was heard then, but will never be heard again, does not count
             sides = sides.to(own.device)
             distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:
-        round, links = self._last or (0, self.topology(0))
-        return self.settling.settled(round, links, converged, over)
+        return self.settling.settled(self._latest, self._links(self._latest), converged, over)
 
     def _tally(self, links: Links) -> Tally | None:
         """Where to note what the round's exchanges pull; None where that cancels nowhere, or nobody wants to know."""
@@ -156,7 +157,7 @@ class Simulator:
             heard = HeardByAll(links, replicas)
             if links.arrives is None:
                 self._known.append((links, heard))
-        self._links, heard.own = links, replicas
+        heard.own = replicas
         return heard
 
 

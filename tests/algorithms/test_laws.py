@@ -153,7 +153,7 @@ def frozen(run: Run) -> bytes:
 def thawed(data: bytes, like: Run) -> Run:
     tensors = load(data)
     state = rebuilt({name: tensors[f"state {name}"] for name in leaves(like.state)}, like.state)
-    return Run(like.round, state, tensors.get("replicas"))
+    return like._replace(state=state, replicas=tensors.get("replicas"))
 
 
 def identical(one: Run, other: Run) -> None:

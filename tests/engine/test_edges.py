@@ -113,7 +113,7 @@ def thawed(run: Run) -> Run:
     state, edges = (
         rebuilt({name: tensors[f"{part} {name}"] for name in leaves(of)}, of) for part, of in parts.items()
     )
-    return Run(run.round, state, tensors["replicas"], edges)
+    return run._replace(state=state, replicas=tensors["replicas"], edges=edges)
 
 
 @each_method
