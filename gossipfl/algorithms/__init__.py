@@ -1,4 +1,4 @@
-"""The methods of decentralised optimisation, each written once; must not know any engine."""
+"""The methods of decentralised optimisation, each written once for all engines; must not know any engine."""
 
 from gossipfl.algorithms.algorithm import (
     Account,

@@ -1,7 +1,7 @@
-"""What an algorithm is; must not know any engine.
+"""The interface of an algorithm; must not know any engine.
 
-An algorithm is a frozen dataclass of hyper-parameters with two pure functions. Axis 0 of every tensor is "the peers held
-here", and a round never reduces over it: `mix` is the only arrow that crosses rows.
+An algorithm is a frozen dataclass of hyper-parameters with two pure functions. Axis 0 of every tensor is the peers held
+here. A round never reduces over it: data passes between rows only through `mix`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,10 +55,11 @@ class Mix(Protocol):
 
 
 class Account(NamedTuple):
-    """A field of the state that sums what was heard: field_new - field_old == factor * (mixed - sent) of that block.
+    """A field of the state that sums what was heard: field_new - field_old == factor * (mixed - sent) of one block.
 
-    `block` counts the tensors given to `mix` from 0. Because W is symmetric, what one end of an edge adds to such a field
-    the other end subtracts: the field is a sum of one account an edge, and an edge can be closed by both ends alone.
+    `block` is the index of a tensor given to `mix`, from 0. W is symmetric, so one end of an edge adds to such a field what
+    the other end subtracts. The field is a sum with one account for each edge, and the two ends can close their edge
+    without other peers.
     """
 
     block: int
@@ -70,15 +71,15 @@ class Algorithm(Protocol):
 
     @property
     def requires(self) -> Property:
-        """What the exchange must preserve for the method to be right."""
+        """What the exchange must preserve for the method to be correct."""
 
     @property
     def min_eigenvalue(self) -> float:
-        """Every eigenvalue of the mixing matrix must lie above this."""
+        """Every eigenvalue of the mixing matrix must be above this."""
 
     @property
     def accounts(self) -> Mapping[str, Account]:
-        """Which fields of the state sum what was heard; "inner.e" is field e of the field `inner`."""
+        """The fields of the state that sum what was heard, by name. "inner.e" is field e of the field `inner`."""
 
     def init(self, x: Tensor) -> State:
         """The state before round 0, from x (n, d)."""
@@ -130,9 +131,9 @@ def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proxima
 
 
 def subgradient(prox: Prox, z: Tensor, u: Tensor, step: float) -> tuple[Tensor, Tensor]:
-    """x = prox(z + step u), and the subgradient of the penalty at x that this has taken; u is that of the round before.
+    """x = prox(z + step u), and the subgradient of the penalty at x that this step used.
 
-    z is where u has been descended already, by whoever added it to the gradient.
+    u is the subgradient of the round before. The caller has added u to the gradient, so z already contains -step u.
     """
     if prox is no_penalty:
         return z, u

@@ -1,4 +1,4 @@
-"""Rounds over all peers at once; must not know any transport."""
+"""Rounds of all peers at once; must not know any transport."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,24 +17,24 @@ from gossipfl.simulator.settling import Settling
 from gossipfl.topology import Links, Topology
 
 CYCLE = 64  # rounds of a periodic topology whose matrices are kept
-PATIENCE = 32  # so many rounds in a row are lost by chance once in 2^32, where half of all messages are
+PATIENCE = 32  # rounds; if half of all messages are lost, so many in a row are lost once in 2^32
 
 
 class Simulator:
     """All peers in one process, as rows of one tensor (an `Engine`).
 
     Args:
-        algorithm: what a round is.
-        problem: the peers' objectives, row i being peer i's; None for consensus, which learns nothing.
-        topology: round -> links.
-        mixing: how rows cross edges and what is made of them.
-        diameter: rounds with links that a word takes to reach everybody; `settled` looks that far back.
-        changing: the topology changes, so that whether a word has reached everybody is to be checked.
-        patience: rounds with a link that one end hears nothing along it, before both give up their session. At 0 each lost
-            message ends one, and an exact method comes to no rest.
+        algorithm: what happens in a round.
+        problem: the peers' objectives; row i belongs to peer i. None for consensus, which does not learn.
+        topology: round -> links. It must be a pure function.
+        mixing: how rows cross edges and how they are combined.
+        diameter: rounds with links that news needs to reach every peer; `settled` looks that far back.
+        changing: the topology changes, so whether news has reached every peer must be checked.
+        patience: rounds with a link in which one end may hear nothing along it, before both ends end their session. With 0
+            every lost message ends a session, and an exact method does not converge.
 
-    A peer that is away stays as it is. Where messages may get lost or peers be away, and links lead both ways, the edges of an
-    exact method have accounts: see `ledger`.
+    A peer that is away keeps its state. If messages may be lost or peers may be away, and links lead both ways, the edges of
+    an exact method have accounts: see `ledger`.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Simulator:
         return self.settling.settled(self._latest, self._links(self._latest), converged, over)
 
     def _tally(self, links: Links) -> Tally | None:
-        """Where to note what the round's exchanges pull; None where that cancels nowhere, or nobody wants to know."""
+        """A tally for this round's exchanges; None if the method has no accounts or the links do not come in pairs."""
         places = mates(links) if self._accounts and len(links.receivers) else None
         return None if places is None else Tally(links, places, self.mixing)
 
     def _settled(self, links: Links, tally: Tally | None, ledger: Ledger, before: State, after: Run) -> Run:
-        """The run after a round in which things may have gone wrong: who was away, and whose sessions ended."""
+        """The run after a round with possible faults: restores peers that were away, and closes sessions that end."""
         state = after.state if links.present is None else _chosen(links.present, after.state, before)
         if tally:
             ledger, told = noted(ledger, tally)
@@ -121,14 +121,14 @@ class Simulator:
         replicas: Tensor | None,
         blocks: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
-        """The mixed rows and the new replicas: of all rows, then, where messages get lost, what each link's end holds."""
+        """The mixed rows and the new replicas: one of each row, then, if messages get lost, what each link's receiver holds."""
         channel, peers = self.mixing.channel, len(x)
         before = channel.init(x) if replicas is None else replicas[:peers]
         payload = channel.send(x, before, round, blocks)
         after = channel.receive(payload, before, round, blocks)
         self.messages_sent += len(links.receivers)
         self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
-        if links.present is not None and channel.remembers:  # nobody heard of those that are away
+        if links.present is not None and channel.remembers:  # no peer heard from those that are away
             after = torch.where(links.present.to(x.device)[:, None], after, before)
         if tally:
             tally.add(k, after, blocks)
@@ -142,7 +142,7 @@ class Simulator:
     def _hold(
         self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor, blocks: Sequence[int]
     ) -> Tensor:
-        """What the end of each link holds of its beginning: what arrives now, or else what arrived last."""
+        """What the receiver of each link holds of its sender: what arrives now, or what arrived last."""
         assert links.arrives is not None
         sent = tuple(t[links.senders] for t in payload)
         if len(held) != len(links.senders):
@@ -151,7 +151,7 @@ class Simulator:
         return torch.where(links.arrives.to(got.device)[:, None], got, held)
 
     def _along(self, links: Links, replicas: Tensor) -> HeardByAll:
-        """The replicas as heard along these links. What depends on links alone is kept while they come again."""
+        """The replicas as heard along these links. What depends only on the links is cached."""
         heard = next((known for of, known in self._known if of is links), None)
         if heard is None or heard.own.dtype != replicas.dtype:
             heard = HeardByAll(links, replicas)
@@ -162,7 +162,7 @@ class Simulator:
 
 
 def _chosen(rows: Tensor, one: State, other: State) -> State:
-    """The state that is `one` in these rows, (n,) bool, and `other` in the rest."""
+    """The state with the rows of `one` where `rows` (n,) is True, and the rows of `other` elsewhere."""
     old = leaves(other)
     mine = rows.to(one.x.device)[:, None]
     return rebuilt({name: torch.where(mine, new, old[name]) for name, new in leaves(one).items()}, one)
