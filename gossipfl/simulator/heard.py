@@ -19,7 +19,7 @@ class HeardByAll:
         self.rows, self.senders = self._links.receivers[arrived], self._links.senders[arrived]
         self._weights = self._links.weights[arrived]
         self.own = like
-        self.held: Tensor | None = None  # (e, d): if messages get lost, the last one that arrived along each link
+        self.held: Tensor | None = None  # (e, d): the last message of each link, if messages get lost
 
     def average(self, own: Tensor) -> Tensor:
         return self._averaging @ own

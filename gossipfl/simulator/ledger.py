@@ -21,7 +21,7 @@ from gossipfl.mixing import Mixing
 from gossipfl.topology import Links
 
 LOW = 0xFFFFFFFF
-TOLERANCE = 1e-9  # relative to 1; weights this close count as equal
+TOLERANCE = 1e-9  # weights that differ by no more than this count as equal
 
 
 class Ledger(NamedTuple):

@@ -114,7 +114,7 @@ def test_ranks():
         (lambda: Pegasos(LOSSES["svm"](), 0.0), "above 0"),
         (lambda: Pegasos(LOSSES["softmax"]()), "one output"),
         (lambda: Descent(LOSSES["svm"](), 0.0), "step is 0.0"),
-        (lambda: Descent(LOSSES["svm"](), 0.1, -1.0), "l2 -1.0"),
+        (lambda: Descent(LOSSES["svm"](), 0.1, -1.0), "l2 is -1.0"),
         (lambda: Descent(LOSSES["softmax"](), 0.1), "one output"),
         (lambda: Fresh(0), "patience is 0"),
         (lambda: GossipLearning(SVM, steps=0), "at least one row"),
