@@ -1,4 +1,4 @@
-"""A run holds everything that its future depends on: runs that share one engine do not disturb each other."""
+"""A run contains everything that its future depends on: runs that share an engine do not affect each other."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,7 +33,7 @@ def simulator(name: str, whole: Topology, mixing: Mixing, **more: float) -> Simu
 
 
 def matchings(round: int) -> topology.Links:
-    """Links that change from round to round, and are made anew each time; none in every fifth round."""
+    """Links that change in each round and are created at each call; every fifth round has none."""
     lowest = torch.minimum(LINKS.receivers, LINKS.senders)
     kept = (lowest % 2 == round % 2) & (round % 5 < 4)
     return LINKS._replace(
