@@ -8,6 +8,7 @@ starts again from that model.
 
 Some methods remember their neighbours in ways that no account covers (error feedback, push-sum). They move x in every round, so
 a cycle is only a number of rounds. The robust method then starts from the result of the faulty cycle, as from any other point.
+Such a restart costs little.
 """
 
 from abc import ABC, abstractmethod
@@ -33,12 +34,8 @@ class Fallback(ABC, Generic[Kind]):
     """
 
     def __init__(self, fast: Kind, robust: Kind, cycle: int) -> None:
-        self.fast, self.robust = fast, robust
-        self._cycle = cycle
-        self._latest, self._unmoved = (
-            fast,
-            False,
-        )  # for `settled`: the method of the latest step; models kept still
+        self.fast, self.robust, self._cycle = fast, robust, cycle
+        self._latest, self._unmoved = fast, False  # of the latest step, for `settled` alone
 
     @property
     @abstractmethod

@@ -52,7 +52,7 @@ class Simulator:
         self._links = lru_cache(2)(topology)  # the round just carried out is looked up again
         self._known: deque[tuple[Links, HeardByAll]] = deque(maxlen=CYCLE)
         self.settling = Settling(topology, diameter, changing)
-        self._latest = 0  # for `settled`: the round carried out last
+        self._latest = 0  # the round carried out last, for `settled` alone
         self._patience = patience
         self._accounts = takes_back(algorithm, mixing)
 
@@ -80,9 +80,7 @@ class Simulator:
         heard = self._along(self._links(run.linked), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
         sides = self._links(run.round - 1).sides
-        if (
-            sides is not None
-        ):  # a neighbour that was heard then, but will never be heard again, does not count
+        if sides is not None:  # leave out neighbours that will never be heard again
             sides = sides.to(own.device)
             distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
