@@ -1,14 +1,14 @@
-"""What learning comes to while peers come and go and messages get lost, and after that; must not know the engine's inside.
+"""How well peers learn while they come and go and messages get lost, and afterwards; must not know the engine's internals.
 
-1,000 peers on a random 6-regular graph; 20 rows each of 10 Gaussian features, sorted by target, so that no two peers have alike
-data; logistic, l2 = 0.1. For the first rounds 30 % of the peers are away at any time, in sessions of 50 rounds, and 10 % of all
-messages are lost one way; then all are there and nothing is lost. The error is the relative distance to the pooled optimum of
-all peers' data, of the farthest and of the median of the peers that are there. "without accounts" is exact diffusion that gives
-nothing back.
+1,000 peers on a random 6-regular graph. Each has 20 rows of 10 Gaussian features, sorted by target, so that the peers' data
+differ. Logistic model, l2 = 0.1. In the first rounds 30 % of the peers are away at any time, in sessions of 50 rounds, and 10 %
+of the messages are lost in one direction. Then all peers are present and no message is lost. The error is the relative distance
+to the pooled optimum of all data, for the farthest and the median of the present peers. "without accounts" is exact diffusion
+that gives nothing back.
 
     python benchmarks/churn.py [--peers 1000] [--rough 1000] [--quiet 1000] [--plot docs/faults.svg]
 
-Steps are 1/L, of gradient tracking 0.4/L (of OPAPC with mu = l2 and chi = 8).
+Steps are 1/L, for gradient tracking 0.4/L. OPAPC uses mu = l2 and chi = 8.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from gossipfl.topology import WEIGHTS, Topology, churn, load, lossy, static
 ROWS, FEATURES, DEGREE, L2 = 20, 10, 6, 0.1
 ONLINE, SESSION, LOSS = 0.7, 50, 0.1
 AIM = 1e-8
-EVERY = 4  # rounds from one point of the picture to the next
+EVERY = 4  # rounds between two points of the plot
 
 
 class Bare(ExactDiffusion):
-    """Exact diffusion of which nobody knows that it has accounts."""
+    """Exact diffusion without accounts."""
 
     accounts: ClassVar[Mapping[str, Account]] = {}
 
@@ -63,7 +63,7 @@ CASES = (
 
 
 class Curve(NamedTuple):
-    """The errors after each round, of the farthest and of the median peer of those that are there, and CPU seconds."""
+    """The errors after each round, for the farthest and the median of the present peers, and CPU seconds."""
 
     farthest: list[float]
     median: list[float]
@@ -79,7 +79,7 @@ def problem(peers: int) -> Linear:
 
 
 def schedule(peers: int, rough: int) -> Topology:
-    """Faults for so many rounds, then none."""
+    """Links with faults for `rough` rounds, then without."""
     converged = static(WEIGHTS["metropolis"](load(f"regular:{peers}:{DEGREE}")))
     bad = lossy(churn(converged, peers, ONLINE, SESSION, 1), LOSS, 2)
     return lambda round: bad(round) if round < rough else converged(round)
@@ -120,14 +120,14 @@ def table(curves: Mapping[Case, Curve], rough: int) -> None:
         aim = ("met" if last <= AIM else "MISSED") if case.exact else "none"
         cells = "".join(f"{curve.farthest[k - 1]:>12.1e}" for k in ends)
         print(f"{case.name:34}{cells}{then:>13.1e}{1000 * curve.seconds / len(curve.median):>12.1f}   {aim}")
-    print(f'"median then" is the median peer in round {rough}; all else is the farthest')
+    print(f'"median then": the median peer in round {rough}; other columns: the farthest peer')
 
 
 def plot(path: Path, curves: Mapping[Case, Curve], peers: int, rough: int) -> None:
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    rcParams["svg.hashsalt"] = "gossipfl"  # the same picture, the same file
+    rcParams["svg.hashsalt"] = "gossipfl"  # the same plot gives the same file
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     panels: Any = figure.subplots(1, 2, sharey=True)
     for axes, kind in zip(panels, ("farthest", "median"), strict=True):

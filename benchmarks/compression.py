@@ -1,11 +1,11 @@
-"""What compression saves on the way to the pooled optimum, in bytes; must not know how numbers are packed.
+"""How many bytes compression saves until the pooled optimum is reached; must not know how numbers are packed.
 
     python benchmarks/compression.py [--to 1e-4]
 
-Gradient tracking with error feedback (BEER) for each compressor, beside the same without compression; then what becomes of
-top-k in D-PSGD, with feedback (CHOCO-SGD) and without. Logistic regression of scikit-learn's breast cancer set, l2 = 0.1,
-sorted by label over 16 peers on a ring, in the simulator, which counts what would really be sent. For each compressor the
-table has the gamma of a small grid that takes the fewest bytes.
+Gradient tracking with error feedback (BEER) for each compressor, compared with no compression; then D-PSGD with top-k, with
+feedback (CHOCO-SGD) and without. Logistic regression on scikit-learn's breast cancer data, l2 = 0.1, sorted by label over 16
+peers on a ring. The simulator counts the bytes that real peers would send. For each compressor the table shows the gamma, from
+a small grid, that needs the fewest bytes.
 """
 
 import argparse
@@ -28,7 +28,7 @@ MOST = 20_000  # rounds
 
 
 class Way(NamedTuple):
-    """How near a run came to the optimum, in how many rounds, and what each peer sent."""
+    """A run's final distance to the optimum, its rounds, and the bytes that each peer sent."""
 
     distance: float
     rounds: int
@@ -36,7 +36,7 @@ class Way(NamedTuple):
 
 
 def way(kind: str, channel: Mapping[str, Any], to: float) -> Way:
-    """Learn until the farthest peer is within `to` of the optimum, or for MOST rounds."""
+    """Learn until the farthest peer is within `to` of the optimum, at most MOST rounds."""
     raw = {
         "data": {"source": "breast_cancer", "partition": {"scheme": "sorted"}, "test": 0.0},
         "topology": {"graph": "ring:16"},
@@ -57,7 +57,7 @@ def way(kind: str, channel: Mapping[str, Any], to: float) -> Way:
 
 
 def best(kind: str, channel: Mapping[str, Any], to: float) -> tuple[float, Way]:
-    """The gamma with which the target is met in the fewest bytes; if it never is, the one that comes nearest."""
+    """The gamma that reaches the target with the fewest bytes; if none does, the one that comes closest."""
     found = [(gamma, way(kind, {**channel, "gamma": gamma}, to)) for gamma in GAMMAS]
     met = [one for one in found if one[1].distance <= to]
     if met:
@@ -74,7 +74,7 @@ def main() -> None:
     torch.set_num_threads(1)
     whole = way("gradient-tracking", {"compress": "none"}, told.to)
     print(
-        f"{'to ' + format(told.to, '.0e'):34} {'gamma':>5} {'rounds':>7} {'bytes/peer':>11} {'of whole':>9}  ends at"
+        f"{'to ' + format(told.to, '.0e'):34} {'gamma':>5} {'rounds':>7} {'bytes/peer':>11} {'relative':>9}  ends at"
     )
     print(
         f"{'gradient tracking':34} {1.0:>5} {whole.rounds:>7,} {whole.bytes:>11,.0f} {1:>9.2f}  {whole.distance:.1e}"

@@ -1,12 +1,13 @@
-"""What very many rounds leave behind in peers: memory, descriptors, threads; must not know what a peer does in a round.
+"""Whether peers leak memory, descriptors or threads over very many rounds; must not know what a peer does in a round.
 
     python benchmarks/endurance.py [--rounds 200000] [--peers 4] [--kind exact-diffusion]
 
-Ridge regression of scikit-learn's diabetes set (11 parameters) by small real peers, a process each, by TCP, all linked with
-each other: with sessions and their accounts, a line of metrics each 100 rounds, and a checkpoint each second. At 50 ms a round,
-as peers far apart have it, 200,000 rounds are close to three hours. Each line of the table is a moment: of all peers the
-largest value, and the launcher's memory. "growth" is of a peer's resident memory from the end of the first quarter of the
-rounds, when all that is allocated once has been, to the end; medians of a tenth of the samples, for a process breathes.
+Ridge regression on scikit-learn's diabetes data (11 parameters) by small real peers over TCP, one process each, all linked with
+each other. They use sessions with accounts, a line of metrics every 100 rounds, and a checkpoint every second. At 50 ms a
+round, as between distant peers, 200,000 rounds would take almost three hours. Each line of the table is one moment: the largest
+value of all peers, and the launcher's memory. "growth" is the growth of a peer's resident memory from the end of the first
+quarter of the rounds to the end; what is allocated only once is allocated by then. Both values are medians of a tenth of the
+samples, because memory fluctuates.
 """
 
 import argparse
@@ -23,17 +24,13 @@ from gossipfl.experiment.launch.launch import run
 from gossipfl.faults.footprint import PAGE, Footprints, Sample
 from gossipfl.runs.events import Finished, Progress
 
-LOG = (
-    1  # descriptors: a peer's log is opened when there is something to say, of a neighbour that was late, say
-)
-LIMIT = (
-    1 << 20
-)  # bytes that a peer's memory may grow by after the first quarter: of 200,000 rounds, 7 bytes a round
+LOG = 1  # descriptors: a peer opens its log when it first writes to it, for example about a late neighbour
+LIMIT = 1 << 20  # bytes of growth allowed after the first quarter: with 200,000 rounds, 7 bytes a round
 LINES = 20
 
 
 class Look(NamedTuple):
-    """All peers at one moment, in the order of their names, and the launcher's resident bytes."""
+    """All peers at one moment, in the order of their names, and the resident bytes of the launcher."""
 
     round: int
     peers: list[Sample]
@@ -41,13 +38,13 @@ class Look(NamedTuple):
 
 
 class Endured(NamedTuple):
-    """What a run showed."""
+    """The result of a run."""
 
     looks: list[Look]
-    grown: list[int]  # bytes, by peer
-    descriptors: int  # more than at the end of the first quarter, of any peer
-    threads: int  # the same
-    distance: float  # from the optimum, in the end
+    grown: list[int]  # bytes, for each peer
+    descriptors: int  # the largest increase of any peer since the end of the first quarter
+    threads: int  # as for descriptors
+    distance: float  # from the optimum, at the end
 
     @property
     def flat(self) -> bool:
@@ -68,7 +65,7 @@ def experiment(rounds: int, peers: int, kind: str) -> dict[str, Any]:
 
 
 def endure(rounds: int, peers: int = 4, kind: str = "exact-diffusion") -> Endured:
-    """Let peers learn for so many rounds, and look at them once a second."""
+    """Run peers for `rounds` rounds, and take a sample once a second."""
     looks: list[Look] = []
     seen = Footprints(map(str, range(peers)))
     with tempfile.TemporaryDirectory() as place:
@@ -97,18 +94,18 @@ def endured(looks: list[Look], rounds: int, distance: float) -> Endured:
         before, after = (typical(getattr(look.peers[peer], what) for look in part) for part in (begin, end))
         return int(after - before)
 
-    everybody = range(len(late[0].peers))  # a descriptor more than the fewest is a file just being written
+    everybody = range(len(late[0].peers))
     return Endured(
         looks,
         [grown("memory", peer, median) for peer in everybody],
-        max(grown("descriptors", peer, min) for peer in everybody),
+        max(grown("descriptors", peer, min) for peer in everybody),  # `min`: a file may just be being written
         max(grown("threads", peer, min) for peer in everybody),
         distance,
     )
 
 
 def table(shown: Endured) -> str:
-    """A line for each of some twenty moments, and what it comes to."""
+    """A line for each of about twenty moments, and a summary."""
     began = shown.looks[0].peers[0].seconds
     lines = [
         f"{'round':>9} {'seconds':>8} {'peer, MB':>9} {'launcher, MB':>13} {'descriptors':>12} {'threads':>8}"
@@ -125,8 +122,8 @@ def table(shown: Endured) -> str:
         )
     grown = ", ".join(f"{part / 1024:.0f}" for part in shown.grown)
     lines.append(
-        f"growth after the first quarter: {grown} kB, by peer; {LIMIT >> 10} are allowed. "
-        f"{shown.descriptors} descriptors and {shown.threads} threads more. "
+        f"growth after the first quarter: {grown} kB, for each peer; {LIMIT >> 10} kB are allowed. "
+        f"{shown.descriptors} more descriptors and {shown.threads} more threads. "
         f"Distance to the optimum: {shown.distance:.1e}"
     )
     return "\n".join(lines)

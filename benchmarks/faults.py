@@ -1,16 +1,16 @@
-"""What faults cost peers that learn: how long they halt, and where they end; must not know how peers get over them.
+"""What faults cost learning peers: how long they pause, and what they reach; must not know how peers handle faults.
 
     python benchmarks/faults.py [--only kill-4,cut] [--model linear] [--l2 0.1] [--kind exact-diffusion]
                                 [--graph torus:4x4] [--seconds 40]
 
-Ridge regression of scikit-learn's diabetes set, sorted by target, or logistic regression of its breast cancer set, sorted by
-diagnosis, over 16 real peers, a process each, by TCP. Those who are killed come from all over the data, so that both diagnoses
-are left in numbers; those whom "cut-by-label" parts from the others hold malignant tumours only. Each row of the table is a run
-of its own that is bounded by the clock, so that it does not end before the fault. "halt" is the longest time between two rounds
-of any peer that was spared, at the fault or soon after (over poor links between two lines of metrics, with many rounds from one
-to the next); "rounds lost" is what it would have done meanwhile at the pace before. "back" is the time from a peer's restart or
-release to its first round. The distance is the relative one of the farthest peer to the optimum of the data that is present at
-the end.
+Ridge regression on scikit-learn's diabetes data, sorted by target, or logistic regression on its breast cancer data, sorted by
+diagnosis, over 16 real peers, one process each, over TCP. The peers that are killed are spread over the data, so that many rows
+of both diagnoses remain. The peers that "cut-by-label" separates hold only malignant tumours. Each row of the table is a
+separate run with a fixed duration, so that it does not end before the fault. "halt" is the longest time between two rounds of
+any peer without a fault, at the fault or soon after (over poor links: between two lines of metrics, with many rounds between
+them). "rounds lost" is the number of rounds that it would have done in this time at its earlier pace. "back" is the time from a
+peer's restart or release to its first round. The distance is the relative distance of the farthest peer to the optimum of the
+data that is present at the end.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from gossipfl.experiment.launch.launch import run
 from gossipfl.runs.events import Finished, Started, Struck
 
 BEGIN = 3.0  # seconds of learning before the first fault
-SOON = 4.0  # seconds after the fault in which a pause counts as its doing
+SOON = 4.0  # seconds after the fault in which a pause is attributed to it
 EXACT = 1e-8
 POOR = [
     {"do": "loss", "at": BEGIN, "amount": 0.05},
@@ -40,7 +40,7 @@ POOR = [
 ]
 SOURCES = {"linear": "diabetes", "logistic": "breast_cancer"}
 HALF = [str(peer) for peer in range(8)]
-ILL = HALF[:5]  # of 16 peers, those that hold malignant tumours only
+ILL = HALF[:5]  # of 16 peers, those that hold only malignant tumours
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "kill-1": [{"do": "kill", "at": BEGIN, "count": 1}],
@@ -53,21 +53,21 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "cut-by-label": [{"do": "cut", "at": BEGIN, "peers": ILL, "lasts": 10}],
     "poor-links": [*POOR, *({"do": "reset", "at": BEGIN + 2.0 * k} for k in range(1, 6))],
 }
-LONGER = {"poor-links": 4}  # times the seconds: with such a way between peers seven rounds a second are many
+LONGER = {"poor-links": 4}  # factor for the seconds: over such links a second has about seven rounds
 
 
 class Line(NamedTuple):
-    """A round that one peer has told of."""
+    """A round in a peer's metrics."""
 
     round: int
     seconds: float
 
 
 class Row(NamedTuple):
-    """What one run showed."""
+    """The result of one run."""
 
     fault: str
-    peers: int  # whose models are there in the end
+    peers: int  # that are present at the end
     rounds: int
     lost: float
     halt: float
@@ -76,7 +76,7 @@ class Row(NamedTuple):
 
 
 class How(NamedTuple):
-    """What is common to all rows."""
+    """The settings of all rows."""
 
     model: str
     l2: float
@@ -86,11 +86,11 @@ class How(NamedTuple):
 
 
 def spread(graph: nx.Graph, count: int) -> list[str]:
-    """So many peers from all over the data, without which the others stay connected."""
+    """Choose `count` peers spread over the data, such that the others stay connected without them."""
     names = list(graph)
     left = sorted(
         names, key=lambda peer: f"{names.index(peer):032b}"[::-1]
-    )  # 0, 8, 4, 12, ...: each far from the last
+    )  # 0, 8, 4, 12, ...: each far from the one before
     found: list[str] = []
     while len(found) < count:
         found.append(next(peer for peer in left if nx.is_connected(graph.subgraph({*left} - {peer}))))
@@ -99,7 +99,7 @@ def spread(graph: nx.Graph, count: int) -> list[str]:
 
 
 def faults(name: str, graph: str) -> list[dict[str, Any]]:
-    """The faults of a row, those who are killed by name."""
+    """The faults of a row, with the names of the peers to kill."""
     asked = FAULTS[name]
     if not any(fault["do"] == "kill" for fault in asked):
         return asked
@@ -125,7 +125,7 @@ def experiment(name: str, how: How) -> dict[str, Any]:
 
 
 def carried_out(raw: Mapping[str, Any], folder: Path) -> tuple[Mapping[str, Any], list[Struck]]:
-    """The summary of a run with real peers, and what befell them when."""
+    """The summary of a run with real peers, and its faults with their times."""
     struck = []
     for event in run(parse(raw), folder):
         if isinstance(event, Struck):
@@ -139,15 +139,15 @@ def carried_out(raw: Mapping[str, Any], folder: Path) -> tuple[Mapping[str, Any]
 
 
 def lines(folder: Path, name: str) -> list[Line]:
-    """The rounds of a peer that lived once."""
+    """The rounds of a peer that was not restarted."""
     text = (folder / "peers" / name / "metrics.jsonl").read_text().splitlines()
     return [Line(line["round"], line["seconds"]) for line in map(json.loads, text)]
 
 
 def halted(told: Sequence[Line], fault: float) -> tuple[float, float]:
-    """The longest pause between two rounds at the fault or soon after, and the rounds that would have been carried out in it.
+    """The longest pause between two rounds at the fault or soon after, and the number of rounds lost in it.
 
-    Lines are some rounds apart: what those take at the pace before is no pause.
+    There may be several rounds between two lines. The time that these take at the earlier pace does not count as a pause.
     """
     steps = [(a.seconds, b.seconds, b.round - a.round) for a, b in pairwise(told) if b.round > a.round]
     before = [(end - begin) / rounds for begin, end, rounds in steps if end <= fault]
@@ -172,7 +172,7 @@ def row(name: str, how: How) -> Row:
 
 
 def back(struck: Sequence[Struck]) -> float | None:
-    """Seconds from the moment when peers may go on until the last of them learns again."""
+    """Seconds from a restart or release until the last of these peers learns again."""
     may: dict[str, float] = {}
     took = []
     for event in struck:

@@ -1,12 +1,12 @@
-"""Gossip learning on Spambase: error over cycles as the papers plot it; must not know the engine's inside.
+"""Gossip learning on Spambase: error over cycles, as in the papers; must not know the engine's internals.
 
-P2Pegasos (linear SVM, l2 = 1e-4) with N = 100 peers, a block of 41 or 42 rows each, and with N = 4,140, one row each; on a
-perfect network and in the "extreme" setting: half of the messages lost, the others 1 to 10 cycles on their way, peers online
-90 % of the time (log-normal sessions, 50 cycles on average). A model learns from one random row of the peer's own each time it
-arrives ("one row": the paper, which has one row a peer), or from as many as the peer has ("a pass"); "walks" never merge.
-Rows are shuffled with the seed, 4140 to learn from and 461 to test, and standardised by the former. Errors are means over 100
-random peers, then over the seeds; +- is the deviation over the seeds, splits included. Beside them sequential Pegasos: 20,000
-random rows of the same split, one model, mean of ten runs.
+P2Pegasos (linear SVM, l2 = 1e-4) with N = 100 peers of 41 or 42 rows each, and with N = 4,140 peers of one row each. The
+network is perfect, or "extreme": half of the messages are lost, the others take 1 to 10 cycles, and peers are online 90 % of
+the time (log-normal sessions, 50 cycles on average). Each time a model arrives, it learns from one random row of the peer ("one
+row": as in the paper, where a peer has one row), or from as many rows as the peer has ("a pass"). "walks" never merge. Rows are
+shuffled with the seed; 4,140 are training rows and 461 are test rows, standardised by the training rows. Errors are means over
+100 random peers, then over the seeds; +- is the standard deviation over the seeds, which include the splits. For comparison:
+sequential Pegasos with one model on 20,000 random rows of the same split, mean of ten runs.
 
     python benchmarks/gossip_learning.py [--data FOLDER] [--seeds 5] [--plot docs/gossip-learning.svg]
 
@@ -63,7 +63,7 @@ CASES = (
 
 
 class Split(NamedTuple):
-    """Rows to learn from and to test, standardised; targets 0 or 1."""
+    """Training and test rows, standardised; targets are 0 or 1."""
 
     x: Tensor  # (4140, 57)
     y: Tensor
@@ -72,7 +72,7 @@ class Split(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """What was measured along one run."""
+    """The measurements of one run."""
 
     errors: list[float]  # at POINTS
     voted: float
@@ -107,7 +107,7 @@ def learn(case: Case, data: Split, seed: int) -> Curve:
 
 
 def sequential(data: Split, seed: int, runs: int = 10) -> tuple[list[float], float]:
-    """Mean errors of Pegasos on its own, after POINTS rows and at the end."""
+    """Mean errors of sequential Pegasos, after POINTS rows and at the end."""
     shards = gossip.Shards.of([(data.x.numpy(), data.y.numpy())])
     who, below = torch.arange(runs), torch.full((runs,), TRAIN)
     w, errors = torch.zeros(runs, shards.x.shape[1]), []
@@ -129,7 +129,7 @@ def plot(
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    rcParams["svg.hashsalt"] = "gossipfl"  # the same picture, the same file
+    rcParams["svg.hashsalt"] = "gossipfl"  # the same plot gives the same file
     sizes = sorted({case.peers for case in curves})
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     panels: Any = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
@@ -165,7 +165,7 @@ def main() -> None:
     asked = words.parse_args()
     file = Path(asked.data or ".", "spambase", "spambase.data")
     if not file.is_file():
-        sys.exit(f"There is no {file}: name the folder of the data with --data, or in GOSSIPFL_DATA")
+        sys.exit(f"There is no {file}: set the folder of the data with --data, or in GOSSIPFL_DATA")
     torch.set_num_threads(1)
     raw = np.loadtxt(file, delimiter=",")
     splits = [split(raw, seed) for seed in range(asked.seeds)]

@@ -1,10 +1,11 @@
-"""What each exact method costs to reach the pooled optimum: exchanges, bytes and seconds; must not know how they do it.
+"""What each exact method needs to reach the pooled optimum: exchanges, bytes and seconds; must not know how methods work.
 
     python benchmarks/methods.py [--l2 0.1] [--to 1e-8] [--methods newton,extra] [--simulate]
 
-Logistic regression of scikit-learn's breast cancer set, sorted by label over 16 peers on a ring. The simulator finds the
-exchange in which the farthest peer comes within `--to` of the pooled optimum (Newton's method on all rows, to rounding);
-then 16 real peers, a process each, carry out as many over TCP and are measured. Both engines hold the same numbers.
+Logistic regression on scikit-learn's breast cancer data, sorted by label over 16 peers on a ring. The simulator finds the
+exchange in which the farthest peer comes within `--to` of the pooled optimum (Newton's method on all rows, to rounding
+error). Then 16 real peers, one process each, do as many exchanges over TCP and are measured. Both engines compute the same
+numbers.
 """
 
 import argparse
@@ -32,7 +33,7 @@ MOST = 400_000  # exchanges
 
 
 def experiment(kind: str, l2: float, rounds: int, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The issue's headline problem; gradient tracking and push-pull bear a third of 1/L on a ring."""
+    """The experiment. On a ring, gradient tracking and push-pull need steps of at most about 1/(3L)."""
     return {
         "reference": True,
         "data": {"source": "breast_cancer", "partition": {"scheme": "sorted"}, "test": 0.0},
@@ -46,7 +47,7 @@ def experiment(kind: str, l2: float, rounds: int, extra: Mapping[str, Any]) -> d
 
 
 def exchanges(raw: dict[str, Any], to: float) -> int | None:
-    """The exchange after which all peers are within `to` of the optimum and stay there for a while; None: never."""
+    """The exchange after which all peers are within `to` of the optimum for the first time; None: never."""
     made = study(parse(raw))
     session = Session(made, tables(made), range(len(made.names)), Simulator, simulated(made))
     problem = session.prepared.problem
@@ -71,7 +72,7 @@ def measured(raw: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def cases(names: list[str]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """(what the table calls it, kind, further settings)."""
+    """Triples (name in the table, kind, further settings)."""
     found: list[tuple[str, str, Mapping[str, Any]]] = [(name, name, {}) for name in names]
     if "gradient-tracking" in names:
         beer = {"channel": {"compress": "top-k", "keep": 0.1}}

@@ -1,10 +1,10 @@
-"""What a peer's round costs beside the bare exchange of the same bytes; must not know experiments or files.
+"""What a peer's round costs, compared with the bare exchange of the same bytes; must not know experiments or files.
 
-Every process plays three parts in turn: a loop of pyzmq calls that sends and receives frames of the very same lengths and
-does nothing else (but the two products of a gradient, where the case says so); the same loop with the peer's own gradient
-in it, which shows how much of the rest is torch's; and a whole D-PSGD round of a real peer. CPU time is user plus system time
-of whole processes, ZeroMQ's I/O threads included, during the rounds only; the figure is the median over repetitions of
-the mean over peers.
+Every process runs three parts in turn. The first is a loop of pyzmq calls that sends and receives frames of the same lengths
+and does nothing else (in some cases it also computes the two products of a gradient). The second is the same loop with the
+peer's own gradient; it shows how much of the rest is due to torch. The third is a complete D-PSGD round of a real peer. CPU
+time is user plus system time of whole processes during the rounds, including ZeroMQ's I/O threads. The figure is the mean over
+peers, then the median over repetitions.
 
     python benchmarks/round_cost.py
 """
@@ -32,7 +32,7 @@ from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.wire import Header, Opening, encode
 
 BATCH, STUDY, WAIT = 32, b"roundcst", 60.0
-Part = Callable[[int], None]  # carries out so many rounds
+Part = Callable[[int], None]  # runs a number of rounds
 
 
 class Case(NamedTuple):
@@ -42,7 +42,7 @@ class Case(NamedTuple):
     features: int
     rows: int
     rounds: int
-    gradient: bool  # whether the bare part computes the two products of a gradient, too
+    gradient: bool  # whether the bare part also computes the two products of a gradient
     limit: float
 
 
@@ -55,7 +55,7 @@ REPETITIONS = 5
 
 
 def problem(case: Case, me: int) -> Linear:
-    """A peer's own rows: noise."""
+    """A peer's own rows, which are noise."""
     torch.manual_seed(me)
     x, y = torch.randn(case.rows, case.features).double().numpy(), np.arange(case.rows) % 2.0
     return Linear([(x, y)], LOSSES["logistic"](), l2=0.1, rows=torch.tensor([me]), batch=BATCH)
@@ -80,7 +80,7 @@ def bare(
     inbox: "zmq.Socket[bytes]",
     outboxes: "list[zmq.Socket[bytes]]",
 ) -> Part:
-    """The same bytes, and nothing else but `work`."""
+    """The exchange of the same bytes, and `work`."""
     frames = [encode(Header(STUDY, me, 1000)), bytes(8 * width)]
 
     def part(rounds: int) -> None:
@@ -95,14 +95,14 @@ def bare(
 
 
 def products(case: Case) -> Callable[[int], object]:
-    """The two products that no gradient can do without, or nothing."""
+    """The two products that every gradient needs, or nothing."""
     width = case.features + 1
     batch, w, slopes = (torch.randn(shape).double() for shape in ((BATCH, width), (width, 1), (1, BATCH)))
     return (lambda _: (torch.mm(batch, w), torch.mm(slopes, batch))) if case.gradient else (lambda _: None)
 
 
 def peer(pipe: Connection, case: Case, me: int) -> None:
-    """One process: bind, connect, and carry out a part whenever it is asked to, telling the CPU time it took."""
+    """One process: bind, connect, run a part on request, and return the CPU time that it took."""
     torch.set_num_threads(1)
     context = zmq.Context()
     inbox = context.socket(zmq.PULL)
@@ -151,7 +151,7 @@ def costs(case: Case) -> Iterator[tuple[float, float, float]]:
 
     for repetition in range(REPETITIONS + 1):
         triple = cost(0), cost(1), cost(2)
-        if repetition:  # the first one warms up
+        if repetition:  # the first one is a warm-up
             yield triple
     for pipe, process in zip(pipes, crew, strict=True):
         pipe.send(None)

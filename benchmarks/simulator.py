@@ -1,13 +1,13 @@
-"""What a peer's round costs in the simulator, beside the torch calls that no simulator can do without; must not know files.
+"""What a peer's round costs in the simulator, compared with the torch calls that every simulator needs; must not know files.
 
     python benchmarks/simulator.py                     # N = 100, 1,000, 10,000, 100,000
     python benchmarks/simulator.py --peers 1000 --profile
-    python benchmarks/simulator.py --million           # N = 1,000,000 with 8 rows each, and the memory that it takes
+    python benchmarks/simulator.py --million           # N = 1,000,000 with 8 rows each, and its memory
 
-D-PSGD, logistic, 57 features and an intercept, 46 rows a peer, a 20-regular graph, float32, one pass over all rows as one
-minibatch a round. *bare* is a loop of the gradient's two batched products with the sigmoid between them, and the sparse
-product that mixes; *simulator* is `Simulator.step`. They take turns in this process. CPU time is that of the whole process,
-user and system, on one thread unless --threads says otherwise; figures are medians over the turns.
+D-PSGD, logistic, 57 features and an intercept, 46 rows for each peer, a 20-regular graph, float32; each round uses all rows as
+one minibatch. *bare* is a loop of the gradient's two batched products with the sigmoid between them, and the sparse product
+that mixes. *simulator* is `Simulator.step`. They take turns in this process. CPU time is user plus system time of the whole
+process, on one thread unless --threads is set. Figures are medians over the turns.
 """
 
 import argparse
@@ -29,18 +29,18 @@ from gossipfl.topology import Links, static
 FEATURES, DEGREE = 57, 20
 RATE, RATIO = 160_000, 1.5  # aims, at 1,000 and 10,000 peers
 AIMED = (1_000, 10_000)
-SHARDS = 1_000  # different ones; peer i holds shard i mod SHARDS, in memory of its own
+SHARDS = 1_000  # different shards; peer i holds a copy of shard i mod SHARDS
 
 
 class Figures(NamedTuple):
-    """CPU seconds of one round of all peers, the medians over turns."""
+    """CPU seconds of one round of all peers, as medians over turns."""
 
     bare: float
     simulator: float
 
 
 def graph(peers: int) -> Links:
-    """A circle, every peer linked with the 10 before and the 10 after it, its places drawn: neighbours lie anywhere."""
+    """A circle in random order, each peer linked with the 10 before and after it: neighbours are anywhere in memory."""
     draw = np.random.default_rng(0)
     peer = draw.permutation(peers)
     steps = np.arange(1, DEGREE // 2 + 1)
@@ -64,7 +64,7 @@ def problem(peers: int, rows: int) -> Linear:
 
 
 def bare(links: Links, features: Tensor, width: int) -> Callable[[], None]:
-    """The calls that cannot be avoided: two batched products, the sigmoid, the sparse product."""
+    """The calls that every simulator needs: two batched products, the sigmoid, the sparse product."""
     peers = len(features)
     x = torch.zeros(peers, width)
     heard = HeardByAll(links, x)
@@ -104,13 +104,13 @@ def measure(peers: int, rows: int, turns: int) -> Figures:
     for turn in range(turns + 1):
         for part, found in zip(parts, times, strict=True):
             taken = seconds(part, rounds)
-            if turn:  # the first one warms up
+            if turn:  # the first one is a warm-up
                 found.append(taken)
     return Figures(*map(median, times))
 
 
 def profile(peers: int, rows: int) -> None:
-    """Where the simulator's time goes, by torch's operations."""
+    """Print how much time the simulator spends in each torch operation."""
     turn = simulated(graph(peers), problem(peers, rows))
     turn()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:

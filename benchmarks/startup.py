@@ -2,9 +2,9 @@
 
     python benchmarks/startup.py
 
-Prints the seconds until `gossipfl --help` has answered, until 64 peers are ready (from the parent's imports to the moment
-when the last one begins to learn), and the memory of each while they learn: PSS, its own pages plus its part of shared ones.
-Then 256 peers on a random 4-regular graph learn until they agree.
+Prints how long `gossipfl --help` takes, how long 64 peers take to be ready (from the parent's imports until the last one begins
+to learn), and the memory of each peer while they learn: PSS, its own pages plus its share of shared pages. Then 256 peers
+on a random 4-regular graph learn until they agree.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ HELP_S, READY_S, PSS_MB = 0.25, 5.0, 12.0
 
 
 def experiment(graph: str, rounds: int, tolerance: float) -> Mapping[str, Any]:
-    """Softmax regression of scikit-learn's digits: 650 parameters."""
+    """Softmax regression on scikit-learn's digits: 650 parameters."""
     return {
         "data": {"source": "digits", "test": 0.0},
         "topology": {"graph": graph},
@@ -38,13 +38,13 @@ def experiment(graph: str, rounds: int, tolerance: float) -> Mapping[str, Any]:
 
 
 def pss(process: int) -> float:
-    """Megabytes of a process, each shared page counted by its part."""
+    """The memory of a process in MB. A page that k processes share counts as 1/k."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def learn(graph: str, rounds: int, tolerance: float = 0.0) -> tuple[Mapping[str, Any], float]:
-    """The summary of a run with real peers, and the mean memory of a peer halfway, in MB."""
+    """The summary of a run with real peers, and the mean memory of a peer during the run, in MB."""
     memory = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for event in run(parse(experiment(graph, rounds, tolerance)), Path(folder) / "run"):

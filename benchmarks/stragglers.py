@@ -1,10 +1,10 @@
-"""What two slow peers of ten cost asynchronous gossip, and what they cost lock-step; must not know experiments or files.
+"""How much two slow peers of ten delay asynchronous gossip, and lock-step learning; must not know experiments or files.
 
-Ten real peers, a process each, over TCP on a random 4-regular graph: logistic regression of scikit-learn's breast cancer set,
-shuffled, l2 = 0.01. Both methods learn by the same steps: ten of a peer's own rows, drawn at random. Such an update takes
-30 ms, and 300 ms at a straggler: it waits so long, so that the cores are not what is short. Gossiping peers wake every 15 ms
-and merge by freshness. Measured is the time on the clock until the peers' mean loss, on all rows, is first within 5 % of
-the least there is; the stragglers' own models count like the others'.
+Ten real peers, one process each, over TCP on a random 4-regular graph: logistic regression on scikit-learn's breast cancer
+data, shuffled, l2 = 0.01. Both methods use the same steps, on ten random rows of a peer. An update takes 30 ms, and 300 ms at a
+straggler. The peers only wait for this time, so the number of cores does not matter. Gossiping peers wake every 15 ms and merge
+by freshness. The result is the wall time until the mean loss of all peers, on all rows, is first within 5 % of the minimum. The
+stragglers' models count too.
 
     python benchmarks/stragglers.py [--repeat 3] [--plot docs/stragglers.svg]
 """
@@ -39,10 +39,13 @@ from gossipfl.peer.wire import Opening
 PEERS, STRAGGLERS, SLOWER = 10, (0, 5), 10
 UPDATE, ROWS, PERIOD = 0.03, 10, 0.015
 L2, STEP, PATIENCE, TARGET = 0.01, 0.2, 20, 1.05
-ROUNDS, SECONDS = 160, 14.0  # of lock-step, and of gossip
+ROUNDS, SECONDS = 160, 14.0  # of lock-step and of gossip learning
 STUDY, LOGISTIC = b"straggle", LOSSES["logistic"]()
-Curve = list[tuple[float, Tensor]]  # when, and a peer's model from then on
-KINDS = {"asynchronous gossip": "< 1.3", "lock-step D-PSGD": ">= 8"}  # and the limit of stragglers / none
+Curve = list[tuple[float, Tensor]]  # a time, and the model of a peer from that time on
+KINDS = {
+    "asynchronous gossip": "< 1.3",
+    "lock-step D-PSGD": ">= 8",
+}  # limits of the ratio stragglers / none
 MEANS: dict[str, gossip.Mean] = {
     "asynchronous gossip": gossip.Fresh(PATIENCE),
     "gossip by halves": gossip.equal,
@@ -50,7 +53,7 @@ MEANS: dict[str, gossip.Mean] = {
 
 
 class Measured(NamedTuple):
-    """One run: the peers' mean loss from each of these times on, and the share of messages that came too fast to be used."""
+    """One run: the mean loss of all peers from each of these times on, and the share of messages overtaken before use."""
 
     times: np.ndarray[Any, np.dtype[np.float64]]
     losses: np.ndarray[Any, np.dtype[np.float64]]
@@ -59,7 +62,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class SlowCreate(gossip.MergeUpdate):
-    """Merging and learning that take a while."""
+    """Merging and learning that take `seconds`."""
 
     seconds: float = 0.0
 
@@ -69,7 +72,7 @@ class SlowCreate(gossip.MergeUpdate):
 
 
 class SlowGradient(Linear):
-    """A problem whose gradients take a while."""
+    """A problem whose gradients take `seconds`."""
 
     seconds = 0.0
 
@@ -79,7 +82,7 @@ class SlowGradient(Linear):
 
 
 def rows() -> list[tuple[Any, Any]]:
-    """Each peer's, standardised, the constant 1 a feature like any other, as it is in gossip learning."""
+    """The rows of each peer, standardised."""
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
@@ -89,6 +92,7 @@ def rows() -> list[tuple[Any, Any]]:
 
 
 def with_constant(shards: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The rows with the constant 1 as a feature like all others, as in gossip learning."""
     return [(np.c_[x, np.ones(len(x))], y) for x, y in shards]
 
 
@@ -135,7 +139,7 @@ def lock_step(me: int, seconds: float, seed: int, transport: ZeroMQ, began: floa
 
 
 def peer(pipe: Connection, kind: str, me: int, seconds: float, seed: int) -> None:
-    """One process: bind, connect, begin when told to, and hand over what it held when."""
+    """One process: bind, connect, start at the given time, and return its models with their times."""
     torch.set_num_threads(1)
     rows()  # imports scikit-learn
     transport = ZeroMQ("tcp://127.0.0.1:*", 10**6)
@@ -152,7 +156,7 @@ def peer(pipe: Connection, kind: str, me: int, seconds: float, seed: int) -> Non
 
 
 def run(kind: str, stragglers: tuple[int, ...], seed: int, pooled: Linear) -> Measured:
-    """All peers' whole learning."""
+    """A complete run of all peers."""
     processes = get_context("forkserver")
     processes.set_forkserver_preload(["torch", "sklearn.datasets", "gossipfl.gossip", "gossipfl.peer"])
     pipes, crew = [], []
@@ -179,7 +183,7 @@ def run(kind: str, stragglers: tuple[int, ...], seed: int, pooled: Linear) -> Me
 
 
 def seen(pooled: Linear, when: list[float], models: Any, times: Any) -> Iterator[float]:
-    """The loss of what a peer held at these times: 0 before its first model."""
+    """The loss of a peer's model at these times. Before its first model it holds 0."""
     w = torch.cat((torch.zeros(1, models.shape[1], dtype=torch.float64), torch.from_numpy(models)))
     losses = [float(pooled.loss(one[None])) for one in w]
     yield from (losses[place] for place in np.searchsorted(when, times, "right"))
@@ -219,7 +223,9 @@ def main() -> None:
     words.add_argument("--repeat", type=int, default=3)
     words.add_argument("--plot", type=Path)
     words.add_argument(
-        "--halves", action="store_true", help="gossip that merges models of any age by halves, alone"
+        "--halves",
+        action="store_true",
+        help="only gossip that merges by halves, whatever the age of the models",
     )
     asked = words.parse_args()
     torch.set_num_threads(1)

@@ -1,34 +1,51 @@
-"""What both engines promise and share; must not know either of them."""
+"""What both engines promise and share; must not know either engine."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State, leaves, rebuilt
+from gossipfl.algorithms import Algorithm, Record, State, leaves, mixer, rebuilt
 from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
 from gossipfl.topology import Links, Topology
 
 
-class Run(NamedTuple):
-    """All there is of a learning run; saving it is the checkpoint.
+class Turn(NamedTuple):
+    """What a `Fallback` remembers: which of its two methods is in use, and what happened in the current cycle."""
 
-    `replicas` are what the neighbours held of each row, and what was heard of them, after the last round's (first)
-    exchange, in the engine's own form; None before there was one. `edges` is what the engine remembers of its edges, where
-    messages may get lost or peers be away.
+    cycle: int = -1  # the number of the cycle for which a method was chosen; -1 before the first choice
+    robust: bool = False  # the robust method is in use
+    apart: bool = False  # the models differed when the cycle began
+    unmoved: int = 0  # before this round the models have not moved, because a cycle was discarded
+
+
+class Run(NamedTuple):
+    """The whole state of a learning run. Saving it makes a checkpoint.
+
+    `replicas` holds what the neighbours hold of each row, and what was heard from them, in the engine's own form. It is
+    from the first exchange of the round `linked`, the last one with links; None and -1 before there was one. `edges` is
+    what the engine remembers of its edges, where messages may be lost or peers may be away. `turn` is what a `Fallback`
+    remembers.
     """
 
     round: int
     state: State
-    replicas: Any
-    edges: Any = None
+    replicas: Tensor | None
+    edges: Record | None = None
+    linked: int = -1
+    turn: Turn | None = None
 
 
 class Engine(Protocol):
-    """A way to carry out rounds over the n peers held here."""
+    """A way to carry out rounds over the n peers held here.
+
+    All results follow from the run, so one simulator can step several runs in any order. There are three exceptions:
+    the counters add up over all runs; `settled` remembers earlier answers; and a live peer has its exchange with its
+    neighbours, and answers `disagreement` for its latest run only.
+    """
 
     @property
     def messages_sent(self) -> int: ...
@@ -36,25 +53,29 @@ class Engine(Protocol):
     def bytes_sent(self) -> int: ...
 
     def init(self, x: Tensor) -> Run:
-        """The run before round 0, all peers starting from x (n, d)."""
+        """The run before round 0. All peers start from x (n, d)."""
 
     def step(self, run: Run) -> Run:
-        """One round further. Pure but for the exchange."""
+        """The run after one more round. Only the exchange has side effects."""
 
     def rounds(self, run: Run) -> Iterator[Run]:
-        """The runs after each further round, without end."""
+        """The runs after each further round. It never ends."""
 
     def disagreement(self, run: Run) -> Tensor:
         """max_j |r_j - r_i| / |r_i| over the neighbours j heard in the last round with links, (n,).
 
-        Of a method that sends several tensors, the first counts: it stands for the parameters.
+        The run must have replicas. If a method sends several tensors, the first one counts: it stands for the parameters.
         """
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:
-        """Whether every peer had converged `diameter` rounds with links ago; `converged` (n,) is how the rows here are now.
+        """Whether every peer had converged `diameter` rounds with links ago.
 
-        Every peer gives the same answer in the same round. To be asked once after each round with links. `over`: the time is
-        up; where it is for one peer, it is for all, and whoever has heard of it is converged.
+        Call it once after each round with links: the engine remembers the answers about its latest round. Every peer
+        gives the same result in the same round.
+
+        Args:
+            converged: (n,) bool, whether each row held here has converged now.
+            over: the time is up. When it is up for one peer it is up for all; a peer that hears of it counts as converged.
         """
 
 
@@ -64,49 +85,50 @@ def carry_out(
     links: Links,
     run: Run,
     mixing: Mixing,
-    exchange: Callable[[int, Tensor, Any, Sequence[int]], tuple[Tensor, Any]],
+    exchange: Callable[[int, Tensor, Tensor | None, Sequence[int]], tuple[Tensor, Tensor]],
 ) -> Run:
     """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, blocks) -> (mixed rows, replicas).
 
-    Several tensors travel side by side in one exchange, `blocks` being their widths; a round without links keeps what it
-    has. k counts the round's exchanges, as many as `mixing` says.
+    Several tensors travel side by side in one exchange; `blocks` are their widths. A round without links returns the tensors
+    unchanged. k counts the exchanges of the round; `mixing` sets how many there are.
 
     Raises:
-        RuntimeError: the algorithm mixed not exactly once.
+        RuntimeError: the algorithm did not mix exactly once.
     """
     replicas, times = run.replicas, 0
 
-    def mix(*tensors: Tensor) -> Any:
+    def mix(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
         nonlocal replicas, times
         times += 1
         if times > 1 or not len(links.receivers):
-            return tensors if len(tensors) > 1 else tensors[0]
+            return tensors
         blocks = [t.shape[1] for t in tensors]
         sent = tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
         mixed, replicas = exchange(0, sent, replicas, blocks)
         for k in range(1, mixing.exchanges):
             mixed, _ = exchange(k, mixed, replicas, blocks)
         mixed = mixing.conclude(sent, mixed)
-        return mixed if len(tensors) == 1 else torch.split(mixed, blocks, 1)
+        return [mixed] if len(tensors) == 1 else torch.split(mixed, blocks, 1)
 
-    state = algorithm.round(run.state, grad, mix)
+    state = algorithm.round(run.state, grad, mixer(mix))
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
-    return Run(run.round + 1, state, replicas, run.edges)
+    linked = run.round if len(links.receivers) else run.linked
+    return run._replace(round=run.round + 1, state=state, replicas=replicas, linked=linked)
 
 
 def give_back(algorithm: Algorithm, state: State, pulled: Tensor, blocks: Sequence[int]) -> State:
-    """The state without what some edges have pulled: field' = field - factor * pulled[:, block], for each of its accounts.
+    """The state without what some edges have pulled: field' = field - factor * pulled[:, block], for each account.
 
-    An exchange adds factor * sum_j w_ij (r_j - r_i) to such a field at peer i. Summed over all peers the terms of an edge
-    cancel, as long as both ends have them; a term that one end alone has (of a message that the other never got, of a
-    neighbour that is gone) has to leave it again, or the peers settle elsewhere than at the optimum of their data.
+    An exchange adds factor * sum_j w_ij (r_j - r_i) to such a field at peer i. Over all peers the two terms of an edge cancel
+    if both ends have them. If only one end has a term (the other end missed the message, or the neighbour is gone), the term
+    must be removed. Otherwise the peers do not settle at the optimum of their data.
 
     Args:
-        algorithm: whose state it is.
-        state: of the n peers held here.
-        pulled: (n, D), the sum of such terms w_ij (r_j - r_i), of all tensors sent side by side.
-        blocks: the widths of these tensors, which sum to D.
+        algorithm: the algorithm of the state.
+        state: the state of the n peers held here.
+        pulled: (n, D), the sum of the terms w_ij (r_j - r_i) to remove, for all tensors side by side.
+        blocks: the widths of these tensors; they sum to D.
     """
     fields = leaves(state)
     parts = torch.split(pulled, list(blocks), 1)
@@ -116,9 +138,9 @@ def give_back(algorithm: Algorithm, state: State, pulled: Tensor, blocks: Sequen
 
 
 class Lookback:
-    """The last `diameter` + 1 rounds with links: whether a word of the first of them has reached everybody by the last.
+    """The last `diameter` + 1 rounds with links. Did news from the first of them reach every peer by the last?
 
-    On links that never change it has; on others that is looked up, and every peer finds the same.
+    If the links never change, yes. Otherwise it is computed from the topology, with the same result at every peer.
     """
 
     def __init__(self, topology: Topology, diameter: int, changing: bool) -> None:
@@ -126,14 +148,15 @@ class Lookback:
         self._rounds: deque[int] = deque(maxlen=diameter + 1)
 
     def note(self, round: int) -> None:
-        """There were links in that round."""
+        """Add a round with links."""
         self._rounds.append(round)
 
     def deepen(self, diameter: int) -> None:
-        """Look so many rounds back from here on: where peers are missing, ways are longer."""
+        """Look `diameter` rounds back from now on. Paths are longer while peers are missing."""
         self._rounds = deque(self._rounds, diameter + 1)
 
     def reached(self, peers: int) -> bool:
+        """Whether the news reached all of so many peers."""
         if not self._changing:
             return True
         from gossipfl.topology.reach import spreads
@@ -143,6 +166,6 @@ class Lookback:
 
 
 def relative_distance(x: Tensor, y: Tensor) -> Tensor:
-    """|x - y| / |y| by rows, (n,) from (n, d): 0 where they are equal, inf where only y is 0."""
+    """|x - y| / |y| of each row, (n,) from (n, d): 0 where x and y are equal, inf where only y is 0."""
     gap = torch.linalg.vector_norm(x - y, dim=1)
     return torch.where(gap == 0, 0.0, gap / torch.linalg.vector_norm(y, dim=1))

@@ -1,12 +1,14 @@
-"""Two methods as one engine: the fast one while nothing is wrong, the robust one else; must not know what goes wrong, or where.
+"""Two methods as one engine: a fast one, and a robust one for times with faults; must not know what fails, or where.
 
-Newton's method needs averages to which everybody contributes, through whole cycles of exchanges. Where an exchange was not
-complete, nobody uses what the cycle came to: all go on by the robust method, from the x that they held in it, until cycles are
-quiet again. By then their models differ, and a mean of gradients that were taken at different places may well be shorter than
-any that there is at one place. So the first step makes one model of them, and the fast method begins anew from there.
+Newton's method needs averages to which every peer contributes, over whole cycles of exchanges. If an exchange was incomplete,
+all peers discard the result of the cycle. They continue with the robust method, from the x that they held during the cycle,
+until there are cycles without faults again. By then their models differ, and the mean of gradients taken at different points
+may be shorter than the mean at any single point. So the first Newton step only makes one model of them, and the fast method
+starts again from that model.
 
-Methods whose memory of neighbours no account has (error feedback, push-sum) move x in every round, and their cycles are just
-so many rounds: what a troubled one came to is where the robust method begins, as from any place. Beginning anew costs little.
+Some methods remember their neighbours in ways that no account covers (error feedback, push-sum). They move x in every round, so
+a cycle is only a number of rounds. The robust method then starts from the result of the faulty cycle, as from any other point.
+Such a restart costs little.
 """
 
 from abc import ABC, abstractmethod
@@ -16,26 +18,24 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from gossipfl.engine import Engine, Run
+from gossipfl.engine import Engine, Run, Turn
 
-QUIET = 2  # cycles without trouble, before the fast method is used again
+QUIET = 2  # cycles without faults before the fast method is used again
 Kind = TypeVar("Kind", bound=Engine)
 
 
 class Fallback(ABC, Generic[Kind]):
-    """`fast` in quiet cycles, else `robust` from the x that all hold (an `Engine`).
+    """`fast` while cycles have no faults, otherwise `robust` (an `Engine`). What it remembers is in `Run.turn`.
 
     Args:
-        fast: Newton's, which moves x in the last round of a cycle only, or one that moves it in each.
-        robust: of rounds of the same length.
-        cycle: rounds of a step of the fast one.
+        fast: Newton's method, which moves x only in the last round of a cycle, or a method that moves x in every round.
+        robust: a method whose rounds have the same length.
+        cycle: the rounds of one step of `fast`.
     """
 
     def __init__(self, fast: Kind, robust: Kind, cycle: int) -> None:
-        self.fast, self.robust = fast, robust
-        self._cycle, self._now, self._last = cycle, fast, fast
-        self._epoch, self._round, self._unmoved = -1, 0, 0
-        self._apart = False  # the models were not the same when the cycle began
+        self.fast, self.robust, self._cycle = fast, robust, cycle
+        self._latest, self._unmoved = fast, False  # of the latest step, for `settled` alone
 
     @property
     @abstractmethod
@@ -47,27 +47,26 @@ class Fallback(ABC, Generic[Kind]):
 
     @abstractmethod
     def troubled(self, round: int, rounds: int) -> bool:
-        """Whether an exchange of the last so many rounds before that one is known to have been incomplete."""
+        """Whether an exchange in the last `rounds` rounds before `round` is known to have been incomplete."""
 
     @abstractmethod
     def begin(self, to: Kind, run: Run, x: Tensor) -> Run:
-        """The run with which that engine takes over after `run`, from x (n, d), and with nothing else that was known."""
+        """The run with which engine `to` takes over after `run`, from x (n, d). Everything else is forgotten."""
 
     def init(self, x: Tensor) -> Run:
         return self.fast.init(x)
 
     def step(self, run: Run) -> Run:
-        epoch, begun = divmod(run.round, self._cycle)
-        if epoch != self._epoch:
-            self._apart = self._epoch < 0 < run.round
-            self._epoch = epoch
-            run = self._turn(run, begun)
-        self._last = self._now
-        after = self._now.step(run)
-        if self._now is self.fast and after.round >= (epoch + 1) * self._cycle:
-            after = self._conclude(run, after)
-        self._round = after.round
-        return after
+        turn = run.turn or Turn()
+        cycle, begun = divmod(run.round, self._cycle)
+        if cycle != turn.cycle:
+            run, turn = self._choose(run, turn._replace(cycle=cycle, apart=turn.cycle < 0 < run.round), begun)
+        self._latest = self._engine(turn)
+        after = self._latest.step(run)
+        if not turn.robust and after.round >= (cycle + 1) * self._cycle:
+            after, turn = self._conclude(run, after, turn)
+        self._unmoved = after.round < turn.unmoved
+        return after._replace(turn=turn)
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:
@@ -75,31 +74,29 @@ class Fallback(ABC, Generic[Kind]):
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
-        return self._last.disagreement(run)
+        return self._engine(run.turn or Turn()).disagreement(run)
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:
-        """As any engine. A peer that did not move because its cycle was discarded has not converged; the next cycle tells."""
-        converged = torch.zeros_like(converged) if self._round < self._unmoved else converged
-        return self._last.settled(converged, over)
+        """As for any engine. A peer that did not move because its cycle was discarded has not converged."""
+        return self._latest.settled(torch.zeros_like(converged) if self._unmoved else converged, over)
 
-    def _turn(self, run: Run, begun: int) -> Run:
-        """A cycle begins, or it is met `begun` rounds old: by which method?"""
-        quiet = not begun and not self.troubled(run.round, QUIET * self._cycle)
-        fits = self.fast if quiet else self.robust
-        if fits is self._now:
-            return run
-        self._apart = True
-        return self._change(fits, run, run.state.x)
+    def _engine(self, turn: Turn) -> Kind:
+        return self.robust if turn.robust else self.fast
 
-    def _conclude(self, run: Run, after: Run) -> Run:
-        """The end of a cycle of the fast method, and what it came to."""
+    def _choose(self, run: Run, turn: Turn, begun: int) -> tuple[Run, Turn]:
+        """Choose the method for a cycle that is `begun` rounds old: 0, unless the run joins it later."""
+        robust = begun > 0 or self.troubled(run.round, QUIET * self._cycle)
+        if robust == turn.robust:
+            return run, turn
+        turn = turn._replace(robust=robust, apart=True)
+        return self.begin(self._engine(turn), run, run.state.x), turn
+
+    def _conclude(self, run: Run, after: Run, turn: Turn) -> tuple[Run, Turn]:
+        """Use or discard the result of a cycle of the fast method. `after` is the run after the cycle's last round."""
         if self.troubled(after.round, self._cycle):
-            self._unmoved = after.round + self._cycle
-            return self._change(self.robust, after, run.state.x)
-        if self._apart:
-            return self.begin(self.fast, after, after.state.x)._replace(replicas=after.replicas)
-        return after
-
-    def _change(self, to: Kind, run: Run, x: Tensor) -> Run:
-        self._now = to
-        return self.begin(to, run, x)
+            turn = turn._replace(robust=True, unmoved=after.round + self._cycle)
+            return self.begin(self.robust, after, run.state.x), turn
+        if turn.apart:
+            fresh = self.begin(self.fast, after, after.state.x)
+            return fresh._replace(replicas=after.replicas, linked=after.linked), turn
+        return after, turn

@@ -1,4 +1,4 @@
-"""The methods of decentralised optimisation, each written once; must not know any engine."""
+"""The methods of decentralised optimisation, each written once for all engines; must not know any engine."""
 
 from gossipfl.algorithms.algorithm import (
     Account,
@@ -6,8 +6,10 @@ from gossipfl.algorithms.algorithm import (
     Grad,
     Mix,
     Prox,
+    Record,
     State,
     leaves,
+    mixer,
     no_penalty,
     rebuilt,
 )
@@ -25,8 +27,39 @@ from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
 
 __all__ = [
-    "ALGORITHMS", "DPSGD", "METHODS", "OPAPC", "Account", "Algorithm", "Consensus", "Corrected", "ExactDiffusion", "Extra",
-    "Grad", "GradientTracking", "Ingredients", "Iterate", "Method", "Mix", "Momentum", "NetworkTraits", "Newton", "Prox",
-    "PushPull", "PushSum", "QuasiGlobal", "State", "Tracked", "check", "leaves", "made", "no_hessian", "no_penalty",
-    "rebuilt", "robust", "takes_back",
-]  # fmt: skip
+    "ALGORITHMS",
+    "DPSGD",
+    "METHODS",
+    "OPAPC",
+    "Account",
+    "Algorithm",
+    "Consensus",
+    "Corrected",
+    "ExactDiffusion",
+    "Extra",
+    "Grad",
+    "GradientTracking",
+    "Ingredients",
+    "Iterate",
+    "Method",
+    "Mix",
+    "Momentum",
+    "NetworkTraits",
+    "Newton",
+    "Prox",
+    "PushPull",
+    "PushSum",
+    "QuasiGlobal",
+    "Record",
+    "State",
+    "Tracked",
+    "check",
+    "leaves",
+    "made",
+    "mixer",
+    "no_hessian",
+    "no_penalty",
+    "rebuilt",
+    "robust",
+    "takes_back",
+]

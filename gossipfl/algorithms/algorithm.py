@@ -1,21 +1,18 @@
-"""What an algorithm is; must not know any engine.
+"""The interface of an algorithm; must not know any engine.
 
-An algorithm is a frozen dataclass of hyper-parameters with two pure functions. Axis 0 of every tensor is "the peers held
-here", and a round never reduces over it: `mix` is the only arrow that crosses rows.
+An algorithm is a frozen dataclass of hyper-parameters with two pure functions. Axis 0 of every tensor is the peers held
+here. A round never reduces over it: data passes between rows only through `mix`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
 
 from torch import Tensor
 
 from gossipfl.mixing import Property
 from gossipfl.models import Grad
 
-Mix = Callable[..., Any]  # one or more (n, d) tensors in, as many out: ONE exchange a round
 Prox = Callable[[Tensor, float], Tensor]  # x (n, d), step -> proximal map of step * penalty at x
-State = Any  # a NamedTuple of row tensors, or of such NamedTuples, x first
-
 
 __all__ = [
     "Account",
@@ -23,19 +20,46 @@ __all__ = [
     "Grad",
     "Mix",
     "Prox",
+    "Record",
     "State",
     "leaves",
+    "mixer",
     "no_penalty",
     "rebuilt",
     "subgradient",
 ]
 
 
-class Account(NamedTuple):
-    """A field of the state that sums what was heard: field_new - field_old == factor * (mixed - sent) of that block.
+class Record(Protocol):
+    """A NamedTuple whose fields are tensors, or again such NamedTuples."""
 
-    `block` counts the tensors given to `mix` from 0. Because W is symmetric, what one end of an edge adds to such a field
-    the other end subtracts: the field is a sum of one account an edge, and an edge can be closed by both ends alone.
+    def _asdict(self) -> dict[str, Any]: ...
+    def _replace(self, *_: Any, **fields: Any) -> Self: ...
+
+
+class State(Record, Protocol):
+    """The state of an algorithm: a `Record` of tensors with one row a peer."""
+
+    @property
+    def x(self) -> Tensor:
+        """The parameters, (n, d)."""
+
+
+class Mix(Protocol):
+    """The exchange of a round: one or more (n, d) tensors in, as many out. They travel together."""
+
+    @overload
+    def __call__(self, x: Tensor, /) -> Tensor: ...
+    @overload
+    def __call__(self, x: Tensor, y: Tensor, /, *more: Tensor) -> Sequence[Tensor]: ...
+
+
+class Account(NamedTuple):
+    """A field of the state that sums what was heard: field_new - field_old == factor * (mixed - sent) of one block.
+
+    `block` is the index of a tensor given to `mix`, from 0. W is symmetric, so one end of an edge adds to such a field what
+    the other end subtracts. The field is a sum with one account for each edge, and the two ends can close their edge
+    without other peers.
     """
 
     block: int
@@ -47,43 +71,58 @@ class Algorithm(Protocol):
 
     @property
     def requires(self) -> Property:
-        """What the exchange must preserve for the method to be right."""
+        """What the exchange must preserve for the method to be correct."""
 
     @property
     def min_eigenvalue(self) -> float:
-        """Every eigenvalue of the mixing matrix must lie above this."""
+        """Every eigenvalue of the mixing matrix must be above this."""
 
     @property
     def accounts(self) -> Mapping[str, Account]:
-        """Which fields of the state sum what was heard; "inner.e" is field e of the field `inner`."""
+        """The fields of the state that sum what was heard, by name. "inner.e" is field e of the field `inner`."""
 
     def init(self, x: Tensor) -> State:
         """The state before round 0, from x (n, d)."""
 
-    def round(self, s: State, grad: Grad, mix: Mix) -> State:
-        """The next state. Calls `mix` exactly once."""
+    def round(self, s: Any, grad: Grad, mix: Mix) -> State:
+        """The next state, from one that this algorithm made. Calls `mix` exactly once."""
 
 
-def leaves(state: State, name: str = "") -> dict[str, Tensor]:
-    """A state's tensors by their names, those of nested states as "inner.e"."""
-    if isinstance(state, Tensor):
-        return {name: state}
-    return {
-        path: tensor
-        for field, value in state._asdict().items()
-        for path, tensor in leaves(value, f"{name}.{field}" if name else field).items()
-    }
+R = TypeVar("R", bound=Record)
 
 
-def rebuilt(tensors: Mapping[str, Tensor], like: State, name: str = "") -> State:
-    """The state of these tensors, of the kind of `like`: rebuilt(leaves(s), s) is s."""
-    if isinstance(like, Tensor):
-        return tensors[name]
-    values = {
-        field: rebuilt(tensors, value, f"{name}.{field}" if name else field)
-        for field, value in like._asdict().items()
-    }
-    return type(like)(**values)
+def leaves(record: Record) -> dict[str, Tensor]:
+    """A record's tensors by name. Field e of the field `inner` is "inner.e"."""
+    found: dict[str, Tensor] = {}
+    for field, value in record._asdict().items():
+        if isinstance(value, Tensor):
+            found[field] = value
+        else:
+            found |= {f"{field}.{name}": tensor for name, tensor in leaves(value).items()}
+    return found
+
+
+def rebuilt(tensors: Mapping[str, Tensor], like: R, path: str = "") -> R:
+    """The record of the kind of `like` with these tensors: rebuilt(leaves(r), r) equals r."""
+    fields = {}
+    for field, value in like._asdict().items():
+        name = path + field
+        fields[field] = tensors[name] if isinstance(value, Tensor) else rebuilt(tensors, value, f"{name}.")
+    return like._replace(**fields)
+
+
+def mixer(exchange: Callable[[tuple[Tensor, ...]], Sequence[Tensor]]) -> Mix:
+    """The `mix` that passes its tensors to `exchange`, which returns as many."""
+
+    @overload
+    def mix(x: Tensor, /) -> Tensor: ...
+    @overload
+    def mix(x: Tensor, y: Tensor, /, *more: Tensor) -> Sequence[Tensor]: ...
+    def mix(*tensors: Tensor) -> Tensor | Sequence[Tensor]:
+        mixed = exchange(tensors)
+        return mixed if len(mixed) > 1 else mixed[0]
+
+    return mix
 
 
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing
@@ -92,9 +131,9 @@ def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proxima
 
 
 def subgradient(prox: Prox, z: Tensor, u: Tensor, step: float) -> tuple[Tensor, Tensor]:
-    """x = prox(z + step u), and the subgradient of the penalty at x that this has taken; u is that of the round before.
+    """x = prox(z + step u), and the subgradient of the penalty at x that this step used.
 
-    z is where u has been descended already, by whoever added it to the gradient.
+    u is the subgradient of the round before. The caller has added u to the gradient, so z already contains -step u.
     """
     if prox is no_penalty:
         return z, u

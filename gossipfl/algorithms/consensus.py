@@ -1,4 +1,4 @@
-"""Consensus: mixing and nothing else, by which peers agree before they learn; must not know any engine."""
+"""Consensus: only mixing, used by peers to agree before they learn; must not know any engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gossipfl.mixing import Property
 
 @dataclass(frozen=True)
 class Consensus:
-    """x' = mix(x): a mean with `Average`, a maximum with `Maximum`, a union with `Union`.
+    """x' = mix(x): the mean with `Average`, the maximum with `Maximum`, the union with `Union`.
 
     Xiao, Boyd, "Fast linear iterations for distributed averaging", Systems & Control Letters 53, 2004.
     """

@@ -11,7 +11,7 @@ from gossipfl.mixing import Property
 
 
 class Iterate(NamedTuple):
-    """Parameters and nothing else: x (n, d)."""
+    """Only the parameters: x (n, d)."""
 
     x: Tensor
 
@@ -20,9 +20,9 @@ class Iterate(NamedTuple):
 class DPSGD:
     """x' = prox(mix(x - step * grad(x))).
 
-    Every peer takes a gradient step on its own data and averages with its neighbours. With a constant step and unlike data
-    the peers settle near the pooled optimum but not at it, at a distance of order step * heterogeneity / gap: that is
-    mathematics and no fault. Sends d numbers a round.
+    Every peer takes a gradient step on its own data, then averages with its neighbours. With a constant step and different
+    data at each peer, the peers settle near the pooled optimum, not at it. The distance is of order step * heterogeneity /
+    gap. This is a property of the method, not an error. Sends d numbers a round.
 
     Lian et al., "Can decentralized algorithms outperform centralized algorithms?", NeurIPS 2017, in the
     adapt-then-combine order (diffusion) of Chen and Sayed, IEEE Trans. Signal Processing 60(8), 2012.

@@ -1,4 +1,4 @@
-"""Exact diffusion, and D2 with it; must not know any engine."""
+"""Exact diffusion and D2; must not know any engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Corrected(NamedTuple):
 class ExactDiffusion:
     """phi = x - step * grad(x) + e/t;  m = mix(phi);  x' = m;  e' = e + (m - phi),  starting at e = 0.
 
-    Converges linearly to the exact pooled optimum with a constant step up to about 1/L, whatever the network. Sends d
-    numbers a round. Mixes with (I + W)/2 (gamma = 1/2); with gamma = 1 it is D2, which needs every eigenvalue of W above
-    -1/3. Where links are there in each t-th round only (`local_steps` t), what an exchange adds to e is spent over t rounds.
+    Converges linearly to the exact pooled optimum with a constant step up to about 1/L, on any network. Sends d numbers a
+    round. Mixes with (I + W)/2 (gamma = 1/2). With gamma = 1 it is D2, which needs every eigenvalue of W above -1/3. If only
+    every t-th round has links (`local_steps` t), the sum in e is divided by t and so spread over t rounds.
 
     Yuan, Ying, Zhao, Sayed, "Exact diffusion for distributed optimization and learning", IEEE Trans. Signal Processing
     67(3), 2019, algorithm 1. Tang et al., "D2: decentralized training over decentralized data", ICML 2018, algorithm 1.
-    With a penalty it is `NIDS`.
+    With a penalty use `NIDS`.
     """
 
     step: float

@@ -17,8 +17,8 @@ class Extra:
     """m = mix(x);  x' = prox(m - step * grad(x) + e/t);  e' = e + (m - x)/2,  starting at e = 0.
 
     This is x^{k+1} = W x^k - step * grad(x^k) + sum_{t<k} (W - W~) x^t with W~ = (I + W)/2. Converges to the exact pooled
-    optimum for steps below (1 + lambda_min(W))/L; mixing with gamma = 1/2 makes that at least 1/L. Sends d numbers a round.
-    t is `local_steps`, the rounds from one exchange to the next.
+    optimum for steps below (1 + lambda_min(W))/L. With gamma = 1/2 this bound is at least 1/L. Sends d numbers a round.
+    t is `local_steps`, the number of rounds from one exchange to the next.
 
     Shi, Ling, Wu, Yin, "EXTRA", SIAM J. Optimization 25(2), 2015, eq. (2.13); with a proximal step, "A proximal gradient
     algorithm for decentralized composite optimization" (PG-EXTRA), IEEE Trans. Signal Processing 63(22), 2015.

@@ -12,7 +12,7 @@ from gossipfl.mixing import Property
 
 
 class Tracked(NamedTuple):
-    """Parameters x, correction c, last gradient g, and u, the part of g that is of the penalty; each (n, d).
+    """Parameters x, correction c, last gradient g, and u, the part of g from the penalty; each (n, d).
 
     The tracker is y = g + c.
     """
@@ -28,10 +28,10 @@ class GradientTracking:
     """y = g + c;  z, m = mix(x - step * y, y);  c' = c + (m - y);  from c = g = u = 0,
     z += step * u;  x' = prox(z);  u' = (z - x')/step;  g' = grad(x') + u'.
 
-    y follows the average gradient of all peers: this is y' = mix(y) + grad(x') - grad(x), in the semi-ATC order. Both tensors
-    travel in one exchange of 2d numbers. Mix it with raw weights: lazy ones are far slower on rings. As nothing is known
-    before round 0, that round only mixes. u is the subgradient of the peer's own penalty that its proximal step has taken, and
-    is tracked with the gradient; with z alone, all peers' penalties would have to be the same.
+    y follows the average gradient of all peers: y' = mix(y) + grad(x') - grad(x), in the semi-ATC order. Both tensors travel
+    in one exchange of 2d numbers. Use raw weights (gamma = 1): lazy weights are far slower on rings. No gradient is known
+    before round 0, so that round only mixes. u is the subgradient of the peer's own penalty that its proximal step used. It
+    is tracked with the gradient; without it, all peers would need the same penalty.
 
     Di Lorenzo, Scutari, "NEXT", IEEE Trans. Signal and Information Processing over Networks 2(2), 2016; Nedic, Olshevsky,
     Shi, "Achieving geometric convergence for distributed optimization over time-varying graphs", SIAM J. Optimization

@@ -12,7 +12,7 @@ from gossipfl.mixing import Property
 
 
 class Moving(NamedTuple):
-    """Parameters x (n, d), the state of the method inside, and the momentum m (n, d)."""
+    """Parameters x (n, d), the state of the inner method, and the momentum m (n, d)."""
 
     x: Tensor
     inner: State
@@ -21,10 +21,10 @@ class Moving(NamedTuple):
 
 @dataclass(frozen=True)
 class Momentum:
-    """m' = beta m + grad(x), which the method inside takes for the gradient; from m = 0 (heavy ball at each peer).
+    """m' = beta m + grad(x), which the inner method uses as its gradient, starting at m = 0 (heavy ball at each peer).
 
-    An exact method stays exact: where the peers rest, the mean of m is that of the gradients over 1 - beta. Its steps
-    are 1 / (1 - beta) times as long.
+    An exact method stays exact: when the peers stop moving, the mean of m is the mean gradient divided by 1 - beta. The
+    steps are 1 / (1 - beta) times as long.
 
     Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Comp. Math. 4(5), 1964.
     """
@@ -68,10 +68,10 @@ class Paced(NamedTuple):
 
 @dataclass(frozen=True)
 class QuasiGlobal:
-    """x' = prox(mix(x - step (beta m + grad(x))));  m' = beta m + (1 - beta) (x - x') / step,  from m = 0.
+    """x' = prox(mix(x - step (beta m + grad(x))));  m' = beta m + (1 - beta) (x - x') / step,  starting at m = 0.
 
-    The momentum follows where the peers went together, not each its own gradient: on unlike data it is the better guide.
-    Biased like D-PSGD. Sends d numbers a round.
+    The momentum follows the common movement of the peers, not each peer's own gradient. This is better when the peers'
+    data differ. It has a bias like D-PSGD. Sends d numbers a round.
 
     Lin, Karimireddy, Stich, Jaggi, "Quasi-global momentum", ICML 2021, algorithm 1 (QG-DSGDm).
     """

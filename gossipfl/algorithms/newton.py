@@ -1,4 +1,4 @@
-"""Newton's method by exact averages, since the model is linear; must not know any engine."""
+"""Newton's method with exact averages of gradients and Hessians; must not know any engine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from gossipfl.algorithms.algorithm import Account, Grad, Mix
 from gossipfl.mixing import Property
 
 Hessian = Callable[[Tensor], Tensor]  # (n, d) -> (n, d, d), of each row's own objective
-FLOOR = 1e3  # roundings: a gradient shorter than so many of the longest one seen is nothing but rounding
-STRANGE = 1e3  # times what a mean of Hessians may hold, rounding included
+FLOOR = 1e3  # times machine epsilon: a gradient this short, relative to the longest one seen, is only rounding error
+STRANGE = 1e3  # times the largest entry that a scaled mean of Hessians can have; leaves room for rounding
 
 
 class Iterating(NamedTuple):
-    """Where a peer is: in the averaging, and in the descent.
+    """The progress of the averaging and of the descent.
 
-    x (n, d), whose gradient and Hessian are being averaged;  v (n, 2d + d(d + 1)/2), how far that has come;  the last accepted
-    base (n, d), its direction p (n, d), the gradient's norm there (n, 1), the largest norm seen (n, 1), the step length t
-    that led to x (n, 1), and how many exchanges of the averaging are done (n, 1).
+    x (n, d): the point whose gradient and Hessian are being averaged. v (n, 2d + d(d + 1)/2): the averages so far. base (n, d):
+    the last accepted point, with its direction p (n, d) and the norm of its gradient (n, 1). largest (n, 1): the largest norm
+    seen. t (n, 1): the step length that led to x. done (n, 1): the number of exchanges done in this averaging.
     """
 
     x: Tensor
@@ -37,12 +37,12 @@ class Iterating(NamedTuple):
 class Newton:
     """[x, g, H] = mean over all peers of [x, grad(x), Hessian(x)], by `cycle` exchanges;  x' = x - H^+ g.
 
-    With links that average exactly in `cycle` rounds, all peers take the same step as one that holds all data: ridge is
-    solved by the first, logistic regression by some ten. If the gradient has not become shorter, x' is half-way (a
-    quarter, ...) to the last x instead. Sends 2d + d(d + 1)/2 numbers a round.
+    If the links average exactly in `cycle` rounds, all peers take the same step as one machine that holds all data. Ridge
+    regression needs one step, logistic regression about ten. If the gradient did not become shorter, the step from the last
+    accepted x is halved instead, and again if needed. Sends 2d + d(d + 1)/2 numbers a round.
 
     Exact averages in as many rounds as the Laplacian has distinct non-zero eigenvalues: Sandryhaila, Kar, Moura,
-    "Finite-time distributed consensus through graph filters", ICASSP 2014. Damping on the gradient's norm: Nocedal,
+    "Finite-time distributed consensus through graph filters", ICASSP 2014. Damping based on the gradient's norm: Nocedal,
     Wright, "Numerical optimization", 2nd ed. 2006, section 11.2.
     """
 
@@ -61,13 +61,13 @@ class Newton:
 
     def round(self, s: Iterating, grad: Grad, mix: Mix) -> Iterating:
         v = s.v
-        if s.done[0] == 0:  # what has overflown is told as a number so large that all see it
+        if s.done[0] == 0:  # an overflow becomes a number so large that every peer notices it
             v = torch.cat((s.x, grad(s.x), _packed(self.hessian(s.x))), 1).nan_to_num(*_huge(v))
         v, done = mix(v), s.done + 1
         return self._descend(s, v) if done[0] == self.cycle else s._replace(v=v, done=done)
 
     def _descend(self, s: Iterating, v: Tensor) -> Iterating:
-        """From the averages, at all peers the same, to the next x; each row for itself."""
+        """The next x from the averages, which are the same at all peers. Each row is computed on its own."""
         d = s.x.shape[1]
         x, g, packed = torch.split(v, [d, d, v.shape[1] - 2 * d], 1)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
@@ -83,13 +83,13 @@ class Newton:
 
 
 def _packed(matrices: Tensor) -> Tensor:
-    """The upper triangles, (n, d, d) -> (n, d (d + 1) / 2)."""
+    """The upper triangles of symmetric matrices, (n, d, d) -> (n, d (d + 1) / 2)."""
     rows, columns = torch.triu_indices(*matrices.shape[1:])
     return matrices[:, rows, columns]
 
 
 def _unpacked(triangles: Tensor, d: int) -> Tensor:
-    """The symmetric matrices of upper triangles, (n, d (d + 1) / 2) -> (n, d, d)."""
+    """The symmetric matrices with these upper triangles, (n, d (d + 1) / 2) -> (n, d, d)."""
     rows, columns = torch.triu_indices(d, d)
     matrices = triangles.new_empty(len(triangles), d, d)
     matrices[:, rows, columns] = triangles
@@ -98,15 +98,16 @@ def _unpacked(triangles: Tensor, d: int) -> Tensor:
 
 
 def _huge(like: Tensor) -> tuple[float, float, float]:
-    """What stands for not a number, infinity and minus infinity: large, but not so large that a mean of them overflows."""
+    """The values that replace nan, inf and -inf: large, but a mean of them does not overflow."""
     huge = float(torch.finfo(like.dtype).max ** 0.5)
     return huge, huge, -huge
 
 
 def _solve(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """H^+ g for each row, in units in which the diagonal of H is 1, so that the size of features does not matter.
+    """H^+ g for each row. H is scaled to have diagonal 1, so that the scale of the features does not matter.
 
-    0 where H is no mean of Hessians, in which no entry is larger than its diagonal: somebody was missing in the averaging.
+    The result is 0 where H cannot be a mean of Hessians, because a scaled entry is far larger than the diagonal. Then a
+    peer was missing from the averaging.
     """
     tiny = torch.finfo(matrices.dtype).tiny
     units = matrices.diagonal(dim1=1, dim2=2).clamp(min=tiny).rsqrt()
@@ -117,7 +118,7 @@ def _solve(matrices: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _scaled(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """H^+ g by Cholesky; where H is singular, as where a column repeats another, by its eigenvalues."""
+    """H^+ g by Cholesky, or by eigenvalues if H is singular (for example when a column repeats another)."""
     factors, failed = torch.linalg.cholesky_ex(matrices)
     if not failed.any() and not _singular(factors):
         return torch.cholesky_solve(vectors[:, :, None], factors)[:, :, 0]
@@ -129,7 +130,7 @@ def _scaled(matrices: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _singular(factors: Tensor) -> bool:
-    """Whether a Cholesky factor has a pivot that is rounding beside the largest."""
+    """Whether a Cholesky factor has a pivot that is only rounding error, compared with the largest pivot."""
     pivots = factors.diagonal(dim1=1, dim2=2).square()
     floor = pivots.shape[1] * torch.finfo(pivots.dtype).eps * 10
     return bool((pivots.amin(1) <= floor * pivots.amax(1)).any())

@@ -1,4 +1,4 @@
-"""Exact diffusion with a proximal step, NIDS; must not know any engine."""
+"""NIDS: exact diffusion with a proximal step; must not know any engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gossipfl.mixing import Property
 
 
 class Moved(NamedTuple):
-    """Parameters x, the correction e, and p, by which the last proximal step has moved x; each (n, d)."""
+    """Parameters x, correction e, and the movement p of the last proximal step; each (n, d)."""
 
     x: Tensor
     e: Tensor
@@ -25,9 +25,9 @@ class NIDS:
     """phi = x - step * grad(x) + e/t + p;  m = mix(phi);  z = m - p;  x' = prox(z);  p' = x' - z;  e' = e + (m - phi),
     starting at e = p = 0.
 
-    Each peer's penalty may be its own: -p/step is the subgradient that its proximal step has taken, and is mixed like the
-    gradient. (With x' = prox(m) it would have to be the same everywhere, which it is not where it is to count like the
-    rows of a peer.) Without a penalty p is 0, and this is exact diffusion: the same steps, the same mixing, d numbers a round.
+    Each peer may have its own penalty: -p/step is the subgradient that its proximal step used, and it is mixed like the
+    gradient. (With x' = prox(m) all peers would need the same penalty. They do not have it if a penalty is weighted by a
+    peer's number of rows.) Without a penalty p is 0 and this is exact diffusion: same steps, same mixing, d numbers a round.
 
     Li, Shi, Yan, "A decentralized proximal-gradient method with network independent step-sizes and separated convergence
     rates" (NIDS), IEEE Trans. Signal Processing 67(17), 2019, algorithm 1 with z = x - step * grad(x) + e for its memory.

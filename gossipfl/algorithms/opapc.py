@@ -1,4 +1,4 @@
-"""Nesterov's acceleration of an exact method; must not know any engine."""
+"""OPAPC: an exact method with Nesterov's acceleration; must not know any engine."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gossipfl.mixing import Property
 
 
 class Ahead(NamedTuple):
-    """Parameters x, their slower average f, and the correction e, which sums what the neighbours have pulled; each (n, d)."""
+    """Parameters x, their slow average f, and the correction e, the sum of what the neighbours pulled; each (n, d)."""
 
     x: Tensor
     f: Tensor
@@ -25,18 +25,18 @@ class OPAPC:
     """p = tau x + (1 - tau) f;  v = x - eta (grad(p) - mu p) + e;  phi = v / (1 + eta mu);  m = mix(phi);
     e' = e + (m - phi);  x' = (v + (m - phi)) / (1 + eta mu);  f' = p + 2 tau / (2 - tau) (x' - x),  from f = x, e = 0.
 
-    With tau = min(1, sqrt(chi step mu) / 2) and eta = step / (4 tau) it reaches the exact pooled optimum in some
-    sqrt(chi kappa) + chi rounds, kappa = 1 / (step mu), where exact diffusion takes kappa + chi. This is the paper's APAPC
-    with the gossip matrix I - W, theta = 1 / eta and e = -eta y; with Chebyshev's exchanges in each round it is OPAPC. Where mu
-    or chi is off, it takes longer, to the same optimum. Sends d numbers an exchange; mix with gamma = 1/2.
+    With tau = min(1, sqrt(chi step mu) / 2) and eta = step / (4 tau) it reaches the exact pooled optimum in about
+    sqrt(chi kappa) + chi rounds, where kappa = 1 / (step mu). Exact diffusion needs kappa + chi rounds. This is the paper's
+    APAPC with the gossip matrix I - W, theta = 1 / eta and e = -eta y. With Chebyshev exchanges in each round it is OPAPC. If
+    mu or chi is inaccurate, it takes longer to reach the same optimum. Sends d numbers an exchange. Use gamma = 1/2.
 
     Kovalev, Salim, Richtarik, "Optimal and practical algorithms for smooth and strongly convex decentralized optimization",
     NeurIPS 2020.
 
     Args:
-        step: 1/L or less, L being the peers' largest smoothness constant.
-        mu: what each peer's objective is at least as curved as, above 0.
-        chi: the largest eigenvalue of I - W, at most 1, by its smallest but 0; or what is above that.
+        step: at most 1/L, where L is the largest smoothness constant of the peers.
+        mu: a lower bound on the strong convexity constant of each peer's objective, above 0.
+        chi: the largest eigenvalue of I - W (at most 1) divided by its smallest non-zero eigenvalue, or an upper bound on that.
     """
 
     step: float
@@ -49,7 +49,7 @@ class OPAPC:
 
     @property
     def tau(self) -> float:
-        """How much of x there is in the point p where gradients are taken."""
+        """The weight of x in the point p, where gradients are computed."""
         return min(1.0, math.sqrt(self.chi * self.step * self.mu) / 2)
 
     def init(self, x: Tensor) -> Ahead:

@@ -12,9 +12,9 @@ from gossipfl.mixing import Property
 
 
 class Totalled(NamedTuple):
-    """Parameters x, tracker y, last gradient g with its part u of the penalty, and the totals of y: sent, and heard with
+    """Parameters x, tracker y, last gradient g, its part u from the penalty, and two totals of y; each (n, d).
 
-    what was kept; each (n, d).
+    `sent` is the total of y that was sent; `heard` is the total that was heard and kept.
     """
 
     x: Tensor
@@ -30,10 +30,10 @@ class PushPull:
     """S' = S + y;  x', T' = mix(x - step * y, S');  y' = T' - T + grad(x') - grad(x),  from y = S = T = 0.
     With a penalty as in `GradientTracking`.
 
-    x is pulled (a plain average of those that are heard), y is pushed (shares are given away), and what is sent of y is its
-    running total S: a receiver takes what the total has grown by, so that a lost message is only late. Then no weights
-    need to be known, no loss be noticed, and the pooled optimum is reached all the same. The shares must not change from round
-    to round, for totals remember them. Sends 2d numbers a round.
+    x is pulled: a plain average over the peers that are heard. y is pushed: each peer gives shares away. A peer sends the
+    running total S of y, and a receiver uses the growth of that total, so a lost message is only late. The peers need no
+    weights, need not notice losses, and still reach the pooled optimum. The shares must not change between rounds, because
+    the totals depend on them. Sends 2d numbers a round.
 
     Pu, Shi, Xu, Nedic, "Push-pull gradient methods for distributed optimization in networks", IEEE Trans. Automatic Control
     66(1), 2021; running totals as in Tian, Sun, Scutari, "Achieving linear convergence in distributed asynchronous

@@ -1,17 +1,17 @@
-"""Push-sum, by which any method learns over directed edges; must not know any engine or method."""
+"""Push-sum, which lets other methods learn over directed edges; must not know any engine or method."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State
+from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State, mixer
 from gossipfl.mixing import Property
 
 
 class Pushed(NamedTuple):
-    """Parameters x = u / w (n, d), the state of the method that moves u, and the weights w (n, 1)."""
+    """Parameters x = u / w (n, d), the state of the inner method, which moves u, and the weights w (n, 1)."""
 
     x: Tensor
     inner: State
@@ -20,11 +20,11 @@ class Pushed(NamedTuple):
 
 @dataclass(frozen=True)
 class PushSum:
-    """u', w' = mix(u, w) with shares that are given away;  x' = u' / w', where gradients are taken;  from w = 1.
+    """u', w' = mix(u, w), where each peer gives shares away;  gradients are computed at x' = u' / w';  starting at w = 1.
 
-    A peer that gives each receiver an equal share of what it has needs to know its own out-degree only. Mass is
-    conserved, and what was pushed unevenly is evened out by dividing. Over D-PSGD it is SGP, over gradient tracking
-    Push-DIGing. Sends one number more than the method inside.
+    A peer gives each receiver an equal share of what it has, so it needs to know only its own out-degree. The sums over all
+    peers are conserved, and the division by w corrects for uneven shares. With D-PSGD inside it is SGP, with gradient
+    tracking inside it is Push-DIGing. Sends one number more than the inner method.
 
     Kempe, Dobra, Gehrke, "Gossip-based computation of aggregate information", FOCS 2003; Assran, Loizou, Ballas, Rabbat,
     "Stochastic gradient push", ICML 2019; Nedic, Olshevsky, Shi, SIAM J. Optimization 27(4), 2017, algorithm 2.
@@ -42,10 +42,11 @@ class PushSum:
     def round(self, s: Pushed, grad: Grad, mix: Mix) -> Pushed:
         w = s.w
 
-        def push(*tensors: Tensor) -> Any:
+        def push(tensors: tuple[Tensor, ...]) -> list[Tensor]:
             nonlocal w
-            *mixed, w = mix(*tensors, w)
-            return mixed if len(mixed) > 1 else mixed[0]
+            first, *others = tensors
+            *mixed, w = mix(first, *others, w)
+            return mixed
 
-        inner = self.inner.round(s.inner, lambda u: grad(u / w), push)
+        inner = self.inner.round(s.inner, lambda u: grad(u / w), mixer(push))
         return Pushed(inner.x / w, inner, w)

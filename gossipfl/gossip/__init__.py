@@ -1,6 +1,6 @@
-"""Gossip learning: models that wander, merge and learn while peers wake on clocks of their own; must not know sockets.
+"""Gossip learning: models travel, merge and learn, and each peer wakes on its own clock; must not know sockets.
 
-The peers are the rows of one tensor, time is simulated in ticks, and a run is a function of its seed:
+The peers are the rows of one tensor. Time is simulated in ticks. A run depends only on its seed:
 
     learning = GossipLearning(Pegasos(LOSSES["svm"](), l2=1e-4), MergeUpdate())
     engine = Gossip(learning, Shards.of(rows), EXTREME, seed=0)

@@ -1,7 +1,7 @@
-"""What peers do when they wake and when they hear, the same in simulated and in real time; must not know either.
+"""What peers do when they wake and when they receive, in simulated and in real time; must not know which time it is.
 
-Random numbers are a function of the seed, what they are for, the peer, and `run.tick`: in simulated time the tick, in a live
-peer how many things have happened to it so far.
+Random numbers are a function of the seed, their purpose, the peer, and `run.tick`. In simulated time this is the tick; in a
+live peer it is the number of events so far.
 """
 
 import torch
@@ -16,20 +16,20 @@ from gossipfl.gossip.world import World
 
 
 class Conduct:
-    """How the n peers held here behave. `who` (m,) int64 are rows, and what a run holds of them is written in place.
+    """The behaviour of the n peers held here. `who` (m,) int64 selects rows; their part of a run is changed in place.
 
     Args:
-        learning: what peers do.
-        shards: what each of them learns from.
-        peers: (n,) int64, their numbers in the whole network.
-        seed: of everything.
+        learning: the method.
+        shards: the rows of each peer.
+        peers: (n,) int64, the numbers of these peers in the whole network.
+        seed: of all random numbers.
     """
 
     def __init__(self, learning: GossipLearning, shards: Shards, peers: Tensor, seed: int) -> None:
         self.learning, self.shards, self.peers, self.seed = learning, shards, peers, seed
 
     def begin(self, ticks: int, x: Tensor | None = None) -> World:
-        """The run before anything happens, all online: models of age 0 being x (n, d), or 0, and each clock at some phase."""
+        """The run at the start: all peers online, models x (n, d), or 0, of age 0, and a random phase for each clock."""
         n, width, dtype = len(self.peers), self.shards.x.shape[1], self.shards.x.dtype
         models = torch.zeros(n, self.learning.cache, width, dtype=dtype)
         if x is not None:
@@ -51,25 +51,25 @@ class Conduct:
         )
 
     def draw(self, purpose: str, run: World, who: Tensor, width: int) -> Tensor:
-        """Uniform numbers, (m, width), for what happens now."""
+        """Uniform random numbers, (m, width), for the current tick."""
         return rng.uniform(self.seed, purpose, self.peers[who], run.tick, width)
 
     def draw_messages(self, run: World, who: Tensor, number: Tensor) -> Tensor:
-        """Uniform numbers, (m, 3), for a message's receiver, loss and delay; it is the sender's `number`-th (m,) of now."""
+        """Uniform numbers, (m, 3): for receiver, loss and delay of the sender's message number `number` (m,) in this tick."""
         width = int(number.max()) + 1
         u = self.draw("message", run, who, 3 * width).view(len(who), width, 3)
         return u[torch.arange(len(who)), number]
 
     def speaks(self, run: World, who: Tensor, u: Tensor) -> Tensor:
-        """Whether they send now that they wake, (m,) bool, by uniform numbers u (m,); who does not saves a token."""
+        """Whether peers that wake send, (m,) bool, decided by uniform numbers u (m,). A peer that does not saves a token."""
         speaks = u < self.learning.control.proactive(run.tokens[who])
         run.tokens[who[~speaks]] += 1
         return speaks
 
     def hears(self, run: World, who: Tensor, received: Model, wave: int = 0) -> Tensor:
-        """They learn from the models that they received, the `wave`-th of now; how often each passes its own on, (m,) int64.
+        """Learn from the models received in one wave of this tick.
 
-        No peer is named twice.
+        No peer may occur twice in `who`. Returns how often each peer sends its model on, (m,) int64.
         """
         control = self.learning.control
         useful = received.age >= run.ages[who]
@@ -82,7 +82,7 @@ class Conduct:
         return spent
 
     def _learn(self, run: World, who: Tensor, received: Model, wave: int) -> None:
-        """They put the model that they create of what they received before those they keep."""
+        """Create a model from the received one, and put it before the models that the peer keeps."""
         create, shards, steps = self.learning.create, self.shards, self.learning.steps
         width = steps * (wave + 1)
         drawn = rng.integers(self.seed, "row", self.peers[who], run.tick, width, shards.sizes[who])

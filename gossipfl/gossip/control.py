@@ -1,9 +1,9 @@
-"""When a peer speaks: at every wake-up, or out of an account of tokens; must not know what it says.
+"""When a peer sends: at every wake-up, or when it has tokens; must not know what it sends.
 
-At a wake-up a peer sends with probability `proactive(a)`, or else saves a token, a' = a + 1. On hearing a model it spends
-x of its tokens on x messages at once, x being `reactive(a, useful)` rounded up or down at random with that mean. Since
-proactive(capacity) = 1 and reactive(a) <= a, the account stays within 0 ... capacity, and a peer that wakes k times in a
-stretch of time sends at most k + capacity messages in it: bursts are bounded, and the rate is the clock's.
+At a wake-up a peer sends with probability `proactive(a)`; otherwise it saves a token, a' = a + 1. When it receives a model, it
+spends x tokens on x messages at once. x is `reactive(a, useful)`, rounded up or down at random with that mean. As
+proactive(capacity) = 1 and reactive(a) <= a, the account stays between 0 and capacity. A peer that wakes k times in a period
+sends at most k + capacity messages in it: bursts are bounded, and the clock sets the rate.
 
 Danner, Jelasity, "Token account algorithms: the best of the proactive and reactive worlds", ICDCS 2018, section III.
 """
@@ -18,20 +18,20 @@ from gossipfl.errors import BadExperiment
 
 
 class Control(Protocol):
-    """Flow control. `tokens` is (n,) int64 and `useful` (n,) bool: whether what came is no younger than what I had."""
+    """Flow control. `tokens` is (n,) int64. `useful` is (n,) bool: the received model is at least as old as the peer's own."""
 
     @property
     def capacity(self) -> int: ...
     def proactive(self, tokens: Tensor) -> Tensor:
-        """The probability to send on waking, (n,) float64."""
+        """The probability of sending at a wake-up, (n,) float64."""
 
     def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
-        """How many messages to answer with on average, (n,) float64."""
+        """The mean number of messages to send after receiving one, (n,) float64."""
 
 
 @dataclass(frozen=True)
 class Proactive:
-    """A message at every wake-up, and none in between."""
+    """A message at every wake-up, and none between wake-ups."""
 
     capacity: ClassVar[int] = 0
 
@@ -48,7 +48,7 @@ def _full(tokens: Tensor, capacity: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Simple:
-    """proactive = [a >= C];  reactive = [a > 0]: a message that came is passed on while there are tokens."""
+    """proactive = [a >= C];  reactive = [a > 0]: a received model is passed on while there are tokens."""
 
     capacity: int = 10
 
@@ -64,10 +64,10 @@ class Simple:
 
 @dataclass(frozen=True)
 class Generalised:
-    """proactive = [a >= C];  reactive = floor((A - 1 + a) / A), halved before the floor where what came is not useful."""
+    """proactive = [a >= C];  reactive = floor((A - 1 + a) / A), halved before the floor if the model is not useful."""
 
     capacity: int = 10
-    spend: int = 5  # A: the larger, the thriftier
+    spend: int = 5  # A: a larger value spends fewer tokens
 
     def __post_init__(self) -> None:
         _check(self.capacity, self.spend)
@@ -81,7 +81,7 @@ class Generalised:
 
 @dataclass(frozen=True)
 class Randomised:
-    """proactive = (a - A + 1) / (C - A + 1), within 0 and 1;  reactive = a / A where what came is useful, else 0."""
+    """proactive = (a - A + 1) / (C - A + 1), clamped to [0, 1];  reactive = a / A if the model is useful, else 0."""
 
     capacity: int = 10
     spend: int = 5  # A
@@ -99,6 +99,6 @@ class Randomised:
 def _check(capacity: int, spend: int) -> None:
     if not 1 <= spend <= capacity:
         raise BadExperiment(
-            f"A token account needs 1 <= spend <= capacity, but spend is {spend} and capacity {capacity}: "
-            "raise capacity, or take the control that sends at every wake-up"
+            f"A token account needs 1 <= spend <= capacity, but spend is {spend} and capacity is {capacity}: "
+            "increase capacity, or use the control that sends at every wake-up"
         )

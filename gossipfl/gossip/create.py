@@ -1,7 +1,7 @@
-"""What a peer makes of a model that arrives; must not know how it travelled, nor what the rule learns.
+"""How a peer uses a model that arrives; must not know how it travelled, nor what the rule learns.
 
 Ormándi, Hegedűs, Jelasity, "Gossip learning with linear models on fully distributed data", Concurrency and Computation
-25(4), 2013, alg. 2 and 3. The merged model's age is the larger one of the two.
+25(4), 2013, alg. 2 and 3. The age of a merged model is the larger of the two ages.
 """
 
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from gossipfl.errors import BadExperiment
 
 
 class Model(NamedTuple):
-    """n models, one a row, and their ages: how many steps each has learned along its way."""
+    """n models, one in each row, and their ages: the number of learning steps of each."""
 
     w: Tensor  # (n, d)
     age: Tensor  # (n,) int64
 
 
-Update = Callable[[Model], Model]  # each model learns from its peer's rows
+Update = Callable[[Model], Model]  # each model learns from the rows of its peer
 Mean = Callable[[Model, Model], Model]
 
 
 class Create(Protocol):
-    """The model that a peer holds next.
+    """The next model of a peer.
 
-    own: whether `other` is the model the peer holds, or else the one that arrived there before this one. The latter has not
-    learned from this peer's rows yet (the paper's choice); the former is as in Hegedűs, Danner, Jelasity 2021.
+    own: whether `other` is the peer's own model (Hegedűs, Danner, Jelasity 2021), or the model that arrived before
+        `received` (the choice of the paper of 2013). The latter has not learned from this peer's rows yet.
     """
 
     @property
@@ -43,7 +43,7 @@ def equal(a: Model, b: Model) -> Model:
 
 
 def by_age(a: Model, b: Model) -> Model:
-    """(t_a a + t_b b) / (t_a + t_b): who has learned longer counts for more; two that have not count the same.
+    """(t_a a + t_b b) / (t_a + t_b): the older model has more weight. Two models of age 0 have equal weight.
 
     Hegedűs, Danner, Jelasity, "Decentralized learning works", J. Parallel and Distributed Computing 148, 2021, alg. 3.
     """
@@ -55,10 +55,10 @@ def by_age(a: Model, b: Model) -> Model:
 
 @dataclass(frozen=True)
 class Fresh:
-    """(1 - u) a + u b, b the younger by g steps and u = 1 / (2 (1 + g / patience)): half where both are as old.
+    """(1 - u) a + u b, where b is younger by g steps and u = 1 / (2 (1 + g / patience)): half if both have the same age.
 
-    What a slow peer made of an old model holds nobody back, and a slow peer catches up with what it hears; but its rows count
-    for less.
+    The old models of a slow peer do not hold other peers back, and a slow peer catches up with what it hears. But its rows
+    have less weight.
 
     Xie, Koyejo, Gupta, "Asynchronous federated optimization", 2019, section 5: polynomial staleness, of power 1.
     """
@@ -72,7 +72,7 @@ class Fresh:
     def __call__(self, a: Model, b: Model) -> Model:
         gap = (a.age - b.age).unsqueeze(1)
         less = 1 / (2 * (1 + gap.abs().to(a.w.dtype) / self.patience))
-        share = torch.where(gap > 0, less, 1 - less)  # b's
+        share = torch.where(gap > 0, less, 1 - less)  # the weight of b
         return Model((1 - share) * a.w + share * b.w, torch.maximum(a.age, b.age))
 
 
@@ -88,7 +88,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class MergeUpdate:
-    """update(mean(received, other)), "MU"."""
+    """update(mean(received, other)), "MU": merge, then update."""
 
     mean: Mean = equal
     own: bool = False
@@ -99,7 +99,7 @@ class MergeUpdate:
 
 @dataclass(frozen=True)
 class UpdateMerge:
-    """mean(update(received), update(other)), "UM": both learn from the same rows."""
+    """mean(update(received), update(other)), "UM": update, then merge. Both models learn from the same rows."""
 
     mean: Mean = equal
     own: bool = False

@@ -1,4 +1,4 @@
-"""Simulated gossip as the engine that experiments drive, a cycle for each round; must not know experiments."""
+"""Simulated gossip as an engine for experiments, with one cycle for each round; must not know experiments."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from gossipfl.gossip.world import RECEIVED, World
 
 
 class Cycles:
-    """All peers of gossip learning in one process (an `Engine`); a run's state is the world of `gossip`."""
+    """All peers of gossip learning in one process (an `Engine`). The state of a run is the world of `gossip`."""
 
     def __init__(self, gossip: Gossip) -> None:
         self.gossip = gossip
@@ -28,7 +28,7 @@ class Cycles:
         return Run(0, self.gossip.init(x), None)
 
     def step(self, run: Run) -> Run:
-        return after(run.round + 1, self.gossip.cycle(run.state))
+        return after(run.round + 1, self.gossip.cycle(world(run)))
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:
@@ -43,11 +43,18 @@ class Cycles:
 
 
 def after(cycle: int, world: World) -> Run:
-    """The run after so many cycles; its replicas are the models that peers heard last, None before anybody has."""
+    """The run after `cycle` cycles. Its replicas are the models that peers heard last; None before any peer heard one."""
     return Run(cycle, world, world.last if bool(world.tally[:, RECEIVED].any()) else None)
 
 
 def from_last(run: Run) -> Tensor:
-    """|r_i - x_i| / |x_i|, r_i being the model that peer i heard last, (n,); 0 for those that have heard none."""
-    heard: Tensor = run.state.tally[:, RECEIVED] > 0
+    """|r_i - x_i| / |x_i|, where r_i is the model that peer i heard last, (n,); 0 for peers that heard none."""
+    assert run.replicas is not None
+    heard = world(run).tally[:, RECEIVED] > 0
     return torch.where(heard, relative_distance(run.replicas, run.state.x), 0.0)
+
+
+def world(run: Run) -> World:
+    """The state of a run of gossip learning."""
+    assert isinstance(run.state, World)
+    return run.state

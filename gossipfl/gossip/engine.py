@@ -1,11 +1,11 @@
 """The engine of asynchronous gossip in simulated time, all peers at once; must not know any transport.
 
-Time goes in ticks, a fixed number to a cycle (the mean time from one wake-up of a peer to its next). In a tick, first
-sessions begin and end, then what is due arrives, then who is due wakes. What is sent in a tick arrives in a later one, so that
-within a tick peers do not depend on each other, and their order is free: all of a kind are done at once. Several messages to
-one peer in one tick come in waves, the k-th to each peer in the k-th wave.
+Time is counted in ticks. A cycle is the mean time between two wake-ups of a peer and has a fixed number of ticks. In a tick,
+first sessions begin and end, then messages that are due arrive, then peers that are due wake. A message that is sent in a tick
+arrives in a later one. So peers do not depend on each other within a tick, and all events of a kind are computed at once.
+Several messages to one peer in one tick come in waves: the k-th message to each peer is in the k-th wave.
 
-Every random number is a function of the seed, its purpose, a peer and a tick (`rng`): nothing is drawn from a stream.
+Every random number is a function of the seed, its purpose, a peer and a tick (`rng`). There is no stream of random numbers.
 """
 
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ from gossipfl.topology import Links
 
 
 class Gossip:
-    """Gossip learning of as many peers as there are shards.
+    """Gossip learning with one peer for each shard.
 
     Args:
-        learning: what peers do.
-        shards: what each of them learns from; their dtype is that of the models.
+        learning: the method.
+        shards: the rows of each peer. The models have the same dtype.
         network: what happens to messages and to peers.
-        links: along which a peer sends, from `senders` to `receivers`; None: to anyone.
-        seed: of everything.
-        ticks: how many of them make a cycle; the more, the fewer things happen in the same one.
+        links: peers send from `senders` to `receivers`; None: to any peer.
+        seed: of all random numbers.
+        ticks: how many ticks are in a cycle. With more ticks, fewer events share a tick.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Gossip:
         ticks: int = 10,
     ) -> None:
         if ticks < 1:
-            raise BadExperiment(f"A cycle has at least one tick, not {ticks}")
+            raise BadExperiment(f"A cycle has at least one tick, but ticks is {ticks}")
         self.learning, self.network = learning, network
         self.seed, self.ticks = seed, ticks
-        self.messages_sent = self.bytes_sent = 0  # by all peers together; of models, without headers
+        self.messages_sent = self.bytes_sent = 0  # by all peers together; bytes of models, without headers
         self._choose = overlay(links, len(shards.sizes))
         self._conduct = Conduct(learning, shards, torch.arange(len(shards.sizes)), seed)
 
     def init(self, x: Tensor | None = None) -> World:
-        """The run before tick 0, all models of age 0 being x (n, d), or 0."""
+        """The run before tick 0. All models have age 0 and are x (n, d), or 0."""
         run = self._conduct.begin(self.ticks, x)
         peers, width = run.x.shape
         run = run._replace(letters=room(peers, width, run.x.dtype))
@@ -68,23 +68,23 @@ class Gossip:
         return run._replace(online=online, until=until)
 
     def cycles(self, run: World) -> Iterator[World]:
-        """The runs after each further cycle, without end."""
+        """The runs after each further cycle. It never ends."""
         while True:
             run = self.cycle(run)
             yield run
 
     def cycle(self, run: World) -> World:
-        """One cycle further."""
+        """The run after one more cycle."""
         run = copy(run)
         for _ in range(self.ticks):
             run = self._tick(run)
         return run
 
     def _tick(self, run: World) -> World:
-        """One tick further, in the memory of `run`."""
+        """The run after one more tick. It changes `run` in place."""
         if self.network.churn:
             self._turn(run)
-        said = torch.zeros_like(run.tokens)  # messages by each peer in this tick
+        said = torch.zeros_like(run.tokens)  # messages sent by each peer in this tick
         letters = arriving(run.letters, run.tick)
         here = run.online[letters.receiver]
         _count(run, MISSED, letters.receiver[~here])
@@ -95,14 +95,14 @@ class Gossip:
         return self._wake(run, said)._replace(tick=run.tick + 1)
 
     def _turn(self, run: World) -> None:
-        """Sessions end, others begin."""
+        """End and begin sessions."""
         who = (run.until == run.tick).nonzero()[:, 0]
         run.online[who] ^= True
         u = self._conduct.draw("session", run, who, 1)[:, 0]
         run.until[who] = run.tick + self.network.length(run.online[who], u, self.ticks)
 
     def _wake(self, run: World, said: Tensor) -> World:
-        """Who is due sends, or saves a token, unless it is offline; its clock goes on."""
+        """Peers that are due and online send or save a token. The clocks of offline peers continue too."""
         who = (run.wake == run.tick).nonzero()[:, 0]
         u = self._conduct.draw("wake", run, who, 2)
         run.wake[who] = run.tick + period(self.learning.jitter, u[:, 0], self.ticks)
@@ -111,7 +111,7 @@ class Gossip:
         return self._send(run, said, who[speaks], self.learning.kind)
 
     def _hear(self, run: World, said: Tensor, letters: Letters, wave: int) -> World:
-        """At most one message to each peer: answer what it asks, make a model of what it carries, maybe pass it on."""
+        """Receive at most one message for each peer: answer requests, learn from models, and maybe send models on."""
         asking = (letters.kind & ASKS) > 0
         _count(run, RECEIVED, letters.receiver)
         run = self._send(run, said, letters.receiver[asking], CARRIES, letters.sender[asking])
@@ -121,7 +121,7 @@ class Gossip:
         return self._send(run, said, who.repeat_interleave(spent), CARRIES)
 
     def _send(self, run: World, said: Tensor, who: Tensor, kind: int, to: Tensor | None = None) -> World:
-        """Each of `who` (equal ones together) sends its model as it is now, to a random neighbour or to `to`."""
+        """Each peer in `who` sends its current model to a random neighbour, or to `to`. Equal entries of `who` are adjacent."""
         if not len(who):
             return run
         number = said[who] + ranks(who)

@@ -1,4 +1,4 @@
-"""What gossip learning is made of, put together and checked; must not know data, time or peers."""
+"""The parts of gossip learning, combined and checked; must not know data, time or peers."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,16 +14,16 @@ _KINDS = {"push": CARRIES, "pull": ASKS, "push-pull": CARRIES | ASKS}
 
 @dataclass(frozen=True)
 class GossipLearning:
-    """Each peer, on its own clock: wake; send my model to a random neighbour. On receipt: create a model; maybe pass it on.
+    """Each peer wakes on its own clock and sends its model to a random neighbour. On receipt: create a model; maybe send it.
 
     rule: how a model learns from a row.
-    create: what is made of a model that arrives: walk, merge then update, update then merge.
+    create: how a peer uses a model that arrives: walk, merge then update, update then merge.
     control: when to send.
-    exchange: at a wake-up, push my model, pull one (which the neighbour pushes back), or both. The neighbour answers with
-        what it held before.
-    steps: rows that one update learns from, one after the other, drawn with replacement from the peer's own.
-    cache: how many of its newest models a peer keeps, to vote.
-    jitter: standard deviation of the time between wake-ups, a share of its mean. The first wake-up's phase is random.
+    exchange: at a wake-up, push the own model, pull one (which the neighbour sends back), or both. The neighbour answers
+        with the model that it held before.
+    steps: the number of rows in one update, used one after the other, drawn with replacement from the peer's own rows.
+    cache: how many of its newest models a peer keeps for voting.
+    jitter: standard deviation of the time between wake-ups, as a share of its mean. The phase of the first wake-up is random.
     """
 
     rule: Rule
@@ -36,22 +36,28 @@ class GossipLearning:
 
     def __post_init__(self) -> None:
         for wrong, what in (
-            (self.steps < 1, f"steps is {self.steps}, but an update learns from at least one row"),
-            (self.cache < 1, f"cache is {self.cache}, but a peer keeps at least one model"),
+            (
+                self.steps < 1,
+                f"steps is {self.steps}, but an update needs at least one row: set it to 1 or more",
+            ),
+            (
+                self.cache < 1,
+                f"cache is {self.cache}, but a peer keeps at least one model: set it to 1 or more",
+            ),
             (
                 not 0 <= self.jitter <= 0.3,
-                f"jitter is {self.jitter}, but must lie in [0, 0.3], or clocks would run fast",
+                f"jitter is {self.jitter}, but must be in [0, 0.3]: above that, clocks run too fast",
             ),
         ):
             if wrong:
                 raise BadExperiment(f"GossipLearning: {what}")
         if self.exchange != "push" and self.control.capacity:
             raise Incompatible(
-                f'A token account decides when to push, and exchange is {self.exchange}: set gossip.exchange = "push", or '
-                'gossip.control = "proactive", to send at every wake-up'
+                f'A token account works only with exchange = "push", but exchange is "{self.exchange}": set '
+                'gossip.exchange = "push", or gossip.control = "proactive" to send at every wake-up'
             )
 
     @property
     def kind(self) -> int:
-        """What a message sent at a wake-up does."""
+        """The kind of message that is sent at a wake-up."""
         return _KINDS[self.exchange]

@@ -1,7 +1,7 @@
-"""How good the peers' models are; must not know how they came about.
+"""How good the peers' models are; must not know how they were made.
 
-Test rows are x (m, p) and labels y (m,) in {0, 1}; a margin above 0 says 1. Errors are shares of the test rows that are told
-wrong, peer by peer, (k,) of the k `peers` asked for (all of them, where that is None).
+Test rows are x (m, p) with labels y (m,) in {0, 1}. A margin above 0 predicts 1. An error is the share of test rows that are
+predicted wrongly: (k,) for the k peers in `peers`, or for all peers if it is None.
 """
 
 import torch
@@ -11,13 +11,13 @@ from gossipfl.gossip.world import World
 
 
 def error(run: World, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:
-    """Of the newest models."""
+    """The errors of the newest models."""
     w = run.x if peers is None else run.x[peers]
     return wrong(w, x, y)
 
 
 def voted_error(run: World, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:
-    """Of the majority of the models that a peer keeps; one that says nothing (w = 0) and a draw say 0.
+    """The errors of majority votes of the models that each peer keeps. A draw predicts 0; a model w = 0 does not vote.
 
     Ormándi, Hegedűs, Jelasity 2013, alg. 4, votedPredict.
     """
@@ -25,20 +25,20 @@ def voted_error(run: World, x: Tensor, y: Tensor, peers: Tensor | None = None) -
 
 
 def voted_wrong(models: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The error of the majorities of models (k, cache, p + 1), the intercept last."""
+    """The errors of majority votes of models (k, cache, p + 1), the intercept last."""
     votes = (x @ models[..., :-1].mT + models[..., -1:].mT).sign().sum(-1)  # (k, m)
     return ((votes > 0) != (y > 0)).double().mean(1)
 
 
 def wrong(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The error of models (k, p + 1), the intercept last."""
+    """The errors of models (k, p + 1), the intercept last."""
     return (((w[:, :-1] @ x.T + w[:, -1:]) > 0) != (y > 0)).double().mean(1)
 
 
 def similarity(run: World) -> float:
-    """Mean cosine of the angle between two different peers' models: |sum u|^2 less its n squares, u = w / |w|.
+    """The mean cosine of the angle between the models of two peers: (|sum u|^2 - sum |u|^2) / (n (n - 1)), u = w / |w|.
 
-    1 where all agree in direction. A model that has learned nothing counts as orthogonal to all others.
+    It is 1 if all models have the same direction. A model w = 0 counts as orthogonal to all others.
     """
     u = torch.nn.functional.normalize(run.x.double(), dim=1)
     n = len(u)

@@ -1,4 +1,4 @@
-"""What the network and the peers' machines do to messages: loss, delay, sessions; must not know what they carry."""
+"""Loss, delay and sessions: what the network and the machines do to messages; must not know what messages carry."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from gossipfl.errors import BadExperiment
 
 @dataclass(frozen=True)
 class Network:
-    """Independent losses and delays, and peers that come and go. Lengths of time are in cycles, a wake-up's mean period.
+    """Independent losses and delays, and peers that come and go. Times are in cycles, the mean time between two wake-ups.
 
-    loss: the probability that a message never arrives, of which nobody learns anything.
-    delay: the shortest and the longest way, uniform in between, a tick at least.
-    online: the share of time that a peer is online. Offline it keeps its model, sends nothing and misses what arrives.
-    session: mean length of an online session; offline ones last session * (1 - online) / online.
-    spread: standard deviation of the logarithm of a session's length, which is log-normal.
+    loss: the probability that a message never arrives. No peer notices the loss.
+    delay: the shortest and the longest delay, uniform in between, at least one tick.
+    online: the share of time that a peer is online. An offline peer keeps its model, sends nothing and misses messages.
+    session: the mean length of an online session. Offline sessions have the mean session * (1 - online) / online.
+    spread: the standard deviation of the logarithm of a session's length, which is log-normal.
     """
 
     loss: float = 0.0
@@ -28,9 +28,9 @@ class Network:
     def __post_init__(self) -> None:
         shortest, longest = self.delay
         for wrong, what in (
-            (not 0 <= self.loss < 1, f"loss is {self.loss}, but must lie in [0, 1)"),
+            (not 0 <= self.loss < 1, f"loss is {self.loss}, but must be in [0, 1)"),
             (not 0 <= shortest <= longest, f"delay is {self.delay}, but must be two numbers 0 <= a <= b"),
-            (not 0 < self.online <= 1, f"online is {self.online}, but must lie in (0, 1]"),
+            (not 0 < self.online <= 1, f"online is {self.online}, but must be in (0, 1]"),
             (not self.session > 0, f"session is {self.session} cycles, but must be above 0"),
             (not self.spread >= 0, f"spread is {self.spread}, but must be 0 or above"),
         ):
@@ -42,19 +42,19 @@ class Network:
         return self.online < 1
 
     def travel(self, u: Tensor, ticks: int) -> Tensor:
-        """How many ticks messages take, from uniform numbers u (n,)."""
+        """The delays of messages in ticks, from uniform numbers u (n,)."""
         a, b = self.delay
         return whole(ticks * (a + (b - a) * u))
 
     def length(self, online: Tensor, u: Tensor, ticks: int) -> Tensor:
-        """How many ticks a session lasts that begins now, online or not (n,)."""
+        """The length in ticks of a session that begins now; `online` (n,) is its kind."""
         return whole(ticks * self._mean(online) * torch.exp(self.spread * _normal(u) - self.spread**2 / 2))
 
     def rest(self, online: Tensor, u: Tensor, v: Tensor, ticks: int) -> Tensor:
-        """How many ticks remain of a session that is under way when the world begins (n,).
+        """The remaining ticks of a session that has already begun when the simulation starts, (n,).
 
-        Long sessions are the likelier to be met under way: by as much as they are longer, which turns a log-normal length
-        of parameter m into one of m + spread^2; and what remains of it is uniform.
+        The chance to be in a session at that moment is proportional to its length. This turns a log-normal length with
+        parameter m into one with m + spread^2. The remaining part is uniform.
         """
         met = self._mean(online) * torch.exp(self.spread * _normal(u) + self.spread**2 / 2)
         return whole(ticks * met * v)
@@ -64,12 +64,12 @@ class Network:
 
 
 def whole(ticks: Tensor) -> Tensor:
-    """To whole ticks, at least one, at most 2^40."""
+    """Rounded to whole ticks, at least 1, at most 2^40."""
     return ticks.round().clamp(1, 2.0**40).long()
 
 
 def period(jitter: float, u: Tensor, ticks: int) -> Tensor:
-    """Ticks from one wake-up to the next: normal, with mean `ticks` and `jitter` times that as standard deviation."""
+    """Ticks from one wake-up to the next: normal, with mean `ticks` and standard deviation `jitter` times `ticks`."""
     return whole(ticks * (1 + jitter * _normal(u))) if jitter else torch.full_like(u, ticks).long()
 
 
@@ -79,6 +79,6 @@ def _normal(u: Tensor) -> Tensor:
 
 
 PERFECT = Network()
-# "Extreme" in Ormándi, Hegedűs, Jelasity 2013, section 6: all failures at once. They took the lengths of sessions from a
-# trace of a file sharing community, which is not public; here an online session lasts 50 cycles on average.
+# "Extreme" in Ormándi, Hegedűs, Jelasity 2013, section 6: all failures at once. Their session lengths come from a trace of
+# a file sharing community, which is not public. Here an online session lasts 50 cycles on average.
 EXTREME = Network(loss=0.5, delay=(1.0, 10.0), online=0.9)

@@ -1,4 +1,4 @@
-"""Who may be spoken to; must not know what is said."""
+"""To whom a peer may send; must not know what is sent."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ Choose = Callable[[Tensor, Tensor], Tensor]  # senders (m,), uniform numbers (m,
 
 
 def overlay(links: Links | None, peers: int) -> Choose:
-    """A uniformly random one of those that a peer's links lead to; without links, of all the others.
+    """A function that draws a receiver uniformly from a sender's links; without links, from all other peers.
 
     Raises:
-        BadExperiment: somebody has nobody to speak to.
+        BadExperiment: a peer has nobody to send to.
     """
     if links is None:
         if peers < 2:
-            raise BadExperiment("Gossip needs at least two peers")
+            raise BadExperiment("Gossip learning needs at least two peers")
 
         def anyone(senders: Tensor, u: Tensor) -> Tensor:
             other = (u * (peers - 1)).long()

@@ -1,4 +1,4 @@
-"""Whose rows are whose; must not know who learns from them, nor when."""
+"""The rows of each peer; must not know who learns from them, nor when."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ from gossipfl.errors import BadData
 
 
 class Shards(NamedTuple):
-    """All peers' rows, one peer after the other. The last feature is the constant 1."""
+    """The rows of all peers, one peer after the other. The last feature is the constant 1."""
 
     x: Tensor  # (rows, d)
-    y: Tensor  # (rows,), 0 or 1 where a loss wants labels
+    y: Tensor  # (rows,), 0 or 1 if the loss needs labels
     starts: Tensor  # (n,) int64, the position of each peer's first row
     sizes: Tensor  # (n,) int64, each at least 1
 
@@ -25,7 +25,7 @@ class Shards(NamedTuple):
         """From each peer's (x, y), x (n_i, p) and y (n_i,); d = p + 1.
 
         Raises:
-            BadData: a peer has no rows, another number of features than the first, or not as many targets as rows.
+            BadData: a peer has no rows, another number of features than the first peer, or not one target for each row.
         """
         if not rows:
             raise BadData("Nobody learns: there are no peers")
@@ -34,7 +34,7 @@ class Shards(NamedTuple):
             if not len(x) or x.shape[1] != features or len(y) != len(x):
                 raise BadData(
                     f"Peer {peer} has {x.shape[0]} rows of {x.shape[1]} features and {len(y)} targets: each peer needs at "
-                    f"least one row, {features} features and a target a row"
+                    f"least one row, {features} features and one target for each row"
                 )
         sizes = torch.tensor([len(x) for x, _ in rows])
         stacked = torch.cat([torch.as_tensor(x, dtype=dtype) for x, _ in rows])

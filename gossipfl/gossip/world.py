@@ -1,4 +1,4 @@
-"""All there is of a gossip learning run; must not know how it goes on."""
+"""The whole state of a gossip learning run; must not know how it continues."""
 
 from typing import NamedTuple
 
@@ -12,22 +12,22 @@ SENT, LOST, RECEIVED, MISSED = range(
 
 
 class World(NamedTuple):
-    """The world before tick number `tick`; saving it is the checkpoint. The peers are the rows.
+    """The world before tick number `tick`. The peers are the rows. Saving it makes a checkpoint.
 
-    A live peer's run has one row, no letters, and for `tick` how many things have happened to the peer.
+    The run of a live peer has one row and no letters, and `tick` is the number of events so far.
     """
 
     tick: int
-    models: Tensor  # (n, cache, d), what each peer made of the last messages, the newest first
-    ages: Tensor  # (n,) int64, of the newest
-    last: Tensor  # (n, d), the model that arrived last, as it arrived
+    models: Tensor  # (n, cache, d), the models that each peer made from the last messages, the newest first
+    ages: Tensor  # (n,) int64, of the newest model
+    last: Tensor  # (n, d), the model that arrived last, unchanged
     last_ages: Tensor  # (n,) int64
     wake: Tensor  # (n,) int64, the tick of the next wake-up
     tokens: Tensor  # (n,) int64
     online: Tensor  # (n,) bool
-    until: Tensor  # (n,) int64, the tick in which that changes
-    letters: Letters  # on their way
-    tally: Tensor  # (n, 4) int64, messages so far: SENT, of these LOST, RECEIVED, MISSED while offline
+    until: Tensor  # (n,) int64, the tick in which `online` changes
+    letters: Letters  # in transit
+    tally: Tensor  # (n, 4) int64, messages so far: SENT, LOST of these, RECEIVED, MISSED while offline
 
     @property
     def x(self) -> Tensor:

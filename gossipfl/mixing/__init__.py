@@ -1,12 +1,11 @@
-"""What a peer makes of what it hears; must not know who speaks, nor how messages travel.
+"""How a peer combines what it hears; must not know who sends, nor how messages travel.
 
-The house form of every exchange is
+Every exchange has the form
 
     x_i + gamma * (A(r_i, {r_j}) - r_i)
 
-where the *replica* r_i is what the neighbours currently hold of peer i, and A, the aggregator, is a weighted average unless
-said otherwise. gamma = 1/2 is the lazy walk (I + W) / 2. With several exchanges in a round, what they make of x together
-takes the place of A.
+The *replica* r_i is what the neighbours currently hold of peer i. A is the aggregator, by default a weighted average.
+gamma = 1/2 is the lazy walk (I + W) / 2. If a round has several exchanges, their combined result takes the place of A.
 """
 
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ __all__ = [
 
 
 class Aggregator(Protocol):
-    """What a peer makes of its own replica and its neighbours'."""
+    """A function that combines a peer's own replica with those of its neighbours."""
 
     @property
     def preserves(self) -> Property: ...
@@ -58,32 +57,32 @@ class Aggregator(Protocol):
 
 
 class Channel(Protocol):
-    """How a row crosses an edge. Both ends run the same `receive`, so that they hold the same replica.
+    """How a row crosses an edge. Both ends run the same `receive`, so they hold the same replica.
 
-    `blocks` are the widths of the tensors that lie side by side in a row; `round` is the only source of chance.
+    `blocks` are the widths of the tensors that lie side by side in a row. Random numbers depend only on `round` (and a seed).
     """
 
     @property
     def preserves(self) -> Property: ...
     @property
     def remembers(self) -> bool:
-        """Whether what is sent depends on the replica, so that each neighbour must hear every message."""
+        """Whether a message depends on the replica. If so, each neighbour must hear every message."""
 
     def init(self, x: Tensor) -> Tensor:
         """The replica before the first message, (n, d), for rows shaped like x."""
 
     def send(self, x: Tensor, replica: Tensor, round: int, blocks: Sequence[int]) -> Payload:
-        """The payload that tells neighbours of x (n, d), who hold `replica`."""
+        """The payload that sends x (n, d) to neighbours that hold `replica`."""
 
     def receive(self, payload: Payload, replica: Tensor, round: int, blocks: Sequence[int]) -> Tensor:
-        """The new replica, (n, d). Raises BadMessage for a payload that cannot be one."""
+        """The new replica, (n, d). Raises BadMessage if the payload is invalid."""
 
 
 class Mixing(NamedTuple):
-    """One exchange: through `channel`, by `aggregator`, `gamma` of the way.
+    """One exchange through `channel`, combined by `aggregator`, with step size `gamma`.
 
-    Or several in one round, along the same links: each goes its own of `steps` of the way, and the round `gamma` of the way
-    to where they lead. Only a channel without memory can carry them.
+    With `steps` a round has several exchanges along the same links, one for each step size in `steps`. Then the round moves x
+    by the part `gamma` of the way to their result. This needs a channel without memory.
     """
 
     aggregator: Aggregator = Average()
@@ -93,7 +92,7 @@ class Mixing(NamedTuple):
 
     @property
     def exchanges(self) -> int:
-        """How many there are in a round."""
+        """The number of exchanges in a round."""
         return max(1, len(self.steps))
 
     @property
@@ -101,16 +100,16 @@ class Mixing(NamedTuple):
         return self.aggregator.preserves & self.channel.preserves
 
     def combine(self, x: Tensor, own: Tensor, received: Received, k: int = 0) -> Tensor:
-        """x + gamma (A(own, received) - own), (n, d), or steps[k] for gamma; `own` is the replica of x, and may be x itself."""
+        """x + gamma (A(own, received) - own), (n, d); with `steps`, steps[k] replaces gamma. `own` is x or the replica of x."""
         mixed, part = self.aggregator(own, received), self.steps[k] if self.steps else self.gamma
         if own is x:
             return mixed if part == 1.0 else torch.lerp(x, mixed, part)
         return x + part * (mixed - own)
 
     def part(self, k: int) -> float:
-        """How far exchange k of a round goes in the end: what it adds to x is part(k) (A(own, received) - own)."""
+        """The step size of exchange k in the result of the round: it adds part(k) (A(own, received) - own) to x."""
         return self.gamma * (self.steps[k] if self.steps else 1.0)
 
     def conclude(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """What a round makes of x (n, d), its last exchange having led to `mixed`."""
+        """The result of a round that began at x (n, d) and whose last exchange gave `mixed`."""
         return torch.lerp(x, mixed, self.gamma) if self.steps and self.gamma != 1.0 else mixed

@@ -1,4 +1,4 @@
-"""The weighted average, the aggregator of all linear gossip; must not know what is averaged."""
+"""The weighted average, the aggregator of linear gossip; must not know what is averaged."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from gossipfl.mixing.received import Received
 class Average(NamedTuple):
     """A(r_i, {r_j}) = (1 - sum_j w_ij) r_i + sum_j w_ij r_j, which is row i of W r.
 
-    Rows of W sum to 1 by construction; columns do, and the mean stays, where each peer is given as much weight as it gives.
+    The rows of W sum to 1 by construction. The columns sum to 1, and the mean is preserved, if for each peer the weights that
+    it gives and the weights that it gets have the same sum.
     """
 
     preserves: Property = Property.CONSENSUS | Property.LINEAR | Property.SETTLING

@@ -1,25 +1,25 @@
-"""What a compressor is; must not know any of them."""
+"""The interface of a compressor; must not know any compressor."""
 
 from typing import Protocol
 
 from torch import Tensor
 
-Payload = tuple[Tensor, ...]  # axis 0 is the peers; shapes and types depend on the width alone
+Payload = tuple[Tensor, ...]  # axis 0 is the peers; shapes and types depend only on the width
 
 
 class Compressor(Protocol):
-    """Fewer bytes for a row, at the price of an error.
+    """Fewer bytes for a row, at the cost of an error.
 
-    Chance comes from the round alone, so that all peers toss the same coins: those that agree go on agreeing, and
-    coordinates that everybody knows need not be sent.
+    Random numbers depend only on the round (and a seed), so all peers draw the same ones. Peers that agree continue to agree,
+    and randomly chosen coordinates need not be sent.
     """
 
     def compress(self, x: Tensor, round: int) -> Payload:
         """The payload of rows x (n, d)."""
 
     def decompress(self, payload: Payload, like: Tensor, round: int) -> Tensor:
-        """The rows (n, d) that a payload stands for, of the shape and type of `like`.
+        """The rows (n, d) that a payload represents, with the shape and type of `like`.
 
         Raises:
-            BadMessage: a field that a stranger may have made up is out of bounds.
+            BadMessage: a field is out of bounds; a sender may have made it up.
         """

@@ -1,6 +1,6 @@
-"""Compressors: which numbers of a row travel, and with how many bits; must not know who sends them.
+"""Compressors: which numbers of a row are sent, and with how many bits; must not know who sends them.
 
-COMPRESSORS has them under the names that an experiment calls them by.
+COMPRESSORS has them by their names in an experiment file.
 """
 
 import math
@@ -18,7 +18,7 @@ from gossipfl.mixing.compressor import Compressor, Payload
 
 @dataclass(frozen=True)
 class TopK:
-    """The k = ceil(keep d) numbers of largest modulus, with their places: 4 bytes more for each.
+    """The k = ceil(keep d) numbers of largest modulus, with their positions: 4 more bytes for each number.
 
     Alistarh et al., "The convergence of sparsified gradient methods", NeurIPS 2018. |C(x) - x|^2 <= (1 - k/d) |x|^2.
     """
@@ -32,15 +32,15 @@ class TopK:
     def decompress(self, payload: Payload, like: Tensor, round: int) -> Tensor:
         places, values = payload
         if bool(((places < 0) | (places >= like.shape[1])).any()):
-            raise BadMessage(f"a place outside a row of {like.shape[1]} numbers")
+            raise BadMessage(f"a position outside a row of {like.shape[1]} numbers")
         return torch.zeros_like(like).scatter_(1, places.long(), values)
 
 
 @dataclass(frozen=True)
 class RandomK:
-    """k = ceil(keep d) numbers, in places that the round alone draws for all peers: nothing but values is sent.
+    """k = ceil(keep d) numbers, at positions that depend only on the round (and the seed): only values are sent.
 
-    With the same places everywhere it is linear: an exact exchange of those coordinates.
+    All peers use the same positions, so it is linear: an exact exchange of those coordinates.
     """
 
     keep: float
@@ -59,9 +59,9 @@ class RandomK:
 
 @dataclass(frozen=True)
 class Quantise:
-    """Whole numbers of `bits` bits (8 or 4, two in a byte) times the row's largest modulus, rounded up or down by chance.
+    """Integers of `bits` bits (8, or 4 with two in a byte), scaled by the row's largest modulus and rounded at random.
 
-    C(x) = s floor(x / s + u) with s = max |x| / (2^(bits - 1) - 1) and u uniform in [0, 1): right on average. Alistarh et
+    C(x) = s floor(x / s + u) with s = max |x| / (2^(bits - 1) - 1) and u uniform in [0, 1). It is unbiased. Alistarh et
     al., "QSGD", NeurIPS 2017.
     """
 
@@ -106,7 +106,7 @@ class Cast:
     dtype: torch.dtype
 
     def compress(self, x: Tensor, round: int) -> Payload:
-        most = torch.finfo(self.dtype).max  # what is cut off comes later, by feedback
+        most = torch.finfo(self.dtype).max  # error feedback sends the clipped part later
         return (x.clamp(-most, most).to(self.dtype),)
 
     def decompress(self, payload: Payload, like: Tensor, round: int) -> Tensor:
@@ -115,10 +115,10 @@ class Cast:
 
 @dataclass(frozen=True)
 class LowRank:
-    """The row as a matrix (d / columns, columns), such as softmax coefficients, to rank r: C(M) = P (M^T P)^T.
+    """The row as a matrix (d / columns, columns), such as softmax coefficients, reduced to rank r: C(M) = P (M^T P)^T.
 
-    P is an orthonormal basis of M Q, Q drawn by the round. Vogels, Karimireddy, Jaggi, "PowerSGD", NeurIPS 2019; over
-    edges "PowerGossip", NeurIPS 2020.
+    P is an orthonormal basis of M Q, where Q is drawn from the round. Vogels, Karimireddy, Jaggi, "PowerSGD", NeurIPS
+    2019; over edges "PowerGossip", NeurIPS 2020.
     """
 
     rank: int
@@ -147,7 +147,7 @@ def _powers(like: Tensor) -> Tensor:
 
 
 def _pack_halves(levels: Tensor) -> Tensor:
-    """Numbers from -8 to 7, (n, d) -> (n, ceil(d / 2)) bytes."""
+    """Integers from -8 to 7, (n, d), packed into (n, ceil(d / 2)) bytes."""
     halves = (torch.nn.functional.pad(levels, (0, levels.shape[1] % 2)) & 15).to(torch.uint8)
     return halves[:, ::2] | (halves[:, 1::2] << 4)
 
@@ -158,11 +158,11 @@ def _unpack_halves(packed: Tensor, width: int) -> Tensor:
 
 
 class Amount(NamedTuple):
-    """How much a compressor leaves, as far as it asks."""
+    """The settings of a compressor. Each compressor uses some of them."""
 
-    keep: float = 0.1  # part of the numbers
+    keep: float = 0.1  # the share of the numbers that is sent
     rank: int = 1
-    columns: int = 1  # of the matrix that a row stands for
+    columns: int = 1  # of the matrix that a row represents
     seed: int = 0
 
 

@@ -1,4 +1,4 @@
-"""The channel that sends numbers as they are; must not know how they travel."""
+"""The channel that sends numbers unchanged; must not know how they travel."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from gossipfl.mixing.properties import Property
 
 
 class Direct(NamedTuple):
-    """Whole rows at full precision: after each message the replica is exactly what was sent."""
+    """Complete rows at full precision. After each message the replica equals what was sent."""
 
     preserves: Property = Property.EXACT
     remembers: bool = False

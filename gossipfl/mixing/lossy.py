@@ -1,4 +1,4 @@
-"""Channels through a compressor, with and without memory; must not know any compressor."""
+"""Channels with a compressor, with and without memory; must not know any compressor."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from gossipfl.mixing.properties import Property
 
 
 class Compressed(NamedTuple):
-    """The replica is C(x), what the compressor leaves of each tensor sent: r' = C(x)."""
+    """The replica is the compressed value of each tensor sent: r' = C(x)."""
 
     compressor: Compressor
     preserves: Property = Property.CONSENSUS | Property.MEAN
@@ -28,7 +28,7 @@ class Compressed(NamedTuple):
 
 
 class Feedback(NamedTuple):
-    """Error feedback: r' = r + C(x - r). What is left out now is sent later, so that r tends to x once x settles.
+    """Error feedback: r' = r + C(x - r). What is left out now is sent later, so r converges to x when x converges.
 
     Koloskova, Stich, Jaggi, "Decentralized stochastic optimization and gossip algorithms with compressed communication",
     ICML 2019, algorithm 2 (over D-PSGD it is CHOCO-SGD); Zhao, Li, Li, Richtarik, Chi, "BEER", NeurIPS 2022 (over

@@ -1,4 +1,4 @@
-"""The maximum, by which peers agree on a bound; must not know what is bounded."""
+"""The maximum, with which peers agree on a bound; must not know what is bounded."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,9 @@ from gossipfl.mixing.received import Received
 
 
 class Maximum(NamedTuple):
-    """A(r_i, {r_j}) = max(r_i, max_j r_j), number by number; weights do not matter.
+    """A(r_i, {r_j}) = max(r_i, max_j r_j) in each coordinate; weights do not matter.
 
-    After as many rounds as the graph's diameter every peer holds the maximum over all peers, to the last bit.
+    After as many rounds as the graph's diameter, every peer holds the exact maximum over all peers.
     """
 
     preserves: Property = Property.CONSENSUS

@@ -1,4 +1,4 @@
-"""Giving shares away, the aggregator of directed gossip; must not know what is given."""
+"""Aggregators for directed gossip, where peers give shares away; must not know what is given."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ from gossipfl.mixing.received import Received
 
 
 class Push(NamedTuple):
-    """A(r_i, {r_j}) = (1 - sum_j w_ji) r_i + sum_j w_ij r_j: each peer divides what it has.
+    """A(r_i, {r_j}) = (1 - sum_j w_ji) r_i + sum_j w_ij r_j: each peer divides what it has among its receivers and itself.
 
-    Columns of W sum to 1 by construction, so that nothing is lost or gained, on directed graphs too.
+    The columns of W sum to 1 by construction, so the sum over peers is preserved, also on directed graphs.
     """
 
     preserves: Property = Property.MEAN | Property.LINEAR | Property.SETTLING
@@ -22,9 +22,9 @@ class Push(NamedTuple):
 
 
 class PullAndPush(NamedTuple):
-    """The first half of a row is averaged over those that are heard, the second half is pushed.
+    """The first half of a row is averaged over the peers that are heard; the second half is pushed.
 
-    The pushed half is to be a running total, so that a lost message is made good by the next one.
+    The pushed half must be a running total, so that the next message replaces a lost one.
     """
 
     preserves: Property = Property.CONSENSUS | Property.MEAN | Property.LINEAR | Property.SETTLING

@@ -1,4 +1,4 @@
-"""What one round of messages looks like to an aggregator; must not know how the messages came."""
+"""The messages of one round, as an aggregator sees them; must not know how they travelled."""
 
 from typing import Protocol
 
@@ -6,22 +6,22 @@ from torch import Tensor
 
 
 class Received(Protocol):
-    """The neighbours' replicas r_j, with weights w_ij, of the n peers held here. An absent neighbour has weight 0."""
+    """The neighbours' replicas r_j with weights w_ij, for the n peers held here. An absent neighbour has weight 0."""
 
     def average(self, own: Tensor) -> Tensor:
         """(1 - sum_j w_ij) own_i + sum_j w_ij r_j, (n, d), over the messages that arrived.
 
-        `own` are the rows' own replicas: a peer keeps what its neighbours leave.
+        `own` are the replicas of the rows themselves: a peer's own weight is 1 minus the weights of its neighbours.
         """
 
     def push(self, own: Tensor) -> Tensor:
         """(1 - sum_j w_ji) own_i + sum_j w_ij r_j, (n, d): a peer keeps what it does not give away.
 
-        Of a neighbour whose message is lost counts what it sent last (nothing, if nothing ever arrived).
+        For a neighbour whose message is lost, the last message that arrived counts (0 if none ever arrived).
         """
 
     def pull(self, own: Tensor) -> Tensor:
-        """(own_i + sum_j r_j) / (1 + how many arrived), (n, d): the plain average of what is there, whatever the weights."""
+        """(own_i + sum_j r_j) / (1 + number that arrived), (n, d): the plain average, without the weights."""
 
     def stack(self) -> tuple[Tensor, Tensor]:
-        """Every message that arrived: the replicas (e, d), and for each the row that received it (e,) int64."""
+        """All messages that arrived: the replicas (e, d), and the row (e,) int64 that received each."""

@@ -128,7 +128,8 @@ class Peer:
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
-        replicas: Tensor = run.replicas[:, : run.state.x.shape[1]]
+        assert run.replicas is not None
+        replicas = run.replicas[:, : run.state.x.shape[1]]
         own, heard = replicas[:1], replicas[1:]
         if self._edges and self._edges.places is not None:
             heard = replicas[self._edges.places[1:]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import Tensor
 
 from gossipfl.engine import Run
-from gossipfl.gossip.cycles import after, from_last
+from gossipfl.gossip.cycles import after, from_last, world
 from gossipfl.gossip.world import SENT
 from gossipfl.peer.asynchronous import live
 from gossipfl.peer.gossiper import Gossiper
@@ -50,21 +50,21 @@ class GossipPeer:
         return self.gossiper.refused
 
     def init(self, x: Tensor) -> Run:
-        world = self.gossiper.run
-        world.x[:], world.last[:] = x, x
-        return Run(0, world, None)
+        state = self.gossiper.run
+        state.x[:], state.last[:] = x, x
+        return Run(0, state, None)
 
     def step(self, run: Run) -> Run:
         return next(self.rounds(run))
 
     def rounds(self, run: Run) -> Iterator[Run]:
-        self.gossiper.run = run.state
+        self.gossiper.run = world(run)
         round, began = run.round, self._clock() - run.round * self.period
-        for world in live(self.gossiper, self._transport, self.period, self._clock, round, self._names):
+        for state in live(self.gossiper, self._transport, self.period, self._clock, round, self._names):
             lived = int((self._clock() - began) / self.period)
             while round < lived:  # more than one where a single update took so long
                 round += 1
-                yield after(round, world)
+                yield after(round, state)
 
     def disagreement(self, run: Run) -> Tensor:
         return from_last(run)

@@ -1,6 +1,6 @@
 """The engine that holds all peers at once; must not know any transport.
 
-All N peers are the rows of one tensor, and `mix` is one sparse product over them.
+All N peers are the rows of one tensor, and `mix` is one sparse matrix product.
 """
 
 from gossipfl.simulator.engine import PATIENCE, Simulator

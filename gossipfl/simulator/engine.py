@@ -1,8 +1,8 @@
-"""Rounds over all peers at once; must not know any transport."""
+"""Rounds of all peers at once; must not know any transport."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -12,29 +12,29 @@ from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.simulator.heard import HeardByAll
-from gossipfl.simulator.ledger import Ledger, Tally, closed, mates, noted, opened
+from gossipfl.simulator.ledger import Ledger, Tally, closed, ledger_of, mates, noted, opened
 from gossipfl.simulator.settling import Settling
 from gossipfl.topology import Links, Topology
 
 CYCLE = 64  # rounds of a periodic topology whose matrices are kept
-PATIENCE = 32  # so many rounds in a row are lost by chance once in 2^32, where half of all messages are
+PATIENCE = 32  # rounds; if half of all messages are lost, so many in a row are lost once in 2^32
 
 
 class Simulator:
     """All peers in one process, as rows of one tensor (an `Engine`).
 
     Args:
-        algorithm: what a round is.
-        problem: the peers' objectives, row i being peer i's; None for consensus, which learns nothing.
-        topology: round -> links.
-        mixing: how rows cross edges and what is made of them.
-        diameter: rounds with links that a word takes to reach everybody; `settled` looks that far back.
-        changing: the topology changes, so that whether a word has reached everybody is to be checked.
-        patience: rounds with a link that one end hears nothing along it, before both give up their session. At 0 each lost
-            message ends one, and an exact method comes to no rest.
+        algorithm: what happens in a round.
+        problem: the peers' objectives; row i belongs to peer i. None for consensus, which does not learn.
+        topology: round -> links. It must be a pure function.
+        mixing: how rows cross edges and how they are combined.
+        diameter: rounds with links that news needs to reach every peer; `settled` looks that far back.
+        changing: the topology changes, so whether news has reached every peer must be checked.
+        patience: rounds with a link in which one end may hear nothing along it, before both ends end their session. With 0
+            every lost message ends a session, and an exact method does not converge.
 
-    A peer that is away stays as it is. Where messages may get lost or peers be away, and links lead both ways, the edges of an
-    exact method have accounts: see `ledger`.
+    A peer that is away keeps its state. If messages may be lost or peers may be away, and links lead both ways, the edges of
+    an exact method have accounts: see `ledger`.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Simulator:
     ) -> None:
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self.messages_sent = self.bytes_sent = 0
-        self._links: Links | None = None
+        self._links = lru_cache(2)(topology)  # the round just carried out is looked up again
         self._known: deque[tuple[Links, HeardByAll]] = deque(maxlen=CYCLE)
         self.settling = Settling(topology, diameter, changing)
-        self._last: tuple[int, Links] | None = None
+        self._latest = 0  # the round carried out last, for `settled` alone
         self._patience = patience
         self._accounts = takes_back(algorithm, mixing)
 
@@ -60,9 +60,9 @@ class Simulator:
         return Run(0, self.algorithm.init(x), None, opened(x))
 
     def step(self, run: Run) -> Run:
-        links, ledger = self.topology(run.round), run.edges or opened(run.state.x)
+        links, ledger = self._links(run.round), ledger_of(run)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
-        self._last = run.round, links
+        self._latest = run.round
         sound = links.arrives is None and links.present is None and not len(ledger.ends)
         tally = None if sound else self._tally(links)
         exchange = partial(self._exchange, links, run.round, tally)
@@ -75,26 +75,26 @@ class Simulator:
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
-        own: Tensor = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
-        heard = self._along(self._links or self.topology(run.round - 1), own)
+        assert run.replicas is not None
+        own = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
+        heard = self._along(self._links(run.linked), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
-        sides = self._last[1].sides if self._last else None
-        if sides is not None:  # whoever was heard last, and will never be again
+        sides = self._links(run.round - 1).sides
+        if sides is not None:  # leave out neighbours that will never be heard again
             sides = sides.to(own.device)
             distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:
-        round, links = self._last or (0, self.topology(0))
-        return self.settling.settled(round, links, converged, over)
+        return self.settling.settled(self._latest, self._links(self._latest), converged, over)
 
     def _tally(self, links: Links) -> Tally | None:
-        """Where to note what the round's exchanges pull; None where that cancels nowhere, or nobody wants to know."""
+        """A tally for this round's exchanges; None if the method has no accounts or the links do not come in pairs."""
         places = mates(links) if self._accounts and len(links.receivers) else None
         return None if places is None else Tally(links, places, self.mixing)
 
     def _settled(self, links: Links, tally: Tally | None, ledger: Ledger, before: State, after: Run) -> Run:
-        """The run after a round in which things may have gone wrong: who was away, and whose sessions ended."""
+        """The run after a round with possible faults: restores peers that were away, and closes sessions that end."""
         state = after.state if links.present is None else _chosen(links.present, after.state, before)
         if tally:
             ledger, told = noted(ledger, tally)
@@ -119,14 +119,14 @@ class Simulator:
         replicas: Tensor | None,
         blocks: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
-        """The mixed rows and the new replicas: of all rows, then, where messages get lost, what each link's end holds."""
+        """The mixed rows and the new replicas: one of each row, then, if messages get lost, what each link's receiver holds."""
         channel, peers = self.mixing.channel, len(x)
         before = channel.init(x) if replicas is None else replicas[:peers]
         payload = channel.send(x, before, round, blocks)
         after = channel.receive(payload, before, round, blocks)
         self.messages_sent += len(links.receivers)
         self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
-        if links.present is not None and channel.remembers:  # nobody heard of those that are away
+        if links.present is not None and channel.remembers:  # no peer heard from those that are away
             after = torch.where(links.present.to(x.device)[:, None], after, before)
         if tally:
             tally.add(k, after, blocks)
@@ -140,7 +140,7 @@ class Simulator:
     def _hold(
         self, links: Links, round: int, payload: tuple[Tensor, ...], held: Tensor, blocks: Sequence[int]
     ) -> Tensor:
-        """What the end of each link holds of its beginning: what arrives now, or else what arrived last."""
+        """What the receiver of each link holds of its sender: what arrives now, or what arrived last."""
         assert links.arrives is not None
         sent = tuple(t[links.senders] for t in payload)
         if len(held) != len(links.senders):
@@ -149,18 +149,18 @@ class Simulator:
         return torch.where(links.arrives.to(got.device)[:, None], got, held)
 
     def _along(self, links: Links, replicas: Tensor) -> HeardByAll:
-        """The replicas as heard along these links. What depends on links alone is kept while they come again."""
+        """The replicas as heard along these links. What depends only on the links is cached."""
         heard = next((known for of, known in self._known if of is links), None)
         if heard is None or heard.own.dtype != replicas.dtype:
             heard = HeardByAll(links, replicas)
             if links.arrives is None:
                 self._known.append((links, heard))
-        self._links, heard.own = links, replicas
+        heard.own = replicas
         return heard
 
 
 def _chosen(rows: Tensor, one: State, other: State) -> State:
-    """The state that is `one` in these rows, (n,) bool, and `other` in the rest."""
+    """The state with the rows of `one` where `rows` (n,) is True, and the rows of `other` elsewhere."""
     old = leaves(other)
     mine = rows.to(one.x.device)[:, None]
     return rebuilt({name: torch.where(mine, new, old[name]) for name, new in leaves(one).items()}, one)

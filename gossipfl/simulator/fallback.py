@@ -1,6 +1,6 @@
-"""Two methods over all peers at once, of which one bears faults; must not know either of them.
+"""Two methods over all peers at once, one of which tolerates faults; must not know either method.
 
-Where live peers learn of trouble from their neighbours, here all know it at the end of the cycle.
+Live peers hear of an incomplete exchange from their neighbours. Here all peers know of it at the end of the cycle.
 """
 
 import torch
@@ -9,16 +9,16 @@ from torch import Tensor
 from gossipfl.engine import Run
 from gossipfl.fallback import Fallback
 from gossipfl.simulator.engine import Simulator
-from gossipfl.simulator.ledger import opened
+from gossipfl.simulator.ledger import ledger_of, opened
 from gossipfl.topology import Links
 
 
 class SimulatedFallback(Fallback[Simulator]):
-    """`fast` in quiet cycles, else `robust` (an `Engine`); both over the same peers and faults."""
+    """`fast` while cycles have no faults, otherwise `robust` (an `Engine`), over the same peers and faults."""
 
     def __init__(self, fast: Simulator, robust: Simulator, cycle: int) -> None:
         super().__init__(fast, robust, cycle)
-        robust.settling = fast.settling  # word goes on while methods change
+        robust.settling = fast.settling  # news keeps spreading when the method changes
 
     @property
     def messages_sent(self) -> int:
@@ -32,7 +32,7 @@ class SimulatedFallback(Fallback[Simulator]):
         return any(not _complete(self.fast.topology(k)) for k in range(max(0, round - rounds), round))
 
     def begin(self, to: Simulator, run: Run, x: Tensor) -> Run:
-        start: Tensor = run.edges.start  # for those that will begin from nothing
+        start = ledger_of(run).start  # for peers that restart without their model
         forgets = self.fast.topology(run.round - 1).forgets
         if forgets is not None:
             x = torch.where(forgets.to(x.device)[:, None], start, x)
@@ -40,5 +40,5 @@ class SimulatedFallback(Fallback[Simulator]):
 
 
 def _complete(links: Links) -> bool:
-    """Whether everybody was there, and all messages arrived."""
+    """Whether all peers were present and all messages arrived."""
     return all(there is None or bool(there.all()) for there in (links.present, links.arrives))

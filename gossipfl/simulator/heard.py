@@ -1,4 +1,4 @@
-"""One round's messages as one sparse matrix; must not know what sent them, nor what becomes of them."""
+"""One round's messages as one sparse matrix; must not know who sent them, nor how they are used."""
 
 import warnings
 from functools import cached_property
@@ -10,7 +10,7 @@ from gossipfl.topology import Links
 
 
 class HeardByAll:
-    """One round's messages to all rows (a `Received`): what was sent, seen along the links."""
+    """One round's messages to all rows (a `Received`): the replicas, and the links along which they were heard."""
 
     def __init__(self, links: Links, like: Tensor) -> None:
         self._links = links._replace(weights=links.weights.to(like.dtype))
@@ -19,7 +19,7 @@ class HeardByAll:
         self.rows, self.senders = self._links.receivers[arrived], self._links.senders[arrived]
         self._weights = self._links.weights[arrived]
         self.own = like
-        self.held: Tensor | None = None  # (e, d): where messages get lost, the last that came along each link
+        self.held: Tensor | None = None  # (e, d): the last message of each link, if messages get lost
 
     def average(self, own: Tensor) -> Tensor:
         return self._averaging @ own
@@ -52,7 +52,7 @@ class HeardByAll:
         return self._matrix(share[self.rows], share)
 
     def _less(self, rows: Tensor, weights: Tensor) -> Tensor:
-        """1 less the weights, summed by these rows."""
+        """1 minus the sum of the weights of each row."""
         return self.own.new_ones(len(self.own)).index_add_(0, rows, -weights)
 
     def _matrix(self, weights: Tensor, diagonal: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
-"""What each end of an edge has pulled in its session, and when that is to be given back; must not know what is learned.
+"""What each end of an edge has pulled in its session, and when it gives that back; must not know what is learned.
 
-An exchange pulls peer i by c_ij = gamma * w_ij (r_j - r_i) towards its neighbour j, and the account fields of an exact method
-(`Algorithm.accounts`) are sums of that. As c_ij = -c_ji, such a field sums to zero over the peers as long as the two ends of
-each edge have pulled in the same rounds. Two things see to it:
+An exchange pulls peer i by c_ij = gamma * w_ij (r_j - r_i) towards its neighbour j. The account fields of an exact method
+(`Algorithm.accounts`) are sums of these terms. As c_ij = -c_ji, such a field sums to zero over the peers if the two ends of
+each edge have pulled in the same rounds. Two rules ensure this:
 
-    take-back     messages say which of the other end's rounds they answer; what an end pulled in a round in which the other end
+    take-back     a message says which rounds of the other end it answers. What an end pulled in a round in which the other end
                   did not hear it, it gives back with the next message that it hears from there in a later round
-    session end   when a peer is away, or one end has heard nothing for longer than `patience` rounds with that link, both ends
-                  give back all that they have pulled, and begin anew: what is left are the accounts of those that are there
+    session end   when a peer is away, or one end has heard nothing for more than `patience` rounds with that link, both ends
+                  give back all that they have pulled and start again; only the accounts of peers that are present remain
 """
 
 from collections.abc import Sequence
@@ -16,26 +16,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gossipfl.engine import Run
 from gossipfl.mixing import Mixing
 from gossipfl.topology import Links
 
 LOW = 0xFFFFFFFF
-TOLERANCE = 1e-9  # of weights that are to be equal
+TOLERANCE = 1e-9  # weights that differ by no more than this count as equal
 
 
 class Ledger(NamedTuple):
-    """What is known of all ends of all edges so far, sorted, each with its mirror image."""
+    """All ends of all edges that were used so far, sorted. Each end has its mirror image, the other end of the edge."""
 
-    start: Tensor  # (n, d), where the peers began
+    start: Tensor  # (n, d), the starting points of the peers
     ends: Tensor  # (e,) int64, receiver << 32 | sender
-    total: Tensor  # (e, D), what the exchanges of this session have pulled
-    unmatched: Tensor  # (e, D), the part of it that the other end has no counterpart of, as long as this end is not told
-    silent: Tensor  # (e,) int64, rounds with that link since the last message came along it
-    blocks: Tensor  # (l,) int64, widths of the tensors that lie side by side, which sum to D
+    total: Tensor  # (e, D), the sum that the exchanges of this session have pulled
+    unmatched: Tensor  # (e, D), the part of it without a counterpart at the other end, which this end does not know yet
+    silent: Tensor  # (e,) int64, rounds with this link since the last message arrived along it
+    blocks: Tensor  # (l,) int64, widths of the tensors that lie side by side; they sum to D
 
 
 class Tally:
-    """What one round's exchanges pull at each link's end; `mates` are the places of the links that lead back."""
+    """What the exchanges of one round pull at each link's receiver; `mates` are the positions of the reverse links."""
 
     def __init__(self, links: Links, mates: Tensor, mixing: Mixing) -> None:
         self.links, self.mates, self._mixing = links, mates, mixing
@@ -43,7 +44,7 @@ class Tally:
         self.blocks: Sequence[int] = ()
 
     def add(self, k: int, replicas: Tensor, blocks: Sequence[int]) -> None:
-        """Exchange k of the round, in which these were the replicas (n, D)."""
+        """Add exchange k of the round, with these replicas (n, D)."""
         mixing, links, device = self._mixing, self.links, replicas.device
         part = mixing.gamma * (mixing.steps[k] if mixing.steps else 1.0)
         weights = part * links.weights.to(replicas)[:, None]
@@ -53,14 +54,19 @@ class Tally:
 
 
 def opened(start: Tensor) -> Ledger:
-    """The ledger before any exchange of peers that begin at `start` (n, d)."""
+    """The empty ledger of peers that start at `start` (n, d)."""
     nobody = torch.empty(0, dtype=torch.int64, device=start.device)
     nothing = start.new_empty(0, 0)
     return Ledger(start, nobody, nothing, nothing, nobody, nobody)
 
 
+def ledger_of(run: Run) -> Ledger:
+    """The ledger that a run holds, or an empty one."""
+    return run.edges if isinstance(run.edges, Ledger) else opened(run.state.x)
+
+
 def mates(links: Links) -> Tensor | None:
-    """For each link the place of the one that leads back, (e,); None where one lacks it, or weighs another amount."""
+    """The position of each link's reverse link, (e,); None if one is missing or has another weight."""
     ends = _ends(links)
     back = _mirrored(ends)
     place = torch.searchsorted(ends, back).clamp(max=max(0, len(ends) - 1))
@@ -71,7 +77,7 @@ def mates(links: Links) -> Tensor | None:
 
 
 def noted(ledger: Ledger, tally: Tally) -> tuple[Ledger, Tensor]:
-    """The ledger with one round's exchanges, and what each peer is to give back (n, D), being told what was not matched."""
+    """The ledger with one round's exchanges, and what each peer must give back (n, D) because it now knows it is unmatched."""
     assert tally.pulled is not None
     links, pulled = tally.links, tally.pulled
     ledger, place = _grown(ledger, _ends(links).to(pulled.device), pulled, tally.blocks)
@@ -89,7 +95,7 @@ def noted(ledger: Ledger, tally: Tally) -> tuple[Ledger, Tensor]:
 
 
 def closed(ledger: Ledger, present: Tensor | None, patience: int) -> tuple[Ledger, Tensor]:
-    """The ledger without the sessions that end here, and what each peer is to give back (n, D), present (n,) or not."""
+    """The ledger without the sessions that end now, and what each peer must give back (n, D). `present` is (n,) bool."""
     receivers, senders = ledger.ends >> 32, ledger.ends & LOW
     gone = ledger.silent > patience
     gone = gone | gone[torch.searchsorted(ledger.ends, _mirrored(ledger.ends))]
@@ -113,12 +119,12 @@ def _mirrored(ends: Tensor) -> Tensor:
 
 
 def _by_peer(ledger: Ledger, rows: Tensor, pulled: Tensor) -> Tensor:
-    """Sums (n, D) of what is pulled (e, D) at the ends of these rows (e,)."""
+    """The sums (n, D), for each peer, of what was pulled (e, D) at ends that belong to these rows (e,)."""
     return ledger.start.new_zeros(len(ledger.start), ledger.total.shape[1]).index_add(0, rows, pulled)
 
 
 def _grown(ledger: Ledger, ends: Tensor, like: Tensor, blocks: Sequence[int]) -> tuple[Ledger, Tensor]:
-    """The ledger with room for these ends, too, and their places in it."""
+    """The ledger with space for these ends too, and their positions in it."""
     place = torch.searchsorted(ledger.ends, ends)
     if len(ledger.ends) and torch.equal(ledger.ends[place.clamp(max=len(ledger.ends) - 1)], ends):
         return ledger, place

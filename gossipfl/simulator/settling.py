@@ -1,4 +1,4 @@
-"""When all peers have settled, and know it; must not know what they learn."""
+"""When all peers have converged and know it; must not know what they learn."""
 
 from collections import deque
 
@@ -9,12 +9,12 @@ from gossipfl.topology import Links, Topology
 
 
 class Settling:
-    """Who was converged, and how far word of it has come. One for all engines that take turns at a study.
+    """When the peers were converged, and how far the news of it has spread. Engines that take turns share one.
 
-    Who is gone for good is waited for by nobody, and the sides of a cut that is for good settle each for itself: the
-    simulator's `stop.absent`, which needs no seconds, since it knows the future. While somebody will be back, nobody of its
-    side is converged. Where peers are missing ways are longer: word is given more rounds then, up to one for each other peer,
-    as live peers do.
+    This replaces `stop.absent`: the simulator knows the future, so it needs no seconds. No peer waits for a peer that never
+    comes back, and the sides of a permanent cut settle separately. While a peer will come back, no peer on its side counts
+    as converged. While peers are missing, paths are longer: then news gets more rounds, up to one for each other peer, as
+    with live peers.
 
     Args:
         topology, diameter, changing: as for the simulator.
@@ -25,7 +25,7 @@ class Settling:
         self._lookback = Lookback(topology, diameter, changing)
 
     def settled(self, round: int, links: Links, converged: Tensor, over: bool) -> bool:
-        """As an engine promises it, after that round, which had these links."""
+        """`Engine.settled` after the round `round`, which had these links."""
         peers = len(converged)
         if links.waits is not None:
             converged = converged & ~links.waits.to(converged.device)
@@ -34,7 +34,7 @@ class Settling:
         depth = len(self._converged) - 1
         if len(self._converged) < (self._converged.maxlen or 0) or not self._converged[0]:
             return False
-        if over or self._lookback.reached(peers):  # the clock is one for all who are simulated
+        if over or self._lookback.reached(peers):  # all simulated peers share one clock
             return True
         if links.sides is not None and depth < peers - 1:
             self._converged = deque(self._converged, depth + 2)

@@ -1,4 +1,4 @@
-"""Several Chebyshev exchanges in one round: against their polynomial in dense matrices, their bound, and in both engines."""
+"""Several Chebyshev exchanges in one round: against their polynomial, against their bound, and in both engines."""
 
 import math
 from itertools import islice
@@ -67,7 +67,7 @@ def test_a_round_is_the_chebyshev_polynomial_and_falls_as_its_bound_says(
     np.testing.assert_allclose(mixed, expected, rtol=1e-12, atol=1e-13)
     values = np.linalg.eigvalsh(matrix)[:-1] if plan.left < 1 - 1e-9 else np.array([plan.left])
     assert np.abs(values).max() <= plan.left * (1 + 1e-9) + 1e-14
-    if len(graph) > 4:  # otherwise W has fewer eigenvalues than it takes to touch the bound
+    if len(graph) > 4:  # with fewer eigenvalues W does not reach the bound
         assert np.abs(values).max() >= plan.left * 0.4 or exchanges > 3
 
 
@@ -75,7 +75,7 @@ def test_a_round_is_the_chebyshev_polynomial_and_falls_as_its_bound_says(
 def test_the_exchanges_are_worth_the_root_of_the_condition_number(
     high: float, part: float, exchanges: int
 ) -> None:
-    """left <= 2 ((sqrt(k) - 1) / (sqrt(k) + 1))^K, k = high / low; and more exchanges never leave more."""
+    """left <= 2 ((sqrt(k) - 1) / (sqrt(k) + 1))^K, k = high / low; and more exchanges are never worse."""
     low = high * part
     plan = accelerated(1 - low, 1 - high, exchanges)
     root = math.sqrt(1 / part * 1.0003)
@@ -85,7 +85,7 @@ def test_the_exchanges_are_worth_the_root_of_the_condition_number(
 
 
 def test_partial_products_stay_small() -> None:
-    """In Leja order a hundred exchanges on a long ring end at the mean, without rounding in between."""
+    """In Leja order a hundred exchanges on a long ring end at the mean, without loss of precision."""
     graph, x = topology.load("ring:64"), start(64)
     plan = of(graph, 250)
     simulator = Simulator(Consensus(), None, static(metropolis(graph)), Mixing(steps=plan.steps))
@@ -100,7 +100,7 @@ def accelerate(instance: Instance, graph: nx.Graph, exchanges: int) -> Mixing:
 @pytest.mark.parametrize("instance", AVERAGED, ids=str)
 @pytest.mark.parametrize("kind", ["memory", "tcp"])
 def test_engine_law(instance: Instance, kind: str) -> None:
-    """Both engines hold the same numbers, count the same messages, and stop in the same round."""
+    """Both engines compute the same numbers, count the same messages, and stop in the same round."""
     schedule, x, mixing = every(static(metropolis(RING)), 2), start(), accelerate(instance, RING, 3)
     toy = Toy(range(PEERS), 3)
     simulator = Simulator(instance.make(toy), toy, schedule, mixing, diameter=2)
@@ -124,7 +124,7 @@ def test_engine_law(instance: Instance, kind: str) -> None:
 
 
 def until_settled(engine: Simulator | Peer, begin: Run) -> tuple[Run, int]:
-    """Until everybody is known to be converged; all are from round 20 on."""
+    """Run until all peers are known to be converged. All are converged from round 20 on."""
     for run in engine.rounds(begin):
         converged = torch.full((len(run.state.x),), run.round >= 20)
         if run.round % 2 == 0 and engine.settled(converged):
@@ -142,7 +142,7 @@ def test_disagreement_is_that_of_what_was_sent_first() -> None:
 def rounds_to(
     eps: float, algorithm: Algorithm, problem: Toy, graph: nx.Graph, mixing: Mixing, most: int = 4000
 ) -> float:
-    """Rounds after which all peers are that close to the pooled optimum, relative to it; inf where `most` do not do."""
+    """Rounds until all peers are within this relative distance of the pooled optimum; inf if `most` are not enough."""
     optimum = ridge(problem)
     simulator = Simulator(algorithm, problem, static(metropolis(graph)), mixing)
     for run in islice(simulator.rounds(simulator.init(start(len(graph)))), most):
@@ -155,7 +155,7 @@ def rounds_to(
     ("name", "part"), [("gradient-tracking", 20), ("extra", 5), ("exact-diffusion", 2.5)]
 )
 def test_fewer_rounds_on_a_ring(name: str, part: float) -> None:
-    """Where the ring, not the problem, sets the pace; of gradient tracking also fewer exchanges."""
+    """A case limited by the ring, not by the problem. With gradient tracking, exchanges are fewer too."""
     graph, problem = topology.load("ring:12"), Toy(range(12), loss="squares", l2=10.0, peers=12)
     algorithm = made(name, Ingredients(1 / float(problem.smoothness().max())))
     plain = Mixing(gamma=ALGORITHMS[name].gamma)
@@ -165,7 +165,7 @@ def test_fewer_rounds_on_a_ring(name: str, part: float) -> None:
 
 
 def test_opapc_takes_the_root_of_the_rounds_of_exact_diffusion_to_the_pooled_optimum() -> None:
-    """On a badly conditioned ridge problem on a ring, where more exchanges a round pay once more."""
+    """A badly conditioned ridge problem on a ring, where more exchanges in a round help again."""
     graph, problem = topology.load("ring:12"), Toy(range(12), loss="squares", l2=0.05, peers=12)
     problem.a *= torch.tensor([1.0, 0.3, 0.1, 0.03], dtype=torch.float64)
     step, ends = 1 / float(problem.smoothness().max()), topology.extreme(metropolis(graph), 12)

@@ -62,7 +62,7 @@ def close(x: Tensor, y: Tensor) -> None:
 
 @every_instance
 def test_row_law(instance: Instance) -> None:
-    """Where nothing is mixed, a row depends on itself alone: all others may be anything."""
+    """Without mixing, a row depends only on itself: the other rows may have any values."""
     problem, x = Toy(range(PEERS), batch=3), start()
     for i in range(PEERS):
         others = torch.arange(PEERS) != i
@@ -102,10 +102,10 @@ def test_an_algorithm_that_mixes_never_or_twice_is_stopped(times: int, period: i
 @every_instance
 @pytest.mark.parametrize("spec", GRAPHS)
 def test_mean_law(instance: Instance, spec: str) -> None:
-    """Symmetric weights leave the average over peers of all that is exchanged where it was."""
+    """Symmetric weights preserve the average over peers of everything that is exchanged."""
     exchanges, spying = spied(instance)
     simulate(spying, 6, GRAPHS[spec])
-    pulled = isinstance(instance.mixing.aggregator, PullAndPush)  # its first block is no weighted average
+    pulled = isinstance(instance.mixing.aggregator, PullAndPush)  # its first block is not a weighted average
     for sent, mixed in exchanges:
         for before, now in list(zip(sent, mixed, strict=True))[pulled:]:
             torch.testing.assert_close(now.mean(0), before.mean(0), rtol=1e-13, atol=1e-14)
@@ -113,7 +113,7 @@ def test_mean_law(instance: Instance, spec: str) -> None:
 
 @every_instance
 def test_account_law(instance: Instance) -> None:
-    """field_new - field_old == factor (mixed - sent) of its block, and all peers' accounts sum to zero."""
+    """field_new - field_old == factor (mixed - sent) of its block, and the accounts of all peers sum to zero."""
     exchanges, spying = spied(instance)
     runs = simulate(spying, 12, RING, batch=3)
     for name, account in instance.make(Toy(range(PEERS))).accounts.items():
@@ -132,7 +132,7 @@ def test_the_exact_methods_have_accounts() -> None:
 
 @pytest.mark.parametrize("instance", PLAIN, ids=str)
 def test_replica_law(instance: Instance) -> None:
-    """What a peer holds of a neighbour is what that neighbour thinks it holds, to the last bit."""
+    """A peer holds exactly the replica of a neighbour that the neighbour assumes."""
     runs = run_live("memory", instance, 5, RING, batch=3, period=2)
     around = neighbours(RING)
     for k in range(2, 6):
@@ -144,7 +144,7 @@ def test_replica_law(instance: Instance) -> None:
 
 
 def frozen(run: Run) -> bytes:
-    """A run as the bytes of a checkpoint."""
+    """A run's tensors as the bytes of a checkpoint."""
     tensors = {f"state {name}": tensor.clone().contiguous() for name, tensor in leaves(run.state).items()}
     tensors |= {} if run.replicas is None else {"replicas": run.replicas.contiguous()}
     return save(tensors, {"round": str(run.round)})
@@ -153,7 +153,7 @@ def frozen(run: Run) -> bytes:
 def thawed(data: bytes, like: Run) -> Run:
     tensors = load(data)
     state = rebuilt({name: tensors[f"state {name}"] for name in leaves(like.state)}, like.state)
-    return Run(like.round, state, tensors.get("replicas"))
+    return like._replace(state=state, replicas=tensors.get("replicas"))
 
 
 def identical(one: Run, other: Run) -> None:
@@ -184,7 +184,7 @@ def disagreement(run: Run) -> Tensor:
 
 @pytest.mark.parametrize("instance", PLAIN, ids=str)
 def test_resume_law_of_live_peers(instance: Instance) -> None:
-    """Further along than an inbox looks ahead."""
+    """At a round beyond the look-ahead of an inbox."""
     stop, rounds = AHEAD + 1, AHEAD + 6
     runs = run_live("memory", instance, rounds, RING, batch=3)
 
@@ -204,7 +204,7 @@ def test_resume_law_of_live_peers(instance: Instance) -> None:
 @pytest.mark.parametrize("instance", PLAIN, ids=str)
 @pytest.mark.parametrize("kind", ["memory", "tcp", "ipc"])
 def test_engine_law(instance: Instance, kind: str) -> None:
-    """Simulator and live peers hold the same numbers after 60 rounds of mini-batches."""
+    """The simulator and live peers have the same numbers after 60 rounds of mini-batches."""
     same_in_both_engines(instance, kind, RING, batch=3)
 
 
@@ -226,7 +226,7 @@ def same_in_both_engines(instance: Instance, kind: str, graph: nx.Graph, batch: 
 
 
 def test_engine_law_where_some_peers_have_no_edge_this_round() -> None:
-    """A schedule of matchings on a line: in each round somebody at an end has nobody to talk to."""
+    """A schedule of matchings on a line: in each round a peer at an end has no link."""
     graph = GRAPHS["line:4"]
     links = metropolis(graph)
     lowest = torch.minimum(links.receivers, links.senders)
@@ -289,7 +289,7 @@ histories = st.sampled_from(sorted(GRAPHS)).flatmap(
 @given(histories)
 @settings(max_examples=150)
 def test_stop_law(case: tuple[str, list[list[bool]]]) -> None:
-    """All answer True in the same round: when all were converged D rounds ago, and only then."""
+    """All answer True in the same round, exactly when all were converged D rounds ago."""
     spec, history = case
     graph = GRAPHS[spec]
     diameter, around = topology.diameter(graph), neighbours(graph)
@@ -309,7 +309,7 @@ def test_stop_law(case: tuple[str, list[list[bool]]]) -> None:
 
 @pytest.mark.parametrize("spec", GRAPHS)
 def test_live_peers_and_simulator_stop_in_the_same_round(spec: str) -> None:
-    """Asked after each exchange, with local steps in between."""
+    """`settled` is called after each exchange, with local steps in between."""
     graph = GRAPHS[spec]
     diameter, peers, x = topology.diameter(graph), len(graph), start(len(graph))
     converged = rng_converged(peers, 60)

@@ -1,4 +1,4 @@
-"""Each algorithm against its paper, transcribed with dense matrices, and against the optimum it promises."""
+"""Each algorithm against its paper, written with dense matrices, and against the optimum that it should reach."""
 
 from collections.abc import Callable, Iterator
 
@@ -54,7 +54,7 @@ def extra(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
 
 
 def exact_diffusion(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
-    """Yuan et al. 2019, algorithm 1: adapt, correct, combine; psi starts at x. W is (I + W)/2 already."""
+    """Yuan et al. 2019, algorithm 1: adapt, correct, combine; psi starts at x. Here W is already (I + W)/2."""
     old = x
     while True:
         psi = x - a * g(x)
@@ -90,7 +90,7 @@ def opapc(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
 def gradient_tracking(w: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
     """Semi-ATC tracking: x' = W (x - a y); y' = W y + g(x') - g(x), from y = g(x).
 
-    Here after one round that only mixes.
+    Here it starts after one round that only mixes.
     """
     x = w @ x
     y = g(x)
@@ -112,7 +112,7 @@ def sgp(c: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
 def push_diging(c: Matrix, x: Matrix, g: Gradient, a: float) -> Iterator[Matrix]:
     """Nedic et al. 2017, algorithm 2, semi-ATC: u' = C (u - a y), v' = C v, x' = u'/v', y' = C y + g(x') - g(x).
 
-    Here after one round that only mixes.
+    Here it starts after one round that only mixes.
     """
     u, v = c @ x, c @ np.ones((len(x), 1))
     x = u / v
@@ -275,7 +275,7 @@ def test_d2_reaches_it_where_the_spectrum_allows() -> None:
 
 
 def test_d_psgd_settles_exactly_where_theory_says_and_not_at_the_optimum() -> None:
-    """The fixed point of x = W (x - a (H x - c)), solved as one linear system over all peers."""
+    """The fixed point of x = W (x - a (H x - c)), from one linear system over all peers."""
     problem, graph = Toy(range(PEERS), loss="squares"), GRAPHS[f"ring:{PEERS}"]
     step = 0.5 / float(problem.smoothness().max())
     w = np.kron(dense(metropolis(graph), PEERS), np.eye(WIDTH))
@@ -297,14 +297,14 @@ SHARES = {
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("name", ["nids", "extra", "gradient-tracking", "push-pull"])
 def test_proximal_versions_reach_the_pooled_lasso(name: str, shares: str) -> None:
-    """Also where a peer's penalty is its own: the pooled one is their mean."""
+    """Also if each peer has its own penalty: the pooled penalty is the mean."""
     from sklearn.linear_model import Lasso
 
     problem, l1 = Toy(range(PEERS), loss="squares", l2=0.0), 2.0
     lasso = Lasso(alpha=l1, fit_intercept=False, tol=1e-14, max_iter=100_000)
     lasso.fit(problem.a.reshape(-1, WIDTH).numpy(), problem.b.reshape(-1).numpy())
     optimum = torch.from_numpy(lasso.coef_)
-    assert 0 < (optimum == 0).sum() < WIDTH, "a case that shows something has some zeros"
+    assert 0 < (optimum == 0).sum() < WIDTH, "the optimum should have some zeros, but not only zeros"
     step = 0.3 / float(problem.smoothness().max())
     own, graph = l1 * SHARES[shares].double(), GRAPHS[f"ring:{PEERS}"]
     x = learned(name, problem, graph, 4000, step, prox=lambda x, a: soft(x, a, own))
@@ -395,7 +395,7 @@ def test_what_fits_is_let_through(name: str, mixing: Mixing, network: NetworkTra
 
 
 def test_d2_does_diverge_where_check_refuses_it() -> None:
-    """The bound is no superstition: best-constant weights on a ring of six have an eigenvalue below it."""
+    """The bound is needed: best-constant weights on a ring of six have an eigenvalue below it."""
     graph = topology.load("ring:6")
     links = WEIGHTS["best-constant"](graph)
     assert topology.eigenvalues(links, 6)[0] < -0.34

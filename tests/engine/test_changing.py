@@ -1,4 +1,4 @@
-"""The laws where links change, go one way, or fail: both engines hold the same numbers, and stop in the same round."""
+"""Laws for links that change, are directed, or fail: both engines have the same numbers and stop in the same round."""
 
 from itertools import product
 from typing import NamedTuple
@@ -22,14 +22,14 @@ from gossipfl.topology.preserves import arriving, symmetric
 
 
 class World(NamedTuple):
-    """Who may ever talk to whom, in either direction, and the links of each round."""
+    """All pairs of peers that are ever linked, in either direction, and the links of each round."""
 
     graph: nx.Graph
     rounds: Topology
 
 
 def world(spec: str) -> World:
-    """A world whose links change by themselves or go one way."""
+    """A world whose links change or are directed."""
     graph = topology.load(spec, seed=3)
     weights = "push" if graph.is_directed() else "metropolis"
     return World(nx.Graph(graph), schedule(graph, weights, seed=3))
@@ -55,13 +55,13 @@ FIRST_ORDER = [instance for instance in PLAIN if not instance.name.startswith("n
 
 
 def acquaint(exchange: Exchange, among: World) -> None:
-    """Some exchanges along all edges, as peers have while they agree: sessions begin in them."""
+    """Some exchanges along all edges, as when peers agree. Sessions begin in them."""
     hello = Peer(exchange, Consensus(), None, static(metropolis(among.graph)))
     after(hello, hello.init(torch.zeros(1, 1, dtype=torch.float64)), 3)
 
 
 def engines_agree(instance: Instance, among: World, kind: str = "memory", rounds: int = 40) -> None:
-    """Simulator and live peers after some rounds of mini-batches: every number, and every message."""
+    """Simulator and live peers after some rounds of mini-batches: all numbers and all messages are the same."""
     peers = len(among.graph)
     x, toy = start(peers), Toy(range(peers), 3, peers=peers)
     simulator = Simulator(instance.make(toy), toy, among.rounds, instance.mixing)
@@ -89,7 +89,7 @@ def engines_agree(instance: Instance, among: World, kind: str = "memory", rounds
     [
         pytest.param(one, name, id=f"{one}-{name}")
         for one, name in product(FIRST_ORDER, WORLDS)
-        if name != "churn"  # live peers that are away are really away
+        if name != "churn"  # in the live engine absent peers would have to be really absent
     ],
 )
 def test_engine_law(instance: Instance, name: str) -> None:
@@ -109,7 +109,7 @@ def test_engine_law_where_links_rest_for_longer_than_a_header_tells_of(instance:
 
 @everywhere
 def test_stop_law(name: str) -> None:
-    """All stop in the same round: the first by which word of a converged moment has reached everybody."""
+    """All stop in the same round: the first in which all know that all were converged."""
     graph, rounds = WORLDS[name]
     peers, steps = len(graph), 3 if name == "local steps" else 1
     converged, hops = rng_converged(peers, 200), horizon(rounds, peers) // steps
@@ -136,11 +136,11 @@ def test_stop_law(name: str) -> None:
 
 @everywhere
 def test_nobody_is_further_ahead_than_the_horizon(name: str) -> None:
-    """All others hurry while one peer has not yet spoken about round `begin`: how long its inbox must be."""
+    """The size of inbox that a peer needs if it has not yet sent round `begin` and all others go on as far as they can."""
     graph, rounds = WORLDS[name]
     peers, hops = len(graph), horizon(rounds, len(graph))
     for slow, begin in product(range(peers), range(1, 8)):
-        spoken = [begin - 1 if peer == slow else begin for peer in range(peers)]  # the last round, of each
+        spoken = [begin - 1 if peer == slow else begin for peer in range(peers)]  # the last rounds sent
         moved = True
         while moved:
             moved = False
@@ -151,4 +151,4 @@ def test_nobody_is_further_ahead_than_the_horizon(name: str) -> None:
                     spoken[peer] += 1
                     moved = True
                     assert spoken[peer] - begin <= hops
-    assert hops < AHEAD, "these worlds need no longer inboxes than there are by default"
+    assert hops < AHEAD, "the default inbox is long enough for these worlds"

@@ -1,4 +1,4 @@
-"""Edge accounts in the simulator: against a plain twin, on random scripts of losses, absences, cuts, kills and restarts."""
+"""Edge accounts in the simulator: against a simple twin, with random losses, absences, cuts, kills and restarts."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ GRAPHS = graphs()
 
 
 def failing(spec: str, seed: int) -> Topology:
-    """Links that fail in all ways at once, drawn: away, forgotten, cut, lost, and left out by a schedule."""
+    """Links with all kinds of random faults: peers away or without memory, cuts, losses, and links left out."""
     draw, whole, peers = np.random.default_rng(seed), metropolis(GRAPHS[spec]), len(GRAPHS[spec])
     one = torch.minimum(whole.receivers, whole.senders) * peers + torch.maximum(
         whole.receivers, whole.senders
@@ -45,7 +45,7 @@ def failing(spec: str, seed: int) -> Topology:
         away = away ^ torch.from_numpy(draw.random(peers) < 0.1)
         kept = torch.from_numpy(draw.random(peers * peers) >= 0.1)[one] & (k % 11 < 10)
         arrives = torch.from_numpy(draw.random(len(one)) >= 0.2)
-        if 12 <= k < 20 or 28 <= k < 36:  # cut both ways, then one way
+        if 12 <= k < 20 or 28 <= k < 36:  # cut in both directions, then in one
             arrives &= (whole.receivers < 2) == (whole.senders < 2) if k < 20 else whole.receivers > 0
         links = select(whole._replace(arrives=arrives), kept)
         forgets = away & torch.from_numpy(draw.random(peers) < 0.3)
@@ -55,7 +55,7 @@ def failing(spec: str, seed: int) -> Topology:
 
 
 def pending(simulator: Simulator, run: Run) -> torch.Tensor:
-    """By peer what was heard at one end only, and that end is not yet told, (n, D)."""
+    """For each peer, what only one end heard and that end does not know yet, (n, D)."""
     ledger = run.edges
     return torch.zeros(len(run.state.x), ledger.total.shape[1], dtype=torch.float64).index_add(
         0, ledger.ends >> 32, ledger.unmatched
@@ -87,7 +87,7 @@ def test_the_ledger_is_what_diaries_at_each_end_come_to(
 @each_method
 @pytest.mark.parametrize("patience", [0, 4])
 def test_the_accounts_of_those_that_are_there_sum_to_zero(method: Instance, patience: int) -> None:
-    """But for what was heard at one end and that end does not know yet; and those that are away have none."""
+    """Except for what only one end heard and that end does not know yet. Absent peers have no accounts."""
     rounds, toy = failing("ring:5", 4), Toy(range(5), 3)
     simulator = Simulator(method.make(toy), toy, rounds, method.mixing, patience=patience)
     owed = 0
@@ -106,19 +106,19 @@ def test_the_accounts_of_those_that_are_there_sum_to_zero(method: Instance, pati
 
 
 def thawed(run: Run) -> Run:
-    """A run after it was saved and loaded."""
+    """A run after saving and loading."""
     parts = {"state": run.state, "edges": run.edges}
     flat = {f"{part} {name}": t.contiguous() for part, of in parts.items() for name, t in leaves(of).items()}
     tensors = load(save(flat | {"replicas": run.replicas.contiguous()}))
     state, edges = (
         rebuilt({name: tensors[f"{part} {name}"] for name in leaves(of)}, of) for part, of in parts.items()
     )
-    return Run(run.round, state, tensors["replicas"], edges)
+    return run._replace(state=state, replicas=tensors["replicas"], edges=edges)
 
 
 @each_method
 def test_resume_law(method: Instance) -> None:
-    """A run that was saved goes on bit for bit, also where it stopped while messages were owed and peers were away."""
+    """A saved run continues exactly the same, also if something had to be given back and peers were away."""
     rounds = failing("ring:5", 5)
     one, other = (
         Simulator(method.make(toy), toy, rounds, method.mixing, patience=3)
@@ -162,7 +162,7 @@ def test_what_cannot_fail_is_not_noted() -> None:
 
 
 def test_links_that_lead_one_way_have_no_accounts() -> None:
-    """What one end pulls the other does not: taking it back would make good nothing."""
+    """The two ends do not pull the same amount, so giving it back would not help."""
     links = topology.schedule(topology.load("directed-ring:5"), "push")(0)
     losing, toy = links._replace(arrives=torch.arange(5) != 2), Toy(range(5))
     method = instance("gradient-tracking", Mixing())

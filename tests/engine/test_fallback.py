@@ -1,4 +1,4 @@
-"""Newton's method beside exact diffusion: when they take turns, and that nothing of a cycle that came to nothing is used."""
+"""Newton's method with exact diffusion as fallback: when they take turns, and that a discarded cycle has no effect."""
 
 from collections.abc import Sequence
 
@@ -62,7 +62,7 @@ def runs_of(simulator: Simulator, rounds: int) -> list[Run]:
 
 
 def test_a_cycle_in_which_one_message_was_missing_comes_to_nothing() -> None:
-    """It is found out at its end; two quiet cycles, and the fast method is back."""
+    """It is discarded at its end. After two cycles without faults the fast method is used again."""
     stop = [Fault(5, "stop", (3,)), Fault(6, "continue", (3,))]
     found = runs(engine(stop), 24)
     assert torch.equal(found[8].state.x, found[4].state.x)
@@ -71,7 +71,7 @@ def test_a_cycle_in_which_one_message_was_missing_comes_to_nothing() -> None:
 
 
 def test_who_forgot_in_that_cycle_has_forgotten() -> None:
-    """Even in its last round."""
+    """Even if it happens in the last round of the cycle."""
     for round in (5, 7):
         faults = [Fault(round, "kill", (3,)), Fault(round + 1, "restart", (3,), fresh=True)]
         x = runs(engine(faults), 8)[8].state.x
@@ -80,7 +80,7 @@ def test_who_forgot_in_that_cycle_has_forgotten() -> None:
 
 
 def test_after_models_that_differ_the_first_step_makes_one_of_them_and_the_next_ones_get_there() -> None:
-    """The mean of gradients at eight models may be shorter than that at any one: it is no measure of the steps after."""
+    """The mean of gradients at eight models may be shorter than at any single one, so later steps must not use it."""
     faults = [Fault(1, "kill", (1,)), Fault(9, "restart", (1,))]
     for loss in ("squares", "logistic"):
         found, toy = runs(engine(faults, loss), 88), Toy(range(8), loss=loss, peers=8)
@@ -91,19 +91,19 @@ def test_after_models_that_differ_the_first_step_makes_one_of_them_and_the_next_
         assert float(toy.grad(0)(x).mean(0).norm()) < 1e-12 * float(toy.grad(0)(start).mean(0).norm())
 
 
-def test_who_did_not_move_because_a_cycle_came_to_nothing_is_not_calm() -> None:
-    """The loop takes models that stay for converged, until the next cycle is over."""
+def test_who_did_not_move_because_a_cycle_was_discarded_is_not_converged() -> None:
+    """The learning loop sees models that do not move as converged, until the next cycle is over."""
     stop = [Fault(5, "stop", (3,)), Fault(6, "continue", (3,))]
     made, converged, told = engine(stop), torch.ones(8, dtype=torch.bool), []
     run = made.init(torch.zeros(8, 4, dtype=torch.float64))
     for _ in range(24):
         run = made.step(run)
         told.append(made.settled(converged if run.round > 7 else ~converged))
-    assert told.index(True) + 1 == 12 + 4, "word goes out in round 12"
+    assert told.index(True) + 1 == 12 + 4, "the news starts in round 12"
 
 
 def test_an_average_in_which_somebody_was_missing_is_no_error() -> None:
-    """However large it gets on the way: here peers say numbers of 1e160."""
+    """However large the values become: here peers send numbers of 1e160."""
     graph = topology.load("line:60")
     schedule, toy = averaging(graph).rounds(graph), Toy(range(60), peers=60)
     algorithm = made("newton", Ingredients(1.0, hessian=toy.hessian, cycle=len(schedule)))

@@ -1,4 +1,4 @@
-"""Messages that get lost one way, of which the sender learns nothing: both engines, and what bears it."""
+"""Messages that get lost without the sender's knowledge: both engines, and the methods that tolerate it."""
 
 import torch
 from worlds import PEERS, Toy, after, live, lopsided, metropolis, newton, start
@@ -15,7 +15,7 @@ RING = topology.load(f"ring:{PEERS}")
 
 
 def losing(links: Links, probability: float) -> Topology:
-    """The same links every round, each losing its message by chance."""
+    """The same links in every round; each loses its message at random."""
 
     def of(round: int) -> Links:
         tossed = rng.uniform(5, "loss", torch.arange(len(links.receivers)), round, 1)[:, 0]
@@ -34,7 +34,7 @@ def same_in_both_engines(name: str, mixing: Mixing, links: Links) -> None:
         return after(peer, peer.init(x[i : i + 1]), 40)[-1], peer.messages_sent
 
     runs, sent = zip(*live("memory", RING, act), strict=True)
-    assert sum(sent) == simulator.messages_sent  # lost ones were sent, too
+    assert sum(sent) == simulator.messages_sent  # lost messages were sent too
     for field, tensor in leaves(expected.state).items():
         found = torch.cat([leaves(run.state)[field] for run in runs])
         torch.testing.assert_close(found, tensor, rtol=1e-11, atol=1e-12)

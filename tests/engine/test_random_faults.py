@@ -1,4 +1,4 @@
-"""Whatever goes wrong, and whatever of it stays so: simulated peers end, each side at the exact optimum of its data."""
+"""With any faults, temporary or permanent: simulated peers stop, and each side is at the exact optimum of its data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,12 +23,12 @@ from gossipfl.topology.faults import afflicted
 
 QUIET, MOST = 60, 8000  # rounds
 GRAPHS = {spec: topology.load(spec, seed=1) for spec in ("ring:6", "star:5", "torus:2x4", "regular:8:4")}
-Mended = tuple[list[Fault], set[int], list[frozenset[int]]]  # and who is gone for good, and which cuts are
+Mended = tuple[list[Fault], set[int], list[frozenset[int]]]  # faults, dead peers, cuts that remain
 
 
 @st.composite
 def plans(draw: st.DrawFn, peers: int) -> Mended:
-    """Events until the quiet, from which on nobody hangs and nothing is lost; some stay dead, and some cuts stay."""
+    """Events before round QUIET. After it no peer hangs and no message is lost; some peers stay dead, some cuts remain."""
     faults, gone, hang, cuts = [Fault(0, "loss", (), draw(st.sampled_from([0.0, 0.2])))], set(), set(), []
     anybody = st.integers(0, peers - 1)
     for round in sorted(draw(st.lists(st.integers(0, QUIET - 1), max_size=8))):
@@ -67,7 +67,7 @@ def sides(graph: nx.Graph, dead: set[int], cuts: Sequence[frozenset[int]]) -> li
 
 
 def engine(name: str, toy: Toy, graph: nx.Graph, faults: list[Fault]) -> tuple[Any, int]:
-    """The simulator of that method, and the rounds of its steps."""
+    """The simulator of the method, and the number of rounds in a step."""
     peers, links, step = len(graph), metropolis(graph), 1 / float(toy.smoothness().max())
     ahead = diameter(graph), True
 
@@ -87,7 +87,7 @@ def engine(name: str, toy: Toy, graph: nx.Graph, faults: list[Fault]) -> tuple[A
 
 
 def ended(name: str, toy: Toy, graph: nx.Graph, faults: list[Fault]) -> Tensor:
-    """The models with which all stop together."""
+    """The models when all peers stop together."""
     simulator, turns = engine(name, toy, graph, faults)
     run = simulator.init(torch.zeros(len(graph), toy.width, dtype=torch.float64))
     rest = Rest(simulator, run, 1e-11, Rhythm(1, lambda: turns, diameter(graph), 1))

@@ -1,4 +1,4 @@
-"""Who is gone for good holds nobody up, and who will be back holds up everybody on its side: in the simulator."""
+"""In the simulator, no peer waits for a dead peer, but all on its side wait for a peer that will come back."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,15 @@ WAY = 4  # hops
 
 
 def stopped(
-    faults: Sequence[Fault], calm_from: int = 0, most: int = 60, over_from: int = 99, period: int = 1
+    faults: Sequence[Fault], converged_from: int = 0, most: int = 60, over_from: int = 99, period: int = 1
 ) -> int:
-    """The round in which all have settled, having converged from that round on; `most` where they never do."""
+    """The round in which all settle, if they are converged from round `converged_from` on; `most` if they never settle."""
     schedule = afflicted(every(static(RING), period), 8, faults, edges=RING)
     simulator = Simulator(Consensus(), None, schedule, diameter=WAY, changing=True)
     run = simulator.init(torch.arange(8.0, dtype=torch.float64)[:, None])
     for round in range(most):
         run = simulator.step(run)
-        converged = torch.full((8,), round >= calm_from)
+        converged = torch.full((8,), round >= converged_from)
         if run.round % period == 0 and simulator.settled(converged, round >= over_from):
             return round
     return most
@@ -37,49 +37,49 @@ def gone(*peers: int) -> frozenset[int]:
 
 
 def test_without_a_fault_it_takes_the_hops() -> None:
-    assert stopped([], calm_from=7) == 7 + WAY
-    assert stopped([Fault(3, "kill", (2,)), Fault(5, "restart", (2,))], calm_from=7) == 7 + WAY
+    assert stopped([], converged_from=7) == 7 + WAY
+    assert stopped([Fault(3, "kill", (2,)), Fault(5, "restart", (2,))], converged_from=7) == 7 + WAY
 
 
 @pytest.mark.parametrize("do", ["kill", "stop"])
 def test_survivors_settle_among_themselves_on_their_longer_way(do: str) -> None:
-    """A ring of eight without one of them is a line of six hops."""
-    assert stopped([Fault(3, do, (2,))], calm_from=7) == 7 + 6  # type: ignore[arg-type]
+    """A ring of eight peers without one of them is a line of six hops."""
+    assert stopped([Fault(3, do, (2,))], converged_from=7) == 7 + 6  # type: ignore[arg-type]
 
 
 def test_who_will_be_back_is_waited_for() -> None:
     faults = [Fault(3, "kill", (2,)), Fault(30, "restart", (2,))]
-    assert stopped(faults, calm_from=7) == 30 + WAY
-    assert stopped([Fault(3, "stop", (2,)), Fault(30, "continue", (2,))], calm_from=7) == 30 + WAY
+    assert stopped(faults, converged_from=7) == 30 + WAY
+    assert stopped([Fault(3, "stop", (2,)), Fault(30, "continue", (2,))], converged_from=7) == 30 + WAY
 
 
 def test_a_cut_that_heals_is_waited_for_and_one_that_does_not_makes_two() -> None:
     cut = Fault(3, "cut", (2, 3, 4))
-    assert stopped([cut, Fault(30, "heal", ())], calm_from=7) == 30 + WAY
-    assert stopped([cut], calm_from=7) == 7 + WAY, "as many hops as on the side of five"
+    assert stopped([cut, Fault(30, "heal", ())], converged_from=7) == 30 + WAY
+    assert stopped([cut], converged_from=7) == 7 + WAY, "as many hops as on the side of five"
 
 
 def test_peers_whom_a_cut_leaves_without_a_common_neighbour_are_sides_of_their_own() -> None:
-    assert stopped([Fault(3, "cut", (0, 4))], calm_from=7) == 7 + WAY
-    assert stopped([Fault(3, "kill", (0, 4))], calm_from=7) == 7 + WAY
+    assert stopped([Fault(3, "cut", (0, 4))], converged_from=7) == 7 + WAY
+    assert stopped([Fault(3, "kill", (0, 4))], converged_from=7) == 7 + WAY
 
 
 def test_one_side_waits_for_its_own() -> None:
     faults = [Fault(3, "cut", (2, 3, 4)), Fault(5, "stop", (3,)), Fault(30, "continue", (3,))]
-    assert stopped(faults, calm_from=7) == 30 + WAY
+    assert stopped(faults, converged_from=7) == 30 + WAY
 
 
 def test_local_steps_count_rounds_with_links() -> None:
-    assert stopped([Fault(9, "kill", (2,))], calm_from=20, period=3, most=90) == 20 + 3 * 6
+    assert stopped([Fault(9, "kill", (2,))], converged_from=20, period=3, most=90) == 20 + 3 * 6
 
 
 def test_the_clock_waits_for_nobody() -> None:
     faults = [Fault(3, "kill", (2,)), Fault(50, "restart", (2,))]
-    assert stopped(faults, calm_from=99, over_from=10) == 10 + WAY
+    assert stopped(faults, converged_from=99, over_from=10) == 10 + WAY
 
 
-def test_who_was_away_was_not_calm() -> None:
-    """Word of who comes and goes may reach all; it is no word of rest."""
+def test_who_was_away_was_not_converged() -> None:
+    """News may pass peers that come and go, but an absent peer does not count as converged."""
     away = churn(static(RING), 8, 0.5, 3, 1)
     simulator = Simulator(Consensus(), None, away, diameter=40, changing=True)
     run, absent = simulator.init(torch.zeros(8, 1, dtype=torch.float64)), []
@@ -114,7 +114,7 @@ def test_sides_and_who_waits_are_what_they_should_be() -> None:
 
 
 def test_what_was_heard_last_of_who_is_gone_is_no_disagreement() -> None:
-    """A star without its centre: nobody hears anybody any more."""
+    """A star without its centre: no peer hears another one."""
     links = metropolis(topology.load("star:5"))
     for faults, apart in (
         ([Fault(3, "kill", (0,))], False),

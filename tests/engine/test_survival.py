@@ -1,4 +1,4 @@
-"""Nothing stops the learning: in the simulator the peers that are there reach the optimum of the data that is there."""
+"""Faults do not stop the learning: in the simulator the present peers reach the optimum of the data that is present."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
@@ -35,7 +35,7 @@ each_method = pytest.mark.parametrize("method", sparing(METHODS, 2), ids=str)
 
 
 def learning(method: Instance, schedule: Topology, patience: int = 8) -> Iterator[tuple[int, Tensor]]:
-    """The round that comes, and the models."""
+    """The number of the next round, and the models."""
     toy = Toy(range(PEERS), peers=PEERS)
     simulator = Simulator(method.make(toy), toy, schedule, method.mixing, patience=patience)
     for run in simulator.rounds(simulator.init(torch.zeros(PEERS, 4, dtype=torch.float64))):
@@ -43,14 +43,14 @@ def learning(method: Instance, schedule: Topology, patience: int = 8) -> Iterato
 
 
 def off(x: Tensor, peers: Sequence[int]) -> float:
-    """How far the farthest of these peers is from the optimum of their data."""
+    """The distance of the farthest of these peers to the optimum of their data."""
     optimum = newton(Toy(peers, peers=PEERS))
     return float(relative_distance(x[list(peers)], optimum[None]).max())
 
 
 @each_method
 def test_survivors_reach_their_own_optimum_and_all_reach_that_of_all(method: Instance) -> None:
-    """Some are killed for good, one comes back with its model and one with nothing, another hangs for a while."""
+    """Some peers stay dead, one comes back with its model, one without, and another hangs for a while."""
     faults = [
         Fault(0, "loss", (), 0.1),
         Fault(20, "stop", (2,)),
@@ -92,7 +92,7 @@ def field(peers: int) -> Linear:
 
 
 def churned(name: str, peers: int, rounds: int, quiet: int) -> tuple[float, float]:
-    """How far the farthest peer is from the optimum of all when the faults end, and after the quiet."""
+    """The distance of the farthest peer to the optimum of all data when the faults end, and at the end."""
     problem, converged = field(peers), static(metropolis(topology.load(f"regular:{peers}:6")))
     rough = lossy(churn(converged, peers, 0.7, 50, 1), 0.1, 2)
     usual, step = ALGORITHMS[name], 1 / float(problem.smoothness().max())
@@ -125,7 +125,7 @@ def test_a_thousand_peers_bear_it_too(name: str) -> None:
 
 
 def test_without_accounts_a_bias_stays() -> None:
-    """What the accounts are for: the same method, nothing being given back."""
+    """The purpose of the accounts: compare with the same method without giving anything back."""
 
     class Forgetful(ExactDiffusion):
         accounts: ClassVar[Mapping[str, Account]] = {}

@@ -1,4 +1,4 @@
-"""Worlds of a few peers gain nothing from threads, and lose much to them on a busy machine."""
+"""Small worlds run on one thread: more threads do not help, and cost a lot on a busy machine."""
 
 from collections.abc import Iterator
 

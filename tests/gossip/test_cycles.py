@@ -1,4 +1,4 @@
-"""Simulated gossip as an engine: the very cycles of the library, and what it says of them."""
+"""Simulated gossip as an engine: it does the same cycles as the library, and reports them correctly."""
 
 from itertools import islice
 
@@ -43,7 +43,7 @@ def test_disagreement_is_the_distance_from_what_was_heard_last():
     assert first.replicas is None
     run = next(run for run in cycles.rounds(first) if run.state.tally[:, RECEIVED].any())
     heard = run.state.tally[:, RECEIVED] > 0
-    assert not heard.all(), "some have heard nothing yet"
+    assert not heard.all(), "some peers have heard nothing yet"
     for i, apart in enumerate(cycles.disagreement(run).tolist()):
         x, r = run.state.x[i], run.state.last[i]
         assert apart == pytest.approx(float((r - x).norm() / x.norm()) if heard[i] else 0.0, rel=1e-14)

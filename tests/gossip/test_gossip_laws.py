@@ -1,4 +1,4 @@
-"""What holds in every world of gossip learning, whoever hears what."""
+"""Laws that hold for every run of gossip learning."""
 
 import numpy as np
 import pytest
@@ -202,7 +202,7 @@ def test_peers_with_one_row_each_learn_what_all_rows_say(loss, network):
     assert float(voted_error(run, *test).mean()) < 0.1
     assert similarity(run) > 0.8
     first = after(engine, 1)
-    assert float(error(first, *test).mean()) > 0.2, "not for nothing"
+    assert float(error(first, *test).mean()) > 0.2, "there is something to learn"
 
 
 def test_nothing_is_lost_on_a_perfect_network():

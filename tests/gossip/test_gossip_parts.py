@@ -1,4 +1,4 @@
-"""The parts of gossip learning by hand: formulas, measures, and what is refused."""
+"""The parts of gossip learning, computed by hand: formulas, measures, and errors."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_pegasos_by_hand():
     w = SVM(torch.tensor([[1.0, -2.0]]), torch.tensor([2]), torch.tensor([[0.5, 1.0]]), torch.tensor([0.0]))
     assert w.tolist() == [[0.5, -1.0]]  # margin 1.5: only shrinks
     w = SVM(torch.tensor([[9.0, 9.0]]), torch.tensor([1]), torch.tensor([[-0.5, 1.0]]), torch.tensor([0.0]))
-    assert w.tolist() == [[5.0, -10.0]], "the first step forgets where it began"
+    assert w.tolist() == [[5.0, -10.0]], "the first step does not depend on the start"
 
 
 def test_a_fresher_model_counts_for_more():
@@ -114,7 +114,7 @@ def test_ranks():
         (lambda: Pegasos(LOSSES["svm"](), 0.0), "above 0"),
         (lambda: Pegasos(LOSSES["softmax"]()), "one output"),
         (lambda: Descent(LOSSES["svm"](), 0.0), "step is 0.0"),
-        (lambda: Descent(LOSSES["svm"](), 0.1, -1.0), "l2 -1.0"),
+        (lambda: Descent(LOSSES["svm"](), 0.1, -1.0), "l2 is -1.0"),
         (lambda: Descent(LOSSES["softmax"](), 0.1), "one output"),
         (lambda: Fresh(0), "patience is 0"),
         (lambda: GossipLearning(SVM, steps=0), "at least one row"),

@@ -1,4 +1,4 @@
-"""A live gossiping peer as an engine: its cycles are those of its clock, and it bears neighbours that are not so far."""
+"""A live gossiping peer as an engine: its cycles follow its clock, and neighbours may be behind."""
 
 from itertools import islice
 

@@ -1,4 +1,4 @@
-"""The engine, all peers at once, is the event heap, one peer at a time: the same seed, the very same numbers."""
+"""The engine (all peers at once) equals an event heap (one peer at a time): the same seed gives the same numbers."""
 
 import pytest
 import torch

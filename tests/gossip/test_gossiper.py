@@ -1,4 +1,4 @@
-"""One live peer against its dumb twin and a scripted world, without sockets or clocks."""
+"""One live peer against a simple twin and a scripted world, without sockets or clocks."""
 
 from collections import defaultdict
 
@@ -24,7 +24,7 @@ LETTERS = gossips(STUDY)
 
 
 class LiveTwin(Twin):
-    """What `Twin` does, one thing at a time and when it is told to; a peer's time is how much has happened to it."""
+    """`Twin`, with one event at a time, on request. The time of a peer is the number of its events."""
 
     def __init__(self, *args, **more):
         self.out, self.due, self.moments = [], defaultdict(int), defaultdict(int)
@@ -55,7 +55,7 @@ def gossiper(me=0, learning=None, links=None, peers=PEERS, seed=0, **more):
 
 
 def told(posts):
-    """The live peers' messages as the twin's."""
+    """The messages of the live peers in the form of the twin."""
     made = []
     for to, frames in posts:
         letter, model = read(frames, torch.zeros(1, 5, dtype=torch.float64))
@@ -95,7 +95,7 @@ def test_live_peers_are_the_dumb_twin_whatever_is_delivered_when(
     ]
     settings_ = ((control, 4, 2), exchange, Network(), links, seed, TICKS)
     twin = LiveTwin(plain, create, *settings_, steps=steps, cache=2, l2=SVM.l2)
-    way, waiting = [], [{} for _ in range(PEERS)]  # on their way, and with those who are busy
+    way, waiting = [], [{} for _ in range(PEERS)]  # in transit, and waiting at busy peers
     for what, which in script:
         twin.out, posts, i = [], [], which % PEERS
         if what == "wake":
@@ -208,7 +208,7 @@ def test_messages_are_lost_as_often_as_told_by_coins_of_the_seed():
         answers = [len(peer.heard(says(1, kind=ASKS))) for _ in range(500)]
         sent, lost, *_ = peer.run.tally[0].tolist()
         assert (sent, lost) == (1000, 1000 - sum(posts) - sum(answers))
-        assert peer.bytes_sent > gossiper().run.x.numel() * 8 * 1000, "what is lost costs what it costs"
+        assert peer.bytes_sent > gossiper().run.x.numel() * 8 * 1000, "lost messages count too"
         return posts + answers, lost
 
     assert abs(lives(0)[1] - 300) < 4.5 * 210**0.5
@@ -223,7 +223,9 @@ def test_on_links_only_neighbours_are_heard_and_told():
     assert set(peer.neighbours) == {1, 3}
     assert {to for _ in range(20) for to, _ in peer.woke(peer.due)} == {1, 3}
     directed = topology.WEIGHTS["push"](topology.load("one-peer-exp:4"))
-    assert set(gossiper(2, links=directed).neighbours) == {0, 1, 3}, "who writes to it, and who answers it"
+    assert set(gossiper(2, links=directed).neighbours) == {0, 1, 3}, (
+        "peers that send to it, and peers that answer it"
+    )
 
 
 def test_wake_ups_that_it_was_too_busy_for_are_left_out():
@@ -259,11 +261,11 @@ def test_a_newcomer_is_told_what_was_agreed_once_in_a_cycle():
     assert to == 1
     assert decode(frames[0]) == Header(STUDY, 0, 0, welcome=True)
     assert frames[1] == b"facts"
-    assert peer.heard(asks) == [], "it says so again and again"
+    assert peer.heard(asks) == [], "it repeats this message"
     assert len(peer.heard([encode(Header(STUDY, 2, 3)), b""])) == 1
     peer.woke(2 * TICKS)
     assert len(peer.heard(asks)) == 1
     peer.woke(4 * TICKS)
-    assert peer.heard([encode(Header(STUDY, 1, 11)), b""]) == [], "it has agreed with me, and is only slow"
+    assert peer.heard([encode(Header(STUDY, 1, 11)), b""]) == [], "it has agreed with me and is only slow"
     assert len(peer.heard([encode(Header(STUDY, 1, 10)), b""])) == 1
     assert peer.refused == 0

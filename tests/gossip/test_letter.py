@@ -1,4 +1,4 @@
-"""The bytes of a gossip message, against whatever a stranger may send."""
+"""The bytes of a gossip message, and the refusal of invalid ones."""
 
 import msgspec
 import pytest
@@ -38,7 +38,7 @@ payloads = (
 
 
 def read(frames, like):
-    """All that is in a message."""
+    """All parts of a message."""
     letter = opened(frames)
     return letter, enclosed(letter, frames[1], like)
 
@@ -95,6 +95,6 @@ def test_each_refusal_says_why(frames, why):
 
 
 def test_a_lock_step_message_of_the_same_length_is_read_as_a_model_of_age_0():
-    """Both kinds of learning differ in what is agreed before, so that a study's fingerprint keeps them apart."""
+    """The two kinds of learning agree on different things before, so the fingerprint of a study separates them."""
     letter, _ = read([encode(Header(STUDY, 1, 5)), write(Letter(STUDY, 1, 5), MODEL)[1]], LIKE)
     assert letter == Letter(STUDY, 1, 5)

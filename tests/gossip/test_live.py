@@ -1,4 +1,4 @@
-"""A gossiping peer in time: against a scripted world whose clock moves when the script says so, and over real transports."""
+"""A gossiping peer over time: in a scripted world whose clock the script moves, and over real transports."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -18,7 +18,7 @@ PERIOD = 2.0
 
 
 class Script:
-    """A transport and a clock: each message has the time at which it comes; silence lets the time pass."""
+    """A transport and a clock. Each message has its time of arrival; time passes while there is no message."""
 
     def __init__(self, *messages, full=False):
         self.now, self.coming, self.full, self.sent = 0.0, list(messages), full, []
@@ -44,7 +44,7 @@ class Script:
 
 
 def lives(peer, script, until):
-    """Until the script's clock shows that time."""
+    """The run when the script's clock reaches `until`."""
     return next(run for run in live(peer, script, PERIOD, script.clock) if script.now >= until)
 
 
@@ -123,7 +123,7 @@ def test_messages_that_nobody_takes_are_lost_and_counted():
 
 
 def together(transports, times=60):
-    """Peers that each live in a thread until all of them have learned so often; their runs."""
+    """The runs of peers that live in threads until each has learned a number of times."""
     done = [Event() for _ in transports]
 
     def one(me):

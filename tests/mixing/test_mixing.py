@@ -1,4 +1,4 @@
-"""What peers make of what they hear: the house form against dense matrices, maximum and union to the end."""
+"""How peers combine what they hear: exchanges against dense matrices, and the limits of maximum and union."""
 
 import networkx as nx
 import numpy as np
@@ -94,7 +94,7 @@ def test_union_is_everywhere_after_diameter_rounds(data: st.DataObject, spec: st
     x = torch.stack([to_row(some, width) for some in sets])
     found = consensus(graph, x, Mixing(Union()), topology.diameter(graph))
     assert all(to_set(row) == whole for row in found)
-    assert torch.equal(found, to_row(whole, width).expand_as(found)), "the same everywhere, to the last bit"
+    assert torch.equal(found, to_row(whole, width).expand_as(found)), "exactly the same at all peers"
 
 
 def test_union_among_live_peers() -> None:

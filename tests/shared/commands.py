@@ -1,4 +1,4 @@
-"""Commands called in this process, and small experiments for them."""
+"""Commands that run in this process, and small experiments for them."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gossipfl.cli import main
 
-# 60 rows, two classes, four peers: as small as an experiment can be and still learn something.
+# 60 rows, two classes, four peers: a very small experiment that can still learn.
 SMALL = """
 name = "small"
 [data]
@@ -33,14 +33,14 @@ class Said(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """Stdout as the one JSON object that it should be."""
+        """The one JSON object that stdout should be."""
         value = json.loads(self.out)
         assert isinstance(value, dict)
         return value
 
 
 def gossipfl(*words: object) -> Said:
-    """A command line, carried out."""
+    """Runs a command line."""
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main([str(word) for word in words])
@@ -54,7 +54,7 @@ def rows(label: Callable[[int], object] = lambda i: i % 2) -> str:
 
 
 def small(folder: Path, data: str | None = None, text: str = SMALL) -> Path:
-    """The small experiment and its data, in a folder."""
+    """A folder with the small experiment and its data."""
     (folder / "rows.csv").write_text(rows() if data is None else data)
     (folder / "small.toml").write_text(text)
     return folder / "small.toml"

@@ -1,4 +1,4 @@
-"""Edge accounts the plain way: one peer and one edge at a time, each end with a diary; must not know the ledger."""
+"""Edge accounts in a simple form: one peer and one edge at a time, each end with a diary; must not know the ledger."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
 from gossipfl.topology import Topology
 
-End = tuple[int, int]  # who hears, and whom
+End = tuple[int, int]  # (receiver, sender)
 
 
 class Twin:
-    """All peers, each with a row of its own, and for each end of an edge what it pulled in which round of this session."""
+    """All peers, each with its own row, and for each end of an edge what it pulled in each round of this session."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Twin:
         self.algorithm, self.problems, self.topology, self.mixing = algorithm, problems, topology, mixing
         self.patience, self.round = patience, 0
         self.diary: dict[End, dict[int, Tensor]] = defaultdict(dict)
-        self.used: dict[End, set[int]] = defaultdict(set)  # whose message was used, by whom, in which rounds
+        self.used: dict[End, set[int]] = defaultdict(set)  # the rounds in which the receiver used a message
         self.silent: dict[End, int] = defaultdict(int)
 
     def init(self, x: Tensor) -> None:
@@ -68,7 +68,7 @@ class Twin:
         self.round += 1
 
     def learn(self, there: list[int], weights: dict[End, float], came: dict[End, bool]) -> dict[End, Tensor]:
-        """One round of the peers that are there; what each end has pulled."""
+        """One round of the present peers. Returns what each end has pulled."""
         sent = {i: self.sends(i) for i in there}
         rows = {i: torch.cat(tensors, 1) for i, tensors in sent.items()}
         pulled: dict[End, Tensor] = {}

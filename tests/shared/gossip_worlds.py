@@ -11,14 +11,14 @@ SVM = Pegasos(LOSSES["svm"](), l2=0.1)
 
 
 class Still:
-    """A rule that learns nothing, so that only what gossip does is seen."""
+    """A rule that learns nothing, so that only the effect of gossip is visible."""
 
     def __call__(self, w, age, x, y):
         return w
 
 
 def rows(peers, features=4, one_hot=False, seed=0, most=4):
-    """Each peer's (x, y), 1 to `most` rows. One-hot rows have but two numbers that are not 0, so that sums are exact."""
+    """Each peer's (x, y), 1 to `most` rows. One-hot rows have only two non-zero numbers, so sums are exact."""
     draw = rng.generator(seed, "world")
     truth = draw.normal(size=features)
     made = []

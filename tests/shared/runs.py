@@ -1,4 +1,4 @@
-"""Carry out experiments from tests."""
+"""Run experiments from tests."""
 
 import copy
 from pathlib import Path
@@ -16,7 +16,7 @@ ENGINES = {"simulator": simulate, "peers": run}
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    """A small experiment, with changes by dotted key (dots written as double underscores)."""
+    """A small experiment with changes, given by dotted keys (with double underscores for dots)."""
     base: dict[str, Any] = {
         "seed": 0,
         "data": {"source": "breast_cancer", "partition": {"scheme": "sorted", "imbalance": 3.0}, "test": 0.2},
@@ -45,5 +45,5 @@ def carry_out(engine: str, raw: dict[str, Any], folder: Path) -> tuple[dict[str,
 
 
 def models(folder: Path, names: list[str]) -> torch.Tensor:
-    """The peers' own models, (n, d)."""
+    """The models of the peers, (n, d)."""
     return torch.stack([load_file(folder / "peers" / name / "model.safetensors")["x"] for name in names])

@@ -1,4 +1,4 @@
-"""Of many cases that are alike the first runs each time, and the others with `-m slow`, too."""
+"""Of many similar cases, run the first ones always and the others only with `-m slow`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 
 def sparing(cases: Iterable[Any], keep: int = 1) -> list[Any]:
-    """The cases, as parametrize takes them: all but the first `keep` are slow."""
+    """The cases for parametrize. All but the first `keep` are marked as slow."""
     return [
         case if number < keep else pytest.param(case, marks=pytest.mark.slow)
         for number, case in enumerate(cases)

@@ -1,4 +1,4 @@
-"""A peer's process that only counts rounds, for the crew's tests: it keeps a checkpoint, and can be told to die by itself."""
+"""A peer process that only counts rounds, for tests of the crew. It writes a checkpoint, and can be made to die."""
 
 import os
 import signal

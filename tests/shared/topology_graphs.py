@@ -1,4 +1,4 @@
-"""Graphs to run through every law, and the dumb twins of what the room computes."""
+"""Graphs for the laws of `topology`, and simple twins of what it computes."""
 
 from functools import cache
 
@@ -27,7 +27,7 @@ def graph(spec: str) -> nx.Graph:
 
 
 def pairs(links: Links) -> list[tuple[int, int]]:
-    """(receiver, sender) of each link, as it lies."""
+    """(receiver, sender) of each link, in order."""
     return list(zip(links.receivers.tolist(), links.senders.tolist(), strict=True))
 
 
@@ -40,7 +40,7 @@ def laplacian(graph: nx.Graph) -> np.ndarray:
 
 
 def twin(graph: nx.Graph, rule: str) -> np.ndarray:
-    """W, entry by entry, from the rule's definition."""
+    """W, entry by entry, from the definition of the rule."""
     n, degree, L = len(graph), dict(graph.degree), laplacian(graph)
     constant = {"uniform": 1 / (1 + max(degree.values()))}
     if n > 1:

@@ -1,7 +1,7 @@
-"""The dumb twin of the engine: one event heap, one peer at a time, plain lists of numbers.
+"""A simple twin of the gossip engine: one event heap, one peer at a time, plain lists of numbers.
 
-It shares with the engine the random function and the formulas that turn a random number into a length of time; what a peer
-does with them is written here a second time, from the papers.
+It shares with the engine the random function, and the formulas that turn a random number into a duration. The behaviour of a
+peer is written here a second time, from the papers.
 """
 
 import heapq
@@ -60,7 +60,7 @@ def mean(a, ta, b, tb, weigh):
 
 
 def tokens(control, a, useful):
-    """(probability to send on waking, messages in answer)."""
+    """(probability of sending at a wake-up, messages in answer)."""
     kind, C, A = control
     full = 1.0 if a >= C else 0.0
     if kind == "proactive":
@@ -191,7 +191,7 @@ class Twin:
         self.plan(self.now + int(self.network.length(torch.tensor([one.online]), u, self.ticks)), TURN, i)
 
     def until(self, tick):
-        """All that happens before this tick."""
+        """Process all events before this tick."""
         while self.heap[0][0] < tick:
             self.now, what, i, _, _, note = heapq.heappop(self.heap)
             if what == ARRIVE:

@@ -1,6 +1,6 @@
-"""All peers of a study in virtual time: their real code, each in a thread that runs alone, over a network that a test breaks.
+"""All peers of a study in virtual time: their real code, one thread at a time, over a network that a test controls.
 
-Nothing depends on how fast the machine is, and no test waits: the clock jumps to what happens next.
+Nothing depends on the speed of the machine, and no test waits: the clock jumps to the next event.
 """
 
 import heapq
@@ -23,18 +23,18 @@ from gossipfl.peer.fallback import PeerFallback
 from gossipfl.peer.patience import LOOPBACK
 from gossipfl.topology import Topology, averaging, cycle, diameter, static
 
-COMPUTES = 0.0004  # seconds of a round, more or less
-TRAVELS = 0.001, 0.003  # seconds of a message
+COMPUTES = 0.0004  # approximate seconds of a round
+TRAVELS = 0.001, 0.003  # seconds that a message travels, from and to
 ORIGIN = 20  # the exchange at which learning begins
-MOST = 200_000  # rounds, before a peer that does not settle is an error
+MOST = 200_000  # rounds after which a peer that has not settled is an error
 
 
 class Killed(BaseException):
-    """What ends a life's thread at once."""
+    """Ends the thread of a life at once."""
 
 
 class Life:
-    """One life of one peer (a `Transport` and a clock): a thread that runs only while the world lets it."""
+    """One life of a peer (a `Transport` and a clock): a thread that runs only when the world allows it."""
 
     def __init__(self, world: "World", me: int, act: Callable[["Life"], None]) -> None:
         self.world, self.me, self.box = world, me, list[list[bytes]]()
@@ -59,7 +59,7 @@ class Life:
         self._back.release()
 
     def wake(self, after: float = 0.0) -> None:
-        """Let it run `after` so many seconds, unless something else wakes it before."""
+        """Run it in `after` seconds, unless something else wakes it earlier."""
         self._turn = turn = self._turn + 1
         self.world.at(self.world.now + after, lambda: self._run(turn))
 
@@ -75,7 +75,7 @@ class Life:
             self._back.acquire()
 
     def pause(self, seconds: float) -> None:
-        """Called by the life itself: let the others run meanwhile."""
+        """Called by the life itself: let the others run until it is woken."""
         self.wake(seconds)
         self._back.release()
         self._go.acquire()
@@ -116,19 +116,19 @@ class World:
     """Peers that learn until all have settled.
 
     Args:
-        graph: who talks to whom.
+        graph: the links between peers.
         kind: the algorithm.
-        seed: of how long all takes.
-        absent: seconds for which somebody who is gone without goodbye keeps the others from settling.
+        seed: of all durations.
+        absent: seconds for which a peer that left without goodbye keeps the others from settling.
     """
 
     def __init__(self, graph: nx.Graph, kind: str, seed: int = 0, absent: float = 60.0) -> None:
         self.graph, self.kind, self.absent, self.chance = graph, kind, absent, random.Random(seed)
         self.now = 100.0
         self.lives: dict[int, Life] = {}
-        self.cuts: set[tuple[int, int]] = set()  # from whom to whom nothing arrives
+        self.cuts: set[tuple[int, int]] = set()  # (sender, receiver) between which nothing arrives
         self.points: dict[int, tuple[int, Tensor]] = {}  # the checkpoints: round and model
-        self.ended: dict[int, tuple[int, Tensor]] = {}  # the round and the model of those that have settled
+        self.ended: dict[int, tuple[int, Tensor]] = {}  # round and model of the peers that have settled
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._arrival: dict[tuple[int, int], float] = {}
@@ -141,7 +141,7 @@ class World:
         heapq.heappush(self._coming, (when, self._count, do))
 
     def carry(self, sender: int, to: int, frames: list[bytes]) -> None:
-        """A message on its way: in order with those before it, to the life that there is now."""
+        """Deliver a message later, in order after earlier ones, to the current life of the receiver."""
         life = self.lives[to]
         if (sender, to) in self.cuts or life.over:
             return
@@ -156,7 +156,7 @@ class World:
                 life.wake()
 
     def run(self, until: float) -> None:
-        """Until all have ended, or for so many seconds. Raises what went wrong in a life."""
+        """Run until all peers have ended, or until `until` seconds have passed. Raises the error of a life, if any."""
         while self._coming and self._coming[0][0] <= 100.0 + until and len(self.ended) < len(self.graph):
             when, _, do = heapq.heappop(self._coming)
             self.now = max(self.now, when)
@@ -175,7 +175,7 @@ class World:
         self.lives[me].wake()
 
     def begin(self, me: int, fresh: bool = False) -> None:
-        """A life, from the checkpoint if there is one, or from round 0 and nothing."""
+        """Begin a life, from the checkpoint if there is one, otherwise from round 0 without a model."""
         if me not in self.lives or self.lives[me].over:
             point = None if fresh else self.points.get(me)
             self.lives[me] = Life(self, me, lambda life: self._learn(life, point))

@@ -43,7 +43,7 @@ def metropolis(graph: nx.Graph) -> Links:
 
 
 def dense(links: Links, peers: int, gamma: float = 1.0) -> np.ndarray:
-    """(1 - gamma) I + gamma W, written edge by edge."""
+    """(1 - gamma) I + gamma W, computed edge by edge."""
     w = np.eye(peers)
     for i, j, weight in zip(*(t.tolist() for t in links[:3]), strict=True):
         w[i, j] += gamma * weight
@@ -52,7 +52,7 @@ def dense(links: Links, peers: int, gamma: float = 1.0) -> np.ndarray:
 
 
 class Toy:
-    """A `Problem` of peers with unlike data: mean loss + l2/2 |x|^2, squares r^2/2 or logistic."""
+    """A `Problem` of peers with different data: mean loss + l2/2 |x|^2, with squares r^2/2 or logistic loss."""
 
     def __init__(
         self, rows: Sequence[int], batch: int = 0, loss: str = "logistic", l2: float = 0.1, peers: int = PEERS
@@ -102,7 +102,7 @@ class Toy:
 
 @dataclass(frozen=True)
 class Instance:
-    """One row of the table that all laws run through."""
+    """One row of the table of cases for all laws."""
 
     name: str
     make: Callable[["Toy"], Algorithm]
@@ -156,7 +156,7 @@ Exchanges = list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
 
 @dataclass
 class Spied:
-    """An algorithm that tells what it sent and what it got back."""
+    """An algorithm that records what it sent and what it got back."""
 
     algorithm: Algorithm
     exchanges: Exchanges
@@ -177,7 +177,7 @@ class Spied:
 
 
 def spied(instance: Instance) -> tuple[Exchanges, Instance]:
-    """An instance, and the list of what it will exchange."""
+    """The list of an instance's exchanges, and the instance that will fill it."""
     exchanges: Exchanges = []
     return exchanges, Instance(
         instance.name, lambda toy: Spied(instance.make(toy), exchanges), instance.mixing
@@ -185,7 +185,7 @@ def spied(instance: Instance) -> tuple[Exchanges, Instance]:
 
 
 def start(peers: int = PEERS, width: int = WIDTH) -> Tensor:
-    """Unlike starting points, so that no law holds because all rows are equal."""
+    """Different starting points, so that no law holds only because all rows are equal."""
     return rng.uniform(1, "start", torch.arange(peers), 0, width) - 0.5
 
 
@@ -207,7 +207,7 @@ def timetable(graph: nx.Graph, period: int) -> Topology:
 
 @contextmanager
 def network(kind: str, graph: nx.Graph) -> Iterator[list[Transport]]:
-    """Connected transports, one a peer of the graph."""
+    """Connected transports, one for each peer of the graph."""
     if kind == "memory":
         hub: list[SimpleQueue[list[bytes]]] = [SimpleQueue() for _ in graph]
         yield [Memory(i, hub) for i in range(len(graph))]
@@ -230,7 +230,7 @@ def neighbours(graph: nx.Graph) -> list[list[int]]:
 
 
 def openings(graph: nx.Graph, me: int) -> dict[int, Opening]:
-    """What a peer brings into its sessions, under Metropolis weights."""
+    """The openings of a peer's sessions, with Metropolis weights."""
     links = metropolis(graph)
     mine = links.receivers == me
     weights = zip(links.senders[mine].tolist(), links.weights[mine].tolist(), strict=True)
@@ -238,7 +238,7 @@ def openings(graph: nx.Graph, me: int) -> dict[int, Opening]:
 
 
 def live(kind: str, graph: nx.Graph, act: Callable[[int, Exchange], Any]) -> list[Any]:
-    """What `act(peer, its exchange)` gives for each peer, each in a thread of its own."""
+    """The results of `act(peer, its exchange)` for all peers, each in its own thread."""
     names = dict(enumerate(graph))
     with network(kind, graph) as transports, ThreadPoolExecutor(len(graph)) as pool:
         jobs = [
@@ -263,7 +263,7 @@ def run_live(
 
 
 def rng_converged(peers: int, rounds: int) -> Tensor:
-    """Peers become converged one after the other, each with relapses; all are in the end."""
+    """Peers converge one after the other, each with relapses; at the end all are converged."""
     converged = torch.rand((rounds, peers), generator=torch.Generator().manual_seed(peers)) < 0.6
     converged[rounds // 3 :] = True
     return converged
@@ -283,7 +283,7 @@ def newton(problem: Toy) -> torch.Tensor:
 
 
 def lopsided() -> Links:
-    """A directed graph with unlike degrees, each peer giving equal shares to those it sends to and to itself."""
+    """A directed graph with different degrees. Each peer gives equal shares to its receivers and itself."""
     edges = sorted([(1, 0), (2, 1), (3, 2), (4, 3), (0, 4), (0, 2), (3, 0), (1, 3)])  # receiver, sender
     receivers, senders = torch.tensor(edges).T
     given = torch.bincount(senders, minlength=PEERS)

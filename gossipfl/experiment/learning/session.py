@@ -135,7 +135,7 @@ class Session:
     @property
     def models(self) -> Tensor:
         """The parameters of the peers held here, (n, d)."""
-        x: Tensor = self.outcome.run.state.x
+        x = self.outcome.run.state.x
         problem = self.prepared.problem
         return (problem.by(x) if isinstance(problem, Preconditioned) else x).cpu()
 
