@@ -6,7 +6,7 @@ from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.gossip_peer import GossipPeer
 from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
-from gossipfl.peer.quorum import Quorum
+from gossipfl.peer.rumours import Quorum
 from gossipfl.peer.transport import Memory, Transport
 from gossipfl.peer.unreliable import Chances, Unreliable
 from gossipfl.peer.zeromq import ZeroMQ

@@ -1,11 +1,13 @@
-"""One end of an edge: in which session it is, and which exchanges both ends made use of; must not know clocks or sockets.
+"""One end of an edge: its session, and which exchanges both ends used; must not know clocks or sockets.
 
-A session is a pair of random numbers, one drawn by each end. Each message names both, as far as its sender knows them, and says
-which of the receiver's last messages it used. So each end finds out alone, and both alike, which exchanges count:
+A session is a pair of random nonces, one drawn by each end. Each message names both, as far as its sender knows them, and
+says which of the receiver's last messages the sender used. So each end finds out alone which exchanges count, and both find
+the same:
 
-- A pair that changes (one end began anew, or gave the other up) begins a new session, and nothing of the old one counts. What
-  else the ends must have in common, their `Opening`, belongs to its number and is the same as long as that is.
-- An exchange counts if both ends used the other's message. Who used one and is told that its own was not used takes it back.
+- When the pair changes (one end began anew, or gave up the other), a new session begins, and nothing of the old one counts.
+  What else both ends must have in common, their `Opening`, belongs to the nonce and changes only with it.
+- An exchange counts if each end used the other's message. An end that used a message, and hears that its own was not used,
+  takes back what it made of that message.
 """
 
 from collections.abc import Callable
@@ -16,11 +18,11 @@ from gossipfl.peer.wire import WINDOW, Header, Opening
 class Edge:
     """My end of one edge.
 
-    `told` lists what is new of exchanges whose message I used, (tick, whether the neighbour used mine, too), and `ended` says
-    whether a session with such exchanges has ended; who reads them clears them.
+    `told` lists news of exchanges in which I used the neighbour's message: (exchange, whether the neighbour used mine, too).
+    `ended` says that a session with such exchanges has ended. The reader of both clears them.
 
     Args:
-        draw: a fresh random number above 0, below 2^63.
+        draw: returns a fresh random nonce, above 0 and below 2^63.
         opens: what I bring into sessions.
     """
 
@@ -28,34 +30,34 @@ class Edge:
         self._draw = draw
         self.opens, self.theirs = opens, opens
         self.mine, self.yours = draw(), 0
-        self.named = False  # the neighbour has named my number, so that both know the pair
+        self.named = False  # the neighbour has named my nonce, so that both know the pair
         self.told: list[tuple[int, bool]] = []
         self.ended = False
         self._counted = False  # whether this session has any exchange
-        self._open: list[int] = []  # exchanges that I used, and do not know of whether the neighbour did
-        self.last, self.used = -1, 0  # the last exchange that I used, and bit b: so did I exchange last - b
+        self._open: list[int] = []  # exchanges that I used; whether the neighbour did is not known yet
+        self.last, self.used = -1, 0  # the last exchange that I used; bit b: I also used exchange last - b
 
     def hear(self, header: Header, early: bool = False) -> None:
-        """What a header says of our session; of one that is `early` only whose it is, for its turn will come."""
+        """Take in what a header says of our session. From an `early` one, take only its nonces: its turn will come."""
         if not header.mine:
             return
         if header.mine != self.yours:
             if header.opens is None:
-                return  # said long ago, in a session that is over
+                return  # sent long ago, in a session that is over
             self._close()
             self.yours, self.theirs = header.mine, header.opens
         self.named = header.yours == self.mine
         if not self.named or early:
             return
         unknown = []
-        for tick in self._open:
-            back = header.last - tick
-            if back < 0 and tick >= header.tick:
-                unknown.append(tick)
+        for number in self._open:
+            back = header.last - number
+            if back < 0 and number >= header.number:
+                unknown.append(number)
             elif back < 0:  # it has passed that exchange, and used nothing there or later
-                self.told.append((tick, False))
+                self.told.append((number, False))
             elif back < WINDOW:
-                self.told.append((tick, bool(header.used >> back & 1)))
+                self.told.append((number, bool(header.used >> back & 1)))
             else:
                 self.give_up()
                 return
@@ -63,34 +65,39 @@ class Edge:
 
     @property
     def weight(self) -> float:
-        """The weight of the edge: in a session both ends say the same."""
+        """The weight of the edge, the same at both ends of a session."""
         return min(self.opens.weight, self.theirs.weight)
+
+    @property
+    def alike(self) -> bool:
+        """Whether both ends have the same topology."""
+        return self.theirs.graph == self.opens.graph
 
     def fits(self, header: Header) -> bool:
         """Whether a message belongs to the session as I know it."""
         return header.mine == self.yours and header.yours == self.mine
 
-    def use(self, tick: int) -> None:
-        """I make use of its message of that exchange, which is later than all those used before."""
+    def use(self, number: int) -> None:
+        """I use the neighbour's message of that exchange, which is later than all used before."""
         self._counted = True
-        self._open.append(tick)
-        self.used = self.used << min(tick - self.last, WINDOW) & (1 << WINDOW) - 1 | 1
-        self.last = tick
+        self._open.append(number)
+        self.used = self.used << min(number - self.last, WINDOW) & (1 << WINDOW) - 1 | 1
+        self.last = number
 
     def give_up(self, opens: Opening | None = None) -> None:
-        """Begin a new session, whatever the neighbour thinks of it; and bring something else into it, where that is given."""
+        """Begin a new session, whatever the neighbour does; with another `opens`, if given."""
         self._close()
         self.opens = opens or self.opens
         self.mine, self.named, self._counted = self._draw(), False, False
 
     def quit(self) -> None:
-        """The neighbour has left: the session ends, if it has not yet."""
+        """The neighbour has left: end the session, if there is one."""
         if self.yours:
             self.yours = 0
             self._close()
 
     def _close(self) -> None:
-        """The session ends. If it had exchanges, I draw a new number: then the neighbour ends it, too, whatever it knows."""
+        """End the session. If it had exchanges, draw a new nonce: then the neighbour ends it, too, whatever it knows."""
         self.ended |= self._counted
         if self._counted:
             self.mine = self._draw()

@@ -19,10 +19,10 @@ from gossipfl.mixing import Mixing, Payload
 from gossipfl.models import Problem
 from gossipfl.peer.edges import Edges, Heard
 from gossipfl.peer.exchange import Exchange
-from gossipfl.peer.inbox import Message
 from gossipfl.peer.ledger import EdgeAccounts, plus
-from gossipfl.peer.payload import from_bytes, to_bytes
-from gossipfl.peer.quorum import Quorum
+from gossipfl.peer.neighbour import Health, Message
+from gossipfl.peer.rumours import Quorum
+from gossipfl.peer.wire import from_bytes, to_bytes
 from gossipfl.topology import Links, Topology
 
 
@@ -32,6 +32,7 @@ class Peer:
     Args:
         exchange: my end of all my edges; several engines may use it one after the other.
         algorithm, problem, topology, mixing, diameter, changing: as for the simulator; `problem` holds my row alone.
+        origin: the exchange number of round 0.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class Peer:
         mixing: Mixing = Mixing(),
         diameter: int = 0,
         changing: bool = False,
+        *,
+        origin: int = 0,
     ) -> None:
-        self.exchange = exchange
+        self.exchange, self._origin = exchange, origin
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
-        self._start = exchange.tick
         self._before = exchange.messages_sent, exchange.bytes_sent
         self._links: Links | None = None
         self._edges: Edges | None = None
@@ -58,25 +60,27 @@ class Peer:
         self._absent = 0.0
         self._peers = list(exchange.names)
         self._me = self._peers.index(exchange.me)
-        self._agreed: dict[int, float] | None = (
-            None  # what my edges weigh, where that is not as the topology says
-        )
+        self._agreed: dict[int, float] | None = None  # the weights of my edges, if not the topology's
         self._opened = -1
+        self._robust = False
 
-    def tolerate(self, absent: float, agreed: bool = False) -> None:
-        """From here on go on without neighbours that do not answer, which the method has to bear.
+    def tolerate(self, absent: float, agreed: bool = False, robust: bool = False) -> None:
+        """From here on go on without neighbours that do not answer. The method must bear that.
 
-        What only one end of an edge made use of leaves the fields that the method keeps accounts of, and so does all that a
-        neighbour has contributed that is gone.
+        What only one end of an edge used leaves the fields that the method keeps accounts of; so does all that a neighbour has
+        contributed which is gone.
 
         Args:
-            absent: while a neighbour is absent without goodbye, for so many seconds, nobody settles.
-            agreed: edges weigh what both ends agreed on when their session began. The links of all rounds must be the same.
+            absent: if a neighbour disappears, nobody stops for so many seconds.
+            agreed: edges have the weights that both ends agreed on when their session began. The links must never change.
+            robust: this is the fallback method, and its messages say so.
         """
-        self.exchange.tolerant, self._absent = True, absent
-        self._agreed = self.exchange.around.weights if agreed else None
+        self.exchange.tolerate()
+        neighbours = self.exchange.neighbours
+        self._absent, self._robust = absent, robust
+        self._agreed = neighbours.weights if agreed else None
         keeps = takes_back(self.algorithm, self.mixing)
-        self._ledger = EdgeAccounts(self.exchange.around.edges) if keeps else None
+        self._ledger = EdgeAccounts({peer: one.edge for peer, one in neighbours.items()}) if keeps else None
 
     @property
     def messages_sent(self) -> int:
@@ -99,28 +103,26 @@ class Peer:
             after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._blocks))
             self._back = None
         after = after._replace(round=self._next(after.round))
-        self.exchange.tick = self._start + after.round * self.mixing.exchanges
+        self.exchange.go_on(self._origin + after.round * self.mixing.exchanges)
         return after
 
     def _next(self, round: int) -> int:
-        """The round to go on with: the one that comes next, unless neighbours have gone on without me.
+        """The round to go on with: the next one, unless neighbours have gone on without me.
 
-        The round is a logical clock. A neighbour may well be further: where links change or there are none for a while, and it
-        need not hear me meanwhile. But one that did not wait for what I was to tell it has given me up, and I follow.
+        The round is a logical clock. A neighbour may be ahead because it need not hear me for a while: links change, or a round
+        has none. But a neighbour that did not wait for a message of mine has given me up, and I follow it.
         """
-        if not self.exchange.tolerant:
-            return round
-        for peer, tick in self.exchange.heard.items():
-            further = (tick - self._start) // self.mixing.exchanges
-            if further > round and any(self._tells(peer, k) for k in range(round, further)):
+        for peer, number in self.exchange.waiting.ahead().items():
+            further = (number - self._origin) // self.mixing.exchanges
+            if further > round and any(self._sends(peer, k) for k in range(round, further)):
                 round = further
         return round
 
-    def _tells(self, peer: int, round: int) -> bool:
-        """Whether I am to tell that peer something in that round."""
+    def _sends(self, peer: int, round: int) -> bool:
+        """Whether I send a message to that peer in that round."""
         links = self.topology(round)
-        told = (links.receivers == self._peers.index(peer)) & (links.senders == self._me)
-        return bool((told if links.arrives is None else told & links.arrives).any())
+        sent = (links.receivers == self._peers.index(peer)) & (links.senders == self._me)
+        return bool((sent if links.arrives is None else sent & links.arrives).any())
 
     def rounds(self, run: Run) -> Iterator[Run]:
         while True:
@@ -139,12 +141,14 @@ class Peer:
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         self._lookback.note(self._round)
-        around = self.exchange.around
-        self._quorum.deepen(around.depth)
-        around.over |= over
-        converged_here = (around.over or bool(converged)) and around.whole(self.exchange.now, self._absent)
-        reached = self._quorum.settled(converged_here) and self._lookback.reached(len(self.exchange.names))
-        return reached or around.settled
+        neighbours = self.exchange.neighbours
+        if over:
+            neighbours.spread(over=True)
+        rumours = neighbours.rumours
+        self._quorum.deepen(rumours.depth)
+        here = (rumours.over or bool(converged)) and neighbours.whole(self.exchange.now, self._absent)
+        reached = self._quorum.settled(here) and self._lookback.reached(len(self.exchange.names))
+        return reached or neighbours.settled
 
     def _exchange(
         self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, blocks: Sequence[int]
@@ -155,18 +159,21 @@ class Peer:
             nothing = x.new_zeros(1 + len(edges.sources), x.shape[1])
             replicas = torch.cat((channel.init(x) if replicas is None else replicas[:1], nothing[1:]))
         if not math.isfinite(x.sum()):
-            return x, replicas  # diverged: the loop sees it, and nobody else is infected
+            return x, replicas  # diverged: the loop sees it, and neighbours get nothing of it
         payload = channel.send(x, replicas[:1], round, blocks)
         data = to_bytes(payload)
-        tick = self._start + round * self.mixing.exchanges + k
-        messages = self.exchange.swap(tick, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost)
-        if self._agreed is not None and self._opened != self.exchange.around.opened:
-            self._opened, self._agreed = self.exchange.around.opened, self.exchange.around.weights
+        number = self._origin + round * self.mixing.exchanges + k
+        messages = self.exchange.swap(
+            number, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost, self._robust
+        )
+        neighbours = self.exchange.neighbours
+        if self._agreed is not None and self._opened != neighbours.opened:
+            self._opened, self._agreed = neighbours.opened, neighbours.weights
             edges.renew(links, x.dtype, self._agreed)
         heard = self._heard(edges, messages)
         numbers = from_bytes([data, *(message.payload for message in heard)], payload)
         after = self._receive(edges, numbers, replicas, round, blocks)
-        own = x if payload[0] is x else after[:1]  # the very same, where nothing was changed on the way
+        own = x if payload[0] is x else after[:1]  # the same object where the channel changes nothing
         mixed = self.mixing.combine(x, own, Heard(edges, after), k)
         if not math.isfinite(mixed.sum()) and math.isfinite(after[:1].sum()):
             self._accuse(edges, after)
@@ -174,38 +181,36 @@ class Peer:
             self._blocks = blocks
             if (news := self._ledger.news()) is not None:
                 self._back = plus(self._back, news)
-                self._quorum.hear(
-                    b""
-                )  # my model is about to move: that all were converged before does not count
-            self._ledger.add(tick, edges.awaited, edges.pulled(after, self.mixing.part(k)))
+                self._quorum.veto()  # my model is about to move
+            self._ledger.add(number, edges.awaited, edges.pulled(after, self.mixing.part(k)))
         else:
-            self.exchange.around.unread()
+            neighbours.unread()
         return mixed, after
 
     def _heard(self, edges: Edges, messages: Sequence[Message | None]) -> list[Message]:
-        """The messages that were heard and are of use; the edges know from here on which."""
+        """The messages that can be used. From here on the edges know which."""
         heard = [message for message in messages if message is not None]
         for message in heard:
             self._quorum.hear(message.header.converged)
         if len(heard) < len(messages):
-            watches = self.exchange.around.watches
+            gone = Health.DOWN, Health.LEFT
             for peer, came in zip(edges.awaited, messages, strict=True):
-                if came is None and not (watches[peer].absent or watches[peer].left):
-                    self._quorum.hear(b"")
+                if came is None and self.exchange.neighbours[peer].health not in gone:
+                    self._quorum.veto()
             edges.limit({message.header.sender for message in heard})
         return heard
 
     def _receive(
         self, edges: Edges, payload: Payload, replicas: Tensor, round: int, blocks: Sequence[int]
     ) -> Tensor:
-        """The new replicas: mine, and those of the neighbours whose messages arrived; the others stay as they were."""
+        """The new replicas: mine, and those of the neighbours whose messages arrived. The others do not change."""
         places = edges.places
         before = replicas if places is None else replicas[places]
         try:
             new = self.mixing.channel.receive(payload, before, round, blocks)
         except BadMessage as error:
             names = ", ".join(self.exchange.names[peer] for peer in edges.awaited)
-            raise NetworkError(f"one of {names} sent numbers that make no sense: {error}") from error
+            raise NetworkError(f"one of {names} sent numbers that cannot be used: {error}") from error
         return new if places is None else replicas.index_copy(0, places, new)
 
     def _accuse(self, edges: Edges, replicas: Tensor) -> NoReturn:

@@ -1,8 +1,6 @@
-"""One peer's end of all its edges: send, listen until everybody awaited was heard; must not know models or algorithms.
+"""One peer's end of all its edges: send, then listen until all awaited peers were heard; must not know models or algorithms.
 
-Where the method bears it (`tolerant`), a neighbour that stays silent holds nobody up: the exchange goes on without it, and
-`around` says what has become of whom. Else everybody is waited for, and silence is an error in the end. Either way a message
-that seems to be lost is said again.
+`waiting` says whom an exchange waits for. Either way a message that seems lost is sent again.
 """
 
 import logging
@@ -11,58 +9,58 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from gossipfl.errors import BadMessage, Departed, NetworkError
-from gossipfl.peer.inbox import AHEAD, Inbox, Late, Message
-from gossipfl.peer.neighbourhood import REWIRED, Answer, Neighbourhood
+from gossipfl.errors import BadMessage
+from gossipfl.peer.inbox import AHEAD, Inbox, Late
+from gossipfl.peer.neighbour import Answer, Message
+from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
 from gossipfl.peer.transport import Transport
+from gossipfl.peer.waiting import SLICE, LockStep, Tolerant, Waiting
 from gossipfl.peer.wire import Header, Opening, encode
 
 log = logging.getLogger(__name__)
 
-SLICE = 0.05  # seconds of silence between two looks at the connections
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
-SLOWER = 1.5  # times the last pause, before a message is said again once more
-SELDOM = 8  # times the first pause, and a message is said again no more seldom
-GOODBYES = 3  # goodbyes to each neighbour: nobody can ask for another one
+SLOWER = 1.5  # times the last pause: the next pause between two resends
+LONGEST = 8  # times the first pause: the longest pause between two resends
 
 
 class Said(NamedTuple):
-    """What all neighbours are told in one exchange."""
+    """What all neighbours get in one exchange."""
 
-    tick: int = -1
+    number: int = -1
     converged: bytes = b""
     payload: bytes = b""
     robust: bool = False
 
 
-class Welcomed(Exception):
-    """The study is under way, and a neighbour tells what was agreed: `payload`, and at which exchange it is."""
+class StateTransferred(Exception):
+    """The study is under way, and a neighbour has sent its state: `payload`, and `number`, the exchange that it is at."""
 
-    def __init__(self, payload: bytes, tick: int) -> None:
-        super().__init__("a neighbour says that the study is under way")
-        self.payload, self.tick = payload, tick
+    def __init__(self, payload: bytes, number: int) -> None:
+        super().__init__("the study is under way: a neighbour has sent its state")
+        self.payload, self.number = payload, number
 
 
-def number() -> int:
+def nonce() -> int:
     """A random number for one end of an edge."""
     return secrets.randbits(63) or 1
 
 
 class Exchange:
-    """Lock-step exchanges with neighbours, numbered by a tick that all peers count alike.
+    """Lock-step exchanges with neighbours. All peers number them alike; `number` is the one at hand, or the next one.
 
     Args:
         me: what this peer is called in messages, as all are (see `ident`).
         names: all peers' names, in the order of the topology.
-        study: fingerprint of the study, 8 bytes; peers of another one are not listened to.
-        neighbours: the peers that I share an edge with, and what I bring into sessions with them.
+        study: fingerprint of the study, 8 bytes; messages of another study are refused.
+        openings: the peers that I share an edge with, and what I bring into sessions with them.
         transport: how frames travel.
         wait: seconds that an exchange may take before a silent neighbour is an error.
         clock: monotonic seconds.
         ahead: messages of each neighbour that may wait here for their turn.
         patience: how long silence is borne where it is no error.
-        draw: random numbers for the ends of edges.
+        draw: random nonces for the ends of edges.
     """
 
     def __init__(
@@ -70,142 +68,142 @@ class Exchange:
         me: int,
         names: Mapping[int, str],
         study: bytes,
-        neighbours: Mapping[int, Opening],
+        openings: Mapping[int, Opening],
         transport: Transport,
         wait: float,
         clock: Callable[[], float] = time.monotonic,
         ahead: int = AHEAD,
         patience: Patience = LOOPBACK,
-        draw: Callable[[], int] = number,
+        draw: Callable[[], int] = nonce,
     ) -> None:
-        self.me, self.names, self.wait = me, names, wait
-        self.tick = 0
+        self.me, self.names, self.transport = me, names, transport
+        self.number = 0
         self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
-        self.inbox = Inbox(
-            study, neighbours, ahead, next((opens.graph for opens in neighbours.values()), None)
-        )
-        self.tolerant = False
-        self.robust = (
-            False  # what is said from here on is of the method that goes on while something is wrong
-        )
-        self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
-        self.transport = transport
         self._study, self._clock, self._patience = study, clock, patience
         self._real = self.now = clock()  # `now` stands still while this peer does not listen
-        self.around = Neighbourhood(names, neighbours, patience, draw, self.now)
+        self.neighbours = Neighbourhood(names, openings, patience, draw, self.now)
+        graph = next((opens.graph for opens in openings.values()), None)
+        self.inbox = Inbox(study, self.neighbours, ahead, graph)
+        self.waiting: Waiting = LockStep(names[me], self.neighbours, self.inbox, patience.again, wait)
+        self._transfer: Callable[[], bytes] | None = None
         self._current = self._last = Said()
-        self._began, self._usual, self._whole = self._real, 0.0, False
         self._parting = False
+
+    def tolerate(self) -> None:
+        """From here on go on without neighbours that stay silent."""
+        if isinstance(self.waiting, LockStep):
+            self.waiting = Tolerant(self.neighbours, self.transport, self._patience.probe)
+
+    def begin(self, origin: int, transfer: Callable[[], bytes]) -> None:
+        """Learning begins at exchange `origin`, and a newcomer gets what `transfer` returns."""
+        self.number = self.neighbours.origin = origin
+        self.inbox.graph, self._transfer = None, transfer
+
+    def go_on(self, number: int) -> None:
+        """The next exchange has that number."""
+        self.number = number
 
     def swap(
         self,
-        tick: int,
+        number: int,
         to: Sequence[int],
         awaited: Sequence[int],
         payload: bytes,
         converged: bytes = b"",
         lost: int = 0,
+        robust: bool = False,
     ) -> list[Message | None]:
         """Send `payload` to the peers `to`, and return the messages of the peers `awaited`, in that order.
 
-        `lost` counts messages that are to be lost on their way: they cost what they cost, and nobody gets them. Where this is
-        `tolerant`, None stands for a message that did not come in time, or belongs to another session.
+        Where missing messages are tolerated, None stands for one that did not come in time, or belongs to another session.
+
+        Args:
+            number: of this exchange.
+            to, awaited: the receivers, and the senders.
+            payload: what all receivers get.
+            converged: my stop mask.
+            lost: messages that are to be lost on their way: they count as sent, and nobody gets them.
+            robust: the payload is the fallback method's.
 
         Raises:
-            Departed: an awaited neighbour said goodbye; where this is tolerant, because the learning diverged.
-            NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message says who.
-            Welcomed: nothing was learned yet, and a neighbour says that all is agreed.
+            Departed: an awaited neighbour said goodbye; where that is tolerated, because the learning diverged.
+            NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message names it.
+            StateTransferred: nothing was learned yet, and a neighbour says that the study is under way.
         """
-        self._turn(tick, converged, payload)
-        if self.tolerant and not self.around.healthy:
-            self._attend()
+        self._elapse(SLICE)
+        self.number = number
+        self.inbox.advance(number, len(payload), robust)
+        self._last, self._current = self._current, Said(number, converged, payload, robust)
+        self.neighbours.turn(number, self.now)
+        self.waiting.begin(number, self.now, self._real)
         for peer in to:
-            if self.around.watches[peer].due(self.now):
+            if self.neighbours[peer].due(self.now):
                 self._say(peer, self._current)
         self.messages_sent += lost
         self.bytes_sent += lost * (len(payload) + 32)
-        if missing := self._missing(awaited):
+        if missing := self.waiting.missing(awaited, self.now):
             self._listen(missing)
-        elif self.tolerant and not self.around.healthy:
-            self._idle(bool(awaited) and not any(self.around.watches[peer].up for peer in awaited))
-        if not self.tolerant:
-            self.tick = tick + 1
-            return list(self.inbox.take(awaited))
-        messages = [self.around.use(peer, tick, self.inbox) for peer in awaited]
-        self.tick = tick + 1
-        self._whole = None not in messages
+        elif (seconds := self.waiting.rest(awaited)) is not None:
+            self._rest(seconds)
+        messages = self.waiting.take(awaited)
+        self.number = number + 1
         return messages
 
-    @property
-    def heard(self) -> dict[int, int]:
-        """The exchange of which each neighbour that answers spoke last, to me and nobody else."""
-        return {peer: tick for peer, tick in self.around.reached.items() if self.around.watches[peer].up}
-
-    def rewire(self, names: Mapping[int, str], neighbours: Mapping[int, Opening]) -> None:
-        """Go on along other edges, or with another part in them: whoever stays a neighbour begins a new session."""
+    def rewire(self, names: Mapping[int, str], openings: Mapping[int, Opening]) -> None:
+        """Go on along other edges, or with another part in them; each remaining neighbour begins a new session."""
         self.names = names
-        self._say_goodbye(REWIRED, [peer for peer in self.around.edges if peer not in neighbours])
-        self.around.rewire(names, neighbours, self.tick, self.now)
-        self.inbox.rewire(neighbours)
+        self._say_goodbye(REWIRED, [peer for peer in self.neighbours if peer not in openings])
+        self.neighbours.rewire(names, openings, self.number, self.now)
 
     def leave(self, reason: str) -> None:
-        """Tell all neighbours that I go, and why, so that nobody waits for me."""
-        self._say_goodbye(reason, self.around.edges)
+        """Say goodbye to all neighbours, with the reason, so that nobody waits for me."""
+        self._say_goodbye(reason, self.neighbours)
 
     def part(self, seconds: float) -> set[int]:
-        """Having said goodbye, listen until all neighbours have, too, or have no connection; at most so long.
+        """After my goodbye, listen until all neighbours have said theirs, or have no connection; at most so long.
 
-        Who ends with all others answers meanwhile whoever lacks its last message. Those that have gone are returned.
+        Meanwhile a neighbour that lacks my last message gets it. Return the neighbours that are gone.
         """
         until, self._last, self._parting = self._clock() + seconds, self._current, True
-        while (left := until - self._clock()) > 0 and self.around.edges.keys() - self._gone():
+        while (left := until - self._clock()) > 0 and self.neighbours.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
                 self._hear(frames, self.now)
         return self._gone()
 
     def _gone(self) -> set[int]:
-        return self.inbox.gone.keys() | self.transport.lost()
+        return self.neighbours.left | self.transport.lost()
 
     def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
         for peer in peers:
-            edge = self.around.edges[peer]
-            goodbye = encode(Header(self._study, self.me, self.tick, b"", reason, edge.mine, edge.yours))
-            for _ in range(GOODBYES if self.tolerant else 1):
+            edge = self.neighbours[peer].edge
+            header = Header(
+                self._study, self.me, self.number, leaving=reason, mine=edge.mine, yours=edge.yours
+            )
+            goodbye = encode(header)
+            for _ in range(self.waiting.goodbyes):
                 if self.transport.send(peer, [goodbye, b""]):
                     self.messages_sent += 1
                     self.bytes_sent += len(goodbye)
 
-    def _turn(self, tick: int, converged: bytes, payload: bytes) -> None:
-        """A new exchange begins."""
-        self._elapse(SLICE)
-        if self._whole:
-            self._usual += (self._real - self._began - self._usual) / 8
-        self._began = self._real
-        self.inbox.advance(tick, len(payload), self.robust)
-        self._last, self._current = self._current, Said(tick, converged, payload, self.robust)
-        self.tick = tick
-        self.around.turn(tick, self.now)
-
     def _elapse(self, most: float) -> None:
-        """The clock goes on, but not by more than what was meant to pass: who was stopped meanwhile blames nobody."""
+        """The clock goes on, but not by more than was meant to pass: a peer that was stopped blames nobody."""
         real = self._clock()
         self.now += min(real - self._real, most)
         self._real = real
 
     def _say(self, peer: int, what: Said, again: bool = False) -> None:
-        edge, around = self.around.edges[peer], self.around
+        one = self.neighbours[peer]
+        edge = one.edge
         header = Header(
-            self._study, self.me, what.tick, what.converged, "", edge.mine, edge.yours, edge.last,
-            edge.used, around.broken, around.depth, around.over, False, None if edge.named else edge.opens, what.robust,
+            self._study, self.me, what.number, converged=what.converged, mine=edge.mine, yours=edge.yours, last=edge.last,
+            used=edge.used, rumours=self.neighbours.rumours, opens=None if edge.named else edge.opens, robust=what.robust,
         )  # fmt: skip
         frames = [encode(header), what.payload]
-        self.around.watches[peer].called = self.now
+        one.called = self.now
         if not self.transport.send(peer, frames):
-            if not self.tolerant and not again:
-                raise NetworkError(
-                    f"neighbour {self.names[peer]} takes no more messages: it is stopped, or far behind"
-                )
+            if not again:
+                self.waiting.refused(one.name)
             self.unsent += 1
         elif again:
             self.resent += 1
@@ -213,51 +211,34 @@ class Exchange:
             self.messages_sent += 1
             self.bytes_sent += len(frames[0]) + len(what.payload)
 
-    def _missing(self, awaited: Sequence[int]) -> list[int]:
-        if not self.tolerant:
-            return self.inbox.missing(awaited)
-        return [peer for peer in awaited if self.around.awaited(peer, self.tick, self.inbox, self.now)]
-
     def _listen(self, missing: list[int]) -> None:
-        """Until nobody is missing, or the time is up."""
-        first = (
-            min(self.around.watches[peer].again for peer in missing)
-            if self.tolerant
-            else self._patience.again
-        )
-        began, pause, look = self.now, first, self.now + SLICE
-        call, deadline = began + pause, began + self.wait
+        """Until nobody is missing, or `waiting` raises an error."""
+        waiting = self.waiting
+        began, pause = self.now, (first := waiting.pause(missing))
+        call, look = began + pause, began + waiting.pace
         while missing:
-            if not self.tolerant:
-                self._departed(missing)
-                if self.now >= deadline:
-                    raise NetworkError(self._silence(missing))
-            left = min(call, look if self.tolerant else deadline) - self.now
+            left = min(call, look) - self.now
             frames = self.transport.recv(left) if left > 0 else None
             self._elapse(max(left, 0.0) + SLICE / 10)
             if frames is not None:
                 self._hear(frames, began, missing)
-            if self.tolerant and self.now >= look:
-                look = self.now + SLICE
-                self._attend()
-                self.around.suspect(missing, self.now, began)
+            if self.now >= look:
+                look = self.now + waiting.pace
+                waiting.look(missing, self.now, began)
             if self.now >= call:
-                pause = min(SLOWER * pause, SELDOM * first)
+                pause = min(SLOWER * pause, LONGEST * first)
                 call = self.now + pause
                 for peer in missing:
                     self._say(peer, self._current, again=True)
-            missing = self._missing(missing)
+            missing = waiting.missing(missing, self.now)
 
-    def _idle(self, alone: bool) -> None:
-        """Nobody is to be waited for: hear those who may come back; and if I am alone, take as long as a round usually does.
-
-        Who was never together with anybody, having come back first, does not run ahead of those who will come, too.
-        """
-        began, until = self.now, self.now + ((self._usual or self._patience.probe) if alone else 0.0)
+    def _rest(self, seconds: float) -> None:
+        """Nobody is missing: hear those that may come back, for so long at least."""
+        began, until = self.now, self.now + seconds
         for _ in range(AT_ONCE):
-            left = min(until - self.now, SLICE)
-            frames = self.transport.recv(max(left, 0.0))
-            self._elapse(max(left, 0.0) + SLICE / 10)
+            left = max(min(until - self.now, SLICE), 0.0)
+            frames = self.transport.recv(left)
+            self._elapse(left + SLICE / 10)
             if frames is not None:
                 self._hear(frames, began)
             elif self.now >= until:
@@ -270,49 +251,24 @@ class Exchange:
             header = self.inbox.put(frames)
         except Late as message:
             header = message.header
-            twice = header.tick == self.tick
+            twice = header.number == self.number
         except BadMessage as error:
             log.warning("refused a message: %s", error.told(self.names))
             return
         if header is None:
             return
-        if header.welcome:
-            if not self.around.origin and not self._parting:
-                raise Welcomed(frames[1], header.tick)
+        if header.transfer:
+            if not self.neighbours.origin and not self._parting:
+                raise StateTransferred(frames[1], header.number)
             return
-        lacked = header.sender in missing and not self.inbox.has(header.sender)
-        match self.around.hear(header, self.tick, self._last.tick, lacked, self.now, began, twice):
+        peer = header.sender
+        lacked = peer in missing and self.number not in self.neighbours[peer].early
+        last = self._last.number
+        match self.neighbours.hear(header, self.number, last, lacked, self.now, began, twice):
             case Answer.CURRENT:
-                self._say(header.sender, self._current, again=True)
+                self._say(peer, self._current, again=True)
             case Answer.LAST:
-                self._say(header.sender, self._last, again=True)
-            case Answer.WELCOME if self.welcome:
-                hello = Header(self._study, self.me, self.tick, welcome=True)
-                self.transport.send(header.sender, [encode(hello), self.welcome()])
-
-    def _attend(self) -> None:
-        """Look after those who do not answer."""
-        around = self.around
-        if around.diverged is not None:
-            raise Departed(self.names[around.diverged], "diverged")
-        for peer in around.attend(self.transport.lost(), self.now, self.tick):
-            self.transport.forget(peer)
-
-    def _departed(self, missing: Sequence[int]) -> None:
-        for peer in missing:
-            if peer in self.inbox.gone:
-                raise Departed(self.names[peer], self.inbox.gone[peer])
-
-    def _silence(self, missing: Sequence[int]) -> str:
-        """Who did not answer, and what is known of why."""
-        names = ", ".join(self.names[peer] for peer in missing)
-        known = [
-            f"{self.names[peer]} was heard, but {why}"
-            for peer, why in self.inbox.strangers.items()
-            if peer in missing
-        ]
-        silent = "are they running, and are their endpoints in the topology file right? A longer peers.wait helps slow ones"
-        return (
-            f"{self.names[self.me]}: no answer from {names} for {self.wait:g} s (exchange {self.inbox.tick}): "
-            + ("; ".join(known) or silent)
-        )
+                self._say(peer, self._last, again=True)
+            case Answer.TRANSFER if self._transfer:
+                hello = Header(self._study, self.me, self.number, transfer=True)
+                self.transport.send(peer, [encode(hello), self._transfer()])

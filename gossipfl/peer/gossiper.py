@@ -70,10 +70,14 @@ class Gossiper:
         self._seed = seed
         self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
         self._waiting: dict[int, Model] = {}
-        self.welcome: Callable[[], bytes] | None = None  # what a newcomer is told
-        self.newcomers = 0  # only they speak of exchanges before this one
-        self._welcomed: set[int] = set()  # since I woke last
+        self._transfer: Callable[[], bytes] | None = None
+        self._newcomers = 0  # only they speak of exchanges before this one
+        self._given: set[int] = set()  # the newcomers that got the state since I woke last
         self.run = self._conduct.begin(ticks)
+
+    def begin(self, newcomers: int, transfer: Callable[[], bytes]) -> None:
+        """Learning begins. A peer that speaks of an exchange before `newcomers` gets what `transfer` returns."""
+        self._newcomers, self._transfer = newcomers, transfer
 
     @property
     def due(self) -> int:
@@ -98,7 +102,7 @@ class Gossiper:
             if letter.sender not in self.neighbours:
                 raise BadMessage("is not my neighbour", letter.sender)
             if letter.study == self._study and not letter.leaving:
-                return self._newcomer(letter.sender, letter.tick)
+                return self._newcomer(letter.sender, letter.number)
             if letter.study not in (self._letters, self._study):
                 raise BadMessage("takes part in another study", letter.sender)
             model = enclosed(letter, frames[1], self.run.x)
@@ -114,12 +118,13 @@ class Gossiper:
             self._waiting[letter.sender] = model
         return self._send([letter.sender], CARRIES) if letter.kind & ASKS else []
 
-    def _newcomer(self, peer: int, tick: int) -> list[Post]:
-        if self.welcome is None or tick >= self.newcomers or peer in self._welcomed:
+    def _newcomer(self, peer: int, number: int) -> list[Post]:
+        if self._transfer is None or number >= self._newcomers or peer in self._given:
             return []
-        self._welcomed.add(peer)
+        self._given.add(peer)
         self.gone.pop(peer, None)
-        return [(peer, [encode(Header(self._study, self._name, self._sent, welcome=True)), self.welcome()])]
+        header = Header(self._study, self._name, self._sent, transfer=True)
+        return [(peer, [encode(header), self._transfer()])]
 
     def learned(self) -> list[Post]:
         """Learn from the model of the neighbour that has waited longest; maybe pass mine on. KeyError where none waits."""
@@ -129,7 +134,7 @@ class Gossiper:
 
     def woke(self, now: int) -> list[Post]:
         """At tick `now` I woke: send, or save a token. Wake-ups that I was too busy for are left out."""
-        self._welcomed.clear()
+        self._given.clear()
         clock, chance = self._conduct.draw("wake", self.run, _MYSELF, 2)[0, :, None]
         self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clamp(min=now)
         speaks = self._conduct.speaks(self.run, _MYSELF, chance)

@@ -36,12 +36,12 @@ class EdgeAccounts:
             if edge.ended:
                 back = plus(back, self._close(peer))
                 edge.ended = False
-            for tick, matched in edge.told:
-                back = plus(back, self._resolve(peer, tick, matched))
+            for number, matched in edge.told:
+                back = plus(back, self._resolve(peer, number, matched))
             edge.told.clear()
         return back
 
-    def add(self, tick: int, peers: list[int], pulled: Tensor) -> None:
+    def add(self, number: int, peers: list[int], pulled: Tensor) -> None:
         """In this exchange each of the peers has pulled so much, (e, D)."""
         if self._total.shape[-1] != pulled.shape[1]:
             self._total = pulled.new_zeros(len(self._place), pulled.shape[1])
@@ -51,23 +51,23 @@ class EdgeAccounts:
             self._total += pulled
         else:
             self._total.index_add_(0, torch.tensor([self._place[peer] for peer in peers]), pulled)
-        self._open[tick] = ({peer: row for row, peer in enumerate(peers)}, pulled)
+        self._open[number] = ({peer: row for row, peer in enumerate(peers)}, pulled)
 
-    def _resolve(self, peer: int, tick: int, matched: bool) -> Tensor | None:
-        rows, pulled = self._open.get(tick, ({}, self._total))
+    def _resolve(self, peer: int, number: int, matched: bool) -> Tensor | None:
+        rows, pulled = self._open.get(number, ({}, self._total))
         row = rows.pop(peer, None)
         if not rows:
-            self._open.pop(tick, None)
+            self._open.pop(number, None)
         if row is None or matched:
             return None
         self._total[self._place[peer]] -= pulled[row]
         return pulled[row : row + 1]
 
     def _close(self, peer: int) -> Tensor | None:
-        for tick, (rows, _) in list(self._open.items()):
+        for number, (rows, _) in list(self._open.items()):
             rows.pop(peer, None)
             if not rows:
-                del self._open[tick]
+                del self._open[number]
         if not self._total.numel():
             return None
         place = self._place[peer]

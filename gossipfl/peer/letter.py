@@ -10,8 +10,7 @@ from torch import Tensor
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.create import Model
 from gossipfl.gossip.letters import CARRIES
-from gossipfl.peer.payload import from_bytes, to_bytes
-from gossipfl.peer.wire import MAX_HEADER, Header, encode
+from gossipfl.peer.wire import MAX_HEADER, Header, encode, from_bytes, to_bytes
 
 MAX_AGE = 2**62
 
@@ -19,8 +18,8 @@ _Age = Annotated[int, msgspec.Meta(ge=0, lt=MAX_AGE)]
 _Kind = Annotated[int, msgspec.Meta(ge=1, le=3)]
 
 
-class Letter(Header, array_like=True, frozen=True, gc=False):
-    """What a gossip message says of itself; `tick` counts its sender's messages, and `converged` stays empty.
+class Letter(Header, array_like=True, frozen=True, gc=False, kw_only=True):
+    """What a gossip message says of itself; `number` counts its sender's messages, and `converged` stays empty.
 
     age: steps that the model has learned. What does not carry a model has an empty payload.
     kind: CARRIES | ASKS.

@@ -1,46 +1,47 @@
 """The bytes of a message; must not know sockets, rounds or models.
 
-A message is two frames: a header, and the payload as raw little-endian numbers. The header is a msgpack array of fixed
-form. Whatever bytes a stranger sends, `decode` answers with a header whose every field is in bounds, or with BadMessage.
+A message is two frames: a header, and the payload as raw little-endian numbers. The header is a msgpack array of fixed form.
+Whatever bytes a stranger sends, `decode` returns a header whose every field is in bounds, or raises BadMessage.
 """
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+import numpy as np
+import torch
 
 from gossipfl.errors import BadMessage
+from gossipfl.mixing import Payload
+from gossipfl.peer.rumours import MAX_EXCHANGE, NONE, Rumours
 
 if sys.byteorder != "little":
     raise ImportError("gossipfl sends numbers as they lie in memory and needs a little-endian machine")
 
 MAX_HEADER = 4096  # bytes; room for a stop mask of some 30,000 hops
-MAX_TICK = 2**62
-
-MAX_NUMBER = 2**63  # of what the ends of an edge draw; msgspec bounds no larger ones
-WINDOW = 63  # exchanges that a header tells of: the last one used, and those just before it
-
+MAX_NONCE = 2**63  # msgspec has no larger bounds
+WINDOW = 63  # exchanges that a header reports on: the last one used, and those just before it
 MAX_WEIGHT = 1e6
 
 _Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _Weight = Annotated[float, msgspec.Meta(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
 _Step = Annotated[float, msgspec.Meta(ge=0.0, le=sys.float_info.max)]
-_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER - 1)]
-_Tick = Annotated[int, msgspec.Meta(ge=0, lt=MAX_TICK)]
-_Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_TICK)]
-_Depth = Annotated[int, msgspec.Meta(ge=0, lt=8 * (MAX_HEADER - 128))]
+_Nonce = Annotated[int, msgspec.Meta(ge=0, le=MAX_NONCE - 1)]
+_Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
+_Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_EXCHANGE)]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
 _Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 128)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
 
 
 class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What one end of an edge brings into a session, and changes by beginning a new one only.
+    """What one end of an edge brings into a session. Only a new session changes it.
 
-    weight: of the edge, as this end would have it; the smaller of what both ends say is used.
+    weight: of the edge, as this end has it; the smaller one of both ends is used.
     graph: fingerprint of the topology, as this end knows it.
-    step: the learning rate, which may be shorter than was agreed at first since somebody came late; 0: as agreed at first.
+    step: the learning rate, which may have become shorter since a newcomer needs a shorter one; 0: as agreed at first.
     """
 
     weight: _Weight
@@ -48,51 +49,54 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
     step: _Step = 0.0
 
 
-class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a message says of itself.
+class Address(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What every header begins with.
 
-    study: fingerprint of what all peers must agree on; a peer of another study is not listened to.
-    sender: who says so (see `ident`).
-    tick: the exchange that it belongs to, counted from the first one of the study.
-    converged: bit h tells whether all peers within h hops had settled, h exchanges before (see `quorum`).
-    leaving: empty, or why the sender goes and sends nothing more; then there is no payload.
-    mine, yours: the number that the sender has drawn for its edge with the receiver, and the receiver's that it knows; 0: none.
-    last: the last exchange of this session whose message of the receiver the sender made use of; -1: none.
-    used: bit b tells whether it made use of that of exchange last - b.
-    broken: no exchange after this one is known to have been incomplete, anywhere.
-    depth: hops within which all peers are reached, at least, as long as some are missing (see `quorum`).
-    over: somebody's time is up.
-    welcome: the payload is what was agreed before the receiver was there, and no part of an exchange.
-    opens: how the session of `mine` begins; until the receiver has named that number, and so knows it.
-    robust: the payload is of the method that goes on while something is wrong (see `fallback`), and not of the study's own.
+    study: fingerprint of what all peers must agree on; messages of another study are refused.
+    sender: the peer that sends it (see `ident`).
+    number: the exchange that it belongs to, counted from the first one of the study.
     """
 
     study: _Study
     sender: _Peer
-    tick: _Tick
+    number: _Exchange
+
+
+class Header(Address, array_like=True, frozen=True, gc=False, kw_only=True):
+    """What a message says of itself and of its sender.
+
+    converged: the stop mask (see `Quorum`).
+    leaving: empty, or why the sender leaves and sends nothing more; then the payload is empty.
+    mine, yours: nonces of the session along the edge: the sender's, and the receiver's as the sender knows it; 0: none.
+    last: the last exchange of this session in which the sender used the receiver's message; -1: none.
+    used: bit b says whether the sender used the receiver's message of exchange last - b.
+    rumours: what spreads through the whole network.
+    transfer: the payload is a state transfer to a newcomer, and no part of an exchange.
+    opens: how the session of `mine` begins; sent until the receiver has named that nonce, and so knows it.
+    robust: the payload is the fallback method's, and not that of the study's own method (see `fallback`).
+    """
+
     converged: _Mask = b""
     leaving: _Reason = ""
-    mine: _Number = 0
-    yours: _Number = 0
+    mine: _Nonce = 0
+    yours: _Nonce = 0
     last: _Last = -1
-    used: _Number = 0
-    broken: _Tick = 0
-    depth: _Depth = 0
-    over: bool = False
-    welcome: bool = False
+    used: _Nonce = 0
+    rumours: Rumours = NONE
+    transfer: bool = False
     opens: Opening | None = None
     robust: bool = False
 
 
 def ident(name: str) -> int:
-    """What a peer of that name is called in messages: the same whoever else is there, and whatever order they are in."""
+    """The number that stands for a peer of that name in messages, whatever other peers there are."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4, person=b"peer").digest()) >> 1
 
 
 def gossips(study: bytes) -> bytes:
-    """The fingerprint of what peers of that study say when they have agreed, and learn by gossip.
+    """The fingerprint in the letters of peers that have agreed on that study, and now learn by gossip.
 
-    One may begin to while another still agrees, which must not take the one's letters for exchanges.
+    One peer may begin to gossip while another one still agrees: the other one must not take letters for exchanges.
     """
     return hashlib.blake2b(study, digest_size=8, person=b"gossip").digest()
 
@@ -102,10 +106,37 @@ _decoder = msgspec.msgpack.Decoder(Header, strict=True)
 
 
 def decode(frame: bytes) -> Header:
-    """The header in a frame. Raises BadMessage, and nothing else, for bytes that are none."""
+    """The header in a frame. Raises BadMessage, and nothing else, for bytes that are no header."""
     if len(frame) > MAX_HEADER:
         raise BadMessage(f"a header of {len(frame)} bytes; at most {MAX_HEADER} are allowed")
     try:
         return _decoder.decode(frame)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"not a header: {error}") from error
+
+
+def to_bytes(payload: Payload) -> bytes:
+    """One peer's payload, each tensor (1, ...), as its numbers lie in memory, one tensor after the other."""
+    parts = [_bytes(tensor) for tensor in payload]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def from_bytes(messages: Sequence[bytes], like: Payload) -> Payload:
+    """The payloads of several peers as one, axis 0 being the peers, with the types and shapes of `like`, one peer's own.
+
+    Every message has as many bytes as `like`. Every pattern of bytes is some number.
+    """
+    table = np.frombuffer(bytearray().join(messages), np.uint8).reshape(len(messages), -1)
+    made, here = [], 0
+    for tensor in like:
+        size = tensor[0].numel() * tensor.element_size()
+        part = table if len(like) == 1 else np.ascontiguousarray(table[:, here : here + size])
+        made.append(torch.from_numpy(part).view(tensor.dtype).view(len(messages), *tensor.shape[1:]))
+        here += size
+    return tuple(made)
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    if tensor.dtype == torch.bfloat16:  # numpy has no such type
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy().tobytes()

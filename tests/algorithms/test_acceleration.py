@@ -110,7 +110,7 @@ def test_engine_law(instance: Instance, kind: str) -> None:
         own = Toy([i], 3)
         peer = Peer(exchange, instance.make(own), own, schedule, mixing, diameter=2)
         run, round = until_settled(peer, peer.init(x[i : i + 1]))
-        assert exchange.tick == round * 3
+        assert exchange.number == round * 3
         return run, round, peer.messages_sent, peer.disagreement(run)
 
     told = live(kind, RING, act)

@@ -70,7 +70,7 @@ def engines_agree(instance: Instance, among: World, kind: str = "memory", rounds
     def act(i: int, exchange: Exchange) -> tuple[Run, int]:
         own = Toy([i], 3, peers=peers)
         acquaint(exchange, among)
-        peer = Peer(exchange, instance.make(own), own, among.rounds, instance.mixing)
+        peer = Peer(exchange, instance.make(own), own, among.rounds, instance.mixing, origin=exchange.number)
         if takes_back(peer.algorithm, peer.mixing) and all(
             symmetric(among.rounds(k)._replace(arrives=None)) for k in range(9)
         ):

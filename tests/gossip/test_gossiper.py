@@ -255,11 +255,11 @@ def test_it_has_one_shard():
 
 def test_a_newcomer_is_told_what_was_agreed_once_in_a_cycle():
     peer = gossiper(0, peers=3)
-    peer.welcome, peer.newcomers = lambda: b"facts", 11
+    peer.begin(11, lambda: b"facts")
     asks = [encode(Header(STUDY, 1, 0)), b"so many columns"]
     ((to, frames),) = peer.heard(asks)
     assert to == 1
-    assert decode(frames[0]) == Header(STUDY, 0, 0, welcome=True)
+    assert decode(frames[0]) == Header(STUDY, 0, 0, transfer=True)
     assert frames[1] == b"facts"
     assert peer.heard(asks) == [], "it repeats this message"
     assert len(peer.heard([encode(Header(STUDY, 2, 3)), b""])) == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.letters import ASKS, CARRIES
 from gossipfl.peer.letter import MAX_AGE, Letter, enclosed, opened, write
-from gossipfl.peer.wire import MAX_HEADER, MAX_TICK, Header, encode
+from gossipfl.peer.wire import MAX_EXCHANGE, MAX_HEADER, Header, encode
 
 STUDY = b"gossip!!"
 LIKE = torch.zeros(1, 3, dtype=torch.float64)
@@ -18,7 +18,7 @@ letters = st.builds(
     Letter,
     study=st.binary(min_size=8, max_size=8),
     sender=st.integers(0, 2**31 - 1),
-    tick=st.integers(0, MAX_TICK - 1),
+    number=st.integers(0, MAX_EXCHANGE - 1),
     age=st.integers(0, MAX_AGE - 1),
     kind=st.sampled_from([CARRIES, ASKS, CARRIES | ASKS]),
 )
@@ -69,7 +69,7 @@ def test_any_bytes_are_a_letter_in_bounds_or_a_bad_message(frames):
     assert 0 <= letter.age < MAX_AGE
     assert letter.kind in {CARRIES, ASKS, CARRIES | ASKS}
     assert 0 <= letter.sender < 2**31
-    assert 0 <= letter.tick < MAX_TICK
+    assert 0 <= letter.number < MAX_EXCHANGE
     assert (model is not None) == (bool(letter.kind & CARRIES) and not letter.leaving)
     assert model is None or (model.w.shape == LIKE.shape and bool(model.w.isfinite().all()))
 

@@ -31,31 +31,33 @@ class End:
         self.ledger = EdgeAccounts({PEER: self.edge})
         self.sum = torch.zeros(1, 1, dtype=torch.float64)  # what a method's field would hold
 
-    def says(self, tick: int) -> Header:
+    def says(self, number: int) -> Header:
         edge = self.edge
         opens = None if edge.named else edge.opens
-        return Header(STUDY, PEER, tick, b"", "", edge.mine, edge.yours, edge.last, edge.used, opens=opens)
+        return Header(
+            STUDY, PEER, number, mine=edge.mine, yours=edge.yours, last=edge.last, used=edge.used, opens=opens
+        )
 
     def hears(self, header: Header) -> None:
         self.edge.hear(header)
         self.look()
 
-    def takes(self, header: Header, tick: int) -> None:
+    def takes(self, header: Header, number: int) -> None:
         """The message of this exchange came in time."""
         self.hears(header)
         if self.edge.fits(header):
-            self.edge.use(tick)
-            self.counted[tick] = self.edge.weight
-            pulled = torch.tensor([[float(tick + 1)]], dtype=torch.float64)
-            self.ledger.add(tick, [PEER], pulled)
+            self.edge.use(number)
+            self.counted[number] = self.edge.weight
+            pulled = torch.tensor([[float(number + 1)]], dtype=torch.float64)
+            self.ledger.add(number, [PEER], pulled)
             self.sum += pulled
 
     def look(self) -> None:
         if self.edge.ended:
             self.counted.clear()
-        for tick, matched in self.edge.told:
+        for number, matched in self.edge.told:
             if not matched:
-                self.counted.pop(tick, None)
+                self.counted.pop(number, None)
         back = self.ledger.news()
         if back is not None:
             self.sum -= back
@@ -79,12 +81,12 @@ QUIET = ("in time", "in time", "", 1)
 def carry_out(events: list[tuple[str, str, str, int]]) -> tuple[End, End]:
     numbers = count(1)
     a, b = End(numbers), End(numbers)
-    tick, late = 0, []
+    number, late = 0, []
     for to_a, to_b, trouble, step in [*events, *[QUIET] * 6]:
-        from_a, from_b = a.says(tick), b.says(tick)
+        from_a, from_b = a.says(number), b.says(number)
         for end, header, fate in ((a, from_b, to_a), (b, from_a, to_b)):
             if fate in ("in time", "twice"):
-                end.takes(header, tick)
+                end.takes(header, number)
             if fate == "twice":
                 end.hears(header)
             if fate == "late":
@@ -94,19 +96,19 @@ def carry_out(events: list[tuple[str, str, str, int]]) -> tuple[End, End]:
                 end, header = late.pop(0)
                 end.hears(header)
         if trouble:
-            trouble_of({"a": a, "b": b}[trouble[0]], trouble[2:], tick)
-        tick += step
+            trouble_of({"a": a, "b": b}[trouble[0]], trouble[2:], number)
+        number += step
     return a, b
 
 
-def trouble_of(end: End, what: str, tick: int) -> None:
+def trouble_of(end: End, what: str, number: int) -> None:
     match what:
         case "gives up":
             end.gives_up()
         case "begins":
             end.begin()
         case "weighs":
-            end.gives_up(1 / (3 + tick % 5))
+            end.gives_up(1 / (3 + number % 5))
 
 
 @settings(max_examples=500)
@@ -116,12 +118,15 @@ def trouble_of(end: End, what: str, tick: int) -> None:
 @example([QUIET, QUIET, QUIET, ("in time", "lost", "", WINDOW + 2), QUIET])
 def test_both_ends_count_the_same_exchanges(events: list[tuple[str, str, str, int]]) -> None:
     a, b = carry_out(events)
-    settled = lambda end: {tick: end.counted[tick] for tick in end.counted if tick not in end.edge._open}  # noqa: E731
+
+    def settled(end: End) -> dict[int, float]:
+        return {number: weight for number, weight in end.counted.items() if number not in end.edge._open}
+
     assert settled(a) == settled(b), "and with the same weights"
     assert len(a.counted.keys() ^ b.counted.keys()) <= 1, "only the last is not known of yet"
     assert len(settled(a)) >= 2, "a session is under way again"
     for end in (a, b):
-        assert float(end.sum) == sum(tick + 1 for tick in end.counted), (
+        assert float(end.sum) == sum(number + 1 for number in end.counted), (
             "the ledger is a sum over what is counted"
         )
 
@@ -149,10 +154,10 @@ def test_a_message_of_an_old_session_that_comes_very_late_does_no_harm(opens: Op
     a, b = End(numbers), End(numbers)
 
     def exchange(ticks: range) -> Header:
-        for tick in ticks:
-            from_b, from_a = b.says(tick), a.says(tick)
-            a.takes(from_b, tick)
-            b.takes(from_a, tick)
+        for number in ticks:
+            from_b, from_a = b.says(number), a.says(number)
+            a.takes(from_b, number)
+            b.takes(from_a, number)
         return from_b
 
     old = exchange(range(5))
@@ -168,7 +173,7 @@ def test_a_message_of_an_old_session_that_comes_very_late_does_no_harm(opens: Op
 
 def test_the_mask_reaches_back_through_a_window() -> None:
     edge = Edge(lambda: 5, OPENING)
-    edge.hear(Header(STUDY, PEER, 0, b"", "", 9, 5, opens=OPENING))
+    edge.hear(Header(STUDY, PEER, 0, mine=9, yours=5, opens=OPENING))
     assert (edge.last, edge.used) == (-1, 0)
     edge.use(4)
     assert (edge.last, edge.used) == (4, 1)

@@ -60,9 +60,9 @@ class Script:
 
 
 def says(
-    sender: int, tick: int = 0, payload: bytes = b"pay", study: bytes = STUDY, **more: Any
+    sender: int, number: int = 0, payload: bytes = b"pay", study: bytes = STUDY, **more: Any
 ) -> list[bytes]:
-    return [encode(Header(study, sender, tick, **more)), payload]
+    return [encode(Header(study, sender, number, **more)), payload]
 
 
 def exchange(script: Script) -> Exchange:
@@ -70,8 +70,8 @@ def exchange(script: Script) -> Exchange:
     return Exchange(0, NAMES, STUDY, NEAR, script, WAIT, script.clock, draw=lambda: 7)
 
 
-def swap(end: Exchange, tick: int = 0, payload: bytes = b"own") -> list[bytes]:
-    return [message.payload for message in end.swap(tick, [1, 2], [1, 2], payload, b"\1")]
+def swap(end: Exchange, number: int = 0, payload: bytes = b"own") -> list[bytes]:
+    return [message.payload for message in end.swap(number, [1, 2], [1, 2], payload, b"\1")]
 
 
 def test_all_answer() -> None:
@@ -79,12 +79,12 @@ def test_all_answer() -> None:
     end = exchange(script)
     assert swap(end) == [b"cle", b"zur"], "in the order that was asked for"
     assert script.now == 105.0
-    header = Header(STUDY, 0, 0, b"\1", mine=7, opens=OPENING)
+    header = Header(STUDY, 0, 0, converged=b"\1", mine=7, opens=OPENING)
     assert [(to, decode(frames[0]), frames[1]) for to, frames in script.sent[:2]] == [
         (1, header, b"own"),
         (2, header, b"own"),
     ]
-    assert (end.tick, end.messages_sent, end.bytes_sent) == (1, 2, 2 * (len(encode(header)) + 3))
+    assert (end.number, end.messages_sent, end.bytes_sent) == (1, 2, 2 * (len(encode(header)) + 3))
 
 
 def test_silent_neighbours_are_named_after_exactly_the_wait() -> None:
@@ -193,12 +193,12 @@ def test_early_messages_are_kept() -> None:
 @pytest.mark.parametrize("ahead", [2, AHEAD, 3 * AHEAD])
 def test_a_neighbour_may_be_as_far_ahead_as_the_inbox_reaches(ahead: int) -> None:
     script = Script(
-        *((0.0, says(1, tick)) for tick in range(ahead)),
-        *((1.0 + tick, says(2, tick)) for tick in range(ahead)),
+        *((0.0, says(1, number)) for number in range(ahead)),
+        *((1.0 + number, says(2, number)) for number in range(ahead)),
     )
     end = Exchange(0, NAMES, STUDY, NEAR, script, WAIT, script.clock, ahead)
-    for tick in range(ahead):
-        swap(end, tick)
+    for number in range(ahead):
+        swap(end, number)
     assert end.inbox.refused == 0
 
 

@@ -11,8 +11,10 @@ from gossipfl.algorithms import DPSGD, ExactDiffusion
 from gossipfl.engine import Run
 from gossipfl.errors import Departed
 from gossipfl.peer import Exchange, Peer
-from gossipfl.peer.exchange import Welcomed
-from gossipfl.peer.patience import LOOPBACK, Patience, Watch
+from gossipfl.peer.exchange import StateTransferred
+from gossipfl.peer.neighbour import Health, Neighbour
+from gossipfl.peer.patience import LOOPBACK, Delays, Patience
+from gossipfl.peer.rumours import Rumours
 from gossipfl.peer.wire import Header, decode, encode
 from gossipfl.topology import Links, static
 
@@ -24,21 +26,21 @@ BEAR = Patience(suspect=1.0, down=4.0, dead=0.5, again=0.25, probe=1.0)
 def end(script: Script, patience: Patience = BEAR) -> Exchange:
     """Basel's end of its edges to Cleveland and Zurich, which holds up for nobody."""
     made = Exchange(0, NAMES, STUDY, NEAR, script, 30.0, script.clock, patience=patience, draw=lambda: MINE)
-    made.tolerant = True
+    made.tolerate()
     return made
 
 
-def tells(sender: int, tick: int, **more: Any) -> list[bytes]:
-    """A message of a session whose numbers both ends know. `used`, bit b: my message of exchange tick - 1 - b was."""
-    used = [tick - 1 - back for back in range(min(tick, 8)) if more.get("used", 0) >> back & 1]
+def tells(sender: int, number: int, **more: Any) -> list[bytes]:
+    """A message of a session whose numbers both ends know. `used`, bit b: my message of exchange number - 1 - b was."""
+    used = [number - 1 - back for back in range(min(number, 8)) if more.get("used", 0) >> back & 1]
     last = max(used, default=-1)
     said = {"mine": 100 + sender, "yours": MINE, "opens": OPENING} | more
-    return says(sender, tick, **(said | {"last": last, "used": sum(1 << last - one for one in used)}))
+    return says(sender, number, **(said | {"last": last, "used": sum(1 << last - one for one in used)}))
 
 
-def swap(exchange: Exchange, tick: int) -> list[int]:
+def swap(exchange: Exchange, number: int) -> list[int]:
     """Who was heard in this exchange."""
-    messages = exchange.swap(tick, [CLE, ZUR], [CLE, ZUR], b"own")
+    messages = exchange.swap(number, [CLE, ZUR], [CLE, ZUR], b"own")
     return [message.header.sender for message in messages if message]
 
 
@@ -60,62 +62,62 @@ def test_a_message_counts_only_when_both_know_the_session() -> None:
 
 
 def test_who_has_no_connection_is_given_up_soon() -> None:
-    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(3)), (0.0, tells(CLE, 0)))
+    script = Script(*((0.0, tells(ZUR, number)) for number in range(3)), (0.0, tells(CLE, 0)))
     exchange = end(script)
     assert swap(exchange, 0) == [CLE, ZUR]
     before = script.now
     script.cut = {CLE}
     assert swap(exchange, 1) == [ZUR]
     assert BEAR.dead <= script.now - before <= BEAR.dead + 0.2
-    assert exchange.around.watches[CLE].state == "down"
+    assert exchange.neighbours[CLE].health is Health.DOWN
     assert script.forgotten == [CLE], "what waits for it is thrown away"
-    assert exchange.around.broken == 1
+    assert exchange.neighbours.rumours.broken == 1
     before = script.now
     assert swap(exchange, 2) == [ZUR]
     assert script.now == before, "nobody waits for it any more"
 
 
 def test_who_speaks_but_cannot_be_reached_is_not_up_until_it_can() -> None:
-    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(5)), (0.0, tells(CLE, 0)))
+    script = Script(*((0.0, tells(ZUR, number)) for number in range(5)), (0.0, tells(CLE, 0)))
     exchange = end(script)
     swap(exchange, 0)
     script.cut = {CLE}
     swap(exchange, 1)
-    watch = exchange.around.watches[CLE]
+    watch = exchange.neighbours[CLE]
     script.coming.append((script.now, tells(CLE, 2)))
     before = script.now
     swap(exchange, 2)
-    assert (watch.state, script.now) == ("down", before)
+    assert (watch.health, script.now) == (Health.DOWN, before)
     swap(exchange, 3)
     assert script.now == before, "nobody waits"
     script.cut = set()
     script.coming.append((script.now, tells(CLE, 4)))
     swap(exchange, 4)
-    assert watch.state == "up"
+    assert watch.health is Health.UP
 
 
 def test_who_hangs_is_not_awaited_then_given_up_then_welcome_back() -> None:
-    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(9)), (0.0, tells(CLE, 0)))
+    script = Script(*((0.0, tells(ZUR, number)) for number in range(9)), (0.0, tells(CLE, 0)))
     exchange = end(script, BEAR._replace(suspect=0.5))
     swap(exchange, 0)
-    watch, before = exchange.around.watches[CLE], script.now
+    watch, before = exchange.neighbours[CLE], script.now
     assert swap(exchange, 1) == [ZUR]
     assert 0.5 <= script.now - before <= 0.7
-    assert watch.state == "suspected"
-    assert exchange.around.edges[CLE].mine == MINE
+    assert watch.health is Health.SUSPECTED
+    assert exchange.neighbours[CLE].edge.mine == MINE
     assert swap(exchange, 2) == [ZUR]
     script.now += 0.04
-    for tick in range(3, 6):
-        swap(exchange, tick)
-    assert watch.state == "suspected"
+    for number in range(3, 6):
+        swap(exchange, number)
+    assert watch.health is Health.SUSPECTED
     for _ in range(200):  # the clock goes on by what is listened to, and a little for each turn
         script.now += 0.04
         exchange._elapse(0.05)
     swap(exchange, 6)
-    assert watch.state == "down"
+    assert watch.health is Health.DOWN
     script.coming.append((script.now, tells(CLE, 3)))
     swap(exchange, 7)
-    assert watch.state == "up"
+    assert watch.health is Health.UP
     script.coming.append((script.now, tells(CLE, 8)))
     assert swap(exchange, 8) == [CLE, ZUR]
 
@@ -137,7 +139,7 @@ def test_who_was_stopped_itself_blames_nobody() -> None:
 
     script.recv = recv  # type: ignore[method-assign]
     assert swap(exchange, 1) == [CLE, ZUR]
-    assert all(watch.state == "up" for watch in exchange.around.watches.values())
+    assert all(watch.health is Health.UP for watch in exchange.neighbours.values())
 
 
 def test_a_message_that_seems_lost_is_said_again_ever_more_seldom() -> None:
@@ -145,7 +147,7 @@ def test_a_message_that_seems_lost_is_said_again_ever_more_seldom() -> None:
     exchange = end(script, BEAR._replace(suspect=1.0))
     assert swap(exchange, 0) == [CLE, ZUR]
     again = sent_to(script, CLE)
-    assert [header.tick for header in again] == [0] * 4, "at once, and after 0.25, 0.625 and 1.1875 s"
+    assert [header.number for header in again] == [0] * 4, "at once, and after 0.25, 0.625 and 1.1875 s"
     assert len(sent_to(script, ZUR)) == 1
     assert exchange.resent == 3
 
@@ -155,7 +157,7 @@ def test_a_neighbour_that_is_one_ahead_is_asked_for_what_it_said_before() -> Non
     script = Script((0.0, tells(ZUR, 0)), (0.0, tells(CLE, 1)), (0.1, tells(CLE, 0)))
     exchange = end(script)
     assert swap(exchange, 0) == [CLE, ZUR]
-    assert [header.tick for header in sent_to(script, CLE)] == [0, 0]
+    assert [header.number for header in sent_to(script, CLE)] == [0, 0]
     assert script.now < 100.2
 
 
@@ -168,7 +170,7 @@ def test_a_neighbour_that_lacks_my_last_message_is_told_it_again_but_not_all_the
     exchange = end(script)
     swap(exchange, 0)
     assert swap(exchange, 1) == [CLE, ZUR]
-    told = [header.tick for header in sent_to(script, CLE)]
+    told = [header.number for header in sent_to(script, CLE)]
     assert told == [0, 1, 0, 0], "at once, and after half of the time in which it may ask once more"
 
 
@@ -176,7 +178,7 @@ def test_a_neighbour_that_says_again_what_i_heard_is_told_mine_again() -> None:
     """It waits for me, whose message was lost, while I wait for somebody else."""
     script = Script((0.0, tells(CLE, 0)), (0.2, tells(CLE, 0)), (0.24, tells(ZUR, 0)))
     assert swap(end(script), 0) == [CLE, ZUR]
-    assert [header.tick for header in sent_to(script, CLE)] == [0, 0]
+    assert [header.number for header in sent_to(script, CLE)] == [0, 0]
     assert len(sent_to(script, ZUR)) == 1
 
 
@@ -194,7 +196,7 @@ def test_who_says_again_what_comes_after_what_i_lack_is_asked_again() -> None:
     )
     exchange = end(script, BEAR._replace(again=0.3))
     assert swap(exchange, 0) == [CLE, ZUR]
-    assert [header.tick for header in sent_to(script, ZUR)] == [0] * 5, (
+    assert [header.number for header in sent_to(script, ZUR)] == [0] * 5, (
         "first, thrice asked, and as time passes"
     )
 
@@ -204,7 +206,7 @@ def test_a_neighbour_far_ahead_is_asked_once_and_followed() -> None:
     exchange = end(script)
     assert swap(exchange, 0) == [ZUR]
     assert BEAR.again <= script.now - 100.0 <= BEAR.again + 0.06
-    assert exchange.heard[CLE] == 5
+    assert exchange.neighbours[CLE].reached == 5
 
 
 @pytest.mark.parametrize("unknown", [{"yours": 0}, {"yours": MINE + 1}, {"mine": 0, "yours": 0}])
@@ -215,8 +217,8 @@ def test_who_does_not_name_my_number_is_not_followed(unknown: dict[str, int]) ->
     swap(exchange, 0)
     script.now = 100.2
     swap(exchange, 1)
-    assert exchange.heard[CLE] == 0
-    assert exchange.inbox.heard[CLE] == 2**61
+    assert exchange.neighbours[CLE].reached == 0
+    assert exchange.neighbours[CLE].spoke == 2**61
 
 
 def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:
@@ -230,8 +232,8 @@ def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:
     assert swap(exchange, 0) == [CLE, ZUR]
     assert swap(exchange, 1) == [ZUR]
     assert script.now == 100.0
-    assert exchange.around.watches[CLE].state == "left"
-    assert exchange.around.whole(exchange.now, 60.0)
+    assert exchange.neighbours[CLE].health is Health.LEFT
+    assert exchange.neighbours.whole(exchange.now, 60.0)
     count = len(sent_to(script, CLE))
     script.coming.append((script.now, tells(ZUR, 2)))
     swap(exchange, 2)
@@ -248,15 +250,17 @@ def test_divergence_of_a_neighbour_ends_the_learning() -> None:
 
 def test_who_is_all_alone_takes_its_time() -> None:
     """Rounds of somebody without neighbours do not run away from those of the others."""
-    script = Script(*((0.05 * (1 + tick), tells(peer, tick)) for tick in range(40) for peer in (CLE, ZUR)))
+    script = Script(
+        *((0.05 * (1 + number), tells(peer, number)) for number in range(40) for peer in (CLE, ZUR))
+    )
     exchange = end(script)
-    for tick in range(40):
-        swap(exchange, tick)
+    for number in range(40):
+        swap(exchange, number)
     script.cut = {CLE, ZUR}
     swap(exchange, 40)
     before = script.now
-    for tick in range(41, 61):
-        assert swap(exchange, tick) == []
+    for number in range(41, 61):
+        assert swap(exchange, number) == []
     assert script.now - before > 20 * 0.025, "about as long as their exchanges took"
 
 
@@ -267,8 +271,8 @@ def test_who_was_never_together_with_anybody_does_not_run_ahead() -> None:
     script.cut = {CLE, ZUR}
     swap(exchange, 100)
     before = script.now
-    for tick in range(101, 111):
-        assert swap(exchange, tick) == []
+    for number in range(101, 111):
+        assert swap(exchange, number) == []
     assert script.now - before >= 10 * BEAR.probe
 
 
@@ -283,8 +287,8 @@ def test_settled_is_believed_of_those_of_the_session_only() -> None:
         exchange = end(script)
         assert swap(exchange, 0) == [CLE, ZUR]
         assert swap(exchange, 1) == [ZUR]
-        assert exchange.around.settled == believed
-        assert exchange.around.watches[CLE].left == "settled"
+        assert exchange.neighbours.settled == believed
+        assert exchange.neighbours[CLE].goodbye == "settled"
 
 
 def test_a_goodbye_names_the_session() -> None:
@@ -297,7 +301,7 @@ def test_a_goodbye_names_the_session() -> None:
 
 
 def test_who_is_leaving_takes_no_welcome() -> None:
-    script = Script((0.2, says(CLE, 40, b"facts", welcome=True)))
+    script = Script((0.2, says(CLE, 40, b"facts", transfer=True)))
     exchange = end(script)
     assert exchange.part(1.0) == set()
 
@@ -307,22 +311,22 @@ def test_who_repeats_the_last_exchange_of_agreeing_is_told_what_was_agreed() -> 
         *((0.0, tells(peer, 30)) for peer in (CLE, ZUR)), (0.1, says(CLE, 19)), (0.2, tells(ZUR, 31))
     )
     exchange = end(script)
-    exchange.around.origin, exchange.welcome = 20, lambda: b"facts"
-    for tick in (30, 31):
-        swap(exchange, tick)
-    assert [header.welcome for header in sent_to(script, CLE)].count(True) == 1
+    exchange.begin(20, lambda: b"facts")
+    for number in (30, 31):
+        swap(exchange, number)
+    assert [header.transfer for header in sent_to(script, CLE)].count(True) == 1
 
 
 def test_while_somebody_is_absent_nobody_is_whole() -> None:
-    script = Script(*((0.0, tells(ZUR, tick)) for tick in range(3)), (0.0, tells(CLE, 0)))
+    script = Script(*((0.0, tells(ZUR, number)) for number in range(3)), (0.0, tells(CLE, 0)))
     exchange = end(script)
     swap(exchange, 0)
-    assert exchange.around.whole(exchange.now, 60.0)
+    assert exchange.neighbours.whole(exchange.now, 60.0)
     script.cut = {CLE}
     swap(exchange, 1)
-    assert not exchange.around.whole(exchange.now, 60.0)
-    assert exchange.around.whole(exchange.now + 60.0, 60.0)
-    assert exchange.around.depth == len(NAMES) - 1, "words may have to go a longer way now"
+    assert not exchange.neighbours.whole(exchange.now, 60.0)
+    assert exchange.neighbours.whole(exchange.now + 60.0, 60.0)
+    assert exchange.neighbours.rumours.depth == len(NAMES) - 1, "words may have to go a longer way now"
 
 
 def test_a_newcomer_is_told_what_was_agreed_and_not_more_often_than_needed() -> None:
@@ -330,16 +334,16 @@ def test_a_newcomer_is_told_what_was_agreed_and_not_more_often_than_needed() -> 
         *((0.0, says(CLE, 0, mine=5)) for _ in range(5)), *((0.01, tells(peer, 40)) for peer in (ZUR, CLE))
     )
     exchange = end(script)
-    exchange.around.origin, exchange.welcome = 20, lambda: b"facts"
+    exchange.begin(20, lambda: b"facts")
     swap(exchange, 40)
-    hello = [frames for to, frames in script.sent if decode(frames[0]).welcome]
+    hello = [frames for to, frames in script.sent if decode(frames[0]).transfer]
     assert len(hello) == 1
     assert hello[0][1] == b"facts"
     newcomer = Script((0.0, hello[0]))
     agreeing = Exchange(CLE, NAMES, STUDY, {0: OPENING}, newcomer, 30.0, newcomer.clock)
-    with pytest.raises(Welcomed) as told:
+    with pytest.raises(StateTransferred) as told:
         agreeing.swap(0, [0], [0], b"own")
-    assert (told.value.payload, told.value.tick) == (b"facts", 40)
+    assert (told.value.payload, told.value.number) == (b"facts", 40)
 
 
 def test_what_only_one_end_used_is_given_back() -> None:
@@ -348,8 +352,8 @@ def test_what_only_one_end_used_is_given_back() -> None:
     used = {CLE: (0b0, 0b1, 0b10), ZUR: (0b0, 0b1, 0b11)}
     script = Script(
         *(
-            (0.0, tells(peer, tick, payload=numbers(said[tick]), used=used[peer][tick]))
-            for tick in range(3)
+            (0.0, tells(peer, number, payload=numbers(said[number]), used=used[peer][number]))
+            for number in range(3)
             for peer in (CLE, ZUR)
         )
     )
@@ -370,7 +374,7 @@ def test_what_only_one_end_used_is_given_back() -> None:
 def test_who_keeps_no_accounts_remembers_nothing_of_exchanges() -> None:
     """D-PSGD has none, and may go on for ever."""
     rounds = 200
-    script = Script(*((0.0, tells(CLE, tick, payload=numbers(1.0), used=0b1)) for tick in range(rounds)))
+    script = Script(*((0.0, tells(CLE, number, payload=numbers(1.0), used=0b1)) for number in range(rounds)))
     both = torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0.5, 0.5], dtype=torch.float64)
     exchange = end(script)
     peer = Peer(exchange, DPSGD(0.1), None, static(Links(*both)))
@@ -378,40 +382,38 @@ def test_who_keeps_no_accounts_remembers_nothing_of_exchanges() -> None:
     run = peer.init(torch.zeros(1, 1, dtype=torch.float64))
     for _ in range(rounds):
         run = peer.step(run)
-    edge = exchange.around.edges[CLE]
+    edge = exchange.neighbours[CLE].edge
     assert float(run.state.x) == 1.0
     assert len(edge.told) <= 1
     assert len(edge._open) <= 2
 
 
 def test_lateness_makes_for_longer_patience() -> None:
-    watch = Watch(LOOPBACK, 0.0)
+    one = Neighbour("Cleveland", OPENING, LOOPBACK, lambda: MINE, 0.0)
     for _ in range(50):
-        watch.late(0.001)
-    assert watch.limit == LOOPBACK.suspect
+        one.delays.late(0.001)
+    assert one.delays.limit == LOOPBACK.suspect
     for _ in range(50):
-        watch.late(3.0)
-    assert 3.0 < watch.limit < 6.0
-    watch.suspect(10.0)
-    assert not watch.overdue(2.5 * watch.limit - 0.1)
-    assert watch.overdue(2.5 * watch.limit + 0.1)
+        one.delays.late(3.0)
+    assert 3.0 < one.delays.limit < 6.0
+    one.become(Health.SUSPECTED, 10.0)
+    assert not one.overdue(2.5 * one.delays.limit - 0.1)
+    assert one.overdue(2.5 * one.delays.limit + 0.1)
 
 
 def test_a_long_way_makes_for_longer_patience_and_halts_do_not() -> None:
-    watch = Watch(LOOPBACK, 0.0)
-    watch.late(0.1)
-    assert (watch.again, watch.limit) == (LOOPBACK.again, LOOPBACK.suspect)
+    delays = Delays(LOOPBACK)
+    delays.late(0.1)
+    assert (delays.again, delays.limit) == (LOOPBACK.again, LOOPBACK.suspect)
     for _ in range(9):
-        watch.answered(0.4)
-    assert watch.again == pytest.approx(0.3)
-    assert watch.limit == pytest.approx(4.0)
-    watch.lost = 10.0
-    assert not watch.overdue(11.1), "to open a connection takes some ways there and back"
-    assert watch.overdue(11.3)
-    watch.answered(60.0)
-    assert watch.trip <= 0.8, "it was not that far away for so long: something was lost"
-    watch.answered(0.3)
-    assert watch.trip == pytest.approx(0.3)
+        delays.answered(0.4)
+    assert delays.again == pytest.approx(0.3)
+    assert delays.limit == pytest.approx(4.0)
+    assert delays.unconnected == pytest.approx(1.2), "to open a connection takes some ways there and back"
+    delays.answered(60.0)
+    assert delays.trip <= 0.8, "it was not that far away for so long: something was lost"
+    delays.answered(0.3)
+    assert delays.trip == pytest.approx(0.3)
 
 
 def test_the_way_there_and_back_is_told_by_who_made_use_of_my_message() -> None:
@@ -421,9 +423,9 @@ def test_the_way_there_and_back_is_told_by_who_made_use_of_my_message() -> None:
         (0.3, tells(ZUR, 1, used=0b0)),
     )
     exchange = end(script)
-    for tick in range(2):
-        assert swap(exchange, tick) == [CLE, ZUR]
-    trips = [exchange.around.watches[peer].trip for peer in (CLE, ZUR)]
+    for number in range(2):
+        assert swap(exchange, number) == [CLE, ZUR]
+    trips = [exchange.neighbours[peer].delays.trip for peer in (CLE, ZUR)]
     assert trips == [pytest.approx(0.2), 0.0]
 
 
@@ -431,36 +433,41 @@ def test_the_way_there_and_back_is_told_by_who_made_use_of_my_message() -> None:
 def test_what_a_neighbour_has_contributed_stays_if_it_learned_to_the_end(why: str) -> None:
     """Else my last round, without what only its model balances, would lead away from where all have arrived."""
     script = Script(
-        *((0.0, tells(peer, tick, used=tick)) for tick in range(2) for peer in (CLE, ZUR)),
+        *((0.0, tells(peer, number, used=number)) for number in range(2) for peer in (CLE, ZUR)),
         (0.0, says(CLE, 2, b"", leaving=why)),
         (0.1, tells(ZUR, 2, used=0b11)),
     )
     exchange = end(script)
-    for tick in range(3):
-        swap(exchange, tick)
-    assert exchange.around.edges[CLE].ended == (why == "interrupted")
+    for number in range(3):
+        swap(exchange, number)
+    assert exchange.neighbours[CLE].edge.ended == (why == "interrupted")
 
 
 def test_the_header_says_what_is_wrong_anywhere() -> None:
     """Trouble, a long way and the end of time are told on."""
     script = Script(
-        (0.0, tells(CLE, 9, broken=8, depth=2, over=True)), (0.0, tells(ZUR, 9)), (0.0, tells(ZUR, 10))
+        (0.0, tells(CLE, 9, rumours=Rumours(8, 2, True))), (0.0, tells(ZUR, 9)), (0.0, tells(ZUR, 10))
     )
     exchange = end(script)
     swap(exchange, 9)
     script.coming.append((script.now, tells(CLE, 10)))
     swap(exchange, 10)
     said = sent_to(script, ZUR)[-1]
-    assert (said.broken, said.depth, said.over) == (8, 2, True)
-    far = Script((0.0, tells(CLE, 9, broken=2**61)), (0.0, tells(ZUR, 9)))
+    assert said.rumours == Rumours(8, 2, True)
+    far = Script((0.0, tells(CLE, 9, rumours=Rumours(2**61, 30_000))), (0.0, tells(ZUR, 9)))
     exchange = end(far)
     swap(exchange, 9)
-    assert exchange.around.broken < 100, "nobody can say that the far future is broken"
+    assert exchange.neighbours.rumours.broken < 100, "nobody can say that the far future is broken"
+    assert exchange.neighbours.rumours.depth == len(NAMES) - 1, (
+        "nor that a way is longer than through all peers"
+    )
 
 
 def test_encode_takes_little() -> None:
     """What sessions add to a message, of which there is one for each neighbour."""
-    quiet = Header(STUDY, 3, 10_000, b"\xff\x01", "", 2**62, 2**62, 2**63 - 1)
+    quiet = Header(
+        STUDY, 3, 10_000, converged=b"\xff\x01", mine=2**62, yours=2**62, last=9_999, used=2**63 - 1
+    )
     assert len(encode(quiet)) <= 64
 
 
@@ -475,7 +482,7 @@ def test_who_parts_waits_for_goodbyes_and_answers_whoever_lacks_its_last_message
     before = len(sent_to(script, ZUR))
     assert exchange.part(1.0) == {CLE, ZUR}
     assert script.now == 100.5
-    assert [header.tick for header in sent_to(script, ZUR)[before:]] == [0]
+    assert [header.number for header in sent_to(script, ZUR)[before:]] == [0]
 
 
 def test_who_parts_waits_for_nobody_without_a_connection_and_for_nobody_for_long() -> None:

@@ -187,11 +187,11 @@ class World:
         exchange = Exchange(
             me, names, STUDY, openings(self.graph, me), life, 20.0, life.clock, patience=LOOPBACK, draw=draw
         )
-        exchange.tick = exchange.around.origin = ORIGIN
+        exchange.begin(ORIGIN, lambda: b"")
         engine, turns = self._engine(exchange, toy)
         run: Run = engine.init(torch.zeros(1, toy.width, dtype=torch.float64) if point is None else point[1])
         if point:
-            run, exchange.tick = run._replace(round=point[0]), ORIGIN + point[0]
+            run = run._replace(round=point[0])
         rest = Rest(engine, run, 1e-11, Rhythm(1, lambda: turns, diameter(self.graph), 1))
         while True:
             life.compute()
@@ -210,7 +210,7 @@ class World:
         def peer(kind: str, topology: Topology, gamma: float, turns: int = 1) -> Peer:
             step = 0.4 * self._step if kind == "gradient-tracking" else self._step
             algorithm = made(kind, Ingredients(step, hessian=toy.hessian, cycle=turns))
-            return Peer(exchange, algorithm, toy, topology, Mixing(gamma=gamma), hops)
+            return Peer(exchange, algorithm, toy, topology, Mixing(gamma=gamma), hops, origin=ORIGIN)
 
         if self.kind != "newton":
             alone = peer(self.kind, whole, 1.0 if self.kind == "gradient-tracking" else 0.5)

@@ -19,6 +19,8 @@ from gossipfl.algorithms import ALGORITHMS, Algorithm, Grad, Ingredients, Mix, P
 from gossipfl.engine import Run
 from gossipfl.mixing import COMPRESSORS, Amount, Compressed, Feedback, Mixing
 from gossipfl.peer import Exchange, Memory, Peer, Transport, ZeroMQ
+from gossipfl.peer.neighbour import Neighbour
+from gossipfl.peer.patience import LOOPBACK
 from gossipfl.peer.wire import Opening
 from gossipfl.simulator import Simulator
 from gossipfl.topology import WEIGHTS, Links, Topology, static
@@ -215,8 +217,8 @@ def network(kind: str, graph: nx.Graph) -> Iterator[list[Transport]]:
     with tempfile.TemporaryDirectory(prefix="g") as folder:
         places = ["tcp://127.0.0.1:*" if kind == "tcp" else f"ipc://{folder}/{i}" for i in range(len(graph))]
         sockets = [ZeroMQ(place, 10**6) for place in places]
-        for i, around in enumerate(neighbours(graph)):
-            sockets[i].connect({j: sockets[j].endpoint for j in around})
+        for i, near in enumerate(neighbours(graph)):
+            sockets[i].connect({j: sockets[j].endpoint for j in near})
         try:
             yield list(sockets)
         finally:
@@ -235,6 +237,11 @@ def openings(graph: nx.Graph, me: int) -> dict[int, Opening]:
     mine = links.receivers == me
     weights = zip(links.senders[mine].tolist(), links.weights[mine].tolist(), strict=True)
     return {peer: Opening(weight, STUDY) for peer, weight in weights}
+
+
+def met(*peers: int) -> dict[int, Neighbour]:
+    """Neighbours of which nothing is known yet."""
+    return {peer: Neighbour(f"p{peer}", Opening(1 / 3, STUDY), LOOPBACK, lambda: 7, 0.0) for peer in peers}
 
 
 def live(kind: str, graph: nx.Graph, act: Callable[[int, Exchange], Any]) -> list[Any]:

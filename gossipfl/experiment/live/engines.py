@@ -40,10 +40,10 @@ class Live:
 
     @property
     def exchanges(self) -> int:
-        return self._exchange.tick
+        return self._exchange.number
 
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Peer:
-        return Peer(self._exchange, algorithm, None, topology, mixing)
+        return Peer(self._exchange, algorithm, None, topology, mixing, origin=self._exchange.number)
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """An engine that nothing stops, where its method or the fallback tolerates that; else one that waits for everybody."""

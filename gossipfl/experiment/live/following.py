@@ -53,7 +53,6 @@ class Following:
     ) -> None:
         self.parts, self.inner = parts, tolerating(parts, exchange)
         self._exchange, self._transport, self._changed = exchange, transport, changed
-        exchange.around.origin, exchange.inbox.graph = parts.prepared.facts.origin, None
 
     @property
     def messages_sent(self) -> int:
@@ -67,7 +66,7 @@ class Following:
         return self.inner.init(x)
 
     def step(self, run: Run) -> Run:
-        asked = self._exchange.around.step
+        asked = self._exchange.neighbours.step
         if asked and asked < self._facts.working_step:
             run = self._shorten(run, asked)
         if change := self._changed():
@@ -127,19 +126,16 @@ def tolerating(parts: Parts, exchange: Exchange) -> Engine:
 
 def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Peer:
     """An engine that waits for everybody, and counts its rounds from where learning began."""
-    now, exchange.tick = exchange.tick, parts.prepared.facts.origin
-    try:
-        return Peer(
-            exchange,
-            composition.algorithm,
-            parts.problem,
-            composition.topology,
-            composition.mixing,
-            parts.study.horizon,
-            parts.study.changing,
-        )
-    finally:
-        exchange.tick = now
+    return Peer(
+        exchange,
+        composition.algorithm,
+        parts.problem,
+        composition.topology,
+        composition.mixing,
+        parts.study.horizon,
+        parts.study.changing,
+        origin=parts.prepared.facts.origin,
+    )
 
 
 def called(made: Study) -> dict[int, str]:

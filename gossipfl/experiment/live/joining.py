@@ -16,7 +16,7 @@ from gossipfl.experiment.live.following import Change, Following
 from gossipfl.experiment.live.journal import Journal
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
-from gossipfl.peer.exchange import Welcomed
+from gossipfl.peer.exchange import StateTransferred
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 from gossipfl.runs.facts import Checkpoint, pack, unpack
 
@@ -43,22 +43,21 @@ def begin(
     if point is None:
         try:
             begun, how = session(), "all are here: learning"
-        except Welcomed as welcome:
+        except StateTransferred as state:
             log.info("the study is under way: a neighbour sent what was agreed")
-            point, how = _told(welcome.payload), "the study is under way: learning from round {}"
+            point, how = _told(state.payload), "the study is under way: learning from round {}"
     if point is not None:
-        exchange.tick = point.facts.origin
+        exchange.begin(point.facts.origin, lambda: pack(begun.point))
         begun = session(point)
         if begun.facts.working_step < point.facts.working_step:
             log.info("the others' step is too long for these rows: %g", begun.facts.working_step)
     if isinstance(begun.engine, Following):
-        exchange.welcome = lambda: pack(begun.point)
+        exchange.begin(begun.facts.origin, lambda: pack(begun.point))
         journal.resumable = True
     elif isinstance(begun.engine, GossipPeer):
-        gossiper = begun.engine.gossiper
         # A peer that agreed with me may resend its last agreement message; it is no newcomer.
-        gossiper.newcomers = begun.facts.origin - (point is None)
-        gossiper.welcome = lambda: pack(begun.point)
+        newcomers = begun.facts.origin - (point is None)
+        begun.engine.gossiper.begin(newcomers, lambda: pack(begun.point))
         journal.resumable = True
     return begun, how.format(begun.outcome.rounds)
 

@@ -95,14 +95,13 @@ def counters(exchange: Exchange) -> dict[str, int]:
 
 def neighbours(exchange: Exchange) -> dict[str, dict[str, Any]]:
     """Of each neighbour: up, suspected, down or left; for how many seconds; and the session's two numbers, mine first."""
-    around = exchange.around
     return {
-        exchange.names[peer]: {
-            "state": watch.state,
-            "seconds": round(exchange.now - watch.since, 3),
-            "session": f"{around.edges[peer].mine:016x}-{around.edges[peer].yours:016x}",
+        one.name: {
+            "state": one.health.value,
+            "seconds": round(exchange.now - one.since, 3),
+            "session": f"{one.edge.mine:016x}-{one.edge.yours:016x}",
         }
-        for peer, watch in around.watches.items()
+        for one in exchange.neighbours.values()
     }
 
 

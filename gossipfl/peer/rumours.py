@@ -1,0 +1,88 @@
+"""What spreads from peer to peer in the headers of messages; must not know sockets or models.
+
+Two things do: rumours, which only grow, and the stop mask, by which all peers stop in the same round.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+MAX_EXCHANGE = 2**62
+MAX_DEPTH = 8 * 3968  # hops that a stop mask has room for
+FAR = 64  # exchanges beyond the message's own that `broken` may name
+
+_Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
+_Depth = Annotated[int, msgspec.Meta(ge=0, lt=MAX_DEPTH)]
+
+
+class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What is known of the whole network, from whoever knew it first. Rumours are joined by the maximum, field by field.
+
+    broken: no exchange after this one is known to have been incomplete, anywhere.
+    depth: hops within which all peers are reached, at least, while some are missing (see `Quorum`).
+    over: the time is up for some peer.
+    """
+
+    broken: _Exchange = 0
+    depth: _Depth = 0
+    over: bool = False
+
+    def join(self, broken: int = 0, depth: int = 0, over: bool = False) -> "Rumours":
+        """These rumours and what I found out myself."""
+        return Rumours(max(self.broken, broken), max(self.depth, depth), self.over or over)
+
+    def heard(self, other: "Rumours", number: int, peers: int) -> "Rumours":
+        """These rumours and those of a message of exchange `number`, in a network of so many peers.
+
+        Bounds limit what one wrong message can do: the far future is not broken, and no way is longer than through all peers.
+        """
+        if other in (self, NONE):
+            return self
+        return self.join(min(other.broken, number + FAR), min(other.depth, peers - 1), other.over)
+
+
+NONE = Rumours()
+
+
+class Quorum:
+    """How peers decide together that they have settled: one peer's stop mask.
+
+    Bit h of the mask says that everyone within h hops was converged h exchanges ago. A message carries the sender's mask. A
+    peer keeps the bits that all masks have in common, shifts them by one hop, and sets bit 0 to its own state. When bit D is
+    set, D being the diameter, every peer was converged D exchanges ago. All peers see that in the same round, so they stop
+    together, without a centre.
+
+    Args:
+        diameter: of the graph, D.
+    """
+
+    def __init__(self, diameter: int) -> None:
+        self._diameter = -1
+        self._mask = 0
+        self._common = 0
+        self.deepen(diameter)
+
+    def deepen(self, diameter: int) -> None:
+        """The graph is at least so wide: where peers are missing, ways are longer."""
+        if diameter > self._diameter:
+            self._diameter = diameter
+            self._bytes = (diameter + 8) // 8
+            self._all = (2 << diameter) - 1
+
+    def speak(self) -> bytes:
+        """The mask for the next message. The masks heard after this call answer it."""
+        self._common = self._mask
+        return self._mask.to_bytes(self._bytes, "little") if self._mask else b""
+
+    def hear(self, mask: bytes) -> None:
+        """A neighbour's mask of the same exchange."""
+        self._common &= int.from_bytes(mask, "little")
+
+    def veto(self) -> None:
+        """Something happened here that makes all earlier agreement void."""
+        self._common = 0
+
+    def settled(self, converged: bool) -> bool:
+        """End the exchange with my own state; return whether everybody was converged `diameter` exchanges ago."""
+        self._mask = (self._common << 1 | converged) & self._all
+        return bool(self._mask >> self._diameter & 1)

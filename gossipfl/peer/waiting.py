@@ -1,0 +1,149 @@
+"""Whom an exchange waits for, and what silence means; must not know headers, models or algorithms.
+
+Two classes with the same methods: `LockStep` waits for everybody; `Tolerant` goes on without neighbours that stay silent, for
+methods that bear missing messages.
+"""
+
+from collections.abc import Sequence
+
+from gossipfl.errors import Departed, NetworkError
+from gossipfl.peer.inbox import Inbox
+from gossipfl.peer.neighbour import UP, Health, Message
+from gossipfl.peer.neighbourhood import Neighbourhood
+from gossipfl.peer.transport import Transport
+
+SLICE = 0.05  # seconds of silence between two looks at the connections
+
+
+class LockStep:
+    """Everybody is waited for, and silence is an error in the end.
+
+    Args:
+        me: this peer's name.
+        neighbours, inbox: who speaks, and what is let in.
+        again: seconds before a message is sent again.
+        wait: seconds of silence that are an error.
+    """
+
+    goodbyes = 1  # how often a goodbye is sent to each neighbour
+
+    def __init__(self, me: str, neighbours: Neighbourhood, inbox: Inbox, again: float, wait: float) -> None:
+        self._me, self._neighbours, self._inbox, self._again = me, neighbours, inbox, again
+        self.pace = wait  # seconds until `look`, while somebody is missing
+
+    def begin(self, number: int, now: float, real: float) -> None:
+        """Exchange `number` begins, at this time of the patient clock and of the real one."""
+
+    def refused(self, name: str) -> None:
+        """The transport does not take a message to that neighbour. Raises NetworkError."""
+        raise NetworkError(f"neighbour {name} takes no more messages: it is stopped, or far behind")
+
+    def missing(self, awaited: Sequence[int], now: float) -> list[int]:
+        """Those of `awaited` that are still waited for. Raises Departed where one of them has left."""
+        missing = self._inbox.missing(awaited)
+        for peer in missing:
+            one = self._neighbours[peer]
+            if one.health is Health.LEFT:
+                raise Departed(one.name, one.goodbye)
+        return missing
+
+    def pause(self, missing: Sequence[int]) -> float:
+        """Seconds before messages to the missing peers are sent again for the first time."""
+        return self._again
+
+    def look(self, missing: Sequence[int], now: float, began: float) -> None:
+        """The time is up. Raises NetworkError where one is still missing."""
+        if silent := [self._neighbours[peer] for peer in self.missing(missing, now)]:
+            names = ", ".join(one.name for one in silent)
+            known = [f"{one.name} was heard, but {one.strange}" for one in silent if one.strange]
+            raise NetworkError(
+                f"{self._me}: no answer from {names} for {self.pace:g} s (exchange {self._inbox.number}): "
+                + (
+                    "; ".join(known)
+                    or "are they running, and are their endpoints in the topology file right? "
+                )
+                + ("" if known else "A longer peers.wait helps slow ones")
+            )
+
+    def rest(self, awaited: Sequence[int]) -> float | None:
+        """Seconds to go on listening although nobody is missing; None: do not listen at all."""
+        return None
+
+    def take(self, awaited: Sequence[int]) -> list[Message | None]:
+        """The messages of this exchange, in that order; None for one that cannot be used."""
+        return list(self._inbox.take(awaited))
+
+    def ahead(self) -> dict[int, int]:
+        """The exchanges of which neighbours spoke last, to me and nobody else, that may have gone on without me."""
+        return {}
+
+
+class Tolerant:
+    """Neighbours that stay silent hold nobody up.
+
+    Args:
+        neighbours: who speaks.
+        transport: which knows connections.
+        probe: seconds that an exchange of a peer takes which has been alone from the beginning.
+    """
+
+    goodbyes = 3  # nobody can ask for a lost one
+    pace = SLICE
+
+    def __init__(self, neighbours: Neighbourhood, transport: Transport, probe: float) -> None:
+        self._neighbours, self._transport, self._probe = neighbours, transport, probe
+        self._number, self._began, self._usual, self._whole = 0, 0.0, 0.0, False
+
+    def begin(self, number: int, now: float, real: float) -> None:
+        if self._whole:
+            self._usual += (real - self._began - self._usual) / 8
+        self._number, self._began = number, real
+        if not self._neighbours.healthy:
+            self._attend(now)
+
+    def refused(self, name: str) -> None:
+        return
+
+    def missing(self, awaited: Sequence[int], now: float) -> list[int]:
+        return [peer for peer in awaited if self._neighbours[peer].awaited(self._number, now)]
+
+    def pause(self, missing: Sequence[int]) -> float:
+        return min(self._neighbours[peer].delays.again for peer in missing)
+
+    def look(self, missing: Sequence[int], now: float, began: float) -> None:
+        """Look after neighbours that do not answer, each `pace` seconds."""
+        self._attend(now)
+        self._neighbours.suspect(missing, now, began)
+
+    def _attend(self, now: float) -> None:
+        """Look after neighbours that do not answer. Raises Departed where one of them has diverged."""
+        if self._neighbours.diverged:
+            raise Departed(self._neighbours.diverged, "diverged")
+        for peer in self._neighbours.attend(self._transport.lost(), now, self._number):
+            self._transport.forget(peer)
+
+    def rest(self, awaited: Sequence[int]) -> float | None:
+        """As in lock-step; where neighbours do not answer, hear those that may come back.
+
+        A peer that is alone takes as long as an exchange usually takes. Then a peer that was never together with anybody,
+        because it came back first, does not run ahead of those that follow.
+        """
+        if self._neighbours.healthy:
+            return None
+        alone = awaited and not any(self._neighbours[peer].health is UP for peer in awaited)
+        return (self._usual or self._probe) if alone else 0.0
+
+    def take(self, awaited: Sequence[int]) -> list[Message | None]:
+        messages = [self._neighbours.use(peer, self._number) for peer in awaited]
+        self._whole = None not in messages
+        return messages
+
+    def ahead(self) -> dict[int, int]:
+        return {
+            peer: one.reached
+            for peer, one in self._neighbours.items()
+            if one.reached >= 0 and one.health is UP
+        }
+
+
+Waiting = LockStep | Tolerant
