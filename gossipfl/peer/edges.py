@@ -1,4 +1,4 @@
-"""One peer's edges in one round, and what is heard along them; must not know messages, sessions or time."""
+"""One peer's edges in one round, and what comes along them; must not know messages, sessions or time."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,14 +9,14 @@ from gossipfl.topology import Links
 
 
 class Edges:
-    """My edges in one round: e lead to me, from `sources`. A message on one that is lost is neither sent nor awaited.
+    """My edges in one round: e edges lead to me, from `sources`. A message that is to be lost is neither sent nor awaited.
 
     Args:
         links: of all peers.
-        peers: what they are called, by number.
+        peers: what messages call them, by number.
         me: my number.
         dtype: of the rows that are mixed.
-        agreed: what the edges weigh, if not as the links say.
+        agreed: the weights of the edges, by peer; None: those of the links.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Edges:
         self.limited = False
 
     def limit(self, heard: Collection[int]) -> None:
-        """Of those awaited only these were heard, this time."""
+        """In this round only these of the awaited peers were heard."""
         self._show(torch.tensor([peer in heard for peer in self.sources], dtype=torch.bool))
         self.limited = True
 
     def _show(self, arrives: Tensor | None) -> None:
         weights, dtype = self._weights, self._dtype
         self.awaited = self.sources
-        self.places: Tensor | None = None  # the rows of the replicas that change: none named means all
+        self.places: Tensor | None = None  # the rows of the replicas that change; None: all
         shown = torch.ones_like(weights)
         if arrives is not None:
             self.places = torch.cat((torch.tensor([True]), arrives)).nonzero().flatten()
@@ -67,7 +67,7 @@ class Edges:
         self.pulling = _row(share, share * shown, dtype)
 
     def pulled(self, replicas: Tensor, part: float) -> Tensor:
-        """What each of those heard pulls me by, part w_ij (r_j - r_i), (e, D)."""
+        """What each of the heard peers pulls me by: part w_ij (r_j - r_i), (e, D)."""
         if self._pull is None or self._pull[0] != part:
             self._pull = part, self.averaging[0, 1:, None] * part
         pulled = (replicas[1:] - replicas[:1]).mul_(self._pull[1])
@@ -80,7 +80,7 @@ def _row(own: Tensor, others: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Heard:
-    """One round's messages to my row (a `Received`): replicas (1 + e, D), my own first, lost ones as they were before."""
+    """One round's messages to my row (a `Received`): replicas (1 + e, D), my own first. A lost one stays as it was."""
 
     def __init__(self, edges: Edges, replicas: Tensor) -> None:
         self._edges, self._replicas = edges, replicas

@@ -1,7 +1,7 @@
 """The engine that holds one peer; must not know sockets, files or the other engine.
 
-`mix` is: send to my neighbours, listen until all of them were heard, combine. No thread, lock or event loop of its own:
-the transport buffers while we compute.
+`mix` is: send to my neighbours, listen until all of them were heard, combine. There is no thread, lock or event loop: the
+transport buffers while we compute.
 """
 
 import math

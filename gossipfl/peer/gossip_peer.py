@@ -1,25 +1,83 @@
-"""A live gossiping peer as the engine that experiments drive, a cycle for each round; must not know experiments."""
+"""A live gossiping peer: its life in real time, and the engine that experiments drive; must not know models or experiments.
 
+No thread, no lock, no sleep: the transport buffers while we compute.
+"""
+
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
 from gossipfl.engine import Run
+from gossipfl.errors import BadMessage
 from gossipfl.gossip.cycles import after, from_last, world
-from gossipfl.gossip.world import SENT
-from gossipfl.peer.asynchronous import live
-from gossipfl.peer.gossiper import Gossiper
+from gossipfl.gossip.world import SENT, World
+from gossipfl.peer.gossiper import Gossiper, Post
 from gossipfl.peer.transport import Transport
+
+log = logging.getLogger(__name__)
+
+WHOLE = 0.001  # sockets wait whole milliseconds, rounded down: one more, or the last one is a busy loop
+AT_ONCE = 1024  # messages taken in before anything else is done, so that a flood cannot starve a peer
+
+
+def live(
+    gossiper: Gossiper,
+    transport: Transport,
+    period: float,
+    clock: Callable[[], float] = time.monotonic,
+    lived: int = 0,
+    names: Mapping[int, str] | None = None,
+) -> Iterator[World]:
+    """Listen until the next wake-up, learn, send; yield the peer's run, once a `period` or more often, without end.
+
+    A message that the transport refuses (the neighbour is stopped, or far behind) is lost, and counted. The run's tensors are
+    the peer's own, and go on changing.
+
+    Args:
+        gossiper: the peer.
+        transport: how frames travel; it stays open.
+        period: mean seconds between two wake-ups.
+        clock: monotonic seconds.
+        lived: periods of this peer before this call.
+        names: of the peers, by what messages call them, for the log.
+    """
+    began, tick = clock() - lived * period, period / gossiper.ticks
+
+    def post(posts: list[Post]) -> None:
+        for to, frames in posts:
+            if not transport.send(to, frames):
+                gossiper.undelivered()
+
+    while True:
+        left = began + gossiper.due * tick - clock()
+        timeout = min(left + WHOLE, period) if left > 0 and not gossiper.waiting else 0.0
+        for _ in range(AT_ONCE):
+            frames = transport.recv(timeout)
+            if frames is None:
+                break
+            timeout = 0.0
+            try:
+                post(gossiper.heard(frames))
+            except BadMessage as error:
+                log.warning("refused a message: %s", error.told(names or {}))
+        if gossiper.waiting:
+            post(gossiper.learned())
+        now = int((clock() - began) / tick)
+        if now >= gossiper.due:
+            post(gossiper.woke(now))
+        yield gossiper.run
 
 
 class GossipPeer:
-    """One peer of gossip learning in real time (an `Engine` with n = 1).
+    """One peer of gossip learning in real time (an `Engine` with n = 1), a round being a cycle.
 
-    A cycle is a `period` of its own clock, whatever happened in it. A run's memory is the peer's own, and goes on changing.
+    A cycle is a `period` of the peer's own clock, whatever happens in it. The run's tensors are the peer's own, and go on
+    changing.
 
     Args:
-        gossiper: who lives.
+        gossiper: the peer.
         transport: how frames travel.
         period: seconds, the mean time between two wake-ups.
         clock: monotonic seconds.
@@ -73,6 +131,6 @@ class GossipPeer:
         return over
 
     def leave(self, reason: str) -> None:
-        """Tell the neighbours that are left that I go, and why, so that they send me nothing more."""
+        """Say goodbye to the neighbours that are there, with the reason, so that they send nothing more."""
         for to, frames in self.gossiper.leave(reason):
             self._transport.send(to, frames)

@@ -1,8 +1,7 @@
 """One live peer of asynchronous gossip learning, sans-IO; must not know sockets or clocks.
 
-It behaves as a row of the simulated engine does (`gossip.Conduct`). What it makes of things depends on their order alone,
-never on how long they took: random numbers are those of the peer's first, second, ... thing that happens, be it a wake-up or
-a model that it learns from.
+It behaves like a row of the simulated engine (`gossip.Conduct`). What it does depends on the order of events alone, never on
+their time: its random numbers are a function of the event's number, an event being a wake-up or a model that it learns from.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,20 +28,20 @@ _MYSELF = torch.tensor([0])  # my row
 
 
 class Gossiper:
-    """Peer number `me`. What its methods return is to be sent, and `undelivered` told of what could not be.
+    """Peer number `me`. The caller sends what its methods return, and calls `undelivered` for each message that cannot be sent.
 
-    Models that come while it learns wait: of each neighbour the newest only, so that a slow peer's memory does not grow.
+    Models that come while it learns wait, of each neighbour only the newest, so that a slow peer's memory does not grow.
 
     Args:
         me: this peer's number.
-        peers: what all are called in messages, by number.
+        peers: what messages call all peers, by number.
         learning: what peers do.
         shard: this peer's own rows, and nobody else's.
-        study: fingerprint of the study, 8 bytes; peers of another one are not listened to. Letters carry one made of it.
+        study: fingerprint of the study, 8 bytes; messages of another study are refused. Letters carry one made of it.
         links: along which peers send, from `senders` to `receivers`; None: to anyone.
-        seed: of everything.
-        ticks: how many of them make a cycle, the mean time from one of its wake-ups to the next.
-        loss: the probability that a message of mine is lost, by the toss of a coin.
+        seed: of all chance.
+        ticks: ticks in a cycle, the mean time between two wake-ups.
+        loss: the probability that a message of mine is lost.
     """
 
     def __init__(
@@ -90,12 +89,12 @@ class Gossiper:
         return len(self._waiting)
 
     def heard(self, frames: list[bytes]) -> list[Post]:
-        """A message came: answer what it asks at once; the model that it carries waits. A neighbour that still agrees with all
+        """A message came: answer at once what it asks; the model that it carries waits.
 
-        others comes late, and is told what was agreed; once in each of my cycles, for it will ask again.
+        A neighbour that still agrees is a newcomer, and gets the state, once in each of my cycles, for it will ask again.
 
         Raises:
-            BadMessage: it is none of ours, and changes nothing but the count of those refused.
+            BadMessage: it is not for me, and changes nothing but the count of those refused.
         """
         try:
             letter = opened(frames)
@@ -127,13 +126,13 @@ class Gossiper:
         return [(peer, [encode(header), self._transfer()])]
 
     def learned(self) -> list[Post]:
-        """Learn from the model of the neighbour that has waited longest; maybe pass mine on. KeyError where none waits."""
+        """Learn from the model that has waited longest; maybe send mine. KeyError where none waits."""
         model = self._waiting.pop(next(iter(self._waiting), -1))
         spent = self._conduct.hears(self.run, _MYSELF, model)
         return self._happened(int(spent), CARRIES)
 
     def woke(self, now: int) -> list[Post]:
-        """At tick `now` I woke: send, or save a token. Wake-ups that I was too busy for are left out."""
+        """I wake at tick `now`: send, or save a token. Wake-ups that I was too busy for are left out."""
         self._given.clear()
         clock, chance = self._conduct.draw("wake", self.run, _MYSELF, 2)[0, :, None]
         self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clamp(min=now)
@@ -141,7 +140,7 @@ class Gossiper:
         return self._happened(int(speaks), self.learning.kind)
 
     def leave(self, reason: str) -> list[Post]:
-        """Tell all neighbours that are left that I go, and why, so that nobody sends me more."""
+        """Say goodbye to all neighbours that are there, with the reason, so that nobody sends more."""
         frames = write(Letter(self._letters, self._name, self._sent, leaving=reason), None)
         return [(peer, frames) for peer in self.neighbours if peer not in self.gone]
 
@@ -154,7 +153,7 @@ class Gossiper:
         return int(self.run.tally[0, SENT])
 
     def _happened(self, messages: int, kind: int) -> list[Post]:
-        """Something did, and makes me send so many messages to random neighbours."""
+        """The end of an event, which makes me send so many messages to random neighbours."""
         posts: list[Post] = []
         if messages:
             who = _MYSELF.expand(messages)
@@ -165,7 +164,7 @@ class Gossiper:
         return posts
 
     def _send(self, to: Iterable[int], kind: int) -> list[Post]:
-        """My model as it is now, to each of them, less those that have gone: that is a message lost."""
+        """My present model to each of them. To a neighbour that has gone, it counts as a message lost."""
         model: Tensor | None = self.run.x if kind & CARRIES else None
         posts = []
         for peer in to:
@@ -184,7 +183,7 @@ class Gossiper:
         return posts
 
     def _lost(self) -> bool:
-        """Whether the message that I am about to send is to be lost on its way."""
+        """Whether my next message is to be lost on its way."""
         if not self.loss:
             return False
         return bool(rng.uniform(self._seed, "lost", self._conduct.peers, self._sent, 1) < self.loss)
@@ -194,7 +193,7 @@ class Gossiper:
 
 
 def neighbours(links: Links | None, me: int, peers: int) -> set[int]:
-    """Those that I may hear of: who sends to me, and, since they answer what I ask, whom I send to."""
+    """The peers that I may hear: those that send to me, and those that I send to, for they answer what I ask."""
     if links is None:
         return {*range(peers)} - {me}
     heard, told = links.senders[links.receivers == me], links.receivers[links.senders == me]

@@ -1,7 +1,7 @@
 """What each neighbour has contributed to what a method remembers; must not know messages, clocks or algorithms.
 
-An exchange adds gamma w_ij (r_j - r_i) for each neighbour j to the fields that a method keeps accounts of. At j the same term
-has the other sign, so that over all peers they cancel, as long as both ends have them. See `engine.give_back`.
+For each neighbour j, an exchange adds gamma w_ij (r_j - r_i) to the fields that a method keeps accounts of. At j the same term
+has the opposite sign. So over all peers the terms cancel, as long as both ends have them. See `engine.give_back`.
 """
 
 import torch
@@ -11,7 +11,7 @@ from gossipfl.peer.edge import Edge
 
 
 class EdgeAccounts:
-    """The running sums of one peer, a row an edge.
+    """The running sums of one peer, one row for each edge.
 
     Args:
         edges: my ends of my edges, by neighbour.
@@ -22,15 +22,14 @@ class EdgeAccounts:
         self._order = list(edges)
         self._place = {peer: place for place, peer in enumerate(edges)}
         self._total = torch.empty(0)
-        self._open: dict[
-            int, tuple[dict[int, int], Tensor]
-        ] = {}  # exchange -> who of it is open, and what each pulled
+        # exchange -> the row of each peer that may not have used my message, and what each row pulled
+        self._open: dict[int, tuple[dict[int, int], Tensor]] = {}
         for edge in edges.values():
             edge.ended = False
             edge.told.clear()
 
     def news(self) -> Tensor | None:
-        """What is to be given back, (1, D): of sessions that ended, and of exchanges that only I made use of. None: nothing."""
+        """What to give back, (1, D): of sessions that ended, and of exchanges that only I used. None: nothing."""
         back: Tensor | None = None
         for peer, edge in self._edges.items():
             if edge.ended:
@@ -42,7 +41,7 @@ class EdgeAccounts:
         return back
 
     def add(self, number: int, peers: list[int], pulled: Tensor) -> None:
-        """In this exchange each of the peers has pulled so much, (e, D)."""
+        """In exchange `number` the peers pulled so much, (e, D)."""
         if self._total.shape[-1] != pulled.shape[1]:
             self._total = pulled.new_zeros(len(self._place), pulled.shape[1])
         if not peers:
@@ -77,5 +76,5 @@ class EdgeAccounts:
 
 
 def plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """Their sum, None being nothing."""
+    """a + b, None being nothing."""
     return b if a is None else a if b is None else a + b

@@ -1,4 +1,4 @@
-"""The bytes of a gossip message, a model on its way; must not know sockets, time or what becomes of it."""
+"""The bytes of a gossip message, which carries a model; must not know sockets, time or what becomes of the model."""
 
 import math
 from typing import Annotated
@@ -21,7 +21,7 @@ _Kind = Annotated[int, msgspec.Meta(ge=1, le=3)]
 class Letter(Header, array_like=True, frozen=True, gc=False, kw_only=True):
     """What a gossip message says of itself; `number` counts its sender's messages, and `converged` stays empty.
 
-    age: steps that the model has learned. What does not carry a model has an empty payload.
+    age: steps that the model has learned. A letter without a model has an empty payload.
     kind: CARRIES | ASKS.
     """
 
@@ -41,7 +41,7 @@ def opened(frames: list[bytes]) -> Letter:
     """What a message says of itself.
 
     Raises:
-        BadMessage: it is no such message; and nothing else, whatever bytes these are.
+        BadMessage: it is not such a message. No other error, whatever the bytes are.
     """
     if len(frames) != 2 or len(frames[0]) > MAX_HEADER:
         raise BadMessage(f"a message of {len(frames)} frames with {list(map(len, frames[:2]))} bytes")
@@ -55,7 +55,7 @@ def enclosed(letter: Letter, payload: bytes, like: Tensor) -> Model | None:
     """The model in a letter, if it carries one, with the shape and type of `like`, (1, d), and finite numbers.
 
     Raises:
-        BadMessage: it is no such model; and nothing else, whatever bytes these are.
+        BadMessage: it is not such a model. No other error, whatever the bytes are.
     """
     size = like.numel() * like.element_size() if letter.kind & CARRIES and not letter.leaving else 0
     if len(payload) != size:

@@ -1,7 +1,7 @@
 """Messages over ZeroMQ sockets, tcp:// or ipc://; must not know what they say.
 
-A peer binds one PULL socket, where everybody speaks to it, and connects one PUSH socket to each neighbour. ZeroMQ's own
-I/O thread connects, reconnects and buffers, so neighbours may start in any order: a message waits for its connection.
+A peer binds one PULL socket, to which all neighbours send, and connects one PUSH socket to each neighbour. ZeroMQ's own I/O
+thread connects, reconnects and buffers, so neighbours may start in any order: a message waits for its connection.
 """
 
 import errno
@@ -15,10 +15,10 @@ from gossipfl.errors import NetworkError
 from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
-LARGE = 65536  # bytes from which a frame is worth the trouble of not copying it
+LARGE = 65536  # bytes from which sending without a copy is faster
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
-LAST_WORDS_MS = 1000  # that a goodbye to a former neighbour may take
-HEARTBEAT_MS, SILENT_MS = 2000, 10_000  # a connection over which nothing comes back for so long is cut
+LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour
+HEARTBEAT_MS, SILENT_MS = 2000, 10_000  # a connection is cut when no answer comes for so long
 WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
@@ -30,7 +30,7 @@ class ZeroMQ:
         largest: bytes of the largest message that is accepted, all frames and their lengths together.
 
     Raises:
-        NetworkError: the endpoint is taken, another machine's, or not an endpoint.
+        NetworkError: the endpoint is in use, belongs to another machine, or is not an endpoint.
     """
 
     def __init__(self, endpoint: str, largest: int) -> None:
@@ -55,9 +55,9 @@ class ZeroMQ:
         self.endpoint: str = self._inbox.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def connect(self, neighbours: Mapping[int, str], queue: int = QUEUE) -> None:
-        """Begin to connect to each neighbour's endpoint, and let go of whoever is none any more; returns at once.
+        """Begin to connect to each neighbour's endpoint, and disconnect former neighbours; return at once.
 
-        `queue` messages to each may wait. Whoever is a neighbour already, at the same endpoint, stays connected.
+        `queue` messages to each may wait. A neighbour that is connected already, at the same endpoint, stays connected.
         """
         for endpoint in neighbours.values():
             check_endpoint(endpoint)
@@ -125,9 +125,9 @@ class ZeroMQ:
         socket.close(linger=linger)
 
     def close(self, linger: float = 5.0, gone: Collection[int] = ()) -> None:
-        """Wait at most `linger` seconds for what is still on its way to neighbours that listen.
+        """Wait at most `linger` seconds until neighbours that listen have all messages.
 
-        Those that have gone, or to whom there is no connection, are waited for no longer than it takes to connect again.
+        For neighbours that have gone, or have no connection, wait no longer than it takes to connect again.
         """
         if not self._context.closed:
             short, lost = min(linger, (RECONNECT_MAX_MS + RECONNECT_MS) / 1000), self.lost()
@@ -138,7 +138,7 @@ class ZeroMQ:
 
 
 def _event(monitor: "zmq.Socket[bytes]") -> int | None:
-    """The next thing that happened to a connection; None, if nothing has."""
+    """The next event of a connection; None: there is none."""
     try:
         return int(parse_monitor_message(monitor.recv_multipart(zmq.NOBLOCK))["event"])
     except zmq.Again:
@@ -151,7 +151,7 @@ def _join(frames: list[bytes]) -> bytes:
 
 
 def _split(message: bytes) -> list[bytes]:
-    """The frames that were joined; the message itself, if it is none of ours."""
+    """The frames that were joined; the message itself, if `_join` did not make it."""
     frames, here = [], 0
     while here < len(message):
         start, here = here + 4, here + 4 + int.from_bytes(message[here : here + 4], "little")
@@ -171,23 +171,23 @@ def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
 
 
 def _reason(error: zmq.ZMQError) -> str:
-    """Why nobody can listen there, and what to do."""
-    told = str(error).partition(" (addr=")[0]
+    """Why this peer cannot listen there, and what to do."""
+    why = str(error).partition(" (addr=")[0]
     if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
         return (
-            f"{told}. This machine has no such address: give one that it has, or listen on all of them "
+            f"{why}. This machine has no such address: give one that it has, or listen on all of them "
             "(gossipfl peer --listen tcp://*:port)"
         )
     if error.errno == errno.EADDRINUSE:
         return (
-            f"{told}. Is another peer (or another program) using it? "
+            f"{why}. Is another peer (or another program) using it? "
             "Stop that one, or give this peer another endpoint in the topology file"
         )
-    return f"{told}. Give this peer another endpoint in the topology file"
+    return f"{why}. Give this peer another endpoint in the topology file"
 
 
 def check_endpoint(endpoint: str, own: bool = False) -> None:
-    """Refuse what is none, with NetworkError: one's own, or a neighbour's."""
+    """Raise NetworkError for what is not an endpoint: this peer's own, or a neighbour's."""
     try:
         checked(endpoint, own)
     except ValueError as why:

@@ -12,7 +12,7 @@ from test_gossiper import gossiper, says
 
 from gossipfl.gossip import LOST, MISSED, RECEIVED, SENT, GossipLearning
 from gossipfl.peer import Memory, ZeroMQ, live
-from gossipfl.peer.asynchronous import AT_ONCE, WHOLE
+from gossipfl.peer.gossip_peer import AT_ONCE, WHOLE
 
 PERIOD = 2.0
 

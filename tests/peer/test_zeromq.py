@@ -80,7 +80,7 @@ def test_where_nobody_can_connect_to_is_found_out_before_anything_is_lost(
     a, b = ZeroMQ(ANY, 100), ZeroMQ(ANY, 100)
     opened += [a, b]
     a.connect({1: b.endpoint})
-    with pytest.raises(NetworkError, match="not an endpoint"):
+    with pytest.raises(NetworkError, match=r"not an endpoint|others cannot connect"):
         a.connect({1: b.endpoint, 2: bad})
     assert not a.send(2, [b"head", b"tail"]), "there is no such neighbour"
     assert a.send(1, [b"head", b"tail"]), "and the other one is as it was"

@@ -23,7 +23,7 @@ from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
-from gossipfl.peer.unreliable import Chances, Unreliable
+from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
 from gossipfl.signals import interrupt_once, unheard
 
