@@ -84,7 +84,7 @@ class Exchange:
         self.neighbours = Neighbourhood(names, openings, patience, draw, self.now)
         graph = next((opens.graph for opens in openings.values()), None)
         self.inbox = Inbox(study, self.neighbours, ahead, graph)
-        self.waiting: Waiting = LockStep(names[me], self.neighbours, self.inbox, patience.again, wait)
+        self.waiting: Waiting = LockStep(names[me], self.neighbours, self.inbox, wait)
         self._transfer: Callable[[], bytes] | None = None
         self._current = self._last = Said()
         self._parting = False
@@ -92,7 +92,7 @@ class Exchange:
     def tolerate(self) -> None:
         """From here on go on without neighbours that stay silent."""
         if isinstance(self.waiting, LockStep):
-            self.waiting = Tolerant(self.neighbours, self.transport, self._patience.probe)
+            self.waiting = Tolerant(self.neighbours, self.inbox, self.transport, self._patience.probe)
 
     def begin(self, origin: int, transfer: Callable[[], bytes]) -> None:
         """Learning begins at exchange `origin`, and a newcomer gets what `transfer` returns."""
@@ -135,7 +135,7 @@ class Exchange:
         self.inbox.advance(number, len(payload), robust)
         self._last, self._current = self._current, Said(number, converged, payload, robust)
         self.neighbours.turn(number, self.now)
-        self.waiting.begin(number, self.now, self._real)
+        self.waiting.begin(self.now, self._real)
         for peer in to:
             if self.neighbours[peer].due(self.now):
                 self._say(peer, self._current)
@@ -214,7 +214,8 @@ class Exchange:
     def _listen(self, missing: list[int]) -> None:
         """Until nobody is missing, or `waiting` raises an error."""
         waiting = self.waiting
-        began, pause = self.now, (first := waiting.pause(missing))
+        began, first = self.now, min(self.neighbours[peer].delays.again for peer in missing)
+        pause = first
         call, look = began + pause, began + waiting.pace
         while missing:
             left = min(call, look) - self.now

@@ -58,11 +58,6 @@ class Neighbour:
         now: the time.
     """
 
-    __slots__ = (
-        "_answered", "_given", "_nudged", "called", "delays", "early", "edge", "goodbye", "health", "heard", "lost", "name",
-        "owes", "reached", "since", "spoke", "strange",
-    )  # fmt: skip
-
     def __init__(
         self, name: str, opens: Opening, patience: Patience, draw: Callable[[], int], now: float
     ) -> None:

@@ -13,6 +13,7 @@ from gossipfl.peer.neighbourhood import Neighbourhood
 from gossipfl.peer.transport import Transport
 
 SLICE = 0.05  # seconds of silence between two looks at the connections
+SILENT = "are they running, and are their endpoints in the topology file right? A longer peers.wait helps slow ones"
 
 
 class LockStep:
@@ -21,18 +22,17 @@ class LockStep:
     Args:
         me: this peer's name.
         neighbours, inbox: who speaks, and what is let in.
-        again: seconds before a message is sent again.
         wait: seconds of silence that are an error.
     """
 
     goodbyes = 1  # how often a goodbye is sent to each neighbour
 
-    def __init__(self, me: str, neighbours: Neighbourhood, inbox: Inbox, again: float, wait: float) -> None:
-        self._me, self._neighbours, self._inbox, self._again = me, neighbours, inbox, again
+    def __init__(self, me: str, neighbours: Neighbourhood, inbox: Inbox, wait: float) -> None:
+        self._me, self._neighbours, self._inbox = me, neighbours, inbox
         self.pace = wait  # seconds until `look`, while somebody is missing
 
-    def begin(self, number: int, now: float, real: float) -> None:
-        """Exchange `number` begins, at this time of the patient clock and of the real one."""
+    def begin(self, now: float, real: float) -> None:
+        """The inbox's exchange begins, at this time of the patient clock and of the real one."""
 
     def refused(self, name: str) -> None:
         """The transport does not take a message to that neighbour. Raises NetworkError."""
@@ -47,22 +47,13 @@ class LockStep:
                 raise Departed(one.name, one.goodbye)
         return missing
 
-    def pause(self, missing: Sequence[int]) -> float:
-        """Seconds before messages to the missing peers are sent again for the first time."""
-        return self._again
-
     def look(self, missing: Sequence[int], now: float, began: float) -> None:
         """The time is up. Raises NetworkError where one is still missing."""
         if silent := [self._neighbours[peer] for peer in self.missing(missing, now)]:
             names = ", ".join(one.name for one in silent)
-            known = [f"{one.name} was heard, but {one.strange}" for one in silent if one.strange]
+            known = "; ".join(f"{one.name} was heard, but {one.strange}" for one in silent if one.strange)
             raise NetworkError(
-                f"{self._me}: no answer from {names} for {self.pace:g} s (exchange {self._inbox.number}): "
-                + (
-                    "; ".join(known)
-                    or "are they running, and are their endpoints in the topology file right? "
-                )
-                + ("" if known else "A longer peers.wait helps slow ones")
+                f"{self._me}: no answer from {names} for {self.pace:g} s (exchange {self._inbox.number}): {known or SILENT}"
             )
 
     def rest(self, awaited: Sequence[int]) -> float | None:
@@ -82,7 +73,7 @@ class Tolerant:
     """Neighbours that stay silent hold nobody up.
 
     Args:
-        neighbours: who speaks.
+        neighbours, inbox: as in lock-step.
         transport: which knows connections.
         probe: seconds that an exchange of a peer takes which has been alone from the beginning.
     """
@@ -90,14 +81,14 @@ class Tolerant:
     goodbyes = 3  # nobody can ask for a lost one
     pace = SLICE
 
-    def __init__(self, neighbours: Neighbourhood, transport: Transport, probe: float) -> None:
-        self._neighbours, self._transport, self._probe = neighbours, transport, probe
-        self._number, self._began, self._usual, self._whole = 0, 0.0, 0.0, False
+    def __init__(self, neighbours: Neighbourhood, inbox: Inbox, transport: Transport, probe: float) -> None:
+        self._neighbours, self._inbox, self._transport, self._probe = neighbours, inbox, transport, probe
+        self._began, self._usual, self._whole = 0.0, 0.0, False  # of the last exchange, and seconds of one
 
-    def begin(self, number: int, now: float, real: float) -> None:
+    def begin(self, now: float, real: float) -> None:
         if self._whole:
             self._usual += (real - self._began - self._usual) / 8
-        self._number, self._began = number, real
+        self._began = real
         if not self._neighbours.healthy:
             self._attend(now)
 
@@ -105,10 +96,7 @@ class Tolerant:
         return
 
     def missing(self, awaited: Sequence[int], now: float) -> list[int]:
-        return [peer for peer in awaited if self._neighbours[peer].awaited(self._number, now)]
-
-    def pause(self, missing: Sequence[int]) -> float:
-        return min(self._neighbours[peer].delays.again for peer in missing)
+        return [peer for peer in awaited if self._neighbours[peer].awaited(self._inbox.number, now)]
 
     def look(self, missing: Sequence[int], now: float, began: float) -> None:
         """Look after neighbours that do not answer, each `pace` seconds."""
@@ -119,7 +107,7 @@ class Tolerant:
         """Look after neighbours that do not answer. Raises Departed where one of them has diverged."""
         if self._neighbours.diverged:
             raise Departed(self._neighbours.diverged, "diverged")
-        for peer in self._neighbours.attend(self._transport.lost(), now, self._number):
+        for peer in self._neighbours.attend(self._transport.lost(), now, self._inbox.number):
             self._transport.forget(peer)
 
     def rest(self, awaited: Sequence[int]) -> float | None:
@@ -134,7 +122,7 @@ class Tolerant:
         return (self._usual or self._probe) if alone else 0.0
 
     def take(self, awaited: Sequence[int]) -> list[Message | None]:
-        messages = [self._neighbours.use(peer, self._number) for peer in awaited]
+        messages = [self._neighbours.use(peer, self._inbox.number) for peer in awaited]
         self._whole = None not in messages
         return messages
 

@@ -96,7 +96,7 @@ def test_who_speaks_but_cannot_be_reached_is_not_up_until_it_can() -> None:
     assert watch.health is Health.UP
 
 
-def test_who_hangs_is_not_awaited_then_given_up_then_welcome_back() -> None:
+def test_who_hangs_is_not_awaited_then_given_up_then_up_again() -> None:
     script = Script(*((0.0, tells(ZUR, number)) for number in range(9)), (0.0, tells(CLE, 0)))
     exchange = end(script, BEAR._replace(suspect=0.5))
     swap(exchange, 0)
@@ -300,7 +300,7 @@ def test_a_goodbye_names_the_session() -> None:
     assert (said.leaving, said.mine, said.yours) == ("settled", MINE, 100 + ZUR)
 
 
-def test_who_is_leaving_takes_no_welcome() -> None:
+def test_a_peer_that_leaves_takes_no_state_transfer() -> None:
     script = Script((0.2, says(CLE, 40, b"facts", transfer=True)))
     exchange = end(script)
     assert exchange.part(1.0) == set()

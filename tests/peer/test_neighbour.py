@@ -1,0 +1,50 @@
+"""One neighbour's health, and the rumours that all neighbours spread."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import met
+
+from gossipfl.peer.neighbour import NEXT, Health
+from gossipfl.peer.rumours import FAR, NONE, Rumours
+
+rumours = st.builds(Rumours, st.integers(0, 500), st.integers(0, 20), st.booleans())
+
+
+@pytest.mark.parametrize(("before", "after"), [*product(Health, Health)])
+def test_health_changes_as_the_table_says(before: Health, after: Health) -> None:
+    one = met(1)[1]
+    one.health = before
+    if after in NEXT[before]:
+        one.become(after, 5.0)
+        assert (one.health, one.since) == (after, 5.0)
+    else:
+        with pytest.raises(ValueError, match=f"p1 cannot change from {before.value} to {after.value}"):
+            one.become(after, 5.0)
+
+
+def test_every_health_can_be_reached_and_left() -> None:
+    assert set(NEXT) == set(Health) == set().union(*NEXT.values())
+    assert all(Health.UP in NEXT[health] for health in Health if health is not Health.UP)
+
+
+@given(rumours, rumours, rumours)
+def test_rumours_join_to_the_same_in_any_order(a: Rumours, b: Rumours, c: Rumours) -> None:
+    def heard(*others: Rumours) -> Rumours:
+        known = NONE
+        for other in others:
+            known = known.heard(other, 1000, 21)
+        return known
+
+    assert heard(a, b, c) == heard(c, b, a) == heard(a, b, c, a, b)
+    assert heard(a) == a
+
+
+@given(rumours, st.integers(0, 400), st.integers(1, 10))
+def test_a_rumour_is_bounded_by_its_message_and_by_the_network(a: Rumours, number: int, peers: int) -> None:
+    known = NONE.heard(a, number, peers)
+    assert known.broken <= number + FAR
+    assert known.depth <= peers - 1
+    assert known.over == a.over
