@@ -98,9 +98,8 @@ def _carry_out(
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # an init system stops a process with SIGTERM: treat it like Ctrl-C
+    # An init system stops a process with SIGTERM: treat it like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = run if command == "run" else simulate
     events = resume(again) if again else engine(experiment, out)
     finished = follow(events, quiet, silent=format == "json")

@@ -27,13 +27,8 @@ HEADINGS = {
     "bytes": "sent by each",
     "seconds": "time",
 }
-SPARE = (
-    "runs ended",
-    "between peers",
-    "sent by each",
-    "time",
-    "rounds",
-)  # left out first if there is no room
+# columns that are left out first if there is no room
+SPARE = ("runs ended", "between peers", "sent by each", "time", "rounds")
 REASONS = 12  # printed at most
 LIMITS = ("rounds", "tolerance", "seconds")  # what can stop a run as planned
 
