@@ -1,4 +1,4 @@
-"""The scripts of a checkout: executable, well formed, and thin. Nothing here installs."""
+"""The scripts of a checkout are executable, well formed and thin. These tests install nothing."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ THIN = {"run-peers": "run", "simulate": "simulate", "start-peer": "peer", "make-
 
 
 def checkout(tmp_path: Path, installed: bool) -> Path:
-    """A checkout of scripts alone, whose .venv echoes what it is asked to run."""
+    """A checkout with the scripts only, whose .venv prints the commands that it should run."""
     shutil.copytree(ROOT / "bin", tmp_path / "bin")
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
@@ -48,7 +48,7 @@ def test_a_script_is_well_formed(script: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
-def test_a_script_says_what_it_is_for(script: Path) -> None:
+def test_a_script_begins_with_its_purpose(script: Path) -> None:
     first, second = script.read_text().splitlines()[:2]
     assert first == "#!/usr/bin/env bash"
     assert second.startswith("# ")
@@ -63,7 +63,7 @@ def test_a_thin_script_is_a_command(name: str, tmp_path: Path) -> None:
         assert (said.stdout, said.stderr) == (f"gossipfl {THIN[name]} a file --help\n", "")
 
 
-def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
+def test_a_second_call_does_not_install_again(tmp_path: Path) -> None:
     root = checkout(tmp_path, installed=False)
     first = call(root / "bin" / "gossipfl", "--version")
     assert "installing" in first.stderr
@@ -73,7 +73,7 @@ def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
     assert "installing" in call(root / "bin" / "gossipfl").stderr
 
 
-def test_the_tests_need_their_own_libraries_and_the_command_does_not(tmp_path: Path) -> None:
+def test_only_the_test_script_installs_the_test_libraries(tmp_path: Path) -> None:
     root = checkout(tmp_path, installed=True)
     checks = call(root / "bin" / "test", "--all", "tests/topology", OMP_NUM_THREADS="1")
     assert "installing" in checks.stderr
@@ -82,7 +82,7 @@ def test_the_tests_need_their_own_libraries_and_the_command_does_not(tmp_path: P
     assert call(root / "bin" / "gossipfl").stderr == ""
 
 
-def test_an_old_python_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_an_old_python_is_refused_with_a_message(tmp_path: Path) -> None:
     root = checkout(tmp_path, installed=False)
     shutil.rmtree(root / ".venv")
     said = call(root / "bin" / "gossipfl", PYTHON="/bin/false")
@@ -92,7 +92,7 @@ def test_an_old_python_is_refused_with_a_sentence(tmp_path: Path) -> None:
     assert not (root / ".venv").exists()
 
 
-@pytest.mark.skipif(not shutil.which("flock"), reason="without flock nothing keeps two apart")
+@pytest.mark.skipif(not shutil.which("flock"), reason="needs flock to run one installation at a time")
 def test_two_at_once_install_once(tmp_path: Path) -> None:
     root = checkout(tmp_path, installed=False)
     started = [

@@ -1,7 +1,7 @@
-"""The console command: words become calls, outcomes become exit codes; must not know mathematics.
+"""The console command: turns arguments into calls and outcomes into exit codes; must not know mathematics.
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or did not converge, 7 learned
-but not all could be written, 130 interrupted.
+but could not write all files, 130 interrupted.
 """
 
 import os
@@ -15,12 +15,12 @@ from gossipfl.cli.app import app
 from gossipfl.cli.say import error
 from gossipfl.errors import GossipError
 
-# typer has had its own copy of click since 0.27 and offers no public name for what both call UsageError
+# typer has its own copy of click since 0.27, and no public name for its UsageError
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command line (by default the process's own), and return its exit code."""
+    """Run a command line (by default the arguments of this process), and return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
     try:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _usage(wrong, as_json)
     except (KeyboardInterrupt, typer.Abort):
         return error("interrupted", 130, as_json)
-    except BrokenPipeError:  # `gossipfl ... | head`: nobody reads any more
+    except BrokenPipeError:  # `gossipfl ... | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 

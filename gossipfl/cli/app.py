@@ -1,4 +1,4 @@
-"""The tree of commands; must not know what they do."""
+"""The tree of commands; must not know what a command does."""
 
 from typing import Annotated
 
@@ -37,12 +37,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback(
     epilog="""\b
-Begin with:
+Start with:
   gossipfl demo
 
 \b
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network,
-            6 diverged or did not converge, 7 learned but not all could be written,
+            6 diverged or did not converge, 7 learned but could not write all files,
             130 interrupted."""
 )
 def gossipfl(
@@ -50,7 +50,11 @@ def gossipfl(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Peers gossip their way to one shared linear model: no server, and no row of data leaves its peer."""
+    """Train one linear model on data that many peers hold, without a server.
+
+    Peers exchange messages with their neighbours only. Data files stay where they are, but neighbours can
+    rebuild rows from the messages: use it among people who may see each other's data.
+    """
 
 
 app.command(epilog=learn.DEMO)(learn.demo)

@@ -1,4 +1,4 @@
-"""The experiments that come with the package; must not know what they contain."""
+"""examples: lists and copies the example experiments of the package; must not know what is in them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,14 +18,14 @@ HERE = Path(__file__).with_name("examples")
 
 def examples(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Which one to print; all are listed without.")
+        str | None, typer.Argument(metavar="NAME", help="The example to print. Without NAME: list all.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write it to this file instead.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the example to this file.")
     ] = None,
     format: As = "text",
 ) -> None:
-    """List the experiments that come with gossipfl, or print one."""
+    """List the example experiments, or print one."""
     if name is None:
         found = {file.stem: about(file) for file in sorted(HERE.glob("*.toml"))}
         from gossipfl.report.tables import plain
@@ -37,7 +37,7 @@ def examples(
         say(format, {"name": name, "text": text}) if format == "json" else typer.echo(text, nl=False)
         return
     written = [_write(out, text)]
-    topology = HERE / f"{name}.json"  # the graph that the experiment names, beside it
+    topology = HERE / f"{name}.json"  # the topology file that the experiment names
     if topology.is_file():
         written.append(_write(out.parent / topology.name, topology.read_text()))
     names = " and ".join(map(str, written))
@@ -45,15 +45,15 @@ def examples(
 
 
 def path(name: str) -> Path:
-    """The file of an example."""
+    """The file of an example. Raises BadExperiment for an unknown name."""
     file = HERE / f"{name}.toml"
     if name not in (known := [one.stem for one in sorted(HERE.glob("*.toml"))]):
-        raise BadExperiment(f"there is no example {name}; there are {', '.join(known)}")
+        raise BadExperiment(f"there is no example {name}; choose one of {', '.join(known)}")
     return file
 
 
 def about(file: Path) -> str:
-    """What an example shows: the comment in its first line."""
+    """What an example shows: the comment in the first line of its file."""
     with file.open() as lines:
         return next(lines).lstrip("# ").strip()
 
@@ -63,7 +63,7 @@ def _write(file: Path, text: str) -> Path:
         with file.open("x") as out:
             out.write(text)
     except FileExistsError:
-        raise BadExperiment(f"{file} exists already: give another name, or remove it") from None
+        raise BadExperiment(f"{file} exists already: choose another name, or remove the file") from None
     except OSError as why:
         raise BadExperiment(f"cannot write {file}: {why.strerror}") from None
     return file

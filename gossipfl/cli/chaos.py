@@ -1,4 +1,4 @@
-"""chaos: an experiment under random faults, and what is left of it; must not know how faults are done."""
+"""chaos: runs an experiment under random faults and checks the result; must not know how faults work."""
 
 import signal
 from typing import Annotated
@@ -16,24 +16,25 @@ Examples:
 
 def chaos(
     file: File,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="How long things go wrong.")] = 1.0,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Minutes with faults.")] = 1.0,
     every: Annotated[float, typer.Option("--every", min=0.01, help="Seconds between two faults.")] = 2.0,
-    rest: Annotated[float, typer.Option("--rest", min=0.0, help="Seconds of quiet in the end.")] = 20.0,
+    rest: Annotated[float, typer.Option("--rest", min=0.0, help="Seconds without faults at the end.")] = 20.0,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, help="What the faults (and all else) are drawn from."),
+        typer.Option("--seed", min=0, help="Seed of the faults and of the experiment."),
     ] = None,
     set: Set = None,
     out: Out = None,
     format: As = "text",
     quiet: Quiet = False,
 ) -> int:
-    """Kill, stop, cut off, delay and lose at random, and check what is left.
+    """Test an experiment with random faults.
 
-    Real peers learn on this machine while one fault after the other befalls them: processes are killed and
-    started again with and without their checkpoints, stopped, cut off, delayed; messages are lost and
-    doubled, connections reset. Then it is quiet, and in the end every peer should be there, at the optimum
-    of all data, and hold no more memory, descriptors or threads than before. Exit code 6 where that fails.
+    Real peers learn on this machine while random faults happen one after another. Processes are killed and
+    restarted (with or without their checkpoint), paused, cut off or delayed; messages are lost or
+    duplicated; connections are reset. Then comes a time without faults. At the end every peer should run,
+    hold the optimum of all data, and use no more memory, file descriptors or threads than before. If one of
+    these checks fails, the exit code is 6.
     """
     from gossipfl.config.file import load
 
@@ -51,10 +52,10 @@ def chaos(
     if summary["stopped"] == "interrupted":
         code, sentence = INTERRUPTED, f"interrupted after {summary['rounds']} rounds"
     elif bad:
-        code, sentence = NOT_REACHED, f"not all is well after chaos: it does not hold that {', '.join(bad)}"
+        code, sentence = NOT_REACHED, f"these checks failed after the faults: {', '.join(bad)}"
     else:
         count = sum(summary["struck"].values())
-        code, sentence = DONE, f"all is well after {count} faults and {summary['rounds']} rounds"
+        code, sentence = DONE, f"all checks passed after {count} faults and {summary['rounds']} rounds"
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | summary
     say(format, told, *shown(summary, sentence))
     return code

@@ -1,4 +1,4 @@
-"""config check and schema; must not know what the keys mean."""
+"""config check and config schema; must not know what the keys mean."""
 
 import typer
 
@@ -15,9 +15,9 @@ Examples:
   gossipfl config check demo.toml -s algorithm.kind=d2"""
 )
 def check(file: File, set: Set = None, format: As = "text") -> None:
-    """Say what an experiment file asks for, or all that is wrong in it.
+    """Check an experiment file: print its main settings, or every error in it.
 
-    The topology is read; the data are not (gossipfl data describe does that).
+    Reads the topology, but not the data (use gossipfl data describe for that).
     """
     from gossipfl.config.file import load
 
@@ -27,7 +27,7 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
 
     made = study(experiment)
     e = experiment
-    stop = f"at most {e.stop.rounds} rounds" + (
+    stop = f"after {e.stop.rounds} rounds at most" + (
         f", or at tolerance {e.stop.tolerance:g}" if e.stop.tolerance else ""
     )
     rows = [
@@ -43,7 +43,10 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
 
 @app.command(epilog="\b\nExample:\n  gossipfl config schema > experiment.schema.json")
 def schema(format: As = "json") -> None:
-    """Print the JSON Schema of experiment files, with which editors complete and check them."""
+    """Print the JSON Schema of experiment files: every key and its meaning.
+
+    Editors use it to complete and check such files.
+    """
     import json
 
     from gossipfl.config.file import schema

@@ -1,4 +1,4 @@
-"""data describe and partition: who holds which rows; must not know models."""
+"""data describe and data partition: which peer holds which rows; must not know models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gossipfl.data import Table
 
-app = typer.Typer(help="Look at the data that peers hold, and share them out.", no_args_is_help=True)
+app = typer.Typer(help="Show the data of each peer, or write one file per peer.", no_args_is_help=True)
 
 
 @app.command(
@@ -24,7 +24,7 @@ Examples:
   gossipfl data describe demo.toml -s 'data.partition={scheme="dirichlet", alpha=0.3}'"""
 )
 def describe(file: File, set: Set = None, format: As = "text") -> None:
-    """Each peer's rows and classes, and how different the peers are."""
+    """Show the rows and classes of each peer, and how much the peers differ."""
     from dataclasses import asdict
 
     from gossipfl.data import describe
@@ -46,21 +46,21 @@ def partition(
     set: Set = None,
     format: As = "text",
 ) -> None:
-    """Write one CSV file for each peer, to be carried to its machine.
+    """Write one CSV file for each peer.
 
-    The files hold the rows that gossipfl run would have given the peers, test rows marked. What is printed is
-    the data section that goes with them: with it the experiment stays the same.
+    Each file holds the rows that gossipfl run would give to that peer; a column marks the test rows. The
+    command prints the [data] section to use with these files: with it the experiment stays the same.
     """
     import tomli_w
 
     experiment, names, tables = _tables(file, set)
     if unsafe := [name for name in names if Path(name).name != name]:
         raise BadExperiment(
-            f"peer {unsafe[0]!r} cannot name a file: give it a name without slashes in the topology"
+            f"peer {unsafe[0]!r} has a slash in its name, so no file can have that name: rename it in the topology"
         )
     if out.exists():
         raise BadExperiment(
-            f"--out {out} exists already: give a new folder, so that it holds the peers' files only"
+            f"--out {out} exists already: choose a new folder, which will hold only the files of the peers"
         )
     target, test = _free("target", tables[0].columns), _free("test", tables[0].columns)
     try:
@@ -76,7 +76,7 @@ def partition(
     )
     written = tomli_w.dumps({"data": section})
     rows = sum(map(len, tables))
-    told = f"wrote {len(names)} files, {rows} rows in all, to {out}. The experiment's data section is now:\n"
+    told = f"wrote {len(names)} files with {rows} rows in total to {out}. Use this data section with them:\n"
     say(
         format,
         {"folder": str(out), "files": [f"{name}.csv" for name in names], "data": section},
@@ -86,7 +86,7 @@ def partition(
 
 
 def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Table]"]:
-    """The experiment, the peers' names and their rows."""
+    """The experiment, the names of the peers, and their rows."""
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
@@ -107,7 +107,7 @@ def _frame(table: "Table", target: str, test: str) -> "pd.DataFrame":
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:
-    """The name, made longer until no feature has it."""
+    """The name, with underscores added until no feature has the same name."""
     while name in taken:
         name += "_"
     return name

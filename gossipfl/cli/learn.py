@@ -1,4 +1,4 @@
-"""demo, run and simulate: carry out an experiment, say how it ended; must not know how it is done."""
+"""demo, run and simulate: run an experiment and print its result; must not know how peers learn."""
 
 import signal
 from pathlib import Path
@@ -25,10 +25,11 @@ RUN += "\n  gossipfl run --resume runs/20261124-170000_demo"
 
 
 def demo(out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
-    """Watch 16 real peers reach the model of all their data pooled.
+    """Let 16 real peers on this machine learn one model.
 
-    Breast cancer data, sorted by diagnosis over a ring of 16 processes on this machine, so that most peers
-    have seen one diagnosis only. They talk over TCP sockets with their two neighbours. Takes some seconds.
+    The peers are 16 processes on a ring; each exchanges messages with its two neighbours over TCP. The
+    breast cancer data are sorted by diagnosis, so most peers hold rows of one diagnosis only. The result is
+    the same model that training on all data in one place gives. Takes a few seconds.
     """
     return _carry_out("run", path("demo"), [], out=out, format=format, quiet=quiet)
 
@@ -36,42 +37,43 @@ def demo(out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
 def run(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The experiment, a TOML file; gossipfl examples has some."),
+        typer.Argument(metavar="[FILE]", help="The experiment, a TOML file. See gossipfl examples."),
     ] = None,
     set: Set = None,
     out: Out = None,
     resume: Annotated[
         Path | None,
         typer.Option(
-            "--resume", metavar="RUN", help="Go on with the interrupted run in this folder, in place of FILE."
+            "--resume", metavar="RUN", help="Continue the interrupted run in this folder. Replaces FILE."
         ),
     ] = None,
     format: As = "text",
     quiet: Quiet = False,
 ) -> int:
-    """Learn with real peers on this machine, a process each.
+    """Run an experiment with real peers on this machine.
 
-    The launcher only starts the peers and collects what they report; they go on when it dies. Ctrl-C ends the
-    learning early: the models of that moment are still written, and --resume goes on from there.
+    Each peer is a process. The launcher only starts the peers and collects their reports: if it dies, the
+    peers continue. Ctrl-C stops the learning early and saves the current models; --resume continues from
+    there.
     """
     if resume is not None and file is None and not (set or out):
         file = _config(resume)
     elif file is None or resume is not None:
-        raise typer.BadParameter("give either a FILE, or --resume RUN with no other settings")
+        raise typer.BadParameter("give either FILE, or --resume RUN without -s and --out")
     return _carry_out("run", file, set, out=out, format=format, quiet=quiet, again=resume)
 
 
 def _config(folder: Path) -> Path:
-    """The experiment of the run in a folder. Raises BadExperiment where there is none."""
+    """The experiment file of the run in a folder. Raises BadExperiment if there is none."""
     if not (file := folder / "config.toml").exists():
-        raise BadExperiment(f"there is no run in {folder} to go on with: start one with gossipfl run FILE")
+        raise BadExperiment(f"there is no run to resume in {folder}: start one with gossipfl run FILE")
     return file
 
 
 def simulate(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
-    """Learn in one process: the same numbers, sooner.
+    """Run an experiment in one process: faster, with the same numbers.
 
-    All peers are rows of one tensor; what each computes and would send is the same as with gossipfl run.
+    All peers are rows of one tensor. Each peer computes and would send the same numbers as with gossipfl run.
     """
     return _carry_out("simulate", file, set, out=out, format=format, quiet=quiet)
 
@@ -86,17 +88,18 @@ def _carry_out(
     quiet: bool,
     again: Path | None = None,
 ) -> int:
-    """Read the file, learn while showing it, and judge."""
+    """Read the file, learn while the progress is shown, and print the verdict; returns the exit code."""
     from gossipfl.config.file import load
 
-    experiment = load(file, set or ())  # what is wrong in the file is said before anything heavy is imported
+    experiment = load(file, set or ())  # reports errors in the file before the heavy imports
     from gossipfl.experiment.evaluation.verdict import INTERRUPTED, verdict
     from gossipfl.experiment.launch.launch import resume, run
     from gossipfl.experiment.launch.simulate import simulate
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an init system's stop is a Ctrl-C
+    # An init system stops a process with SIGTERM: treat it like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = run if command == "run" else simulate
     events = resume(again) if again else engine(experiment, out)
     finished = follow(events, quiet, silent=format == "json")
@@ -108,7 +111,7 @@ def _carry_out(
 
 
 def _repeat(command: str, experiment: "Experiment", folder: Path, interrupted: bool) -> str:
-    """The next command to try: to go on where that is possible, or the same with the other engine."""
+    """The next command to try: resume the run if that is possible, or run it in the other engine."""
     from gossipfl.experiment.study.gossip import simulated_only
 
     if command == "run" and interrupted and any(folder.glob("peers/*/checkpoint*")):
@@ -116,6 +119,6 @@ def _repeat(command: str, experiment: "Experiment", folder: Path, interrupted: b
     repeat = f"gossipfl {'simulate' if command == 'run' else 'run'} {folder}/config.toml"
     if simulated_only(experiment):
         return f"{repeat} -s 'gossip.delay=[0,0]' -s gossip.online=1"
-    if command == "run" and experiment.faults:  # many of them no simulator knows
+    if command == "run" and experiment.faults:  # the simulator does not know all of them
         return f"{repeat} -s 'faults=[]'"
     return repeat

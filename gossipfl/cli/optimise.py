@@ -1,4 +1,4 @@
-"""topology optimise: the weights with which a graph averages fastest; must not know how they are found."""
+"""topology optimise: finds the weights with which a graph averages fastest; must not know the solver."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,22 +18,25 @@ WEIGHTLESS = (".adj", ".g6")
 
 def optimise(
     spec: Spec,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; the suffix names the format.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write. Its suffix chooses the format.")
+    ],
     rule: Annotated[
         Literal["fdla", "fastest-mixing"],
-        typer.Option("--rule", help="fdla: the fastest; fastest-mixing: the fastest of those not below 0."),
+        typer.Option("--rule", help="fdla: the fastest weights; fastest-mixing: the fastest weights >= 0."),
     ] = "fdla",
     seed: Seed = 0,
     format: As = "text",
 ) -> None:
-    """Find the weights with which a graph averages fastest, and write them to a topology file.
+    """Find the weights with which a graph averages fastest.
 
-    An experiment uses them with topology.weights = "file". Needs the extra weights (cvxpy and SCS).
+    Writes them to a topology file. To use them, set topology.weights = "file" in the experiment. Needs cvxpy
+    and SCS: pip install "gossipfl[weights]".
     """
     if file.exists():
-        raise BadExperiment(f"{file} exists already: give another name, or remove it")
+        raise BadExperiment(f"{file} exists already: choose another name, or remove the file")
     if file.suffix in WEIGHTLESS:
-        raise BadExperiment(f"{file}: a {file.suffix} file holds no weights; use .json, .toml or .graphml")
+        raise BadExperiment(f"{file}: a {file.suffix} file cannot hold weights; use .json, .toml or .graphml")
     from dataclasses import asdict
 
     from gossipfl.report.topology import table
@@ -53,6 +56,6 @@ def optimise(
     span = ""
     if len(links.weights):
         told |= {"weight_min": float(links.weights.min()), "weight_max": float(links.weights.max())}
-        span = f", its weights from {told['weight_min']:.3g} to {told['weight_max']:.3g}"
+        span = f", with weights from {told['weight_min']:.3g} to {told['weight_max']:.3g}"
     next_ = f"Next: gossipfl simulate FILE -s topology.graph={file.absolute()} -s topology.weights=file"
     say(format, told, *table(found), f"wrote {file}{span}", next_)

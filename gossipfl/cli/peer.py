@@ -1,4 +1,4 @@
-"""peer: one peer of an experiment, started by hand or by an init system; must not know how it learns."""
+"""peer: runs one peer, started by hand or by an init system; must not know how it learns."""
 
 import signal
 import time
@@ -22,10 +22,12 @@ Examples:
 
 def peer(
     file: File,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which peer of the topology this one is.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of this peer in the topology.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FILE", help="Its rows; by default its part of the data source."),
+        typer.Option(
+            "--data", metavar="FILE", help="The rows of this peer. Default: its part of data.source."
+        ),
     ] = None,
     out: Out = None,
     listen: Annotated[
@@ -33,26 +35,29 @@ def peer(
         typer.Option(
             "--listen",
             metavar="ENDPOINT",
-            help="Where to listen, if not at the endpoint that neighbours know.",
+            help="The address to listen on. Default: the endpoint in the topology file.",
         ),
     ] = None,
     set: Set = None,
     format: As = "text",
 ) -> int:
-    """Be one peer of an experiment whose others run elsewhere.
+    """Run one peer here; the other peers run elsewhere.
 
-    It listens, waits for its neighbours, learns with them and writes the result. The topology must be a file
-    that gives this peer and its neighbours an endpoint each. All peers are started with the same experiment
-    file, in any order; only their data differ. SIGINT and SIGTERM end it early and politely. Started again with
-    the same --out it goes on from its checkpoint; started late it is told what the others agreed on. The topology
-    file is read again when it changes, or on SIGHUP: peers and links that it gains or loses come and go while all learn.
+    The peer listens, waits for its neighbours, learns with them and writes the result. The topology must be a
+    file with an endpoint for this peer and for each neighbour. Start all peers with the same experiment file,
+    in any order; only their data differ. Links are not encrypted, and neighbours can rebuild rows from the
+    messages.
 
-    gossipfl peer status RUN shows what the peers of a run folder saw last: who is up, suspected, down, and who
-    has not begun to learn yet or has ended.
+    SIGINT and SIGTERM stop the peer early and save its model. If it is started again with the same --out, it
+    continues from its checkpoint. If it starts late, a neighbour sends it the current state. The topology
+    file is read again when it changes, or on SIGHUP: peers and links can be added or removed while all peers
+    learn.
+
+    gossipfl peer status RUN prints the last known state of each peer in a run folder: up, suspected, down,
+    not begun or ended.
     """
-    signal.signal(
-        signal.SIGHUP, signal.SIG_IGN
-    )  # until it means: read the file again, which is read first anyway
+    # Ignored until the topology file has been read; later SIGHUP means: read it again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if str(file) == "status" and not file.exists():
         return _status(Path(name), format)
     from gossipfl.config.file import load
@@ -94,7 +99,7 @@ def peer(
 
 
 def _status(folder: Path, format: Format) -> int:
-    """Show what the peers of a run saw last."""
+    """Print the last known state of each peer of a run."""
     from gossipfl.report.sight import sight
     from gossipfl.runs.status import sights
 
@@ -104,7 +109,7 @@ def _status(folder: Path, format: Format) -> int:
 
 
 def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: Format) -> int:
-    """Say how one peer ended; its exit code."""
+    """Print the result of one peer; returns its exit code."""
     code, sentence = _verdict(report, tolerance)
     if report.error:
         return error(sentence, code, format == "json")
@@ -117,7 +122,7 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: F
 
 
 def _verdict(report: "Report", tolerance: float) -> tuple[int, str]:
-    """The exit code and the sentence that one peer ends with."""
+    """The exit code and the verdict of one peer."""
     if report.error:
         return report.exit_code, report.error
     code, sentence = _ended(report, tolerance)
@@ -139,6 +144,6 @@ def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
     if tolerance:
         return (
             6,
-            f"tolerance {tolerance:g} was not met in {report.rounds} rounds: give it more stop.rounds",
+            f"tolerance {tolerance:g} was not met in {report.rounds} rounds: raise stop.rounds",
         )
     return 0, f"learned for {report.rounds} rounds"

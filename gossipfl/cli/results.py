@@ -1,4 +1,4 @@
-"""results ls, show, compare: what earlier runs left in their folders; must not know how they were made."""
+"""results ls, show and compare: print earlier runs from their folders; must not know how they ran."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from gossipfl.errors import BadExperiment
 if TYPE_CHECKING:
     from gossipfl.report.compare import RunRow
 
-app = typer.Typer(help="Look at what earlier runs have left.", no_args_is_help=True)
+app = typer.Typer(help="List, show and compare earlier runs.", no_args_is_help=True)
 
 RUNS = Path("runs")
 Which = Annotated[
@@ -22,10 +22,15 @@ Which = Annotated[
 
 @app.command(epilog="\b\nExample:\n  gossipfl results ls")
 def ls(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of run folders.")] = RUNS,
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="The folder that contains the run folders.")
+    ] = RUNS,
     format: As = "text",
 ) -> None:
-    """List runs, the oldest first, and how they ended; of a damaged one, why it cannot be read."""
+    """List runs and how they ended, oldest first.
+
+    For a damaged run, print why it cannot be read.
+    """
     from gossipfl.report.compare import LISTED, listed
     from gossipfl.report.tables import plain
 
@@ -40,10 +45,10 @@ def ls(
         "peers",
         "rounds",
         "stopped by",
-        "agreed",
+        "one model",
         "to optimum",
     )
-    empty = f"no run in {folder} yet; begin with: gossipfl demo"
+    empty = f"there is no run in {folder} yet; start with: gossipfl demo"
     reasons = [f"✗ {run['damaged']}" for run in found if run["damaged"]]
     say(format, {"runs": found}, plain(headings, rows, (4, 5, 8)) if rows else empty, *reasons)
 
@@ -55,10 +60,10 @@ Examples:
   gossipfl results show 20250131-120000_demo --format json"""
 )
 def show(run: Which, format: As = "text") -> None:
-    """Say again how a run ended."""
+    """Show the result of a run again."""
     found = _read(run)
     if not found.summary:
-        raise BadExperiment(f"{found.folder} has no summary.json: that run has not ended, or was killed")
+        raise BadExperiment(f"{found.folder} has no summary.json: the run has not ended, or it was killed")
     from gossipfl.experiment.evaluation.verdict import verdict
     from gossipfl.report.result import figures, metrics, result
 
@@ -84,9 +89,10 @@ def show(run: Which, format: As = "text") -> None:
 
 @app.command(epilog="\b\nExample:\n  gossipfl results compare runs/20250131-120000_demo latest")
 def compare(a: Which, b: Which, format: As = "text") -> None:
-    """How far apart the models of two runs are, and their figures.
+    """Compare the models and the figures of two runs.
 
-    The distance is relative to the first; the feature in which they differ most is named.
+    The distance between the models is relative to the first one. The feature with the largest difference is
+    named.
     """
     from gossipfl.report.compare import compare, table
 
@@ -96,7 +102,7 @@ def compare(a: Which, b: Which, format: As = "text") -> None:
 
 
 def _short(value: object) -> str:
-    """A figure; of a file its name only."""
+    """A figure as text; for a file only its name."""
     from gossipfl.report.tables import number
 
     return number(value).rpartition("/")[2]
@@ -109,23 +115,23 @@ def _read(run: str) -> "RunRow":
 
 
 def _runs(folder: Path) -> list[Path]:
-    """The run folders in a folder, the oldest first."""
+    """The run folders in a folder, oldest first."""
     if not folder.is_dir():
         return []
     return sorted((p.parent for p in folder.glob("*/config.toml")), key=lambda p: (p.stat().st_mtime, p.name))
 
 
 def find(run: str) -> Path:
-    """The run folder that is meant. Raises BadExperiment where there is none, or more than one."""
+    """The run folder for a name. Raises BadExperiment if there is none, or more than one."""
     folder = Path(run)
     if (folder / "config.toml").is_file():
         return folder
     if folder.is_dir() and run != "latest":
-        raise BadExperiment(f"{run} is no run folder: there is no config.toml in it")
+        raise BadExperiment(f"{run} is not a run folder: it has no config.toml")
     known = _runs(RUNS)
     if not known:
         raise BadExperiment(
-            f"there is no run {run}, and none in {RUNS.absolute()}; begin with: gossipfl demo"
+            f"there is no run {run}, and no other run in {RUNS.absolute()}; start with: gossipfl demo"
         )
     if run == "latest":
         return known[-1]
@@ -133,5 +139,5 @@ def find(run: str) -> Path:
     exact = [path for path in matching if path.name == run]
     if len(exact or matching) == 1:
         return (exact or matching)[0]
-    what = f"{len(matching)} runs are called like {run}" if matching else f"there is no run {run}"
-    raise BadExperiment(f"{what}; there are {', '.join(p.name for p in (matching or known)[-8:])}")
+    what = f"{len(matching)} runs match {run}" if matching else f"there is no run {run}"
+    raise BadExperiment(f"{what}; choose one of {', '.join(p.name for p in (matching or known)[-8:])}")

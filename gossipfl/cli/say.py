@@ -1,4 +1,4 @@
-"""What a command says, for people or for programs; must not know what it is about."""
+"""Output of a command, as text or JSON; must not know what the command does."""
 
 import sys
 from typing import Any, Literal
@@ -7,9 +7,9 @@ Format = Literal["text", "json"]
 
 
 def say(format: Format, value: Any, *readable: Any) -> None:
-    """Print `value` as the one JSON object on stdout, or the readable renderables.
+    """Print `value` as one JSON object on stdout, or print the readable renderables.
 
-    Numbers that are not finite become null, and paths strings.
+    In JSON, numbers that are not finite become null, and paths become strings.
     """
     if format == "json":
         import msgspec
@@ -24,7 +24,7 @@ def say(format: Format, value: Any, *readable: Any) -> None:
 
 
 def error(sentence: str, exit_code: int, as_json: bool) -> int:
-    """Say what is wrong and what to do, on stderr (and as an object on stdout); returns the exit code."""
+    """Print an error on stderr, and as a JSON object on stdout if asked; returns the exit code."""
     from rich.console import Console
     from rich.text import Text
 

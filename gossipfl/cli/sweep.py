@@ -1,4 +1,4 @@
-"""sweep: many experiments that differ in a few settings; must not know how they are run or compared."""
+"""sweep: runs every combination of some settings; must not know how runs work or are compared."""
 
 import signal
 from pathlib import Path
@@ -21,7 +21,7 @@ Settings = Annotated[
         "-s",
         "--set",
         metavar="KEY=VALUE,VALUE,...",
-        help="A setting and its values, e.g. -s topology=ring:16,torus:4x4. May be repeated: every combination is run.",
+        help="A setting and its values, e.g. -s topology=ring:16,torus:4x4. Can be repeated: all combinations run.",
     ),
 ]
 
@@ -30,37 +30,43 @@ def sweep(
     file: File,
     set: Settings = None,
     repeat: Annotated[
-        int, typer.Option("--repeat", min=1, help="Runs of each combination, seeds counting up.")
+        int, typer.Option("--repeat", min=1, help="Runs of each combination, each with the next seed.")
     ] = 1,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, help="Runs at a time; by default one for each processor."),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Runs at the same time. Default: the number of processors; 1 with --engine run.",
+        ),
     ] = None,
     engine: Annotated[
         Literal["simulate", "run"],
-        typer.Option("--engine", help="All peers of a run in one process, or a process each."),
+        typer.Option(
+            "--engine", help="simulate: all peers of a run in one process; run: one process per peer."
+        ),
     ] = "simulate",
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="DIR",
-            help="The folder of all run folders; the same again goes on where it ended.",
+            help="The folder of the sweep. Give the same folder again to continue.",
         ),
     ] = None,
     format: As = "text",
     quiet: Quiet = False,
 ) -> int:
-    """Run every combination of some settings, and compare them: means and deviations over repeats.
+    """Run every combination of some settings and compare.
 
-    Each run has a folder of its own, beside results.json, results.csv and a plot. Runs that are complete in --out
-    are not repeated. A run that fails is told, and ends no other.
+    Prints means and standard deviations over the repeats. Each run has its own folder, beside results.json,
+    results.csv and a plot. Runs that are complete in --out do not run again. If a run fails, the command
+    reports it and continues with the others.
     """
     from gossipfl.config.grid import grid
 
-    found = grid(
-        file, set or (), repeat
-    )  # what is wrong in the file is said before anything heavy is imported
+    found = grid(file, set or (), repeat)  # reports errors in the file before the heavy imports
     import os
     from contextlib import closing
 
@@ -76,7 +82,7 @@ def sweep(
     at_once = jobs or (1 if engine == "run" else len(os.sched_getaffinity(0)))
     say_it = format == "text"
     if say_it:
-        say("text", None, f"sweep folder {folder}: {len(found.cells)} cells, {at_once} at a time")
+        say("text", None, f"sweep folder {folder}: {len(found.cells)} runs, {at_once} at a time")
     bar = Bar(console(), found, quiet or not say_it)
     ended: list[cells.CellEnded] = []
     interrupted = False
@@ -97,6 +103,7 @@ def sweep(
     told = {"folder": str(folder), "exit_code": code} | document(found, rows, engine)
     where = f"written: {folder}/results.json, results.csv" + "".join(f", {path.name}" for path in plots)
     if interrupted:
-        where += f"\ninterrupted after {len(ended)} of {len(found.cells)} cells; go on with the same command and --out {folder}"
+        where += f"\ninterrupted after {len(ended)} of {len(found.cells)} runs; "
+        where += f"to continue, repeat the command with --out {folder}"
     say(format, told, *table(found, rows, console().width), where)
     return code

@@ -1,4 +1,4 @@
-"""topology show, make, check, families; must not know graphs beyond their figures."""
+"""topology show, make, check and families; must not know graphs beyond their figures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from gossipfl.errors import BadExperiment
 if TYPE_CHECKING:
     import networkx as nx
 
-app = typer.Typer(help="Look at, make and check who talks to whom.", no_args_is_help=True)
+app = typer.Typer(help="Show, make and check graphs of peers and links.", no_args_is_help=True)
 
 
 @app.command(
@@ -27,19 +27,21 @@ def show(
     spec: Spec,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw it too: .png or .svg (needs the extra plots)."),
+        typer.Option(
+            "--plot", metavar="FILE", help="Also draw the graph: .png, .svg or .pdf. Needs gossipfl[plots]."
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="RULE", help="Only this weight rule.")
+        str | None, typer.Option("--weights", metavar="RULE", help="Show only this weight rule.")
     ] = None,
     seed: Seed = 0,
     format: As = "text",
 ) -> None:
-    """Figures of a graph, and how fast it averages.
+    """Show the figures of a graph, and how fast it averages.
 
-    Size, degrees and diameter; for each rule that gives links their weights the spectral gap, and the rounds
-    in which disagreement falls to a tenth. Of a graph whose links change: how often, after how many rounds
-    all peers hold the exact mean if they do, and how fast disagreement falls.
+    Prints size, degrees and diameter. For each weight rule: the spectral gap, and the rounds after which
+    disagreement falls to a tenth. For a graph whose links change: the period, the rounds until all peers hold
+    the exact mean (if that happens), and how fast disagreement falls.
     """
     from dataclasses import asdict
 
@@ -47,10 +49,10 @@ def show(
     from gossipfl.topology import WEIGHTS, describe
 
     if weights is not None and weights not in WEIGHTS:
-        raise BadExperiment(f"--weights {weights}: there is no such rule; use one of {', '.join(WEIGHTS)}")
+        raise BadExperiment(f"--weights {weights}: unknown rule; use one of {', '.join(WEIGHTS)}")
     graph = _load(spec, seed)
     if weights is not None and "schedule" in graph.graph:
-        raise BadExperiment(f"--weights {weights}: {spec} brings its own weights; leave --weights out")
+        raise BadExperiment(f"--weights {weights}: {spec} has its own weights; remove --weights")
     found = asdict(describe(graph, None if weights is None else [weights], seed))
     found["name"] = found["name"] or spec
     if not any("weight" in link for link in graph.edges.values()) and weights is None:
@@ -72,19 +74,21 @@ Examples:
 )
 def make(
     spec: Spec,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; the suffix names the format.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write. Its suffix chooses the format.")
+    ],
     seed: Seed = 0,
     format: As = "text",
 ) -> None:
-    """Write a graph to a file, from a shorthand or another file.
+    """Write a shorthand or another topology file to a file.
 
-    The suffix says how: .json .toml .graphml .gml .edgelist .adj or .g6. The first four hold directed graphs,
-    and the schedule of one whose links change.
+    The suffix chooses the format: .json .toml .graphml .gml .edgelist .adj or .g6. The first four can also
+    hold directed graphs and schedules of changing links.
     """
     from gossipfl.topology import write
 
     if file.exists():
-        raise BadExperiment(f"{file} exists already: give another name, or remove it")
+        raise BadExperiment(f"{file} exists already: choose another name, or remove the file")
     graph = _load(spec, seed)
     write(graph, file)
     links = graph.number_of_edges()
@@ -101,17 +105,17 @@ def check(
     spec: Annotated[str, typer.Argument(metavar="FILE", help="A topology file (or a shorthand).")],
     format: As = "text",
 ) -> None:
-    """Say ok, or what is wrong in a topology file.
+    """Check a topology file: print ok, or the error in it.
 
-    An unknown neighbour, a peer linked to itself, peers that are cut off from the others, links that its schedule
-    needs.
+    Finds unknown neighbours, peers linked to themselves, peers that are cut off from the others, and links
+    that a schedule needs but the file lacks.
     """
     graph = _load(spec, 0)
     silent = [peer for peer, known in graph.nodes.items() if not known.get("endpoint")]
     where = (
         "all have endpoints"
         if not silent
-        else f"{len(silent)} without an endpoint, which only gossipfl peer needs"
+        else f"{len(silent)} have no endpoint (only gossipfl peer needs one)"
     )
     links = graph.number_of_edges()
     say(
@@ -128,14 +132,14 @@ def families(format: As = "text") -> None:
     from gossipfl.topology import FAMILIES
 
     rows = [
-        (f.signature, f.example, f.about + (" (drawn from the seed)" if f.random else ""))
+        (f.signature, f.example, f.about + (" (random, from the seed)" if f.random else ""))
         for f in FAMILIES.values()
     ]
     found = {
         name: {"signature": f.signature, "example": f.example, "about": f.about}
         for name, f in FAMILIES.items()
     }
-    say(format, found, plain(("write", "for example", "what it is"), rows))
+    say(format, found, plain(("shorthand", "example", "graph"), rows))
 
 
 def _load(spec: str, seed: int) -> "nx.Graph":

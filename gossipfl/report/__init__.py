@@ -1,1 +1,1 @@
-"""What people see of a run: live lines, tables, drawings; must not know the command line."""
+"""Progress, tables and drawings for people; must not know the command line."""

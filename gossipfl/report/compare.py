@@ -1,4 +1,4 @@
-"""Two finished runs side by side; must not know the engines."""
+"""Comparison of two finished runs; must not know the engines."""
 
 import json
 import tomllib
@@ -22,27 +22,27 @@ LISTED = ("engine", "algorithm", "topology", "peers", "rounds", "stopped", "agre
 
 
 class RunRow(NamedTuple):
-    """A run folder, read."""
+    """What a run folder contains."""
 
     folder: Path
-    summary: dict[str, Any]  # empty where the run has not ended
+    summary: dict[str, Any]  # empty if the run has not ended
     tolerance: float
 
 
 def read(folder: Path) -> RunRow:
-    """A run folder's summary. Raises BadExperiment where a file in it is damaged."""
+    """Read the summary of a run folder. Raises BadExperiment if a file in it is damaged."""
     ended = read_summary(folder)
     try:
         config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
         return RunRow(folder, ended, float(config.get("stop", {}).get("tolerance", 0.0)))
     except (OSError, ValueError, TypeError, AttributeError) as why:
         raise BadExperiment(
-            f"{folder} is damaged: its config.toml is none that gossipfl writes ({why}). Remove that folder"
+            f"{folder} is damaged: gossipfl cannot read its config.toml ({why}). Remove that folder"
         ) from None
 
 
 def listed(folder: Path) -> dict[str, Any]:
-    """What a list says of a run; of one that is damaged only that and why, as "damaged"."""
+    """The row of a run in a list. For a damaged run only "folder" and "damaged" (the reason) are set."""
     try:
         ended, damaged = read(folder).summary, None
     except BadExperiment as why:
@@ -51,15 +51,15 @@ def listed(folder: Path) -> dict[str, Any]:
 
 
 def compare(a: RunRow, b: RunRow) -> dict[str, Any]:
-    """How far the shared models are apart, |x_a - x_b| / |x_a|, and where most; and the figures of both.
+    """The distance of the shared models, |x_a - x_b| / |x_a|, the feature that differs most, and the figures of both.
 
     Raises:
-        BadExperiment: a run has no model, or the two models have not the same parameters.
+        BadExperiment: a run has no model, or the models do not have the same parameters.
     """
     x, y = _parameters(a), _parameters(b)
     if x.shape != y.shape:
         raise BadExperiment(
-            f"{a.folder} has {x.size} parameters, {b.folder} {y.size}: compare models of the same data"
+            f"{a.folder} has {x.size} parameters, but {b.folder} has {y.size}: compare models of the same data"
         )
     size, gap = float(np.linalg.norm(x)), float(np.linalg.norm(x - y))
     found: dict[str, Any] = {
@@ -71,7 +71,7 @@ def compare(a: RunRow, b: RunRow) -> dict[str, Any]:
     one, other = _coefficients(a), _coefficients(b)
     if one.keys() != other.keys():
         raise BadExperiment(
-            f"the models of {a.folder} and {b.folder} have other features: there is nothing to compare"
+            f"the models of {a.folder} and {b.folder} have different features: compare models of the same data"
         )
     if one:
         by_feature = {name: float(np.abs(np.subtract(one[name], other[name])).max()) for name in one}
@@ -83,10 +83,10 @@ def compare(a: RunRow, b: RunRow) -> dict[str, Any]:
 
 
 def table(a: RunRow, b: RunRow, found: dict[str, Any]) -> list[RenderableType]:
-    """What `compare` found, for people."""
-    told = f"the models are {number(found['distance'])} apart, relative to the first"
+    """The result of `compare` as text."""
+    told = f"distance between the models: {number(found['distance'])}, relative to the first"
     if worst := found["largest_difference"]:
-        told += f"; most in {worst['feature']}, by {number(worst['difference'])}"
+        told += f"; largest difference: {number(worst['difference'])}, in {worst['feature']}"
     rows = [
         (key.replace("_", " "), number(found["a"][key]), number(found["b"][key]))
         for key in found["a"]
@@ -96,7 +96,7 @@ def table(a: RunRow, b: RunRow, found: dict[str, Any]) -> list[RenderableType]:
 
 
 def _figures(run: RunRow) -> dict[str, Any]:
-    """The figures of a run, metrics and seconds included."""
+    """The figures of a run, with its test metrics and seconds."""
     flat = {key: run.summary.get(key) for key in FIGURES}
     flat |= {f"seconds_{key}": value for key, value in (run.summary.get("seconds") or {}).items()}
     everything = (run.summary.get("test") or {}).get("all", {})
@@ -114,7 +114,7 @@ def _parameters(run: RunRow) -> Any:
 
 
 def _coefficients(run: RunRow) -> dict[str, Any]:
-    """By feature, the intercept among them; empty for models that are not linear."""
+    """Coefficients by feature, with the intercept; empty for models that are not linear."""
     path = run.folder / "model.json"
     if not path.is_file():
         return {}

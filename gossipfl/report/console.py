@@ -1,4 +1,4 @@
-"""The terminal; must not know what is shown on it."""
+"""The terminal; must not know what is printed on it."""
 
 import sys
 
@@ -6,7 +6,7 @@ from rich.console import Console
 
 
 def console() -> Console:
-    """The console on today's stdout: lines of any length where that is a file or a pipe."""
+    """A console on the current sys.stdout: 120 columns wide where that is a file or a pipe."""
     return Console(
         file=sys.stdout,
         highlight=False,

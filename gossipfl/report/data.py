@@ -1,15 +1,15 @@
-"""Who holds which rows, as a table; must not know where the rows came from."""
+"""The rows of each peer as a table; must not know where the rows came from."""
 
 from rich.console import RenderableType
 
 from gossipfl.data import DataDescription
 from gossipfl.report.tables import number, plain
 
-CLASSES = 12  # at most so many columns
+CLASSES = 12  # with more classes there is no column per class
 
 
 def shares(found: DataDescription) -> list[RenderableType]:
-    """A line for each peer: rows, and of each class how many; or the target's mean and deviation."""
+    """A line per peer: its rows, and the rows of each class or the mean and deviation of the target."""
     names = list({name: None for share in found.shares for name in share.classes or {}})
     wide = len(names) > CLASSES
     headings = ["peer", "training rows", "test rows"]
@@ -29,10 +29,10 @@ def shares(found: DataDescription) -> list[RenderableType]:
             row += [number(share.mean), number(share.sd)]
         rows.append([*row, number(sum(share.missing.values()))] if holes else row)
     headings += ["missing values"] if holes else []
-    kind = "their classes" if names else "their targets"
+    kind = "class" if names else "target"
     told = (
         f"{len(found.shares)} peers, {sum(s.train + s.test for s in found.shares):,} rows, "
-        f"{len(found.columns)} columns; "
-        f"heterogeneity of {kind} {number(found.heterogeneity, 3)} (0: all alike, 1: nothing in common)"
+        f"{len(found.columns)} columns; {kind} heterogeneity {number(found.heterogeneity, 3)} "
+        "(0: all peers are alike, 1: they have nothing in common)"
     )
     return [told, plain(headings, rows, range(1, len(headings)))]

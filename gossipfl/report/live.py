@@ -1,6 +1,6 @@
-"""What is seen while peers learn, a table or plain lines; must not know how they learn.
+"""Progress while peers learn, as a table or as lines; must not know how they learn.
 
-Everything is drawn when an event arrives: no thread and no timer of its own.
+Draws only when an event arrives: there is no thread and no timer.
 """
 
 import time
@@ -18,18 +18,18 @@ from gossipfl.report.console import console
 from gossipfl.report.tables import number, plain, seconds
 from gossipfl.runs.events import Event, Finished, Progress, Started, Struck, Warned
 
-LINES = 8  # of progress, on a terminal
-ALIKE = 2  # peers whose warning in the same words is shown, before it is said that others say so, too
+LINES = 8  # of progress, in the table of a terminal
+ALIKE = 2  # peers whose warning is shown when several send the same one
 TERMINAL, PLAIN = 0.1, 2.0  # seconds between two drawings
 
 
 def follow(events: Iterator[Event], quiet: bool = False, silent: bool = False) -> Finished:
-    """Show events as they come; returns the last.
+    """Show events as they arrive; returns the last one.
 
     Args:
-        events: of a run; KeyboardInterrupt while something is being drawn is thrown into them.
-        quiet: name the run folder, and nothing else.
-        silent: not even that.
+        events: the events of a run; a KeyboardInterrupt that comes while drawing is thrown into this generator.
+        quiet: print only the run folder.
+        silent: print nothing.
     """
     with View(console(), quiet, silent) as view:
         event = next(events)
@@ -46,7 +46,7 @@ def follow(events: Iterator[Event], quiet: bool = False, silent: bool = False) -
 
 
 class View:
-    """The terminal while peers learn; `plain` even there: lines, no table."""
+    """The display while peers learn: a table on a terminal, lines elsewhere or if `plain`."""
 
     def __init__(self, screen: Console, quiet: bool, silent: bool, plain: bool = False) -> None:
         self._screen, self._quiet, self._silent = screen, quiet or silent, silent
@@ -56,7 +56,7 @@ class View:
         self._first: Progress | None = None
         self._last: Progress | None = None
         self._shown = float("-inf")
-        self._warned: defaultdict[str, set[str]] = defaultdict(set)  # words, and who has said them
+        self._warned: defaultdict[str, set[str]] = defaultdict(set)  # warning -> peers that sent it
         self._most = self._peers = 0
         self._seconds: float | None = None
 
@@ -72,7 +72,7 @@ class View:
             self._live.stop()
 
     def show(self, event: Started | Progress | Struck | Warned) -> None:
-        """Draw what is new, unless something was drawn a moment ago."""
+        """Show an event; progress at most every `TERMINAL` or `PLAIN` seconds."""
         if isinstance(event, Started):
             self._started(event)
             return
@@ -95,16 +95,19 @@ class View:
             self._screen.print(self._line(event), soft_wrap=True)
 
     def say(self, sentence: str) -> None:
-        """A line of its own."""
+        """Print a line, unless quiet."""
         if not self._quiet:
             self._screen.print(sentence, soft_wrap=True)
 
     def _warn(self, event: Warned) -> None:
-        """Say a warning; but not that of each peer, where many say the same."""
+        """Print a warning; if many peers send the same one, print only the first few."""
         said = self._warned[event.warning]
         said.add(event.peer)
         if len(said) <= ALIKE + 1:
-            who, more = f"peer {event.peer} " * bool(event.peer), ", and maybe others" * (len(said) > ALIKE)
+            who, more = (
+                f"peer {event.peer} " * bool(event.peer),
+                " (other peers may send the same warning)" * (len(said) > ALIKE),
+            )
             self.say(f"warning: {who}{event.warning}{more}")
 
     def _started(self, event: Started) -> None:
@@ -112,18 +115,18 @@ class View:
         if not self._silent:
             self._screen.print(f"run folder {event.folder}", soft_wrap=True)
         if event.peers > 1:
-            self.say(f"{event.peers} peers start, and agree on what they need to know before they learn ...")
+            self.say(f"{event.peers} peers start. First they agree on columns, scaling and step size ...")
         if self._live is not None:
             self._live.start()
 
     def _rate(self) -> float:
-        """Rounds a second since the first that was told: who comes late did none of those before."""
+        """Rounds per second since the first reported one: a late peer did not do the rounds before it."""
         first, last = self._first, self._last
         passed = last.seconds - first.seconds if first and last else 0.0
         return (last.round - first.round) / passed if first and last and passed > 0 else 0.0
 
     def _left(self) -> str:
-        """What the rounds or seconds that are allowed take at most: a tolerance ends it sooner."""
+        """The longest time left until stop.rounds or stop.seconds; a tolerance can end the run earlier."""
         if self._last is None:
             return ""
         left = (self._most - self._last.round) / self._rate()
@@ -141,7 +144,7 @@ class View:
         )
 
     def _of(self, round: int) -> str:
-        """The round, and of how many, unless it is time that ends them."""
+        """The round and the largest number of rounds; only the round if time ends the run."""
         return f"{round}/{self._most}" if self._seconds is None else f"{round}"
 
     def _table(self, ended: bool = False) -> RenderableType:

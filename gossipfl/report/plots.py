@@ -1,4 +1,4 @@
-"""Drawings of topologies, by matplotlib where it is installed; must not know what the peers learn."""
+"""Drawings of topologies with matplotlib, if it is installed; must not know what peers learn."""
 
 import math
 from pathlib import Path
@@ -9,23 +9,23 @@ import networkx as nx
 from gossipfl.errors import BadExperiment
 
 SUFFIXES = (".png", ".svg", ".pdf")
-LABELLED = 64  # up to so many peers have their names written
+LABELLED = 64  # with more peers, names are not drawn
 
 
 def draw(graph: nx.Graph, title: str, path: Path) -> None:
     """Draw a graph into a file: peers as dots, links as lines.
 
     Raises:
-        BadExperiment: matplotlib is missing, the suffix is none of `SUFFIXES`, or the file cannot be written.
+        BadExperiment: matplotlib is missing, the suffix is not in `SUFFIXES`, or the file cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise BadExperiment(f"--plot {path}: the suffix should be one of {', '.join(SUFFIXES)}")
+        raise BadExperiment(f"--plot {path}: unknown suffix; use one of {', '.join(SUFFIXES)}")
     try:
         from matplotlib.collections import LineCollection
         from matplotlib.figure import Figure
     except ImportError:
         raise BadExperiment(
-            '--plot draws with matplotlib, which is missing: pip install "gossipfl[plots]"'
+            '--plot needs matplotlib, which is not installed: pip install "gossipfl[plots]"'
         ) from None
     place = layout(graph, title)
     figure = Figure(figsize=(7, 7), layout="constrained")
@@ -55,7 +55,7 @@ def draw(graph: nx.Graph, title: str, path: Path) -> None:
 
 
 def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:
-    """Where each peer is drawn: rings in a circle, a torus as a grid, anything else by its distances."""
+    """The position of each peer: a circle for a ring, a grid for a torus, else by graph distances."""
     family, _, sides = title.partition(":")
     if family == "torus":
         columns = int(sides.split("x")[1])
@@ -74,5 +74,5 @@ def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:
 
 
 def _bow(step: int, steps: int) -> float:
-    """Bends a line of a grid, so that the link which closes it does not run through its peers."""
+    """Bend a line of a grid, so that the link that closes it does not cross its peers."""
     return 1.2 * step * (steps - 1 - step) / max(1, steps - 1) ** 2

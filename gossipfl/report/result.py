@@ -1,4 +1,4 @@
-"""How a run ended, from its summary; must not know how the summary came about."""
+"""The result of a run, from its summary; must not know how the summary was made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,16 +18,16 @@ METRICS = {
     "rmse": "RMSE",
     "deviance": "deviance",
 }
-RISING = ("accuracy", "r2")  # by which peers are ranked: the larger the better
+RISING = ("accuracy", "r2")  # larger is better; the best and the worst peer are chosen by these
 
 Summary = Mapping[str, Any]
 
 
 def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> list[RenderableType]:
-    """The verdict, how good the model is on test rows, what it took, and the next command to try (if any)."""
+    """The verdict, the test metrics, the figures, and the next command to try (if any)."""
     alone = not summary.get("one_model", True) or summary.get("peers") == 1
     one = alone or summary.get("agreed")
-    odd = not one or gone(summary) or missed(summary)  # as asked, and yet not all as planned: worth a look
+    odd = not one or gone(summary) or missed(summary)  # exit code 0, but not everything went as planned
     mark, style = ("✗", "red") if not good else ("!", "yellow") if odd else ("✓", "green")
     said = Text(f"{mark} {sentence}", style)
     if not repeat:
@@ -36,15 +36,15 @@ def result(summary: Summary, sentence: str, good: bool, repeat: str = "") -> lis
     if summary.get("test"):
         parts.append(metrics(summary))
     parts.append(figures(summary))
-    if summary.get("stopped") != "diverged":  # it would again
+    if summary.get("stopped") != "diverged":  # it would diverge again
         parts.append(Text.assemble("\nNext: ", (repeat, "bold cyan"), f"   ({_next(summary, repeat)})"))
     return parts
 
 
 def _next(summary: Summary, repeat: str) -> str:
-    """What is to be expected of the next command."""
+    """What the next command does."""
     if "--resume" in repeat:
-        return "where they were"
+        return "continue from the last checkpoints"
     if summary.get("engine") == "simulator":
         return "with real peers"
     if "faults=[]" in repeat:
@@ -55,8 +55,10 @@ def _next(summary: Summary, repeat: str) -> str:
 
 
 def metrics(summary: Summary) -> RenderableType:
-    """Test metrics: of the shared model on all test rows, on average over peers, for the best and the worst
-    peer; and of the pooled model, where there is a reference.
+    """A table of test metrics, a row per model.
+
+    The rows: the shared model on all test rows, its mean over the peers, the best and the worst peer, and
+    the pooled model if there is a reference.
     """
     test, pooled = summary["test"], (summary.get("pooled") or {}).get("test")
     names = [name for name in METRICS if test["all"].get(name) is not None]
@@ -69,28 +71,28 @@ def metrics(summary: Summary) -> RenderableType:
         ),
         key=lambda pair: pair[0],
     )
-    rows = [("the peers' model, all test rows", test["all"])]
-    for key, what in (("own", "newest model"), ("voted", "models, by vote")):
+    rows = [("shared model, rows of all peers", test["all"])]
+    for key, what in (("own", "newest model"), ("voted", "vote of its models")):
         if key in test:
-            rows.append((f"each peer's {what}, mean over peers", test[key]))
+            rows.append((f"{what} of a peer, mean over peers", test[key]))
     if pooled:
-        rows.append(("the model of all data pooled", pooled["all"]))
+        rows.append(("pooled model, rows of all peers", pooled["all"]))
     if len(test["peers"]) > 1:
-        rows.append(("the peers' model, mean over peers", test["mean"]))
+        rows.append(("shared model, mean over peers", test["mean"]))
     if ranked and ranked[0][0] < ranked[-1][0]:
         rows += [
-            (f"{word} peer, {name}", test["peers"][name])
+            (f"{word} peer: {name}", test["peers"][name])
             for word, (_, name) in (("best", ranked[-1]), ("worst", ranked[0]))
         ]
     return plain(
-        ("on rows that nobody learned from", "rows", *(METRICS[name] for name in names)),
+        ("model", "test rows", *(METRICS[name] for name in names)),
         [(what, number(one.get("rows")), *(number(one.get(name)) for name in names)) for what, one in rows],
         range(1, 2 + len(names)),
     )
 
 
 def figures(summary: Summary) -> RenderableType:
-    """Distances, traffic and time, a line each."""
+    """A line each for distances, traffic and time."""
     peers, rounds = summary.get("peers") or 1, summary.get("rounds") or 0
     took = summary.get("seconds") or {}
     lines = []
@@ -98,16 +100,21 @@ def figures(summary: Summary) -> RenderableType:
         lines.append(
             (
                 "distance to the pooled optimum",
-                number(summary["distance_to_optimum"]) + ", relative, of the farthest peer",
+                number(summary["distance_to_optimum"]) + " (relative, farthest peer)",
             )
         )
     elif summary.get("pooled", {}) is None:
-        lines.append(("distance to the pooled optimum", "the data of those who are left has no finite one"))
+        lines.append(
+            (
+                "distance to the pooled optimum",
+                "unknown: the data of the remaining peers have no finite optimum",
+            )
+        )
     if summary.get("consensus_distance") is not None and peers > 1:
         lines.append(
             (
-                "distance between the peers",
-                number(summary["consensus_distance"]) + ", relative, of the farthest from the mean",
+                "distance to the mean of the peers",
+                number(summary["consensus_distance"]) + " (relative, farthest peer)",
             )
         )
     if summary.get("messages_sent"):
@@ -116,7 +123,7 @@ def figures(summary: Summary) -> RenderableType:
         lines.append(
             (
                 f"each peer {word}",
-                f"{bytes_(each)} in {count:,.0f} messages, {summary.get('parameters')} parameters in most",
+                f"{bytes_(each)} in {count:,.0f} messages; the model has {summary.get('parameters')} parameters",
             )
         )
     if took:

@@ -1,4 +1,4 @@
-"""What the peers of a run saw last, as a table; must not know files."""
+"""The last known state of each peer of a run, as a table; must not know files."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ STATES = ("up", "suspected", "down", "left")
 
 
 def sight(found: Sequence[Sight]) -> list[RenderableType]:
-    """A row a peer: how far it is, who is up or not since when, and its counters; then why some failed, or wait."""
-    head = ("peer", "state", "heard of", "round", *STATES, "sent", "resent", "unsent", "refused", "late")
+    """A row per peer: its round, the state of each neighbour, its counters; then the errors, and who has not begun."""
+    head = ("peer", "state", "last report", "round", *STATES, "sent", "resent", "unsent", "refused", "late")
     rows = [
         (
             one.peer,
@@ -27,12 +27,12 @@ def sight(found: Sequence[Sight]) -> list[RenderableType]:
     ]
     failed = [Text(f"{one.peer} failed: {one.error}") for one in found if one.error]
     waiting = ", ".join(one.peer for one in found if one.state == "not begun")
-    notes = [*failed, Text(f"not begun to learn yet: {waiting}")] if waiting else failed
+    notes = [*failed, Text(f"these peers have not begun to learn: {waiting}")] if waiting else failed
     return [plain(head, rows, [3, *range(8, 13)]), *notes]
 
 
 def _those(one: Sight, state: str) -> str:
-    """The neighbours in a state; of those that are not up, since when."""
+    """The neighbours in a state; for neighbours that are not up, since how many seconds."""
     those = {name: said for name, said in one.neighbours.items() if said.get("state") == state}
     if state == "up":
         return " ".join(those) or "-"

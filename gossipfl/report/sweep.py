@@ -1,4 +1,4 @@
-"""What is seen of a sweep, a bar while it runs and a table at its end; must not know how cells are run."""
+"""A progress bar while a sweep runs, and a table at its end; must not know how cells are run."""
 
 from collections.abc import Iterable, Sequence
 
@@ -27,12 +27,14 @@ HEADINGS = {
     "bytes": "sent by each",
     "seconds": "time",
 }
-SPARE = ("ended by", "between peers", "sent by each", "time", "rounds")  # columns to do without
-REASONS = 12  # are written out
+# columns that are left out first if there is no room
+SPARE = ("runs ended", "between peers", "sent by each", "time", "rounds")
+REASONS = 12  # printed at most
+LIMITS = ("rounds", "tolerance", "seconds")  # what can stop a run as planned
 
 
 class Bar:
-    """A bar over all cells with the time that is left, on a terminal; elsewhere a line for each cell that ends."""
+    """On a terminal a bar over all cells, with the time left; elsewhere a line for each cell that ends."""
 
     def __init__(self, screen: Console, grid: Grid, quiet: bool) -> None:
         self._screen, self._quiet = screen, quiet
@@ -49,7 +51,7 @@ class Bar:
             self._bar.start()
 
     def show(self, event: CellProgress | CellEnded) -> None:
-        """Draw what is new."""
+        """Show an event of a cell."""
         self._shares[event.cell.folder] = 1.0 if isinstance(event, CellEnded) else min(1.0, event.share)
         self._done += isinstance(event, CellEnded)
         if self._quiet:
@@ -66,14 +68,14 @@ class Bar:
 
 
 def name(cell: Cell) -> str:
-    """A cell, as people call it."""
+    """The name of a cell for people: its values and its seed."""
     return ", ".join([*cell.values, f"seed {cell.seed}"])
 
 
 def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
-    """A line for each combination, the best of each column marked, and the reasons of those that failed.
+    """A line for each combination, with the best value of each column marked, and the reasons of failures.
 
-    Columns that do not fit into the width are left out, the least telling first.
+    If the table is wider than `width`, columns are left out in the order of `SPARE`.
     """
     named: dict[str, list[Text]] = {}
     for place, axis in enumerate(grid.axes):
@@ -84,7 +86,7 @@ def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
     for figure, heading in HEADINGS.items():
         if any(row.mean.get(figure) is not None for row in rows):
             named[heading] = [_cell(row, figure, best) for row, best in zip(rows, marks[figure], strict=True)]
-    named["ended by"] = [_how(row.runs, grid.repeats) for row in rows]
+    named["runs ended"] = [_how(row.runs, grid.repeats) for row in rows]
     left_out = []
     for heading in SPARE:
         wide = sum(_width(name, texts) for name, texts in named.items()) > width
@@ -99,19 +101,19 @@ def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
         )
     for line in zip(*named.values(), strict=True):
         shown.add_row(*line)
-    told = ["* the best of its column, as far as it is shown"] if any(map(any, marks.values())) else []
-    told += ["± the deviation of the repeats"] if grid.repeats > 1 else []
-    told += [f"no room for: {', '.join(left_out)}"] if left_out else []
+    told = ["* best of its column, to the digits shown"] if any(map(any, marks.values())) else []
+    told += ["± standard deviation over the repeats"] if grid.repeats > 1 else []
+    told += [f"columns left out: {', '.join(left_out)} (in results.csv)"] if left_out else []
     return [shown, *(["; ".join(told)] if told else []), *_reasons(rows)]
 
 
 def _width(heading: str, texts: Sequence[Text]) -> int:
-    """What a column takes on the screen, the gap included."""
+    """The width of a column on the screen, with the gap."""
     return max(len(line) for text in (heading, *map(str, texts)) for line in text.split("\n")) + 3
 
 
 def _best(rows: Sequence[Row], figure: str) -> list[bool]:
-    """Which are to be marked: the best, and all that cannot be told from it as it is shown; nobody, where that is everybody."""
+    """Which rows to mark: the best and all that look the same; none if all rows look the same."""
     shown = [None if row.failed else _plain(figure, row.mean.get(figure)) for row in rows]
     best = {told for told, row in zip(shown, rows, strict=True) if figure in row.best}
     marked = [told in best for told in shown]
@@ -129,7 +131,7 @@ def _cell(row: Row, figure: str, best: bool) -> Text:
 
 
 def _short(axis: str) -> str:
-    """topology.graph is the topology; other keys go without their section."""
+    """A short heading: "topology" for topology.graph, else the key without its section."""
     section, _, key = axis.partition(".")
     return section if MAIN.get(section, section) == key else axis.rpartition(".")[2]
 
@@ -149,10 +151,11 @@ def _plain(figure: str, value: float | None) -> str:
 
 
 def _how(runs: Iterable[CellEnded], repeats: int) -> Text:
-    """How many runs ended how: "5 tolerance", "3 rounds, 2 failed"."""
+    """How many runs ended in each way: "5 by tolerance", "3 by rounds, 2 failed"."""
     counts: dict[str, int] = {}
     for run in runs:
         how = run.summary.get("stopped", "failed")
+        how = f"by {how}" if how in LIMITS else how
         counts[how] = counts.get(how, 0) + 1
     if (missing := repeats - sum(counts.values())) > 0:
         counts["not run"] = missing
@@ -161,7 +164,7 @@ def _how(runs: Iterable[CellEnded], repeats: int) -> Text:
 
 
 def _reasons(rows: Sequence[Row]) -> list[RenderableType]:
-    """One line for each combination and reason."""
+    """One line for each combination and reason, at most `REASONS`."""
     wrong = {
         (row.values, run.told): run
         for row in rows

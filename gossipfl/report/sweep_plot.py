@@ -1,4 +1,4 @@
-"""A sweep in two pictures, the loss over rounds and where each combination ended; must not know how cells are run."""
+"""Two plots of a sweep: the loss over rounds, and the results; must not know how cells are run."""
 
 import json
 from collections.abc import Sequence
@@ -10,15 +10,16 @@ import numpy as np
 from gossipfl.report.result import METRICS, RISING
 from gossipfl.report.tally import Row, figures
 
-NAMES = {**METRICS, "distance_to_optimum": "distance to the pooled optimum, relative, of the farthest peer"}
-LINES = 20  # combinations at most, of which colours can still be told apart
+NAMES = {**METRICS, "distance_to_optimum": "relative distance to the pooled optimum, farthest peer"}
+LINES = 20  # combinations at most: more colours look alike
 
 
 def draw(rows: Sequence[Row], axes: Sequence[str], folder: Path) -> list[Path]:
-    """Write plot.svg and plot.png; nothing where matplotlib is missing, or no run has ended.
+    """Write plot.svg and plot.png, and return their paths; empty if matplotlib is missing or no run has ended.
 
-    Left: the mean over peers of their losses, mean over repeats, with the band from least to most. Right: the distance to the
-    optimum where it is known, else the test metric or the loss: each repeat a dot, their mean a line.
+    Left: the loss (mean over peers, then over repeats), with a band from the smallest to the largest repeat.
+    Right: the distance to the optimum if it is known, else the test metric or the loss. Each repeat is a dot,
+    their mean a line.
     """
     shown = [row for row in rows if row.mean][:LINES]
     try:
@@ -66,13 +67,13 @@ def draw(rows: Sequence[Row], axes: Sequence[str], folder: Path) -> list[Path]:
 
 
 def _headline(rows: Sequence[Row]) -> str:
-    """The figure that says most, and that all rows have."""
+    """The most important figure that all rows have."""
     order = ("distance_to_optimum", *RISING, "loss")
     return next((name for name in order if all(row.mean.get(name) is not None for row in rows)), "rounds")
 
 
 def _curve(axes: Any, row: Row, folder: Path, colour: Any) -> None:
-    """The losses of a row's repeats, on the rounds that the shortest of them has measured."""
+    """Draw the losses of the repeats of a row, up to the last round of the shortest repeat."""
     runs = []
     for run in row.runs:
         if (path := folder / run.cell.folder / "metrics.jsonl").is_file():

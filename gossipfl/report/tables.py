@@ -1,4 +1,4 @@
-"""Tables for people; must not know where the figures come from."""
+"""Tables and numbers as text; must not know where the figures come from."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ from rich.table import Table
 
 
 def plain(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[int] = ()) -> Table:
-    """A table without frames, the columns with these numbers aligned to the right."""
+    """A table without a frame; the columns at the indices `numbers` are aligned to the right."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if i in numbers else "left", no_wrap=i == 0)
@@ -17,7 +17,7 @@ def plain(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Se
 
 
 def number(value: object, digits: int = 4) -> str:
-    """A figure as people read it; a dash where there is none."""
+    """A figure as text; "-" for None."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -32,7 +32,7 @@ def number(value: object, digits: int = 4) -> str:
 
 
 def bytes_(count: float) -> str:
-    """A number of bytes: 512 B, 1.4 kB, 23 MB."""
+    """A number of bytes as text: 512 B, 1.4 kB, 23 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
@@ -41,7 +41,7 @@ def bytes_(count: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time: 0.42 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    """A duration as text: 0.42 s, 12 s, 3 min 05 s, 2 h 10 min."""
     if value < 60:
         return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)

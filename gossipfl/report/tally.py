@@ -1,4 +1,4 @@
-"""Means and deviations over the repeats of a sweep's cells, and the files of them; must not know how cells were run."""
+"""Means and deviations over the repeats of a sweep, and its result files; must not know how cells ran."""
 
 import csv
 import io
@@ -16,22 +16,22 @@ Figures = dict[str, float | None]
 
 
 class Row(NamedTuple):
-    """One combination of values, and what its runs came to."""
+    """One combination of values, and the results of its runs."""
 
     values: tuple[str, ...]
     runs: list[CellEnded]
     mean: Figures
-    deviation: Figures  # of the sample; None for a single run
-    best: frozenset[str]  # the figures in which no other combination's mean is better
+    deviation: Figures  # standard deviation of the sample; None for a single run
+    best: frozenset[str]  # figures whose mean no other combination beats
 
     @property
     def failed(self) -> bool:
-        """Whether a run of it diverged or did not end: its means are of those that were lucky."""
+        """Whether a run diverged or did not end: then the means contain only the other runs."""
         return not self.runs or any(run.summary.get("stopped", "diverged") == "diverged" for run in self.runs)
 
 
 def figures(summary: Mapping[str, Any]) -> Figures:
-    """The figures of one run that are compared; None where it has none."""
+    """The figures of one run that a sweep compares; None for a figure that the run lacks."""
     if not summary:
         return {}
     took = summary.get("seconds") or {}
@@ -43,14 +43,14 @@ def figures(summary: Mapping[str, Any]) -> Figures:
     }
     test = (summary.get("test") or {}).get("all", {})
     found |= {key: test.get(key) for key in METRICS if key in RISING and key in test}
-    own = (summary.get("test") or {}).get("own", {})  # of gossiping peers
+    own = (summary.get("test") or {}).get("own", {})  # gossip learning only
     found |= {"error": own["error"]} if "error" in own else {}
     found["bytes"] = summary["bytes_sent"] / max(1, summary["peers"])
     return found | {"seconds": took.get("learning")}
 
 
 def tally(grid: Grid, ended: Sequence[CellEnded]) -> list[Row]:
-    """One row for each combination, in the order of the grid; cells that have not ended are left out."""
+    """One row for each combination, in the order of the grid; runs that have not ended are left out."""
     by_cell = {one.cell.folder: one for one in ended}
     groups: dict[tuple[str, ...], list[CellEnded]] = {}
     for cell in grid.cells:
@@ -72,7 +72,7 @@ def tally(grid: Grid, ended: Sequence[CellEnded]) -> list[Row]:
 
 
 def document(grid: Grid, rows: Sequence[Row], engine: str) -> dict[str, Any]:
-    """Everything that a sweep has found, for programs."""
+    """All results of a sweep, as the content of results.json."""
     return {
         "engine": engine,
         "axes": grid.axes,
@@ -102,7 +102,7 @@ def document(grid: Grid, rows: Sequence[Row], engine: str) -> dict[str, Any]:
 
 
 def save(folder: Path, grid: Grid, rows: Sequence[Row], engine: str) -> None:
-    """results.json, and results.csv with a line for each run."""
+    """Write results.json, and results.csv with a line for each run."""
     write_json(folder / "results.json", document(grid, rows, engine))
     names = list({name: None for row in rows for run in row.runs for name in figures(run.summary)})
     text = io.StringIO()

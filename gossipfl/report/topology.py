@@ -1,4 +1,4 @@
-"""A topology's figures as tables; must not know graphs."""
+"""The figures of a topology as tables; must not know graphs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,18 +9,18 @@ from gossipfl.report.tables import number, plain
 
 
 def table(found: Mapping[str, Any]) -> list[RenderableType]:
-    """What `topology.describe` found (as a dictionary)."""
-    degree = f"{found['degree_min']} to {found['degree_max']}, on average {number(found['degree_mean'])}"
+    """The result of `topology.describe`, given as a dictionary, as text and a table."""
+    degree = f"{found['degree_min']} to {found['degree_max']}, {number(found['degree_mean'])} on average"
     if found["degree_min"] == found["degree_max"]:
         degree = str(found["degree_min"])
     directed, changes = found["directed"], found["changes"]
     head = f"{found['name']}: {found['peers']} peers, {found['edges']} {'one-way ' * directed}links"
     said = [
         f"{head}{' in all' if changes else ''}, diameter {found['diameter']}",
-        f"neighbours of a peer{', to which it sends' * directed}: {degree}",
+        f"{'receivers' if directed else 'neighbours'} of each peer: {degree}",
     ]
     if changes:
-        return [*said, plain(("of its rounds", ""), _changes(changes))]
+        return [*said, plain(("changing links", ""), _changes(changes))]
     rows = [
         (
             rule,
@@ -30,27 +30,29 @@ def table(found: Mapping[str, Any]) -> list[RenderableType]:
         )
         for rule, speed in found["weights"].items()
     ]
-    headings = ("weights", "spectral gap", "rounds for a tenfold fall of disagreement", "")
+    headings = ("weights", "spectral gap", "rounds until disagreement falls to 1/10", "")
     return [*said, plain(headings, rows, (1, 2))]
 
 
 def _changes(changes: Mapping[str, Any]) -> list[tuple[str, str]]:
-    again = {None: "drawn afresh each round", 1: "the same each round"}
+    again = {None: "random in each round", 1: "the same in each round"}
     direction = "both ways, with symmetric weights" if changes["both_ways"] else "one way"
     rows = [
         ("schedule", changes["schedule"]),
-        ("links", again.get(changes["period"], f"change; the same again after {changes['period']} rounds")),
-        ("heard by a peer in one round", f"at most {changes['heard_max']}, {direction}"),
+        ("links", again.get(changes["period"], f"change, and repeat after {changes['period']} rounds")),
+        ("senders to a peer in one round", f"at most {changes['heard_max']}, {direction}"),
         (
             "the mean over peers",
-            "stays, each round" if changes["keeps_mean"] else "moves: W is not doubly stochastic",
+            "stays the same in each round"
+            if changes["keeps_mean"]
+            else "changes: W is not doubly stochastic",
         ),
-        ("a word reaches everybody", f"within {changes['horizon']} rounds"),
+        ("a message reaches all peers", f"within {changes['horizon']} rounds"),
     ]
     if changes["exact"] is not None:
-        return [*rows, ("the exact mean", f"after {changes['exact']} rounds")]
+        return [*rows, ("all peers hold the exact mean", f"after {changes['exact']} rounds")]
     return [
         *rows,
-        ("disagreement falls each round", f"by a factor of {number(changes['rho'])}, measured"),
-        ("rounds for a tenfold fall", f"{changes['rounds']:.1f}"),
+        ("disagreement per round", f"times {number(changes['rho'])} (measured)"),
+        ("rounds until disagreement falls to 1/10", f"{changes['rounds']:.1f}"),
     ]

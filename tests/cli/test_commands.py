@@ -1,4 +1,4 @@
-"""What people do with the command, from the first look to comparing two runs."""
+"""The command as a user runs it, from --help to the comparison of two runs."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ EXAMPLES = sorted(file.stem for file in built_in.HERE.glob("*.toml"))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself_with_an_example(command: tuple[str, ...]) -> None:
+def test_the_help_of_every_command_has_an_example(command: tuple[str, ...]) -> None:
     said = gossipfl(*command, "--help")
     assert said.code == 0
     assert " ".join(("  gossipfl", *command)) in said.out
@@ -36,7 +36,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_without_a_word_the_help_is_printed() -> None:
+def test_without_arguments_the_help_is_printed() -> None:
     assert "gossipfl demo" in gossipfl().out
     assert "families" in gossipfl("topology").out
     assert gossipfl("--version").out.startswith("gossipfl ")
@@ -44,7 +44,7 @@ def test_without_a_word_the_help_is_printed() -> None:
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "hospitals"])
 def test_examples_run(name: str, tmp_path: Path) -> None:
-    """Each as it is where that takes a second, and at least for some rounds."""
+    """Each example runs for 30 rounds in the simulator."""
     file = tmp_path / "mine.toml"
     assert gossipfl("examples", name, "--out", file).code == 0
     words = ["-s", "stop.rounds=30", "-s", "stop.tolerance=0", "-s", "reference=false"]
@@ -75,7 +75,7 @@ def test_examples_are_listed_and_checked() -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the small experiment, and a run of it in each engine under runs/."""
+    """A folder with the small experiment, and under runs/ a run of it in each engine."""
     folder = tmp_path_factory.mktemp("flow")
     file = small(folder)
     for engine in ("simulate", "run"):
@@ -88,7 +88,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_diverged_is_not_to_be_repeated(tmp_path: Path) -> None:
+def test_a_diverged_run_suggests_no_next_command(tmp_path: Path) -> None:
     words = ["-s", "algorithm.kind=exact-diffusion", "-s", "algorithm.step=1e9", "--out", tmp_path / "run"]
     said = gossipfl("simulate", small(tmp_path), *words)
     assert said.code == 6
@@ -96,7 +96,7 @@ def test_what_diverged_is_not_to_be_repeated(tmp_path: Path) -> None:
     assert "Next:" not in said.out
 
 
-def test_after_a_run_with_faults_the_simulator_has_other_numbers_and_none_of_them(tmp_path: Path) -> None:
+def test_after_a_run_with_faults_the_simulator_is_suggested_without_them(tmp_path: Path) -> None:
     fault = "faults=[{do='delay',at=600,amount=0.1}]"
     said = gossipfl("run", small(tmp_path), "-s", fault, "--out", tmp_path / "run")
     assert said.code == 0, said
@@ -115,7 +115,7 @@ def test_both_engines_learn_the_same(runs: Path, monkeypatch: pytest.MonkeyPatch
     assert found["largest_difference"]["feature"] in ("a", "b", "(intercept)")
     assert found["a"]["rounds"] == found["b"]["rounds"]
     told = gossipfl("results", "compare", "simulate", "run").out
-    assert "apart, relative to the first" in told
+    assert "distance between the models" in told
     assert "consensus distance" in told
 
 
@@ -168,16 +168,16 @@ def test_damaged_runs_are_named_and_the_others_listed(
             assert why in said.err
 
 
-def test_a_run_is_repeated_from_its_folder(runs: Path, tmp_path: Path) -> None:
+def test_a_run_can_be_repeated_from_its_folder(runs: Path, tmp_path: Path) -> None:
     config = runs / "runs" / "simulate" / "config.toml"
     said = gossipfl("simulate", config, "--out", tmp_path / "again", "--quiet")
     assert said.code == 0
-    assert len(said.out.splitlines()) == 2, "the folder, and how it ended"
+    assert len(said.out.splitlines()) == 2, "the run folder and the verdict"
     found = gossipfl("results", "compare", runs / "runs" / "simulate", tmp_path / "again", "--format", "json")
     assert found.json["distance"] == 0.0
 
 
-def test_parts_give_the_same_model_as_the_whole(runs: Path, tmp_path: Path) -> None:
+def test_partitioned_files_give_the_same_model_as_the_source(runs: Path, tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     said = gossipfl("data", "partition", runs / "small.toml", "--out", parts)
     assert said.code == 0
@@ -244,5 +244,5 @@ def test_weights_are_optimised(tmp_path: Path) -> None:
     assert gossipfl("topology", "optimise", "star:8", file).code == 3, "never overwrites"
 
 
-def test_small_is_the_smallest_file_that_says_all(tmp_path: Path) -> None:
+def test_the_small_experiment_of_the_tests_is_valid(tmp_path: Path) -> None:
     assert load(small(tmp_path, text=SMALL)).stop.rounds == 400

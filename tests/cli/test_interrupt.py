@@ -1,4 +1,4 @@
-"""Ctrl-C: the models of that moment are written, and the exit code is 130."""
+"""Ctrl-C: the current models are saved, and the exit code is 130."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from commands import small
 from sparing import sparing
 
-# Whoever runs the tests in the background of a shell ignores SIGINT, and so would the process begin.
+# A shell starts background jobs with SIGINT ignored, and child processes inherit that.
 CODE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,7 +23,9 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("number", sparing([signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize("command", ["simulate", "run"])
 @pytest.mark.parametrize("kind", sparing(["auto", "gossip-learning"]))
-def test_a_signal_ends_it_early_and_politely(kind: str, command: str, number: int, tmp_path: Path) -> None:
+def test_a_signal_stops_the_run_early_and_saves_it(
+    kind: str, command: str, number: int, tmp_path: Path
+) -> None:
     endless = ["-s", "stop.rounds=100000000", "-s", "stop.tolerance=0", "-s", "peers.report=20"]
     endless += ["-s", f"algorithm.kind={kind}"]
     words = [command, str(small(tmp_path)), *endless, "--out", str(tmp_path / "run")]
@@ -36,7 +38,7 @@ def test_a_signal_ends_it_early_and_politely(kind: str, command: str, number: in
     ) as process:
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith("round 1/"))
-        os.killpg(process.pid, number)  # as a terminal does: to the launcher and to every peer
+        os.killpg(process.pid, number)  # like a terminal: to the launcher and to every peer
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
     assert "interrupted after" in out
@@ -61,6 +63,6 @@ except KeyboardInterrupt:
 """
 
 
-def test_the_terminals_signal_and_the_launchers_at_once_interrupt_once() -> None:
+def test_two_signals_at_once_interrupt_once() -> None:
     done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("once\n", "")

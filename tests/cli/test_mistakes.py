@@ -1,4 +1,4 @@
-"""Every mistake that can be made on the command line: its exit code, and what its one sentence must name."""
+"""Mistakes on the command line: the exit code of each, and what its error message must name."""
 
 import re
 import socket
@@ -36,7 +36,7 @@ def with_graph(edges: str, *words: str, a: str = "") -> Callable[[Path], list[ob
 
 
 def _with_places(folder: Path, a: str = "tcp://127.0.0.1:5501") -> Path:
-    """The small experiment, with two peers that have endpoints and data."""
+    """The small experiment with two peers that have endpoints."""
     places = f'[peers.a]\nendpoint = "{a}"\n[peers.b]\nendpoint = "tcp://127.0.0.1:5502"\n'
     (folder / "graph.toml").write_text(f'edges = [["a", "b"]]\n{places}')
     text = SMALL.replace("ring:4", "graph.toml").replace(
@@ -137,9 +137,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "nothing to resume": (
         lambda f: ["run", "--resume", f],
         3,
-        "there is no run in .* to go on with: start one with gossipfl run FILE",
+        "there is no run to resume in .*: start one with gossipfl run FILE",
     ),
-    "no run": (lambda f: ["results", "show", f], 3, "no run folder"),
+    "no run": (lambda f: ["results", "show", f], 3, "not a run folder"),
     "no example": (lambda _: ["examples", "rigde"], 3, "rigde.*ridge"),
     "--out in use": (lambda f: ["simulate", small(f), "--out", _used(f)], 3, "holds a run already"),
     "--out a file": (lambda f: ["simulate", small(f), "--out", f / "rows.csv"], 3, "rows.csv"),
@@ -154,7 +154,7 @@ def _used(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_has_its_exit_code_and_a_sentence(
+def test_a_mistake_has_its_exit_code_and_message(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -170,7 +170,7 @@ def test_a_mistake_has_its_exit_code_and_a_sentence(
     assert "Traceback" not in said.err
 
 
-def test_a_format_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_format_is_refused() -> None:
     said = gossipfl("topology", "families", "--format", "yaml")
     assert said.code == 2
     assert "yaml" in said.err

@@ -1,4 +1,4 @@
-"""What people do with sweeps: compare, go on after Ctrl-C, look at one of the runs."""
+"""Sweeps as a user runs them: compare, continue after Ctrl-C, look at one run."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from commands import gossipfl, small
 from test_interrupt import CODE
 
 
-def test_a_sweep_compares_and_goes_on(tmp_path: Path) -> None:
+def test_a_sweep_compares_and_continues(tmp_path: Path) -> None:
     file, out = small(tmp_path), tmp_path / "sweep"
     words = [
         "sweep",
@@ -24,10 +24,10 @@ def test_a_sweep_compares_and_goes_on(tmp_path: Path) -> None:
     ]
     said = gossipfl(*words, "--repeat", 2, "--jobs", 2, "--out", out)
     assert said.code == 0, said
-    assert f"sweep folder {out}: 4 cells, 2 at a time" in said.out
+    assert f"sweep folder {out}: 4 runs, 2 at a time" in said.out
     assert "[4/4] " in said.out
     assert "±" in said.out
-    assert "2 rounds" in said.out
+    assert "2 by rounds" in said.out
     assert (out / "plot.svg").read_text().startswith("<?xml")
     told = gossipfl(*words, "--repeat", 2, "--out", out, "--format", "json").json
     assert [row["settings"] for row in told["rows"]] == [
@@ -39,7 +39,7 @@ def test_a_sweep_compares_and_goes_on(tmp_path: Path) -> None:
     assert len(gossipfl("results", "ls", out, "--format", "json").json["runs"]) == 4
 
 
-def test_gossip_is_compared_by_the_error_of_the_peers_own_models(tmp_path: Path) -> None:
+def test_gossip_learning_is_compared_by_the_error_of_each_peers_own_model(tmp_path: Path) -> None:
     words = [
         "-s",
         "algorithm=gossip-learning,d-psgd",
@@ -58,10 +58,10 @@ def test_gossip_is_compared_by_the_error_of_the_peers_own_models(tmp_path: Path)
     assert [error is not None for error in errors] == [True, True, False, False]
     models = [row["mean"]["loss"] for row in told["rows"]]
     assert models[0] != models[1]
-    assert models[2] == models[3], "delays are nothing to D-PSGD"
+    assert models[2] == models[3], "delays have no effect on D-PSGD"
 
 
-def test_what_cannot_run_is_told_at_the_end(tmp_path: Path) -> None:
+def test_runs_that_fail_are_reported_at_the_end(tmp_path: Path) -> None:
     said = gossipfl(
         "sweep", small(tmp_path), "-s", "algorithm=d2,d-psgd", "-s", "rounds=3", "--out", tmp_path / "s", "-q"
     )
@@ -76,7 +76,7 @@ def test_what_cannot_run_is_told_at_the_end(tmp_path: Path) -> None:
     assert (said.code, said.json["exit_code"]) == (3, 3)
 
 
-def test_ctrl_c_keeps_what_has_ended(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_runs(tmp_path: Path) -> None:
     out = tmp_path / "sweep"
     words = [
         "sweep",
@@ -103,6 +103,6 @@ def test_ctrl_c_keeps_what_has_ended(tmp_path: Path) -> None:
         said, err = process.communicate(timeout=60)
     assert process.returncode == 130, (said, err)
     assert "Traceback" not in err
-    assert f"go on with the same command and --out {out}" in " ".join(said.split())
+    assert f"to continue, repeat the command with --out {out}" in " ".join(said.split())
     assert len(list(out.glob("20*/summary.json"))) == 1
     assert (out / "results.csv").is_file()

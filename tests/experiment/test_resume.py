@@ -95,7 +95,10 @@ def test_who_has_not_begun_or_has_ended_is_told_from_who_is_silent(tmp_path):
     (own["1"] / "metrics.jsonl").unlink()
     table, *notes = sight(sights(tmp_path))
     assert table.row_count == 4
-    assert [str(note) for note in notes] == ["0 failed: nobody came", "not begun to learn yet: 1"]
+    assert [str(note) for note in notes] == [
+        "0 failed: nobody came",
+        "these peers have not begun to learn: 1",
+    ]
 
 
 def test_a_simulated_run_has_no_peers_that_see_anything(tmp_path):

@@ -69,7 +69,7 @@ def test_models_that_cancel_are_infinitely_far_apart_and_can_be_told():
             "gossipfl simulate c.toml",
             "in simulated time",
         ),
-        ({"engine": "peers"}, "gossipfl run --resume r", "where they were"),
+        ({"engine": "peers"}, "gossipfl run --resume r", "continue from the last checkpoints"),
     ],
 )
 def test_the_next_command_promises_what_it_keeps(summary, repeat, words):
