@@ -17,7 +17,7 @@ from gossipfl.algorithms.consensus import Consensus
 from gossipfl.algorithms.d_psgd import DPSGD, Iterate
 from gossipfl.algorithms.exact_diffusion import Corrected, ExactDiffusion
 from gossipfl.algorithms.extra import Extra
-from gossipfl.algorithms.fit import NetworkTraits, check, takes_back
+from gossipfl.algorithms.fit import Misfit, NetworkTraits, misfit, takes_back
 from gossipfl.algorithms.gradient_tracking import GradientTracking, Tracked
 from gossipfl.algorithms.methods import ALGORITHMS, METHODS, Ingredients, Method, made, no_hessian, robust
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
@@ -42,6 +42,7 @@ __all__ = [
     "Ingredients",
     "Iterate",
     "Method",
+    "Misfit",
     "Mix",
     "Momentum",
     "NetworkTraits",
@@ -53,9 +54,9 @@ __all__ = [
     "Record",
     "State",
     "Tracked",
-    "check",
     "leaves",
     "made",
+    "misfit",
     "mixer",
     "no_hessian",
     "no_penalty",

@@ -17,11 +17,11 @@ from gossipfl.algorithms import (
     NetworkTraits,
     Newton,
     Prox,
-    check,
     made,
     no_penalty,
 )
 from gossipfl.errors import Incompatible
+from gossipfl.experiment.study.fit import check
 from gossipfl.mixing import Average, Compressed, Feedback, Maximum, Mixing, PullAndPush, Push
 from gossipfl.mixing.compressors import TopK
 from gossipfl.simulator import Simulator

@@ -14,7 +14,6 @@ from gossipfl.algorithms import (
     Algorithm,
     Ingredients,
     NetworkTraits,
-    check,
     made,
     no_hessian,
     no_penalty,
@@ -23,6 +22,7 @@ from gossipfl.algorithms import (
 )
 from gossipfl.config.experiment import Experiment
 from gossipfl.errors import Incompatible
+from gossipfl.experiment.study.fit import check
 from gossipfl.experiment.study.gossip import learning
 from gossipfl.experiment.study.refusals import refusal
 from gossipfl.experiment.study.study import Study
