@@ -352,7 +352,7 @@ FED, BARE = (Mixing(channel=channel(TopK(0.1)), gamma=0.3) for channel in (Feedb
             'requires LINEAR .* set algorithm.kind = "beer"',
         ),
         ("gradient-tracking", BARE, NetworkTraits(0.5), "requires SETTLING .* channel.feedback = true"),
-        ("gradient-tracking", FED, TURNING, "nobody may miss a message"),
+        ("gradient-tracking", FED, TURNING, "no message may be missing"),
         ("d2", Mixing(), TURNING, "every eigenvalue"),
         (
             "push-pull",
