@@ -170,15 +170,13 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
 
 def test_a_scheme_alone_is_enough_and_a_section_is_no_value():
     assert parse({"data": {"source": "iris", "partition": "sorted"}}).data.partition == {"scheme": "sorted"}
-    with pytest.raises(
-        BadExperiment, match=r"stop = 3: is a table of keys, not a value, for example stop\.rounds"
-    ):
+    with pytest.raises(BadExperiment, match=r"stop is a section, not a key: write -s stop\.rounds=3"):
         parse({"data": {"source": "iris"}, "stop": 3})
 
 
 def test_a_folder_is_told_from_a_file(tmp_path):
     (tmp_path / "one.toml").write_text("")
     with pytest.raises(
-        BadExperiment, match=r"is a folder: name the experiment file in it \(there: one\.toml\)"
+        BadExperiment, match=r"is a folder: give the experiment file in it \(it has: one\.toml\)"
     ):
         load(tmp_path)

@@ -46,19 +46,19 @@ def test_what_auto_chooses(changes, chosen, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"algorithm__kind": "newton", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: has no meaning for"),
+        ({"algorithm__kind": "newton", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: is not used by"),
         ({"algorithm__kind": "newton", "algorithm__step": 0.5}, 'no meaning for kind = "newton"'),
         ({"algorithm__kind": "extra", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: .* one of opapc"),
-        ({"algorithm__kind": "d-psgd", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: has no meaning"),
+        ({"algorithm__kind": "d-psgd", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: is not used"),
         (
             {"algorithm__kind": "newton", "algorithm__momentum": 0.5},
-            "algorithm.momentum = 0.5: has no meaning",
+            "algorithm.momentum = 0.5: is not used",
         ),
         (
             {"algorithm__kind": "opapc", "algorithm__momentum": 0.5},
-            "algorithm.momentum = 0.5: has no meaning",
+            "algorithm.momentum = 0.5: is not used",
         ),
-        ({"algorithm__kind": "auto", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: has no meaning"),
+        ({"algorithm__kind": "auto", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: is not used"),
         ({"algorithm__kind": "d-psgd", "channel__compress": "top-k"}, 'set algorithm.kind = "choco-sgd"'),
         (
             {"algorithm__kind": "gradient-tracking", "channel__compress": "int8"},
