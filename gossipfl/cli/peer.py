@@ -94,12 +94,12 @@ def peer(
 
 
 def _status(folder: Path, format: Format) -> int:
-    """Show what the peers of a run saw last."""
-    from gossipfl.report.sight import sight
-    from gossipfl.runs.status import sights
+    """Show the last status of the peers of a run."""
+    from gossipfl.report.status import status_table
+    from gossipfl.runs.status import statuses
 
-    found = sights(folder)
-    say(format, {"peers": {one.peer: one._asdict() for one in found}}, *sight(found))
+    found = statuses(folder)
+    say(format, {"peers": {one.peer: one._asdict() for one in found}}, *status_table(found))
     return 0
 
 

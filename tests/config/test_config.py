@@ -48,7 +48,7 @@ def test_what_is_wrong_is_said(raw, words):
         ({"model__kind": "poisson"}, ['step = "auto"', "no L"]),
         ({"algorithm__kind": "d2"}, ["d2 needs every eigenvalue", 'weights = "lazy"']),
         ({"model__kind": "svm", "algorithm__step": 0.1, "reference": True}, ["reference", "squared-svm"]),
-        ({"algorithm__kind": "local", "stop__tolerance": 1e-3}, ["never talks", "tolerance = 0"]),
+        ({"algorithm__kind": "local", "stop__tolerance": 1e-3}, ["never communicate", "tolerance = 0"]),
         ({"model__l1": 0.1, "algorithm__decay": {}}, ["l1 needs a constant step"]),
         ({"topology__graph": "rnig:8"}, ["rnig", "ring"]),
     ],
@@ -164,7 +164,7 @@ def test_a_run_can_be_repeated_from_its_folder(tmp_path):
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     carry_out("simulator", settings(stop__rounds=2), tmp_path / "run")
-    with pytest.raises(BadExperiment, match="holds a run already"):
+    with pytest.raises(BadExperiment, match="has a run already"):
         carry_out("simulator", settings(stop__rounds=2), tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""What the peers of a run saw last, as a table; must not know files."""
+"""The last status of the peers of a run, as a table; must not know files."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from gossipfl.report.tables import number, plain, seconds
-from gossipfl.runs.status import Sight
+from gossipfl.runs.status import PeerStatus
 
 STATES = ("up", "suspected", "down", "left")
 
 
-def sight(found: Sequence[Sight]) -> list[RenderableType]:
-    """A row a peer: how far it is, who is up or not since when, and its counters; then why some failed, or wait."""
+def status_table(found: Sequence[PeerStatus]) -> list[RenderableType]:
+    """A table with one row for each peer (state, round, neighbours, counters), and a note for each that failed or waits."""
     head = ("peer", "state", "heard of", "round", *STATES, "sent", "resent", "unsent", "refused", "late")
     rows = [
         (
@@ -31,8 +31,8 @@ def sight(found: Sequence[Sight]) -> list[RenderableType]:
     return [plain(head, rows, [3, *range(8, 13)]), *notes]
 
 
-def _those(one: Sight, state: str) -> str:
-    """The neighbours in a state; of those that are not up, since when."""
+def _those(one: PeerStatus, state: str) -> str:
+    """The neighbours in a state; for those that are not up, since when."""
     those = {name: said for name, said in one.neighbours.items() if said.get("state") == state}
     if state == "up":
         return " ".join(those) or "-"
