@@ -22,12 +22,12 @@ def accelerated(**changes: Any) -> dict[str, Any]:
         ({"algorithm__kind": "newton"}, 'algorithm.exchanges = [0-9]*: is not used by kind = "newton"'),
         (
             {"topology__drop": 0.1},
-            '"exact-diffusion" needs links that are the same each round, and do not fail',
+            '"exact-diffusion" needs links that are the same in each round, and do not fail',
         ),
-        ({"topology__graph": "one-peer-exp:8"}, "needs links that are the same each round"),
-        ({"topology__graph": "directed-ring:8", "algorithm__kind": "d-psgd"}, "the same in both directions"),
+        ({"topology__graph": "one-peer-exp:8"}, "needs links that are the same in each round"),
+        ({"topology__graph": "directed-ring:8", "algorithm__kind": "d-psgd"}, "needs undirected links"),
         ({"algorithm__kind": "push-pull"}, 'is not used by kind = "push-pull"'),
-        ({"algorithm__kind": "qg-dsgdm", "channel__compress": "top-k"}, "whose errors they would blow up"),
+        ({"algorithm__kind": "qg-dsgdm", "channel__compress": "top-k"}, "would amplify their errors"),
         (
             {"algorithm__kind": "choco-sgd", "channel__compress": "top-k"},
             'is not used by kind = "choco-sgd"',

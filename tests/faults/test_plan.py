@@ -78,7 +78,7 @@ def test_what_is_wrong_in_a_fault_is_said(fault, words):
         ([{"do": "cut", "at": 1, "count": 8}], ["both of its sides"]),
         (
             [{"do": "kill", "at": 1, "count": 1}, {"do": "kill", "round": 3, "count": 1}],
-            ["all of them a round"],
+            ["round for all of them"],
         ),
     ],
 )
