@@ -100,11 +100,11 @@ def peer(
 
 def _status(folder: Path, format: Format) -> int:
     """Print the last known state of each peer of a run."""
-    from gossipfl.report.sight import sight
-    from gossipfl.runs.status import sights
+    from gossipfl.report.status import status_table
+    from gossipfl.runs.status import statuses
 
-    found = sights(folder)
-    say(format, {"peers": {one.peer: one._asdict() for one in found}}, *sight(found))
+    found = statuses(folder)
+    say(format, {"peers": {one.peer: one._asdict() for one in found}}, *status_table(found))
     return 0
 
 

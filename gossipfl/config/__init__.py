@@ -1,1 +1,1 @@
-"""What an experiment file may say, and reading it; must not know what is built from it."""
+"""The keys of an experiment file, and reading the file; must not know what is built from it."""

@@ -1,6 +1,6 @@
-"""The keys of [algorithm], and which kinds have them; must not know how the file is read, or what a kind does.
+"""The keys of [algorithm], and which kinds use them; must not know how the file is read, or what a kind does.
 
-The keys lie flat in the table: together with `kind` they are a union, in which each kind has keys of its own.
+The table is flat. It is a union over `kind`: each kind allows its own set of keys.
 """
 
 from typing import Annotated, Any, Literal
@@ -35,55 +35,56 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 
 class DecaySettings(Section):
-    """How the step shrinks with the rounds."""
+    """How the step shrinks over the rounds."""
 
     kind: Literal["inverse", "inverse-sqrt"] = "inverse"
-    """step / (1 + k / rounds), or its square root."""
+    """The step in round k: step / (1 + k / rounds), or step / sqrt(1 + k / rounds)."""
     rounds: PositiveFloat = 100.0
 
 
 class AlgorithmSettings(Section):
-    """How it is learned."""
+    """The algorithm and its parameters."""
 
     kind: Literal[
         "auto", "newton", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking", "beer", "push-pull",
         "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
     ] = "auto"  # fmt: skip
     """The algorithm. "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("nids" with l1,
-    "push-diging" on directed links, "push-pull" where these lose messages, "beer" over a compressed channel). "gossip-learning"
-    has no rounds: see [gossip]. "local" never talks and "pooled" puts all rows in one place: two baselines."""
+    "push-diging" on directed links, "push-pull" on directed links that lose messages, "beer" over a compressed channel).
+    "gossip-learning" has no rounds: see [gossip]. Two baselines: "local" never communicates, "pooled" trains on all rows in one
+    place."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
-    """The learning rate. "auto" is 1/L, where L is the largest smoothness constant of any peer, agreed by gossip; for gossip
-    learning it is 1/(l2 t) in step t, which is Pegasos."""
+    """The learning rate. "auto" is 1/L, where L is the largest smoothness constant of all peers; they agree on it by gossip.
+    For gossip learning "auto" is 1/(l2 t) in step t (Pegasos)."""
     decay: DecaySettings | None = None
-    """Shrink the step, for mini-batches: { kind = "inverse", rounds = 100 }."""
+    """A step that shrinks, for mini-batches: { kind = "inverse", rounds = 100 }."""
     batch: PositiveInt | Literal["full"] = "full"
-    """Rows drawn for each gradient."""
+    """Number of rows drawn for each gradient, or "full" for all."""
     local_steps: PositiveInt = 1
-    """Gradient steps for each exchange; for gossip learning, rows that a model learns from at each peer."""
+    """Gradient steps between two exchanges; for gossip learning, the rows that a model learns from at each peer."""
     gamma: Annotated[float, Field(gt=0, le=1)] | None = None
-    """How far to go towards the average. Each algorithm has its own default."""
+    """The mixing step: how far a peer moves towards the average of its neighbours. Each algorithm has its own default."""
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Heavy-ball momentum at each peer. The default is none, and 0.9 for "qg-dsgdm", which has its own kind of it."""
+    """Heavy-ball momentum at each peer. The default is 0; "qg-dsgdm" has its own kind of momentum, 0.9 by default."""
     exchanges: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Exchanges in each round: Chebyshev-accelerated averaging, for links that do not change."""
+    """Exchanges in each round. More than 1 is Chebyshev-accelerated averaging; it needs links that do not change."""
     mu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """A lower bound of the objective's curvature, model.l2 unless given. A wrong one costs rounds only."""
+    """A lower bound of the objective's curvature; the default is model.l2. A wrong value only costs rounds."""
     precondition: Annotated[int, Field(ge=0)] = 0
-    """The rank of a preconditioner: peers agree on so many of the objective's steepest directions, and learn in coordinates in
-    which these are as flat as the last of them. 0 for none."""
+    """The rank r of a preconditioner. Peers agree on the r directions of largest curvature, and learn in coordinates where each
+    of them has only the curvature of the r-th. 0 for none."""
 
     @field_validator(
         "step", "decay", "batch", "local_steps", "gamma", "momentum", "exchanges", "mu", "precondition"
     )
     @classmethod
-    def _means_something(cls, value: Any, told: ValidationInfo) -> Any:
-        kind, key = told.data.get("kind"), str(told.field_name)
+    def _used_by_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        kind, key = info.data.get("kind"), str(info.field_name)
         if kind is None or key in KEYS[kind] or value == cls.model_fields[key].default:
             return value
-        have = ", ".join(name for name, keys in KEYS.items() if key in keys)
+        users = ", ".join(name for name, keys in KEYS.items() if key in keys)
         raise ValueError(
-            f'has no meaning for kind = "{kind}": leave it out, or set algorithm.kind to one of {have}'
+            f'is not used by kind = "{kind}": leave it out, or set algorithm.kind to one of {users}'
         )
 
     @property

@@ -1,4 +1,4 @@
-"""The keys of a [[faults]] table: what is to go wrong, when and to whom; must not know how it is done."""
+"""The keys of a [[faults]] table: which fault, when, and at which peers; must not know how it is carried out."""
 
 from typing import Annotated, Literal, Self
 
@@ -12,7 +12,7 @@ PeerName = Annotated[str, Field(min_length=1)]
 
 LASTING = ("kill", "stop", "cut", "delay", "loss", "duplicate", "random")
 MEASURED = ("delay", "loss", "duplicate")
-KEYS: dict[str, tuple[str, ...]] = {  # which faults have a key at all
+KEYS: dict[str, tuple[str, ...]] = {  # the faults that use a key
     "lasts": LASTING,
     "amount": (*MEASURED, "random"),
     "jitter": ("delay", "random"),
@@ -22,38 +22,38 @@ KEYS: dict[str, tuple[str, ...]] = {  # which faults have a key at all
     "kinds": ("random",),
 }
 RANDOM: tuple[Kind, ...] = ("kill", "stop", "cut", "loss")
-AMOUNT = 0.05  # of random faults, where nothing is said
+AMOUNT = 0.05  # default of random faults
 
 
 class FaultSettings(Section):
-    """Something that goes wrong once, or again and again at random."""
+    """One fault, or a series of random faults."""
 
     do: Do | Literal["random"]
-    """kill, stop (as SIGSTOP does), cut from all other peers, loss or duplicate of what a peer sends (in the simulator also of
-    what it is sent), delay or reset of its connections; continue, restart and heal undo; "random" draws from `kinds`, one
-    each `every`."""
+    """kill, stop (as SIGSTOP), cut (from all other peers), loss or duplicate (of the messages a peer sends; in the simulator
+    also of those sent to it), delay or reset (of its connections). restart, continue and heal undo kill, stop and cut.
+    "random" draws one of `kinds` each `every`."""
     at: NonNegative | None = None
     """Seconds after learning began; for live peers."""
     round: PositiveInt | None = None
-    """The round, in place of `at`; for live peers the first that is reported at or after it."""
+    """The round, in place of `at`; for live peers the first reported round at or after it."""
     peers: tuple[PeerName, ...] = ()
-    """To whom. Delay, loss, duplicate and reset are for all unless given, and what undoes for all that need it."""
+    """Which peers. If neither peers nor count is given: all, for delay, loss, duplicate, reset and for what undoes a fault."""
     count: PositiveInt | None = None
     """How many peers, drawn from the seed, in place of `peers`."""
     lasts: PositiveFloat | None = None
-    """After so long, in seconds or rounds, it is undone; for "random" the longest, twice `every` unless given."""
+    """How long until it is undone, in seconds or rounds; for "random" the maximum, by default twice `every`."""
     amount: PositiveFloat | None = None
-    """The probability of loss and duplicate, the seconds of delay; for "random" each of them, 0.05 unless given."""
+    """The probability of loss or duplicate, or the seconds of delay; for "random" the value of each, by default 0.05."""
     jitter: NonNegative = 0.0
-    """Up to so many seconds more of delay, drawn for each piece that is passed on; the order is kept."""
+    """Up to so many seconds of additional delay, drawn for each piece of data; the order is kept."""
     fresh: bool = False
-    """Restart without the checkpoint; for "random" a coin decides each time."""
+    """Restart without the checkpoint; for "random" each restart is with or without, half and half."""
     every: PositiveFloat | None = None
     """Seconds or rounds between two random faults."""
     until: PositiveFloat | None = None
-    """When the random faults end and are all undone, on the same clock as `at` or `round`."""
+    """When the random faults end and are all undone, in the unit of `at` or `round`."""
     kinds: tuple[Kind, ...] = RANDOM
-    """What "random" draws from; a kind named twice comes twice as often."""
+    """What "random" draws from; a kind that is listed twice comes twice as often."""
 
     @property
     def when(self) -> float:
@@ -62,47 +62,49 @@ class FaultSettings(Section):
 
     @property
     def title(self) -> str:
-        """How a complaint names it."""
+        """The name of this fault in error messages."""
         return f"{self.do} at {self.at:g} s" if self.at is not None else f"{self.do} in round {self.round}"
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.at is None) == (self.round is None):
-            raise ValueError("say when: either at = seconds after learning began, or round = R")
+            raise ValueError("set either at = SECONDS (after learning began) or round = NUMBER")
         for key, kinds in KEYS.items():
             if self.do not in kinds and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f'{key} has no meaning for do = "{self.do}"; it is for {", ".join(kinds)}')
+                raise ValueError(
+                    f'{key} is not used by do = "{self.do}": leave it out; it is for {", ".join(kinds)}'
+                )
         if self.do in ("kill", "stop", "cut") and not (self.peers or self.count):
-            raise ValueError("say to whom: peers = [names] or count = how many")
+            raise ValueError(f'do = "{self.do}" needs peers = [NAMES] or count = NUMBER')
         if self.peers and self.count:
-            raise ValueError("peers and count exclude each other")
+            raise ValueError("set either peers or count, not both")
         if self.do == "random" and (self.peers or self.count):
             raise ValueError('"random" draws its peers: leave out peers and count')
         if self.fresh and self.do == "kill" and self.lasts is None:
-            raise ValueError("fresh is how a peer restarts: say with lasts when it does")
+            raise ValueError("fresh = true needs a restart: set lasts to the time until the peer restarts")
         self._amounts()
         self._times()
         return self
 
     def _amounts(self) -> None:
         if self.do in MEASURED and self.amount is None:
-            raise ValueError(f'amount is missing: do = "{self.do}" needs it')
+            raise ValueError(f'do = "{self.do}" needs amount')
         chance = self.do in ("loss", "duplicate") or (
             self.do == "random" and {"loss", "duplicate"} & {*self.kinds}
         )
         if chance and self.amount is not None and self.amount > 1:
-            raise ValueError(f"amount = {self.amount:g} is a probability here: at most 1")
+            raise ValueError(f"amount = {self.amount:g} is a probability here: set it to at most 1")
 
     def _times(self) -> None:
         if self.do == "random":
             if self.every is None or self.until is None:
                 raise ValueError('do = "random" needs every and until')
             if self.until <= self.when:
-                raise ValueError(f"until = {self.until:g} is not after the beginning")
+                raise ValueError(f"until = {self.until:g} must be later than the beginning, {self.when:g}")
             if not self.kinds:
-                raise ValueError("kinds is empty: name what is to happen")
+                raise ValueError("kinds is empty: list at least one kind")
         if self.round is not None:
             for key in ("lasts", "every", "until"):
                 value = getattr(self, key)
                 if value is not None and value != int(value):
-                    raise ValueError(f"{key} = {value:g} counts rounds here, as round does: a whole number")
+                    raise ValueError(f"{key} = {value:g} counts rounds here: set it to a whole number")

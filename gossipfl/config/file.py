@@ -1,6 +1,6 @@
 """Experiment files: reading, overriding, writing; must not know what is built from them.
 
-Everything that is wrong in a file is said at once, each with its key, and with the key that was probably meant.
+One error reports everything that is wrong in a file: each key, and the key that was probably meant.
 """
 
 import json
@@ -22,10 +22,10 @@ __all__ = ["Experiment", "dump", "load", "parse", "schema"]
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
-    """The experiment in a TOML file, with `overrides` such as "stop.rounds=100" on top. Paths in it become absolute.
+    """The experiment in a TOML file, changed by `overrides` such as "stop.rounds=100". Its paths become absolute.
 
     Raises:
-        BadExperiment: the file cannot be read, or what is wrong in it, all at once.
+        BadExperiment: the file cannot be read, or its content is wrong; the message lists all errors.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -33,13 +33,13 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         if path.is_dir():
             files = ", ".join(sorted(p.name for p in path.glob("*.toml"))[:8]) or "none"
             raise BadExperiment(
-                f"{path} is a folder: name the experiment file in it (there: {files})"
+                f"{path} is a folder: give the experiment file in it (it has: {files})"
             ) from None
         near = get_close_matches(path.name, _names_in(path.parent), 1)
         hint = (
             f"; did you mean {path.parent / near[0]}?"
             if near
-            else "; `gossipfl examples` lists some to begin with"
+            else "; `gossipfl examples` lists files to start from"
         )
         raise BadExperiment(f"cannot read the experiment file {path}: {error.strerror}{hint}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -50,7 +50,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
 
 
 def parse(raw: Mapping[str, Any], where: str = "the experiment") -> Experiment:
-    """The experiment that nested tables describe. Raises BadExperiment with everything that is wrong in them."""
+    """The experiment that nested tables describe. Raises BadExperiment with all errors in them."""
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
@@ -59,17 +59,17 @@ def parse(raw: Mapping[str, Any], where: str = "the experiment") -> Experiment:
 
 
 def dump(experiment: Experiment) -> str:
-    """The whole experiment as TOML, all defaults written out; `load` reads it back."""
+    """The experiment as TOML, with all defaults; `load` reads it back."""
     return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the file, for editors."""
+    """The JSON Schema of an experiment file, for editors."""
     return Experiment.model_json_schema()
 
 
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
-    """The same experiment with its files named absolutely, so that it can be repeated from anywhere."""
+    """The same experiment with absolute paths, so that it can be repeated from any folder."""
     from gossipfl.data import BUNDLED
     from gossipfl.topology import FORMATS
 
@@ -84,13 +84,11 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
 
 
 def _set(raw: dict[str, Any], override: str) -> None:
-    """Put "section.key=value" into the tables; the value is TOML, or else a string."""
+    """Put "section.key=value" into the tables. A value that is no TOML is a string."""
     key, equals, text = override.partition("=")
     path = [part.strip() for part in key.split(".")]
     if not equals or not all(path):
-        raise BadExperiment(
-            f"-s {override}: an override reads section.key=value, for example -s stop.rounds=100"
-        )
+        raise BadExperiment(f"-s {override}: write section.key=value, for example -s stop.rounds=100")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -99,12 +97,12 @@ def _set(raw: dict[str, Any], override: str) -> None:
     for part in path[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise BadExperiment(f"-s {override}: {part} is a value and has no keys")
+            raise BadExperiment(f"-s {override}: {part} is a value, and has no keys: write {part}=VALUE")
     table[path[-1]] = value
 
 
 def _unique(error: ValidationError) -> Iterator[Any]:
-    """One complaint a key: pydantic complains once for each alternative type."""
+    """One error for each key; pydantic reports one for each alternative type."""
     seen: dict[tuple[str, ...], Any] = {}
     for details in error.errors(include_url=False):
         loc = [str(part) for part in details["loc"]]
@@ -113,7 +111,7 @@ def _unique(error: ValidationError) -> Iterator[Any]:
 
 
 def _sentence(details: Any) -> str:
-    """What is wrong with one key, in words."""
+    """The error of one key, as a sentence."""
     loc = [str(part) for part in details["loc"]]
     key = ".".join(loc)
     match details["type"]:
@@ -121,18 +119,16 @@ def _sentence(details: Any) -> str:
             known = _keys(loc[:-1])
             near = get_close_matches(loc[-1], known, 1, 0.5)
             return f"unknown key {key}: " + (
-                f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+                f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
             )
         case "missing":
             return f"{key} is missing" + (
-                ': say which data to learn from, for example source = "breast_cancer"'
+                ': set the data to learn from, for example data.source = "breast_cancer"'
                 if "data" in loc
                 else ""
             )
         case "model_type" | "dict_type":
-            keys = _keys(loc) if len(loc) == 1 else []
-            first = f", for example {key}.{keys[0]}" if keys else ""
-            return f"{key} = {_shown(details['input'])}: is a table of keys, not a value{first}"
+            return _no_table(loc, details["input"])
         case "literal_error":
             near = get_close_matches(
                 str(details["input"]),
@@ -149,8 +145,16 @@ def _sentence(details: Any) -> str:
             return f"{_plain(loc)} = {_shown(details['input'])}: {words[0].lower()}{words[1:]}"
 
 
+def _no_table(loc: Sequence[str], value: Any) -> str:
+    """The error of a value in the place of a table."""
+    key, plain = ".".join(loc), value if isinstance(value, str | int | float) else "VALUE"
+    if len(loc) > 1:
+        return f"{key} = {_shown(value)}: should be a table of keys in braces"
+    return f"{key} is a section, not a key: write -s {key}.{_keys(loc)[0]}={plain}"
+
+
 def _plain(loc: Sequence[str]) -> str:
-    """A key without the names of pydantic's alternatives."""
+    """A key, without the names that pydantic appends for alternative types."""
     if loc[0] == "faults":
         return ".".join(loc[:3])
     return ".".join(loc[:2]) if len(loc) > 1 and loc[0] != "name" else ".".join(loc)
@@ -162,7 +166,7 @@ def _shown(value: Any) -> str:
 
 
 def _keys(path: Sequence[str]) -> list[str]:
-    """The keys that a section has."""
+    """The keys of a section."""
     if path[:1] == ["faults"]:
         return list(FaultSettings.model_fields)
     section: Any = Experiment

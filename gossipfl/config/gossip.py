@@ -1,4 +1,4 @@
-"""The keys of [gossip], what gossip learning has beside the keys of all methods; must not know how the file is read."""
+"""The keys of [gossip], for gossip learning only; must not know how the file is read."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,43 +10,44 @@ Cycles = Annotated[float, Field(ge=0, le=10_000)]
 
 
 class GossipSettings(Section):
-    """Gossip learning: how models wander, merge and learn. Times are in cycles, the mean time between a peer's wake-ups."""
+    """Gossip learning: how models travel, merge and learn. A cycle is the mean time between two wake-ups of a peer."""
 
     create: Literal["walk", "merge-update", "update-merge"] = "merge-update"
-    """What is made of a model that arrives: learn from it alone; merge it with another, then learn; learn from both, then
-    merge."""
+    """What a peer does with a model that arrives: train it ("walk"); merge it with another model, then train the result
+    ("merge-update"); or train both, then merge them ("update-merge")."""
     mean: Literal["equal", "age", "fresh"] = "equal"
-    """How two models merge: half and half; the longer one has learned, the more; or the older one has the less, the further
-    it is behind."""
+    """The weights of two models that merge: equal; in proportion to their ages, the steps each has learned ("age"); or less for
+    the model with fewer steps, the further it is behind ("fresh")."""
     patience: PositiveInt = 20
-    """For mean = "fresh": how many steps one is behind the other when it counts half of what it would."""
+    """For mean = "fresh": a model that is so many steps behind has half its weight."""
     own: bool = False
-    """Merge with the model that the peer holds, not with the one that arrived there before."""
+    """Merge with the peer's current model, and not with the model that arrived there before."""
     exchange: Literal["push", "pull", "push-pull"] = "push"
-    """At a wake-up: send my model to a random neighbour, ask for that of the neighbour, or both."""
+    """At a wake-up: send the own model to a random neighbour, ask the neighbour for its model, or both."""
     control: Literal["proactive", "simple", "generalised", "randomised"] = "proactive"
-    """When to push: at every wake-up, or out of an account of tokens, which a model that came may spend at once."""
+    """When to push: at every wake-up ("proactive"), or from an account of tokens; then an arriving model may spend tokens at
+    once."""
     capacity: PositiveInt = 10
-    """The most tokens of an account."""
+    """The maximum number of tokens in an account."""
     spend: PositiveInt = 5
-    """For "generalised" and "randomised": the more, the thriftier; at most the capacity."""
+    """For "generalised" and "randomised": a larger value spends fewer tokens at once; at most the capacity."""
     cache: PositiveInt = 1
-    """How many of its newest models a peer keeps, to vote on test rows."""
+    """How many of its newest models a peer keeps; they vote on test rows."""
     jitter: Annotated[float, Field(ge=0, le=0.3)] = 0.1
-    """Standard deviation of the time between two wake-ups, a share of its mean."""
+    """The standard deviation of the time between two wake-ups, as a fraction of its mean."""
     delay: tuple[Cycles, Cycles] = (0.0, 0.0)
-    """The shortest and the longest way of a message, in cycles; in the simulator only."""
+    """The shortest and the longest delay of a message, in cycles; simulator only."""
     online: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The share of time that a peer is online; in the simulator only."""
+    """The fraction of time that a peer is online; simulator only."""
     session: PositiveFloat = 50.0
-    """Mean length of an online session, in cycles; for online below 1."""
+    """The mean length of an online session, in cycles; used if online is below 1."""
     period: Annotated[float, Field(gt=0, le=86_400)] = 0.05
-    """How many seconds a cycle of a live peer takes; each peer may have its own."""
+    """The seconds of one cycle of a live peer; each peer may have its own period."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.delay[0] > self.delay[1]:
-            raise ValueError("delay = [a, b] is the shortest and the longest way: a must not be above b")
+            raise ValueError("delay = [a, b] is the shortest and the longest delay: set a to at most b")
         if self.control not in ("proactive", "simple") and self.spend > self.capacity:
-            raise ValueError("spend must not be above capacity: nobody could ever pass a model on")
+            raise ValueError("spend is above capacity, so that no peer could send a model: set it lower")
         return self

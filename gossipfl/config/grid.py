@@ -1,6 +1,6 @@
-"""The cells of a sweep: which experiments a file and some settings with several values make; must not run them.
+"""The cells of a sweep: one experiment for each combination of values; must not run them.
 
-A cell's folder is named after its values, its seed and a digest of its whole experiment: the same name means the same run.
+The name of a cell's folder has its values, its seed and a digest of its whole experiment: equal names mean equal runs.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ MAIN = {
     "topology": "graph",
     "model": "kind",
     "algorithm": "kind",
-}  # what a section is known by
+}  # the key that the name of a section stands for
 MOST = 10_000  # cells
 
 
 class Cell(NamedTuple):
     """One run of a sweep."""
 
-    values: tuple[str, ...]  # as they were written, one for each axis
+    values: tuple[str, ...]  # as the user wrote them, one for each axis
     seed: int
     experiment: Experiment
     folder: str
 
 
 class Grid(NamedTuple):
-    """All runs of a sweep, the repeats of a combination one after the other."""
+    """All runs of a sweep; the repeats of a combination are neighbours."""
 
     axes: dict[str, tuple[str, ...]]  # settings with several values
     repeats: int
@@ -43,26 +43,26 @@ class Grid(NamedTuple):
 
 
 def grid(file: Path, settings: Iterable[str], repeats: int = 1) -> Grid:
-    """Every combination of the values of the settings, `repeats` times with seeds that count up from the file's.
+    """Every combination of the values of the settings, `repeats` times; the seeds count up from the file's.
 
     Args:
         file: the experiment.
-        settings: "section.key=value,value,..."; a value is TOML or plain text. "topology=ring:16" means topology.graph, and a
-            key that one section only has needs no section. One value changes the file, and is no axis.
+        settings: "section.key=value,value,..."; a value is TOML or plain text. "topology=ring:16" means topology.graph. A key
+            that only one section has needs no section. A setting with one value changes the file, and is no axis.
         repeats: runs of each combination.
 
     Raises:
-        BadExperiment: a setting cannot be read, or a combination is no experiment.
+        BadExperiment: a setting cannot be read, or a combination is no valid experiment.
     """
-    said = [_setting(one) for one in settings]
-    if twice := [key for key, count in _counted(key for key, _ in said).items() if count > 1]:
-        raise BadExperiment(f"-s {twice[0]}=... is given twice: list its values in one, -s {twice[0]}=a,b")
-    every = dict(said)
+    pairs = [_setting(one) for one in settings]
+    if twice := [key for key, count in _counted(key for key, _ in pairs).items() if count > 1]:
+        raise BadExperiment(f"-s {twice[0]}=... is given twice: write all values in one, -s {twice[0]}=a,b")
+    every = dict(pairs)
     axes = {key: values for key, values in every.items() if len(values) > 1}
     combinations = list(itertools.product(*every.values()))
     if len(combinations) * repeats > MOST:
         raise BadExperiment(
-            f"this sweep has {len(combinations) * repeats:,} cells: leave some out, up to {MOST:,}"
+            f"this sweep has {len(combinations) * repeats:,} cells, and at most {MOST:,} are allowed: use fewer values"
         )
     cells = []
     for combination in combinations:
@@ -76,7 +76,7 @@ def grid(file: Path, settings: Iterable[str], repeats: int = 1) -> Grid:
 
 
 def split(text: str) -> tuple[str, ...]:
-    """The values between the commas that are outside quotes, brackets and braces: `a,[1,2]` has two."""
+    """The values between the commas outside quotes, brackets and braces: `a,[1,2]` has two."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -97,17 +97,17 @@ def _setting(text: str) -> tuple[str, tuple[str, ...]]:
     found = split(values)
     if not key.strip() or not equals or not all(found):
         raise BadExperiment(
-            f"-s {text}: a sweep's setting reads section.key=value,value,..., for example -s topology.graph=ring:16,torus:4x4"
+            f"-s {text}: write section.key=value,value,..., for example -s topology.graph=ring:16,torus:4x4"
         )
     if twice := [value for value, count in _counted(found).items() if count > 1]:
         raise BadExperiment(
-            f"-s {text}: {twice[0]} is listed twice; keep one, and use --repeat for more seeds"
+            f"-s {text}: {twice[0]} is listed twice: write it once, and use --repeat for more seeds"
         )
     return _full(key.strip(), found[0]), found
 
 
 def _full(key: str, value: str) -> str:
-    """The whole key that a short one stands for."""
+    """The full key that a short key stands for."""
     sections = _sections()
     if key in MAIN and not value.startswith("{"):
         return f"{key}.{MAIN[key]}"
@@ -119,7 +119,7 @@ def _full(key: str, value: str) -> str:
     found = " or ".join(f"{owner}.{key}" for owner in owners)
     raise BadExperiment(
         f"-s {key}=...: "
-        + (f"say which: {found}" if owners else "no section has that key; write section.key=value")
+        + (f"write {found}" if owners else "no section has this key: write section.key=value")
     )
 
 
@@ -131,7 +131,7 @@ def _sections() -> Mapping[str, type[BaseModel]]:
 
 
 def _toml(key: str, value: str) -> str:
-    """A partition may be called by its scheme alone."""
+    """The value as TOML; a partition may be only the name of its scheme."""
     return f'{{ scheme = "{value}" }}' if key == "data.partition" and not value.startswith("{") else value
 
 

@@ -1,21 +1,55 @@
-"""The course of events while it is planned: who is dead, stopped or cut off by then; must not know chance."""
+"""A plan of faults as a list of events, and the state of the peers while it is made; must not know chance."""
 
 import heapq
 from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
 
 import networkx as nx
 
-from gossipfl.config.fault import Do
+from gossipfl.config.fault import MEASURED, Do
 from gossipfl.faults.draw import connected
-from gossipfl.faults.due import Due
 
-UNDO: dict[str, Do] = {"kill": "restart", "stop": "continue"}  # other things end by an amount of 0
-ENDS, BEGINS = 0, 1  # at the same time something ends before something begins
+PROXIED = ("cut", "heal", "delay", "reset")
+UNDO: dict[str, Do] = {"kill": "restart", "stop": "continue"}  # other faults end with an amount of 0
+ENDS, BEGINS = 0, 1  # at equal times, faults end before others begin
 Act = Callable[[float], None]
 
 
+class Due(NamedTuple):
+    """One event of a plan."""
+
+    when: float  # seconds since learning began, or a round
+    do: Do
+    peers: tuple[int, ...]  # a cut is between these and all others
+    amount: float = 0.0  # seconds of delay, probability of loss or duplicate; 0 ends the fault
+    jitter: float = 0.0
+    fresh: bool = False  # restart without a checkpoint
+
+    @property
+    def begins(self) -> bool:
+        """Whether this event begins a fault; otherwise it ends one."""
+        return self.do not in ("restart", "continue", "heal") and (self.amount > 0 or self.do not in MEASURED)
+
+
+class Plan(NamedTuple):
+    """All events, in order of time."""
+
+    unit: Literal["seconds", "rounds"] = "seconds"
+    events: tuple[Due, ...] = ()
+
+    @property
+    def proxied(self) -> bool:
+        """Whether an event changes connections, so that they must pass a proxy."""
+        return any(event.do in PROXIED for event in self.events)
+
+    @property
+    def unreliable(self) -> bool:
+        """Whether messages get lost or duplicated."""
+        return any(event.do in ("loss", "duplicate") for event in self.events)
+
+
 class Course:
-    """What has been planned, and the state of the world at the moment that is being planned.
+    """The events planned so far, and the state of the peers at the time that is being planned.
 
     Args:
         graph: the peers, by number.
@@ -30,7 +64,7 @@ class Course:
         self._count = 0
 
     def later(self, when: float, act: Act, rank: int = BEGINS) -> None:
-        """Plan `act` when the course has come to that time."""
+        """Call `act` when planning reaches that time."""
         heapq.heappush(self._agenda, (when, rank, self._number(), act))
 
     def run(self) -> None:
@@ -39,7 +73,7 @@ class Course:
             act(when)
 
     def hit(self, kind: str) -> dict[int, int]:
-        """The peers that are dead ("kill"), stopped, delayed and so on, and by which fault."""
+        """The peers that a kind of fault affects, each with the number of that fault."""
         return self._affected.setdefault(kind, {})
 
     @property
@@ -51,20 +85,20 @@ class Course:
         return self.alive - set(self.hit("stop"))
 
     def joined(self, peers: Iterable[int]) -> bool:
-        """Whether these peers alone hang together."""
+        """Whether the graph of these peers alone is connected."""
         return connected(self.graph.subgraph(peers))
 
     def strike(self, due: Due, until: float | None = None, again: float = 0.0, end: float = 0.0) -> None:
-        """Something goes wrong, and ends at `until`.
+        """Begin a fault; it ends at `until`.
 
-        A restart that would find no living neighbour is put off by `again`, until `end` at the latest.
+        A restart without a living neighbour waits for another `again`, but not beyond `end`.
         """
-        mine = self._number()
+        number = self._number()
         self.events.append(due._replace(fresh=False))
         if due.do == "cut":
-            self.cuts[mine] = due.peers
+            self.cuts[number] = due.peers
         elif due.do != "reset":
-            self.hit(due.do).update(dict.fromkeys(due.peers, mine))
+            self.hit(due.do).update(dict.fromkeys(due.peers, number))
         if due.do == "kill":
             for peer in due.peers:
                 self.hit("stop").pop(peer, None)
@@ -76,9 +110,9 @@ class Course:
             if lonely and now < end:
                 self.later(min(now + again, end), over, ENDS)
             elif due.do == "cut":
-                self.heal(mine, now)
+                self.heal(number, now)
             else:
-                self._undo(due, mine, now)
+                self._undo(due, number, now)
 
         self.later(until, over, ENDS)
 
@@ -93,10 +127,10 @@ class Course:
             del hit[peer]
         self.events.append(Due(now, do, peers, fresh=fresh))
 
-    def _undo(self, due: Due, mine: int, now: float) -> None:
-        """The end of what is still as that fault left it."""
+    def _undo(self, due: Due, number: int, now: float) -> None:
+        """End a fault at the peers that no later event has changed."""
         hit = self.hit(due.do)
-        left = tuple(peer for peer in due.peers if hit.get(peer) == mine)
+        left = tuple(peer for peer in due.peers if hit.get(peer) == number)
         for peer in left:
             del hit[peer]
         if left:

@@ -1,13 +1,13 @@
-"""Has the experiment's faults carried out, each in its time; must not know how, nor by which engine."""
+"""Which events of a plan are due; must not know how they are carried out, nor by which engine."""
 
 from collections.abc import Sequence
 
 from gossipfl.config.fault import MEASURED
-from gossipfl.faults.due import Due, Plan
+from gossipfl.faults.course import Due, Plan
 
 
 class Director:
-    """Which events of a plan are due. Time and rounds are told to it; it knows no clock."""
+    """The events of a plan that are due. Its caller passes times and rounds; it has no clock."""
 
     def __init__(self, plan: Plan) -> None:
         self._coming = list(plan.events)
@@ -15,25 +15,25 @@ class Director:
 
     @property
     def coming(self) -> int:
-        """How many have not been due yet."""
+        """How many events have not been due yet."""
         return len(self._coming)
 
     def patience(self, seconds: float | None) -> float | None:
-        """Seconds until the next event, None where none comes by itself.
+        """Seconds until the next event; None if no event waits for a time.
 
         Args:
-            seconds: since learning began; None before.
+            seconds: since learning began; None before that.
         """
         if not self._coming or self._unit == "rounds" or seconds is None:
             return None
         return max(0.0, self._coming[0].when - seconds)
 
     def due(self, seconds: float | None, round: int) -> list[Due]:
-        """What is to be done now, in this order.
+        """The events to carry out now, in this order.
 
         Args:
-            seconds: since learning began; None before.
-            round: the latest of which any peer has told.
+            seconds: since learning began; None before that.
+            round: the latest round that any peer has reported.
         """
         now = -1.0 if seconds is None else seconds if self._unit == "seconds" else float(round)
         found = []
@@ -42,24 +42,24 @@ class Director:
         return found
 
     def end(self) -> None:
-        """Nothing more is to go wrong."""
+        """Drop all coming events."""
         self._coming.clear()
 
 
 def told(due: Due, names: Sequence[str]) -> str:
-    """An event in words."""
+    """A phrase for an event."""
     who = ", ".join(names[peer] for peer in due.peers)
     who = "all" if len(due.peers) == len(names) else who
     if due.do in MEASURED and not due.begins:
-        return f"no more {due.do} for {who}"
+        return f"end the {due.do} at {who}"
     send = "sends" if len(due.peers) == 1 else "send"
     jitter = f" and up to {due.jitter * 1000:g} ms more" if due.jitter else ""
     words: dict[str, str] = {
         "cut": f"cut {who} from the others",
-        "heal": f"heal the cut around {who}",
+        "heal": f"heal the cut of {who} from the others",
         "delay": f"delay the messages of {who} by {due.amount * 1000:g} ms{jitter}",
         "loss": f"lose {due.amount:.0%} of what {who} {send}",
-        "duplicate": f"double {due.amount:.0%} of what {who} {send}",
+        "duplicate": f"duplicate {due.amount:.0%} of what {who} {send}",
         "reset": f"reset the connections of {who}",
     }
     return words.get(due.do, f"{due.do} {who}") + (" without a checkpoint" if due.fresh else "")

@@ -1,4 +1,4 @@
-"""Whom chance strikes; must not know with what."""
+"""Random choices of peers; must not know which faults they are for."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -13,13 +13,13 @@ NOBODY = torch.zeros(1, dtype=torch.int64)
 
 
 class Draw:
-    """Draws from a seed, one after the other."""
+    """A sequence of draws from a seed."""
 
     def __init__(self, seed: int) -> None:
         self._seed, self._count = seed, 0
 
     def uniform(self) -> float:
-        """In [0, 1)."""
+        """A number in [0, 1)."""
         self._count += 1
         return float(rng.uniform(self._seed, "faults", NOBODY, self._count, 1))
 
@@ -27,7 +27,7 @@ class Draw:
         return of[int(self.uniform() * len(of))]
 
     def removable(self, graph: nx.Graph) -> int | None:
-        """A node without which the others are still connected, and are some; None where there is none."""
+        """A node whose removal leaves a connected, non-empty graph; None if there is none."""
         candidates = list(graph) if len(graph) > 1 else []
         while candidates:
             node: int = candidates.pop(int(self.uniform() * len(candidates)))
@@ -36,18 +36,18 @@ class Draw:
         return None
 
     def group(self, graph: nx.Graph, size: int) -> tuple[int, ...]:
-        """Nodes that hang together, fewer than `size` where no more do."""
+        """`size` nodes that are connected with each other, or fewer if their component is smaller."""
         whole = graph.to_undirected(as_view=True)
         group = {self.one(list(whole))}
         while len(group) < size and (
-            around := sorted({near for node in group for near in whole[node]} - group)
+            neighbours := sorted({near for node in group for near in whole[node]} - group)
         ):
-            group.add(self.one(around))
+            group.add(self.one(neighbours))
         return tuple(sorted(group))
 
 
 def connected(graph: nx.Graph) -> bool:
-    """Whether word from everybody reaches everybody; not where nobody is there."""
+    """Whether every node can reach every other one; False for an empty graph."""
     if not len(graph):
         return False
     return bool(nx.is_strongly_connected(graph) if graph.is_directed() else nx.is_connected(graph))

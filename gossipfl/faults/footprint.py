@@ -1,4 +1,4 @@
-"""What the processes of the peers take of the machine over time, and whether it grows; must not know what they do.
+"""Memory, descriptors and threads of the peers' processes over time; must not know what they do.
 
 Linux only: it reads /proc.
 """
@@ -11,13 +11,16 @@ from statistics import median
 from typing import NamedTuple
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-LONG = 40  # samples of a life that is long enough to be judged
-GROWTH, SLACK = 0.05, 1 << 20  # of memory: a part, and bytes, that fragmentation and caches may come to
-FILES = 2  # descriptors: a log and a file of metrics are opened when there is something to write
+LONG = 40  # samples that a process needs to be judged
+GROWTH, SLACK = (
+    0.05,
+    1 << 20,
+)  # memory growth that is allowed for fragmentation and caches: a fraction, and bytes
+FILES = 2  # descriptors that are allowed in addition: a log and a file of metrics are opened later
 
 
 class Sample(NamedTuple):
-    """One look at a process."""
+    """One measurement of a process."""
 
     seconds: float
     memory: int  # resident bytes
@@ -26,14 +29,14 @@ class Sample(NamedTuple):
 
 
 class Footprints:
-    """What each peer's processes took, a sample a second at most. A peer that was started again has several lives."""
+    """Samples of each peer's processes, at most one a second. A peer that restarted has several lives, one a process."""
 
     def __init__(self, names: Iterable[str], root: Path = Path("/proc")) -> None:
         self.lives: dict[str, dict[int, list[Sample]]] = {name: {} for name in names}
         self._root, self._last = root, float("-inf")
 
     def look(self, now: float) -> None:
-        """Take a sample of each peer's process, unless one was taken within the second before."""
+        """Take a sample of each peer's process, unless the last one is less than a second old."""
         if now - self._last < 1.0:
             return
         self._last = now
@@ -42,7 +45,7 @@ class Footprints:
                 self.lives[child.name].setdefault(child.pid, []).append(sample)
 
     def _sample(self, process: int, now: float) -> Sample | None:
-        """None where it has ended meanwhile."""
+        """A sample; None if the process has ended."""
         here = self._root / str(process)
         try:
             memory = int((here / "statm").read_text().split()[1]) * PAGE
@@ -52,10 +55,7 @@ class Footprints:
             return None
 
     def grown(self) -> dict[str, float]:
-        """By peer, the largest growth of memory in a life, as a part of what it had: the median of the last quarter of the
-
-        samples against that of the second quarter. Lives too short to be judged are left out.
-        """
+        """The largest `growth` of memory in a life of each peer. Lives with fewer than LONG samples are left out."""
         found = {}
         for name, lives in self.lives.items():
             if parts := [growth(life) for life in lives.values() if len(life) >= LONG]:
@@ -63,7 +63,7 @@ class Footprints:
         return found
 
     def leaked(self) -> list[str]:
-        """The peers that end with more descriptors or threads than they began their first life with."""
+        """The peers that end with more descriptors or threads than at the start of their first life."""
         return [
             name
             for name, lives in self.lives.items()
@@ -76,7 +76,7 @@ class Footprints:
 
 
 def growth(life: list[Sample]) -> float:
-    """How much more memory the last quarter of a life took than its second quarter, less what is allowed in bytes."""
+    """The relative growth of memory in a life, less SLACK: median of its last quarter against that of the second."""
     quarter = len(life) // 4
     before = median(sample.memory for sample in life[quarter : 2 * quarter])
     after = median(sample.memory for sample in life[-quarter:])

@@ -1,4 +1,4 @@
-"""What lies between the peers of this machine: nothing, or a proxy whose links go wrong; must not know processes' lives."""
+"""The network between the peers of this machine: direct, or through a proxy with faults; must not know processes' lives."""
 
 from multiprocessing.context import ForkServerContext
 
@@ -9,11 +9,11 @@ from gossipfl.faults.proxy import Pair, Proxy, Weather
 
 
 class FaultyNetwork:
-    """Where each peer finds its neighbours, and how those links are.
+    """The endpoints where each peer finds its neighbours, and the state of those links.
 
     Args:
         graph: the peers, by number.
-        context: how the proxy's process begins, None where peers connect directly.
+        context: starts the proxy's process; None if peers connect directly.
         seed: of the proxy's jitter.
     """
 
@@ -24,15 +24,19 @@ class FaultyNetwork:
         self._places: dict[Pair, str] = {}
         self._weather = {(me, other): Weather() for me in graph for other in self._near[me]}
         self._cuts: list[tuple[int, ...]] = []
-        self._late: dict[int, tuple[float, float]] = {}  # whose messages are how late, and the jitter
+        self._late: dict[int, tuple[float, float]] = {}  # delay and jitter of a peer's messages
 
     @property
     def complete(self) -> bool:
-        """Whether it is known of all peers where they listen."""
+        """Whether the endpoints of all peers are known."""
         return len(self.endpoints) == len(self._near)
 
     def listens(self, me: int, endpoint: str) -> list[int]:
-        """A peer listens there; who can now be told where its neighbours do: all when all are known, later it alone."""
+        """Note where a peer listens.
+
+        Returns:
+            The peers whose `around` is known now: all of them after the last endpoint; after a restart only this one.
+        """
         again = self.complete
         self.endpoints[me] = endpoint
         if again or not self.complete:
@@ -42,11 +46,11 @@ class FaultyNetwork:
         return list(self._near)
 
     def connections(self, me: int) -> dict[int, str]:
-        """Where a peer is to connect to each of its neighbours."""
+        """The endpoints at which a peer connects to its neighbours."""
         return {other: self._places[me, other] for other in self._near[me]}
 
     def change(self, due: Due) -> None:
-        """Let the links be as an event says: cut, heal, delay or reset."""
+        """Apply an event to the links: cut, heal, delay or reset."""
         if self._proxy is None:
             return
         match due.do:

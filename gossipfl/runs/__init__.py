@@ -1,1 +1,1 @@
-"""The files of a run, written and read again; must not know how anything is learned or judged."""
+"""Writing and reading the files of a run; must not know how anything is learned or evaluated."""

@@ -1,4 +1,4 @@
-"""Writing to a disk that may be full or read-only: said loudly, but not each time; must not know what is written."""
+"""Writing to a disk that may be full or read-only, with few warnings; must not know what is written."""
 
 import math
 import time
@@ -8,29 +8,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-AGAIN = 60.0  # seconds until a failure that lasts is said again; twice as long each time
+AGAIN = 60.0  # seconds until the second warning of a lasting failure; each interval is twice the one before
 
 
 @dataclass
 class Trouble:
-    """A kind of file that cannot be written, or could not a while ago."""
+    """The failures of one kind of file."""
 
     why: str = ""
-    said: float = -math.inf  # when
+    warned_at: float = -math.inf
     pause: float = AGAIN
-    times: int = 0  # that it failed, since it last went well
-    told: bool = False  # of these times
+    failures: int = 0  # since the last success
+    warned: bool = False  # of these failures
 
 
 class Attempts:
-    """Tries to write while something more important goes on.
+    """Writes files, and turns failures into warnings, so that learning goes on.
 
-    Of each kind of file a failure is said when it begins, when its reason changes, now and then while it lasts, and when it
-    is over; but not more often where it comes and goes.
+    For each kind of file it warns when a failure begins, when its reason changes, ever more rarely while it lasts, and when it
+    is over. A failure that comes and goes gives no more warnings than one that lasts.
 
     Args:
         warn: called with a sentence.
-        clock: seconds.
+        clock: the time in seconds.
     """
 
     def __init__(self, warn: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class Attempts:
         self._troubles: defaultdict[str, Trouble] = defaultdict(Trouble)
 
     def __call__(self, what: str, write: Callable[..., Any], *parts: Any) -> None:
-        """Write something, `what` in words; where that fails, go on."""
+        """Call `write(*parts)`; an OSError becomes a warning that names `what`."""
         try:
             write(*parts)
         except OSError as error:
@@ -48,31 +48,31 @@ class Attempts:
                 self._over(what, self._troubles[what])
 
     def _failed(self, what: str, why: str, trouble: Trouble) -> None:
-        now, lasts = self._clock(), trouble.told and trouble.why == why
-        trouble.times += 1
-        if trouble.why == why and now - trouble.said < trouble.pause:
+        now, lasts = self._clock(), trouble.warned and trouble.why == why
+        trouble.failures += 1
+        if trouble.why == why and now - trouble.warned_at < trouble.pause:
             return
         trouble.pause = 2 * trouble.pause if lasts else AGAIN
-        trouble.why, trouble.said, trouble.told = why, now, True
+        trouble.why, trouble.warned_at, trouble.warned = why, now, True
         self._warn(f"{'still ' * lasts}cannot write {what}: {why}; learning goes on")
 
     def _over(self, what: str, trouble: Trouble) -> None:
-        if trouble.told:
-            often = "once" if trouble.times == 1 else f"{trouble.times} times"
-            self._warn(f"can write {what} again, and could not {often}")
-        trouble.pause, trouble.times, trouble.told = AGAIN, 0, False
+        if trouble.warned:
+            failures = "1 failure" if trouble.failures == 1 else f"{trouble.failures:,} failures"
+            self._warn(f"can write {what} again, after {failures}")
+        trouble.pause, trouble.failures, trouble.warned = AGAIN, 0, False
 
 
 @dataclass
 class Kept:
-    """Writes files one by one, whatever becomes of the others: which could not be written, and why not."""
+    """Writes files one by one, and notes which of them could not be written, and why."""
 
     folder: Path
-    unwritten: list[str] = field(default_factory=list)  # by path in the folder
+    unwritten: list[str] = field(default_factory=list)  # paths in the folder
     why: str = ""
 
     def __call__(self, name: str, write: Callable[..., Any], *parts: Any) -> None:
-        """`write(path, *parts)`, the path being that of `name` in the folder."""
+        """Call `write(folder / name, *parts)`; an OSError is noted."""
         try:
             write(self.folder / name, *parts)
         except OSError as error:
@@ -81,9 +81,9 @@ class Kept:
 
 
 def unwritten(names: Sequence[str], why: str) -> str:
-    """In words, what could not be written in the end."""
-    told = ", ".join(names[:4]) + (f" and {len(names) - 4} files more" if len(names) > 4 else "")
-    return f"could not write {told}: {why}"
+    """The sentence for files that could not be written."""
+    files = ", ".join(names[:4]) + (f" and {len(names) - 4} more files" if len(names) > 4 else "")
+    return f"could not write {files}: {why}"
 
 
 def reason(error: OSError) -> str:

@@ -1,9 +1,9 @@
-"""A peer's checkpoint: how far it was, and what it needs to go on; must not know engines or neighbours.
+"""A peer's checkpoint: its progress, and what it needs to continue; must not know engines or neighbours.
 
-checkpoint.safetensors       the model x and, beside it, round, seconds, age, the facts, the study, and a digest of all that
-checkpoint.old.safetensors   the one before
+checkpoint.safetensors       the model x, and as metadata round, seconds, age, the facts, the study and a digest of all this
+checkpoint.old.safetensors   the checkpoint before
 
-What a method remembers of its neighbours is not kept: sessions end with the process, and their accounts with them.
+It has nothing that a method remembers of neighbours: sessions end with the process, and so do their accounts.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ NEW, OLD = "checkpoint.safetensors", "checkpoint.old.safetensors"
 
 
 def write(folder: Path, study: bytes, point: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all, and keep the one before. Raises OSError, with both as they were."""
-    words = {
+    """Write a checkpoint, whole or not at all, and keep the one before. After an OSError both files are unchanged."""
+    metadata = {
         "study": study.hex(),
         "round": str(point.round),
         "age": str(point.age),
         "seconds": repr(point.seconds),
         "facts": encode(point.facts),
     }
-    content = save({"x": point.x.contiguous()}, words | {"digest": _digest(point.x, words)})
+    content = save({"x": point.x.contiguous()}, metadata | {"digest": _digest(point.x, metadata)})
     files.write(folder / NEW, content, before=folder / OLD)
     entry = os.open(folder, os.O_RDONLY)
     try:
@@ -40,7 +40,7 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
 
 
 def read(folder: Path, study: bytes) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint in a folder that is whole and of this study, and why newer ones are refused, by name."""
+    """The newest valid checkpoint of this study in a folder, and a sentence for each newer file that is refused."""
     refused: list[str] = []
     for path in (folder / NEW, folder / OLD):
         try:
@@ -56,17 +56,17 @@ def _read(path: Path, study: bytes) -> Checkpoint:
     if not path.exists():
         raise FileNotFoundError(path)
     with safe_open(path, "pt") as file:
-        words, x = dict(file.metadata() or {}), file.get_tensor("x")
-    digest = words.pop("digest", "")
-    if words.get("study") != study.hex():
+        metadata, x = dict(file.metadata() or {}), file.get_tensor("x")
+    digest = metadata.pop("digest", "")
+    if metadata.get("study") != study.hex():
         raise ValueError("it is of another study (another experiment or topology file)")
-    if digest != _digest(x, words):
-        raise ValueError("it is damaged: its digest is another one")
+    if digest != _digest(x, metadata):
+        raise ValueError("it is damaged: its digest does not match its content")
     return Checkpoint(
-        x, int(words["round"]), float(words["seconds"]), decode(words["facts"]), int(words["age"])
+        x, int(metadata["round"]), float(metadata["seconds"]), decode(metadata["facts"]), int(metadata["age"])
     )
 
 
-def _digest(x: Tensor, words: dict[str, str]) -> str:
-    said = "\n".join(f"{key}={words[key]}" for key in sorted(words))
-    return hashlib.blake2b(x.contiguous().numpy().tobytes() + said.encode(), digest_size=16).hexdigest()
+def _digest(x: Tensor, metadata: dict[str, str]) -> str:
+    text = "\n".join(f"{key}={metadata[key]}" for key in sorted(metadata))
+    return hashlib.blake2b(x.contiguous().numpy().tobytes() + text.encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What an experiment tells while it runs; must not know who listens."""
+"""The events of a running experiment; must not know who uses them."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,39 +11,39 @@ class Started(NamedTuple):
 
     folder: Path
     peers: int
-    rounds: int  # at most
-    seconds: float | None = None  # of learning, at most
+    rounds: int  # maximum
+    seconds: float | None = None  # maximum time of learning
 
 
 class Progress(NamedTuple):
-    """One line of metrics, of the peers held here."""
+    """One line of metrics of the peers in this process."""
 
     round: int
     loss: float  # mean of the peers' own objectives at their own models
-    disagreement: float  # largest relative distance between neighbours, in what they last sent
+    disagreement: float  # largest relative distance between the last messages of two neighbours
     seconds: float  # since learning began
 
 
 class Struck(NamedTuple):
-    """A fault of the experiment was carried out, or a peer that was away learns again."""
+    """A fault was carried out, or a peer that was away learns again."""
 
-    fault: str  # in words
+    fault: str  # a phrase
     seconds: float  # since learning began
-    do: str = ""  # its kind, or "back"
-    begins: bool = True  # or it ends what another one has begun
+    do: str = ""  # the kind of the fault, or "back"
+    begins: bool = True  # False: it ends an earlier fault
     peers: tuple[str, ...] = ()
-    after: int | None = None  # rounds, where they are what the engine knows
+    after: int | None = None  # the round after which it happened, in the simulator
 
 
 class Warned(NamedTuple):
-    """A peer, or its launcher, says that something is wrong, and goes on."""
+    """A warning of a peer or of the launcher, which goes on."""
 
     peer: str  # "" for the launcher
     warning: str
 
 
 class Finished(NamedTuple):
-    """All files are written."""
+    """All files are written; the last event."""
 
     folder: Path
     summary: Summary

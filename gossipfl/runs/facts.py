@@ -1,6 +1,6 @@
-"""What the peers agreed on before they learned, as a thing that can be kept and passed on; must not know how they agreed.
+"""What the peers agreed on before they learned, to store and to send; must not know how they agreed.
 
-A peer that comes late, or has lost everything, is told by a neighbour, whose bytes are not trusted.
+A peer that comes late, or that has lost everything, gets the facts from a neighbour. Its bytes are not trusted.
 """
 
 import math
@@ -18,15 +18,15 @@ from gossipfl.errors import BadMessage
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same at every peer.
+    """What all peers have agreed on.
 
     schema: columns, category levels and classes.
-    mean_rows: training rows of a peer, on average.
+    mean_rows: the mean number of training rows of a peer.
     step: the learning rate.
-    fallback_step: that of the method which takes over from Newton's method when something is wrong; 0 where none can.
-    mean, deviation: (p,) of the features, where they were gossiped; else empty.
-    curvature: (d rank) what a preconditioner is made of; empty: there is none.
-    origin: the exchange at which learning began.
+    fallback_step: the learning rate of the method that replaces Newton's method after a fault; 0 if there is none.
+    mean, deviation: (p,) of the features, if the peers gossiped them; else empty.
+    curvature: (d rank) the numbers of a preconditioner; empty if there is none.
+    origin: the number of the exchange at which learning began.
     """
 
     schema: Schema
@@ -40,21 +40,21 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def working_step(self) -> float:
-        """The learning rate that smoothness bounds: the whole step of Newton's method does not count."""
+        """The learning rate that the smoothness constant bounds. It does not bound the full step of Newton's method."""
         return self.fallback_step or self.step
 
     def shortened(self, step: float) -> "Facts":
-        """The same with a shorter working step."""
+        """The same facts with a shorter working step."""
         return replace(self, fallback_step=step) if self.fallback_step else replace(self, step=step)
 
     @property
     def scale(self) -> Scale | None:
-        """The standardisation that all peers share, if they do."""
+        """The standardisation that all peers share; None if they share none."""
         return Scale(np.array(self.mean), np.array(self.deviation)) if self.mean else None
 
 
 class Checkpoint(NamedTuple):
-    """Where a peer is: its model x (1, d), after so many rounds and seconds of learning, and its age where it gossips."""
+    """The progress of a peer: its model x (1, d), rounds, seconds of learning, facts, and the model's age if it gossips."""
 
     x: Tensor
     round: int
@@ -64,7 +64,7 @@ class Checkpoint(NamedTuple):
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a newcomer is told: the facts, how far the others are, and their model's numbers, float64 little-endian."""
+    """The message to a newcomer: the facts, the sender's round, its model x as float64 little-endian, and the model's age."""
 
     facts: Facts
     round: int
@@ -73,28 +73,28 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def pack(point: Checkpoint) -> bytes:
-    """The message to a newcomer."""
+    """The message to a newcomer, as bytes."""
     x = point.x.to(torch.float64).numpy().tobytes()
     return msgspec.msgpack.encode(Hello(point.facts, point.round, x, point.age))
 
 
 def unpack(message: bytes) -> Checkpoint:
-    """Where the neighbour was who sent that, in float64; the newcomer's own seconds are 0.
+    """The sender's progress, in float64, with 0 seconds for the newcomer.
 
     Raises:
-        BadMessage: it is no such message; and nothing else, whatever bytes these are.
+        BadMessage: the bytes are no such message. Nothing else is raised, for any bytes.
     """
     hello = _decoded(message, Hello)
     if len(hello.x) % 8 or not hello.x:
         raise BadMessage(f"a model of {len(hello.x)} bytes")
     x = torch.from_numpy(np.frombuffer(hello.x, np.float64).copy())[None]
     if not math.isfinite(x.sum()) or not (0 <= hello.round < 2**62 and 0 <= hello.age < 2**62):
-        raise BadMessage("a model, a round or an age that makes no sense")
+        raise BadMessage("a model, round or age that is out of range")
     return Checkpoint(x, hello.round, 0.0, check(hello.facts), hello.age)
 
 
 def check(facts: Facts) -> Facts:
-    """The facts, if they can be true. Raises BadMessage."""
+    """The facts, if they are plausible. Raises BadMessage."""
     numbers = (
         facts.mean_rows,
         facts.step,
@@ -111,14 +111,17 @@ def check(facts: Facts) -> Facts:
             or facts.step <= 0
             or facts.fallback_step < 0
             or not 0 <= facts.origin < 2**61,
-            "a size below 0, or beyond all bounds",
+            "a size out of range",
         ),
-        (len(facts.mean) != len(facts.deviation), "means and deviations of different number"),
-        (bool(facts.mean) and len(facts.mean) != features, f"{len(facts.mean)} means of {features} features"),
+        (len(facts.mean) != len(facts.deviation), "different numbers of means and deviations"),
+        (
+            bool(facts.mean) and len(facts.mean) != features,
+            f"{len(facts.mean)} means for {features} features",
+        ),
         (any(d <= 0 for d in facts.deviation), "a deviation that is not above 0"),
     ):
         if wrong:
-            raise BadMessage(f"what was agreed has {what}")
+            raise BadMessage(f"the agreed facts have {what}")
     return facts
 
 
@@ -128,15 +131,15 @@ def encode(facts: Facts) -> str:
 
 
 def decode(text: str) -> Facts:
-    """The facts in JSON. Raises BadMessage."""
+    """The facts from JSON. Raises BadMessage."""
     try:
         return check(msgspec.json.decode(text, type=Facts))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(f"not what was agreed: {error}") from error
+        raise BadMessage(f"no valid facts: {error}") from error
 
 
 def _decoded(message: bytes, kind: type[Hello]) -> Any:
     try:
         return msgspec.msgpack.decode(message, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(f"not what was agreed: {error}") from error
+        raise BadMessage(f"no valid message to a newcomer: {error}") from error

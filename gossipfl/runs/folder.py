@@ -1,12 +1,12 @@
-"""The run folder: what is written where; must not know how any of it came about.
+"""The files of a run folder; must not know how their content was made.
 
 config.toml        the resolved experiment; the run can be repeated from it
 topology.json      the graph
 environment.json   versions and machine
-metrics.jsonl      a line each so many rounds
-summary.json       how it ended
+metrics.jsonl      one line every `peers.report` rounds
+summary.json       the results
 model.json, model.safetensors          the mean of the peers' models
-peers/<name>/      model.safetensors, rows.json, and of live peers metrics.jsonl, summary.json, log.jsonl
+peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jsonl, summary.json, log.jsonl
 """
 
 import contextlib
@@ -38,10 +38,10 @@ RUNS = Path("runs")
 
 
 def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Iterable[str]) -> Path:
-    """A new run folder, furnished: `out`, or runs/<time>_<name>.
+    """A new run folder with its first files: `out`, or runs/<time>_<name>.
 
     Raises:
-        BadExperiment: `out` holds a run already, or cannot be made.
+        BadExperiment: `out` has a run already, or cannot be made.
     """
     folder = out or fresh(experiment.name)
     if (folder / "config.toml").exists() or (folder / "summary.json").exists():
@@ -50,12 +50,12 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Ite
 
 
 def taken(folder: Path) -> BadExperiment:
-    """What to say of a folder that holds a run already."""
-    return BadExperiment(f"--out {folder} holds a run already: give another folder, or remove that one")
+    """The error for a folder that has a run already."""
+    return BadExperiment(f"--out {folder} has a run already: give another folder, or remove this one")
 
 
 def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterable[str]) -> Path:
-    """A run folder with what is known beforehand, and these peers' own. Raises BadExperiment where it cannot be made."""
+    """Make a run folder with config, topology, environment and these peers' folders. Raises BadExperiment if it cannot."""
     try:
         (folder / "peers").mkdir(parents=True, exist_ok=True)
         for name in peers:
@@ -81,7 +81,7 @@ def environment() -> dict[str, Any]:
 
 
 def fresh(name: str) -> Path:
-    """runs/<time>_<name>, with a number behind it where that exists already."""
+    """runs/<time>_<name>, followed by a number if it exists already."""
     path = first = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}_{name}"
     count = 1
     while path.exists():
@@ -91,9 +91,9 @@ def fresh(name: str) -> Path:
 
 
 def write(path: Path, content: bytes, before: Path | None = None) -> None:
-    """Write a file whole or not at all: a reader, or a crash, never sees half of it. What was there becomes `before`.
+    """Write a file whole or not at all: no reader sees half of it, also after a crash. The old file becomes `before`.
 
-    Raises OSError, with nothing changed, and nothing left over that would fill the disk.
+    Raises OSError; then nothing has changed, and no partial file is left.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -111,9 +111,9 @@ def write(path: Path, content: bytes, before: Path | None = None) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Add a line to a file, whole or not at all. The file is not kept open, so that its disk can be remounted.
+    """Add a line to a file, whole or not at all. The file does not stay open, so that its disk can be remounted.
 
-    Raises OSError, with nothing added.
+    Raises OSError; then nothing has been added.
     """
     with path.open("ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
@@ -131,7 +131,7 @@ def read_json(path: Path) -> Any:
 
 
 def peer_folder(folder: Path, name: str) -> Path:
-    """peers/<name>; a topology has no names with slashes or a dot in front."""
+    """peers/<name>, made if it does not exist. Names in a topology have no slashes, and no dot at the start."""
     path = folder / "peers" / name
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -143,7 +143,7 @@ def write_tensor(path: Path, x: Tensor) -> None:
 
 
 def write_rows(path: Path, table: Table) -> None:
-    """Which rows of the source, counted from 0, a peer trains on and tests on."""
+    """Write the numbers, from 0, of the rows of the source that a peer trains on and tests on."""
     numbers: npt.NDArray[np.int64] = table.target.index.to_numpy()
     write_json(
         path,
@@ -154,7 +154,7 @@ def write_rows(path: Path, table: Table) -> None:
 def describe_model(
     kind: str, x: Tensor, schema: Schema, outputs: int, scale: Scale | None, how: str, intercept: bool = True
 ) -> dict[str, Any]:
-    """`model.json` of a linear model: coefficients by feature, on the standardised scale."""
+    """`model.json` of a linear model: coefficients by feature, for standardised features."""
     names, w = schema.features, x.to(torch.float64).view(-1, outputs)
 
     def plain(row: list[float]) -> float | list[float]:

@@ -1,4 +1,4 @@
-"""What came out of a learning session; must not know which engine learned it, or what is written of it."""
+"""The result of a learning session; must not know which engine learned, or which files are written."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,11 @@ Summary = dict[str, Any]
 
 @dataclass
 class Learned:
-    """What came out of a session, from whichever engine: the peers' models and figures."""
+    """The result of a session, from either engine: the peers' models and figures."""
 
     engine: str  # "simulator" or "peers"
     algorithm: str
-    names: list[str]  # the peers whose models these are
+    names: list[str]  # the peers, in the order of models
     models: Tensor  # (n, d)
     schema: Schema
     scales: list[Scale | None]
@@ -29,8 +29,8 @@ class Learned:
     bytes_sent: int
     startup: float
     seconds: float
-    cpu: float  # of all peers together, while learning
+    cpu: float  # seconds of all peers together, while learning
     status: dict[str, str]
-    train: list[Rows]  # as they were learned from: encoded and standardised
+    train: list[Rows]  # encoded and standardised
     test: list[Rows]
-    kept: Tensor | None = None  # (n, cache, d), the newest models of gossiping peers
+    kept: Tensor | None = None  # (n, cache, d), the newest models of each peer; gossip learning only

@@ -1,6 +1,6 @@
-"""What the peers of a run saw last, from what they write; must not know whether they still live.
+"""The last status of the peers of a run, from their files; must not know whether they still run.
 
-Only the end of their metrics is read, so that those may be long.
+It reads only the end of their metrics, so that these may be long.
 """
 
 import os
@@ -14,11 +14,11 @@ from gossipfl.data.names import natural
 from gossipfl.errors import BadExperiment
 from gossipfl.runs.summary import read_summary
 
-TAIL = 65_536  # bytes, of which the last whole line is taken
+TAIL = 65_536  # bytes at the end of a file, which have the last complete line
 
 
-class Sight(NamedTuple):
-    """One peer's last line of metrics, `ago` seconds old: its neighbours and its counters; all empty before the first."""
+class PeerStatus(NamedTuple):
+    """One peer's last line of metrics, `ago` seconds old: its neighbours and counters. All empty before the first line."""
 
     peer: str
     state: str  # "not begun", "begun", "ended: interrupted", ...
@@ -26,41 +26,41 @@ class Sight(NamedTuple):
     round: int | None
     neighbours: dict[str, dict[str, Any]]
     counters: dict[str, int]
-    error: str  # that it ended with
+    error: str  # the error that it ended with; "" for none
 
 
-def sights(folder: Path) -> list[Sight]:
-    """Of each peer in a run folder, in natural order.
+def statuses(folder: Path) -> list[PeerStatus]:
+    """The status of each peer in a run folder, in natural order.
 
     Raises:
-        BadExperiment: it is no run folder of real peers, or a peer's summary is damaged.
+        BadExperiment: the folder has no run of live peers, or a peer's summary is damaged.
     """
     own = sorted((folder / "peers").glob("*/"), key=lambda path: natural(path.name))
-    found = [_sight(path) for path in own] if (folder / "config.toml").exists() else []
-    over = (folder / "summary.json").exists()  # then who has not begun never will: it was simulated
-    if not found or (over and all(sight.ago is None for sight in found)):
+    found = [_status(path) for path in own] if (folder / "config.toml").exists() else []
+    over = (folder / "summary.json").exists()  # if the run is over and no peer has begun, it was simulated
+    if not found or (over and all(status.ago is None for status in found)):
         raise BadExperiment(
-            f"no peer has written metrics to {folder}: give the folder of a run with real peers, as its first line names it"
+            f"no peer has written metrics to {folder}: give the folder of a run with live peers (gossipfl run prints it)"
         )
     return found
 
 
-def _sight(own: Path) -> Sight:
-    """What the files in a peer's own folder tell. A summary older than the metrics is of an earlier life."""
-    sight = Sight(own.name, "not begun", None, None, {}, {}, "")
+def _status(own: Path) -> PeerStatus:
+    """The status in the files of a peer's folder. A summary older than the metrics is from an earlier process."""
+    status = PeerStatus(own.name, "not begun", None, None, {}, {}, "")
     lines, end = _written(own / "metrics.jsonl"), _written(own / "summary.json")
-    if lines is not None and (said := _last(own / "metrics.jsonl")):
-        sight = sight._replace(state="begun", ago=time.time() - lines, **said)
+    if lines is not None and (last := _last(own / "metrics.jsonl")):
+        status = status._replace(state="begun", ago=time.time() - lines, **last)
     if end is not None and (lines is None or end >= lines):
-        how = read_summary(own)
-        error = how.get("error") or ""
-        state = f"ended: {'failed' if error else how['stopped']}"
-        sight = sight._replace(state=state, ago=time.time() - end, error=error)
-    return sight
+        summary = read_summary(own)
+        error = summary.get("error") or ""
+        state = f"ended: {'failed' if error else summary['stopped']}"
+        status = status._replace(state=state, ago=time.time() - end, error=error)
+    return status
 
 
 def _written(file: Path) -> float | None:
-    """When, None where it is not there."""
+    """The time of the last write; None if there is no such file."""
     try:
         return file.stat().st_mtime
     except FileNotFoundError:
@@ -68,13 +68,13 @@ def _written(file: Path) -> float | None:
 
 
 def _last(file: Path) -> dict[str, Any] | None:
-    """What the last whole line says of round, neighbours and counters."""
+    """Round, neighbours and counters in the last complete line; None if there is none."""
     with file.open("rb") as lines:
         lines.seek(max(0, file.stat().st_size - TAIL), os.SEEK_SET)
         for line in reversed(lines.read().splitlines()):
             try:
-                said = msgspec.json.decode(line)
-                return {field: said[field] for field in ("round", "neighbours", "counters")}
+                metrics = msgspec.json.decode(line)
+                return {field: metrics[field] for field in ("round", "neighbours", "counters")}
             except (msgspec.DecodeError, KeyError, TypeError):
-                continue  # torn by a crash; the one before it is whole
+                continue  # a crash has cut this line; the one before it is complete
     return None

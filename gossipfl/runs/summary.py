@@ -1,6 +1,6 @@
-"""A run's summary.json, read again; must not know what is done with it.
+"""Reading a run's summary.json; must not know what it is used for.
 
-What is asked of one is as little as the verdict and the tables of results need.
+The structs have only the fields that the verdict and the tables of results need.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import msgspec
 
 from gossipfl.errors import BadExperiment
 
-FORMAT = 2  # of a run folder; older results stay readable, older checkpoints do not
+FORMAT = 2  # of a run folder; older results can still be read, older checkpoints cannot
 
 Figures = dict[str, float | None]
 
@@ -23,17 +23,17 @@ class PeerSummary(msgspec.Struct):
 
 
 class Tested(msgspec.Struct):
-    """Metrics on rows that nobody learned from."""
+    """Metrics on test rows."""
 
     all: Figures
     mean: Figures
     peers: dict[str, Figures]
-    own: Figures = {}  # of gossiping peers
-    voted: Figures = {}
+    own: Figures = {}  # gossip learning only: of the peers' own models
+    voted: Figures = {}  # gossip learning only: of each peer's vote
 
 
 class PooledSummary(msgspec.Struct):
-    """What the pooled data would have given."""
+    """The results of the pooled optimum."""
 
     test: Tested | None
 
@@ -44,7 +44,7 @@ class Seconds(msgspec.Struct):
 
 
 class RunSummary(PeerSummary):
-    """How a run of all peers ended, or of one that judged itself."""
+    """How a run of all peers ended, or the run of one peer with an evaluation."""
 
     peers: int
     why: str
@@ -62,16 +62,16 @@ class RunSummary(PeerSummary):
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What the summary.json in a run folder says; empty, where the run has not ended.
+    """The content of summary.json in a run folder; empty if the run has not ended.
 
     Raises:
-        BadExperiment: it is empty, cut off, or not one that gossipfl writes.
+        BadExperiment: the file is empty, cut off, or not from gossipfl.
     """
     try:
         content = (folder / "summary.json").read_bytes()
-        told = msgspec.json.decode(content, type=dict[str, Any])
-        msgspec.convert(told, RunSummary if "peers" in told else PeerSummary)
-        return _today(told)
+        summary = msgspec.json.decode(content, type=dict[str, Any])
+        msgspec.convert(summary, RunSummary if "peers" in summary else PeerSummary)
+        return _upgraded(summary)
     except FileNotFoundError:
         return {}
     except OSError as why:
@@ -80,15 +80,15 @@ def read_summary(folder: Path) -> dict[str, Any]:
         raise _damaged(folder, str(why) if content.strip() else "it is empty") from None
 
 
-def _today(told: dict[str, Any]) -> dict[str, Any]:
-    """A summary in today's form. Before format 2 only gossip learning had "own" figures, and no "one_model"."""
-    if "peers" in told:
-        told.setdefault("one_model", "own" not in (told.get("test") or {}))
-    return told
+def _upgraded(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary in the present format. Format 1 has no "one_model"; in it only gossip learning has "own" figures."""
+    if "peers" in summary:
+        summary.setdefault("one_model", "own" not in (summary.get("test") or {}))
+    return summary
 
 
 def _damaged(folder: Path, why: str) -> BadExperiment:
     return BadExperiment(
-        f"{folder} is damaged: its summary.json is none that gossipfl writes ({why}). Remove that folder, or run its "
-        f"experiment again: gossipfl run {folder}/config.toml"
+        f"{folder} is damaged: its summary.json is not valid ({why}). Remove this folder, or run its experiment again: "
+        f"gossipfl run {folder}/config.toml"
     )

@@ -100,7 +100,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "whole numbers, not classes": (with_data(rows(lambda i: i)), 4, 'numbers.*kind = "linear".*ridge'),
     "three classes": (with_data(rows(lambda i: i % 3)), 4, 'the peers have 3: 0, 1, 2; use kind = "softmax"'),
     "too many peers": (with_set("topology.graph=ring:80"), 4, "without rows.*fewer peers"),
-    "few rows told": (with_set("topology.graph=ring:15"), 4, "training rows.*give the rows away"),
+    "few rows told": (with_set("topology.graph=ring:15"), 4, "training rows.*reveal the rows"),
     "diverges": (
         with_set("model.kind=linear", "algorithm.kind=d-psgd", "algorithm.step=1e9"),
         6,
@@ -141,7 +141,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     ),
     "no run": (lambda f: ["results", "show", f], 3, "not a run folder"),
     "no example": (lambda _: ["examples", "rigde"], 3, "rigde.*ridge"),
-    "--out in use": (lambda f: ["simulate", small(f), "--out", _used(f)], 3, "holds a run already"),
+    "--out in use": (lambda f: ["simulate", small(f), "--out", _used(f)], 3, "has a run already"),
     "--out a file": (lambda f: ["simulate", small(f), "--out", f / "rows.csv"], 3, "rows.csv"),
     "parts in use": (lambda f: ["data", "partition", small(f), "--out", f], 3, "exists already"),
 }

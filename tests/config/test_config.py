@@ -48,7 +48,7 @@ def test_what_is_wrong_is_said(raw, words):
         ({"model__kind": "poisson"}, ['step = "auto"', "no L"]),
         ({"algorithm__kind": "d2"}, ["d2 needs every eigenvalue", 'weights = "lazy"']),
         ({"model__kind": "svm", "algorithm__step": 0.1, "reference": True}, ["reference", "squared-svm"]),
-        ({"algorithm__kind": "local", "stop__tolerance": 1e-3}, ["never talks", "tolerance = 0"]),
+        ({"algorithm__kind": "local", "stop__tolerance": 1e-3}, ["never communicate", "tolerance = 0"]),
         ({"model__l1": 0.1, "algorithm__decay": {}}, ["l1 needs a constant step"]),
         ({"topology__graph": "rnig:8"}, ["rnig", "ring"]),
     ],
@@ -164,21 +164,19 @@ def test_a_run_can_be_repeated_from_its_folder(tmp_path):
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     carry_out("simulator", settings(stop__rounds=2), tmp_path / "run")
-    with pytest.raises(BadExperiment, match="holds a run already"):
+    with pytest.raises(BadExperiment, match="has a run already"):
         carry_out("simulator", settings(stop__rounds=2), tmp_path / "run")
 
 
 def test_a_scheme_alone_is_enough_and_a_section_is_no_value():
     assert parse({"data": {"source": "iris", "partition": "sorted"}}).data.partition == {"scheme": "sorted"}
-    with pytest.raises(
-        BadExperiment, match=r"stop = 3: is a table of keys, not a value, for example stop\.rounds"
-    ):
+    with pytest.raises(BadExperiment, match=r"stop is a section, not a key: write -s stop\.rounds=3"):
         parse({"data": {"source": "iris"}, "stop": 3})
 
 
 def test_a_folder_is_told_from_a_file(tmp_path):
     (tmp_path / "one.toml").write_text("")
     with pytest.raises(
-        BadExperiment, match=r"is a folder: name the experiment file in it \(there: one\.toml\)"
+        BadExperiment, match=r"is a folder: give the experiment file in it \(it has: one\.toml\)"
     ):
         load(tmp_path)

@@ -19,28 +19,28 @@ def accelerated(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"algorithm__kind": "newton"}, 'algorithm.exchanges = [0-9]*: has no meaning for kind = "newton"'),
+        ({"algorithm__kind": "newton"}, 'algorithm.exchanges = [0-9]*: is not used by kind = "newton"'),
         (
             {"topology__drop": 0.1},
-            '"exact-diffusion" needs links that are the same each round, and do not fail',
+            '"exact-diffusion" needs links that are the same in each round, and do not fail',
         ),
-        ({"topology__graph": "one-peer-exp:8"}, "needs links that are the same each round"),
-        ({"topology__graph": "directed-ring:8", "algorithm__kind": "d-psgd"}, "the same in both directions"),
-        ({"algorithm__kind": "push-pull"}, 'has no meaning for kind = "push-pull"'),
-        ({"algorithm__kind": "qg-dsgdm", "channel__compress": "top-k"}, "whose errors they would blow up"),
+        ({"topology__graph": "one-peer-exp:8"}, "needs links that are the same in each round"),
+        ({"topology__graph": "directed-ring:8", "algorithm__kind": "d-psgd"}, "needs undirected links"),
+        ({"algorithm__kind": "push-pull"}, 'is not used by kind = "push-pull"'),
+        ({"algorithm__kind": "qg-dsgdm", "channel__compress": "top-k"}, "would amplify their errors"),
         (
             {"algorithm__kind": "choco-sgd", "channel__compress": "top-k"},
-            'has no meaning for kind = "choco-sgd"',
+            'is not used by kind = "choco-sgd"',
         ),
-        ({"algorithm__kind": "local"}, 'has no meaning for kind = "local"'),
+        ({"algorithm__kind": "local"}, 'is not used by kind = "local"'),
         ({"algorithm__kind": "opapc", "model__l2": 0.0}, "set model.l2 or algorithm.mu above 0"),
         (
             {"algorithm__kind": "opapc", "algorithm__momentum": 0.5},
-            "algorithm.momentum = 0.5: has no meaning",
+            "algorithm.momentum = 0.5: is not used",
         ),
         (
             {"algorithm__kind": "opapc", "algorithm__local_steps": 2},
-            "algorithm.local_steps = 2: has no meaning",
+            "algorithm.local_steps = 2: is not used",
         ),
         (
             {"algorithm__kind": "opapc", "algorithm__exchanges": 1, "topology__graph": "matching:8"},
@@ -63,7 +63,7 @@ def test_several_exchanges_lift_the_bound_on_eigenvalues() -> None:
 
 
 def test_auto_takes_no_exchanges_which_not_every_method_has() -> None:
-    with pytest.raises(BadExperiment, match='has no meaning for kind = "auto"'):
+    with pytest.raises(BadExperiment, match='is not used by kind = "auto"'):
         study(parse(accelerated(algorithm__kind="auto")))
 
 

@@ -46,19 +46,19 @@ def test_what_auto_chooses(changes, chosen, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"algorithm__kind": "newton", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: has no meaning for"),
-        ({"algorithm__kind": "newton", "algorithm__step": 0.5}, 'no meaning for kind = "newton"'),
+        ({"algorithm__kind": "newton", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: is not used by"),
+        ({"algorithm__kind": "newton", "algorithm__step": 0.5}, 'is not used by kind = "newton"'),
         ({"algorithm__kind": "extra", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: .* one of opapc"),
-        ({"algorithm__kind": "d-psgd", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: has no meaning"),
+        ({"algorithm__kind": "d-psgd", "algorithm__mu": 0.5}, "algorithm.mu = 0.5: is not used"),
         (
             {"algorithm__kind": "newton", "algorithm__momentum": 0.5},
-            "algorithm.momentum = 0.5: has no meaning",
+            "algorithm.momentum = 0.5: is not used",
         ),
         (
             {"algorithm__kind": "opapc", "algorithm__momentum": 0.5},
-            "algorithm.momentum = 0.5: has no meaning",
+            "algorithm.momentum = 0.5: is not used",
         ),
-        ({"algorithm__kind": "auto", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: has no meaning"),
+        ({"algorithm__kind": "auto", "algorithm__gamma": 0.5}, "algorithm.gamma = 0.5: is not used"),
         ({"algorithm__kind": "d-psgd", "channel__compress": "top-k"}, 'set algorithm.kind = "choco-sgd"'),
         (
             {"algorithm__kind": "gradient-tracking", "channel__compress": "int8"},
@@ -76,8 +76,11 @@ def test_what_auto_chooses(changes, chosen, tmp_path):
         ({"algorithm__kind": "push-pull", "topology__graph": "matching:8"}, "requires FIXED"),
         ({"algorithm__kind": "exact-diffusion", "topology__graph": "directed-ring:8"}, "requires SYMMETRIC"),
         ({"algorithm__kind": "gradient-tracking", "topology__graph": "directed-er:8:0.4"}, "requires MEAN"),
-        ({"channel__compress": "low-rank", "algorithm__kind": "beer"}, "matrices of softmax"),
-        ({"algorithm__kind": "extra", "algorithm__exchanges": 900}, "leave nothing of the disagreement"),
+        ({"channel__compress": "low-rank", "algorithm__kind": "beer"}, 'is for model.kind = "softmax" only'),
+        (
+            {"algorithm__kind": "extra", "algorithm__exchanges": 900},
+            "algorithm.exchanges = 900 is more than these links need",
+        ),
         (
             {"algorithm__kind": "push-diging", "topology__graph": "directed-exp:8", "model__l1": 0.1},
             "push-pull",
@@ -131,7 +134,7 @@ def test_the_way_out_is_a_key_of_the_file_and_leads_out(changes, way):
 
 
 def test_newton_takes_no_fewer_rounds_than_a_step(tmp_path):
-    with pytest.raises(BadExperiment, match="takes 4 exchanges for a step"):
+    with pytest.raises(BadExperiment, match="needs 4 exchanges for a step"):
         simulated(tmp_path, algorithm__kind="newton", stop__rounds=3)
 
 

@@ -157,14 +157,14 @@ def test_chances_reach_the_peers_they_are_for_and_change(live):
     assert life.report(2)[4] == "[(0.0, 0.0), (0.0, 0.5)]"
     assert life.struck == [
         "lose 25% of what 1 sends",
-        "no more loss for 1",
-        "double 50% of what all send",
+        "end the loss at 1",
+        "duplicate 50% of what all send",
     ]
 
 
 def test_peers_find_each_other_through_a_proxy_only_where_faults_need_one(live):
     life = live({"do": "cut", "round": 10, "peers": ["0", "1"], "lasts": 10}, rounds=60)
-    assert life.struck == ["cut 0, 1 from the others", "heal the cut around 0, 1"]
+    assert life.struck == ["cut 0, 1 from the others", "heal the cut of 0, 1 from the others"]
     told = {life.report(me)[0] for me in range(5)}
     for me in range(5):
         assert not any(endpoint in life.report(me)[1] for endpoint in told)

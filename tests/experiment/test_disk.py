@@ -143,7 +143,7 @@ def test_room_that_comes_back_is_used(disk):
             (disk / "freed").touch()
         elif all((folder / "peers" / name / checkpoint.NEW).exists() for name in NAMES):
             fill(disk)
-    assert sum(said.startswith("can write its checkpoint again, and could not ") for said in words) == 4
+    assert sum(said.startswith("can write its checkpoint again, after ") for said in words) == 4
     assert isinstance(event, Finished)
     assert verdict(event.summary, 0.0)[0] == 0
     assert whole(folder / "metrics.jsonl")[-1]["round"] == event.summary["rounds"]
@@ -189,7 +189,7 @@ def test_the_command_says_it_on_the_terminal_and_in_its_exit_code(tmp_path):
     assert command.returncode == 7, told
     assert told.count("cannot write its metrics") == 3, "not by each peer"
     assert f"warning: cannot write metrics.jsonl: {FULL}; learning goes on" in told
-    assert told.count("can write its checkpoint again, and could not once") == 3
+    assert told.count("can write its checkpoint again, after 1 failure") == 3
     assert "the 4 peers hold one model" in told
     assert f"; but 2 files of the result could not be written ({FULL})" in told
     for name in NAMES:
@@ -247,7 +247,7 @@ def test_a_failure_is_said_when_it_begins_now_and_then_and_when_it_is_over():
     attempt("its log", list)
     assert said[5:] == [
         f"cannot write its log: {READ_ONLY}; learning goes on",
-        "can write its log again, and could not 1001 times",
+        "can write its log again, after 1,001 failures",
     ]
 
 

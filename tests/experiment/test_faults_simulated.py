@@ -39,7 +39,8 @@ def test_survivors_end_at_the_optimum_of_their_own_data(method, tmp_path):
     assert summary["peers"] == 8
     assert summary["distance_to_optimum"] <= 1e-8
     assert (
-        sorted(summary["peer_status"].values()) == ["away at the end, as the faults say"] * 4 + ["rounds"] * 8
+        sorted(summary["peer_status"].values())
+        == ["absent at the end, because of the faults"] * 4 + ["rounds"] * 8
     )
 
 

@@ -173,7 +173,7 @@ def test_small_hospitals_are_refused_gossiped_standardisation(tmp_path):
     from gossipfl.errors import BadData
 
     raw = settings(data__partition={"scheme": "iid"}, data__test=0.0, topology__graph="ring:128")
-    with pytest.raises(BadData, match=r"give the rows away.*local"):
+    with pytest.raises(BadData, match=r"reveal the rows.*local"):
         carry_out("simulator", raw, tmp_path / "run")
 
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from gossipfl import topology
 from gossipfl.cli.app import app
 from gossipfl.errors import BadExperiment
-from gossipfl.runs.status import sights
+from gossipfl.runs.status import statuses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -159,7 +159,7 @@ def watch(cable, folder, enough, least=0.0):
 def look(folder):
     """The last line of metrics in a run folder, if there is one yet."""
     try:
-        seen = sights(folder)[0]
+        seen = statuses(folder)[0]
         return seen if seen.neighbours else None
     except BadExperiment:
         return None

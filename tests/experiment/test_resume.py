@@ -16,11 +16,11 @@ from gossipfl.experiment.launch.launch import resume, run
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, lodged, peer
 from gossipfl.experiment.study.method import study
-from gossipfl.report.sight import sight
+from gossipfl.report.status import status_table
 from gossipfl.runs import checkpoint
 from gossipfl.runs.events import Finished, Progress
 from gossipfl.runs.folder import create, write_json
-from gossipfl.runs.status import sights
+from gossipfl.runs.status import statuses
 
 ENDLESS = {"rounds": 1_000_000, "tolerance": 1e-11}
 
@@ -72,11 +72,13 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
 
 def test_who_has_not_begun_or_has_ended_is_told_from_who_is_silent(tmp_path):
     with pytest.raises(BadExperiment, match="no peer has written metrics"):
-        sights(tmp_path)
+        statuses(tmp_path)
     made = study(parse(settings(topology__graph="full:4")))
     own = {name: tmp_path / "peers" / name for name in made.names}
     create(made.experiment, made.graph, tmp_path, made.names)
-    assert [(seen.peer, seen.state) for seen in sights(tmp_path)] == [(name, "not begun") for name in "0123"]
+    assert [(seen.peer, seen.state) for seen in statuses(tmp_path)] == [
+        (name, "not begun") for name in "0123"
+    ]
 
     line = {"round": 7, "neighbours": {"0": {"state": "up", "seconds": 1.0}}, "counters": {"sent": 5}}
     for name in "123":
@@ -86,14 +88,14 @@ def test_who_has_not_begun_or_has_ended_is_told_from_who_is_silent(tmp_path):
     for name in "23":
         write_json(own[name] / "summary.json", {"rounds": 9, "stopped": "interrupted"})
     os.utime(own["3"] / "summary.json", (900, 900))  # of an earlier life
-    seen = {one.peer: one for one in sights(tmp_path)}
+    seen = {one.peer: one for one in statuses(tmp_path)}
     assert {name: one.state for name, one in seen.items()} == {
         "0": "ended: failed", "1": "begun", "2": "ended: interrupted", "3": "begun"
     }  # fmt: skip
     assert (seen["0"].error, seen["0"].round, seen["2"].round) == ("nobody came", None, 7)
     assert seen["2"].ago < 60 < seen["1"].ago
     (own["1"] / "metrics.jsonl").unlink()
-    table, *notes = sight(sights(tmp_path))
+    table, *notes = status_table(statuses(tmp_path))
     assert table.row_count == 4
     assert [str(note) for note in notes] == [
         "0 failed: nobody came",
@@ -105,8 +107,8 @@ def test_a_simulated_run_has_no_peers_that_see_anything(tmp_path):
     made = study(parse(settings(topology__graph="full:4")))
     create(made.experiment, made.graph, tmp_path, made.names)
     write_json(tmp_path / "summary.json", {})
-    with pytest.raises(BadExperiment, match="a run with real peers"):
-        sights(tmp_path)
+    with pytest.raises(BadExperiment, match="a run with live peers"):
+        statuses(tmp_path)
 
 
 @pytest.mark.timeout(90)
@@ -121,7 +123,7 @@ def test_a_peer_by_hand_goes_on_only_in_a_folder_of_its_own_study(tmp_path):
     assert (tmp_path / "run" / "config.toml").read_text() == before
     for file in (tmp_path / "run" / "peers" / "1").glob("checkpoint*"):
         file.unlink()
-    with pytest.raises(BadExperiment, match="holds a run already"):
+    with pytest.raises(BadExperiment, match="has a run already"):
         lodged(made, "1", tmp_path / "run")
     assert not lodged(made, "1", tmp_path / "nowhere")
 
@@ -142,7 +144,7 @@ def test_a_peer_that_failed_before_it_learned_starts_anew_in_its_folder_and_once
     reports["a"] = start(raw | {"peers": {"wait": 20.0}}, "a", folder)
     b.join()
     assert [(report.error, report.rounds) for report in reports.values()] == [("", 50)] * 2
-    with pytest.raises(BadExperiment, match="holds a run already"):
+    with pytest.raises(BadExperiment, match="has a run already"):
         lodged(again, "a", folder)
 
 
@@ -176,7 +178,7 @@ def test_each_peer_says_what_it_sees(tmp_path):
     stopped = child("2")
     os.kill(stopped.pid, signal.SIGSTOP)
     for _ in events:
-        seen = {one.peer: one for one in sights(tmp_path / "run")}
+        seen = {one.peer: one for one in statuses(tmp_path / "run")}
         if seen["1"].state == "begun" and seen["1"].neighbours["2"]["state"] == "down":
             break
     assert seen["1"].neighbours["0"]["state"] == "up"

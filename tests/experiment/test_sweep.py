@@ -70,12 +70,12 @@ def test_an_axis_is_given_once(file: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("topology", "reads section.key=value"),
-        ("step=", "reads section.key=value"),
-        ("step=0.1,,0.2", "reads section.key=value"),
+        ("topology", "write section.key=value"),
+        ("step=", "write section.key=value"),
+        ("step=0.1,,0.2", "write section.key=value"),
         ("step=1,1", "listed twice"),
-        ("kind=a,b", "say which: model.kind or algorithm.kind"),
-        ("stpe=1", "no section has that key"),
+        ("kind=a,b", "write model.kind or algorithm.kind"),
+        ("stpe=1", "no section has this key"),
         ("algorithm=extra,extrra", "did you mean"),
         ("seed=" + ",".join(map(str, range(5001))), "10,002 cells"),
     ],

@@ -67,5 +67,5 @@ def test_it_learns_what_a_simulation_writes(tmp_path):
 
 def test_what_the_simulator_does_not_know_is_refused():
     made = study(parse(settings(faults=[{"do": "kill", "at": 1.0, "count": 1}])))
-    with pytest.raises(BadExperiment, match="knows no seconds"):
+    with pytest.raises(BadExperiment, match="has no seconds"):
         train(made, tables(made))

@@ -1,4 +1,4 @@
-"""What is due when, without a clock; and how it is told."""
+"""What is due when, without a clock; and the phrase for each event."""
 
 import pytest
 
@@ -42,13 +42,13 @@ def test_when_it_is_over_nothing_is_due():
         (Due(1, "kill", (0, 2)), "kill a, c"),
         (Due(1, "restart", (1,), fresh=True), "restart b without a checkpoint"),
         (Due(1, "cut", (0, 1)), "cut a, b from the others"),
-        (Due(1, "heal", (0, 1)), "heal the cut around a, b"),
+        (Due(1, "heal", (0, 1)), "heal the cut of a, b from the others"),
         (Due(1, "delay", (0, 1, 2), 0.05, 0.01), "delay the messages of all by 50 ms and up to 10 ms more"),
         (Due(1, "loss", (2,), 0.05), "lose 5% of what c sends"),
         (Due(1, "loss", (0, 1, 2), 0.1), "lose 10% of what all send"),
-        (Due(1, "duplicate", (0, 2), 0.5), "double 50% of what a, c send"),
-        (Due(1, "duplicate", (2,), 0.5), "double 50% of what c sends"),
-        (Due(1, "duplicate", (2,), 0.0), "no more duplicate for c"),
+        (Due(1, "duplicate", (0, 2), 0.5), "duplicate 50% of what a, c send"),
+        (Due(1, "duplicate", (2,), 0.5), "duplicate 50% of what c sends"),
+        (Due(1, "duplicate", (2,), 0.0), "end the duplicate at c"),
         (Due(1, "reset", (2,)), "reset the connections of c"),
     ],
 )

@@ -1,7 +1,6 @@
-"""What peers agree on before they learn, by consensus on the engine that learns; must not know which engine that is.
+"""Agreement of the peers before they learn, by consensus on an engine; must not know which engine it is.
 
-Every function takes what each peer held here has to say, and returns what all peers hold afterwards: the same in
-every peer, to the last bit.
+Every function takes one contribution of each peer in this process, and returns a result that is bitwise equal at all peers.
 """
 
 import json
@@ -29,7 +28,7 @@ class Agreement:
         graph: all peers.
         hops: its diameter.
         averaging: its exact averaging.
-        make: the engine, which has no problem to learn: (algorithm, topology, mixing) -> Engine.
+        make: (algorithm, topology, mixing) -> an engine without a problem.
     """
 
     def __init__(self, graph: nx.Graph, hops: int, averaging: Averaging, make: Agree) -> None:
@@ -41,17 +40,17 @@ class Agreement:
         self._flood = static(WEIGHTS["push" if self._directed else "metropolis"](graph))
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean over all peers, (n, k) float64 -> (n, k), exact but for rounding."""
+        """The mean over all peers, (n, k) float64 -> (n, k), exact except for rounding."""
         how = (PushSum(Consensus()), Mixing(Push())) if self._directed else (Consensus(), Mixing(Average()))
         mixed = self._consensus(x, lambda k: self._schedule[k], how[1], len(self._schedule), how[0])
-        return self.maximum(mixed)  # means that differ in their last bits become the largest of them
+        return self.maximum(mixed)  # the means may differ in their last bits; all peers take the largest
 
     def maximum(self, x: Tensor) -> Tensor:
-        """The maximum over all peers, number by number, (n, k) -> (n, k)."""
+        """The elementwise maximum over all peers, (n, k) -> (n, k)."""
         return self._consensus(x, self._flood, Mixing(Maximum()), self.diameter)
 
     def union(self, words: Sequence[Iterable[str]]) -> set[str]:
-        """The union over all peers of the sets of words of the peers held here."""
+        """The union of the words of all peers; `words` has those of the peers in this process."""
         rows = [to_row(json.dumps(word) for word in own) for own in words]
         width = torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64)
         most = self.peers * int(self.maximum(width)[0])

@@ -1,4 +1,4 @@
-"""What a session's engine is made of, composed once, for both engines alike; must not know either of them."""
+"""The parts of a session's engine, composed once in the same way for both engines; must not know either of them."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from gossipfl.experiment.study.method import Composition, bears, composition
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Problem
 
-SHORTEST = 32  # rounds that a method is given before the other one may take over
+SHORTEST = 32  # minimum rounds of a method before the other one may take over
 
 
 class Parts(NamedTuple):
-    """The method, and the one that takes over from it while something is wrong.
+    """The main method, and its fallback for faults.
 
-    problem: whose gradients both take, with a step that shrinks where the experiment says so.
-    main: the method that the experiment asks for.
-    tolerant: main goes on without a neighbour, and is right in the end. Then it needs no fallback.
-    fallback: goes on while main cannot; None where main is tolerant, or no method can.
-    turn: rounds between two moments at which one may take over from the other.
+    problem: the problem of both methods, with the decay of the experiment.
+    main: the method of the experiment.
+    tolerant: whether main continues without a missing neighbour and still ends at the right model. Then it has no fallback.
+    fallback: the method that runs while main cannot; None if main is tolerant, or if no method can.
+    turn: the number of rounds between two points at which one method may take over from the other.
     """
 
     study: Study
@@ -33,7 +33,7 @@ class Parts(NamedTuple):
 
 
 def compose(study: Study, prepared: Prepared) -> Parts:
-    """A pure function: every peer, and the simulator, composes the same.
+    """The parts for a study. This is a pure function: all peers and the simulator compute the same parts.
 
     Raises:
         Incompatible: the study's method does not fit its links.
@@ -47,9 +47,9 @@ def compose(study: Study, prepared: Prepared) -> Parts:
 
 
 def _fallback(study: Study, prepared: Prepared) -> Composition | None:
-    """Exact diffusion of whole numbers, which remembers nothing of neighbours but what its accounts have.
+    """Exact diffusion without compression, which remembers nothing of its neighbours except its accounts.
 
-    None where it does not tolerate faults either, or its step is unknown.
+    None if it does not tolerate faults on these links, or if its step is unknown.
     """
     if not METHODS[prepared.kind].talks:
         return None
@@ -61,7 +61,7 @@ def _fallback(study: Study, prepared: Prepared) -> Composition | None:
 
 
 def _turn(study: Study, main: Composition) -> int:
-    """Whole steps, and enough rounds for word to reach everybody."""
+    """The length of a turn: complete steps, and enough rounds for information to reach every peer."""
     if METHODS[main.kind].averages:
         return main.cycle
     return max(study.horizon + 1, SHORTEST) * study.experiment.algorithm.local_steps

@@ -1,6 +1,6 @@
-"""The loop that learns: metrics, stopping and progress; must not know which engine it drives.
+"""The learning loop: metrics, stopping and progress; must not know which engine it drives.
 
-Use is a for loop over `engine.rounds(run)`; everything else is its body.
+It is a for loop over `engine.rounds(run)`.
 """
 
 import math
@@ -19,24 +19,22 @@ from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
 
 Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped"]
-OFTEN = (
-    0.1  # seconds between two lines of metrics, at least, where nobody knows how many rounds there will be
-)
-SELDOM = 1.0  # and at most, if rounds are not longer
+OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of rounds is not known in advance
+SELDOM = 1.0  # maximum seconds between two lines of metrics, if rounds are not longer
 
 
 @dataclass
 class Outcome:
-    """How far learning came; filled in while it runs, so that an interruption loses nothing."""
+    """The progress of learning. It is updated while learning runs, so that an interruption loses nothing."""
 
     run: Run
     rounds: int = 0
     stopped: Stopped = "rounds"
     why: str = ""
-    followed: bool = False  # a neighbour ended first, and this peer with it
+    followed: bool = False  # this peer ended because a neighbour did
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
-    before: float = 0.0  # seconds of learning in an earlier life
+    before: float = 0.0  # seconds of learning before this process
 
     @property
     def elapsed(self) -> float:
@@ -45,9 +43,12 @@ class Outcome:
 
 
 class Rhythm(NamedTuple):
-    """Rounds for an exchange, exchanges of one step, hops between the peers, and exchanges between two lines of metrics.
+    """The intervals of the learning loop.
 
-    `cycle` is 0 where each peer takes steps of its own, long ones at first; it is asked for, as it changes with the links.
+    local_steps: rounds for each exchange.
+    cycle: exchanges of one step, a function because it changes with the links; 0 if the first steps are long, as with Pegasos.
+    hops: the largest distance between two peers.
+    every: exchanges between two lines of metrics.
     """
 
     local_steps: int
@@ -59,11 +60,11 @@ class Rhythm(NamedTuple):
 def learn(
     engine: Engine, problem: Problem, outcome: Outcome, stop: StopSettings, pace: Rhythm
 ) -> Iterator[Progress]:
-    """Drive `engine` from `outcome.run` until `stop` says so, yielding a line of metrics each `pace.every` exchanges.
+    """Drive `engine` from `outcome.run` until `stop` holds, and yield a line of metrics every `pace.every` exchanges.
 
-    The first and the last exchange are always measured. Divergence (a model that is not finite, or whose loss, when it is
-    measured, has grown a thousandfold), a neighbour's goodbye and being dropped from the topology end it as a value in
-    `outcome.stopped`; so does KeyboardInterrupt, wherever it strikes.
+    The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model that
+    is not finite, or a measured loss that has grown a thousandfold), a neighbour that ends, removal from the topology, and
+    KeyboardInterrupt at any point.
     """
     ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
     rest, lines = Rest(engine, outcome.run, stop.tolerance, pace), Lines(pace.every, stop.seconds is not None)
@@ -87,11 +88,11 @@ def learn(
                 break
             if lines.due(outcome):
                 yield measure(engine, problem, outcome)
-                # A method that takes several exchanges for a step goes back from one that was too long; so does Pegasos.
+                # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
                 if pace.cycle() == 1 and bool((problem.loss(x) > ceiling).any()):
                     outcome.stopped, outcome.why = (
                         "diverged",
-                        f"the loss is a thousandfold in round {outcome.rounds}",
+                        f"the loss has grown a thousandfold by round {outcome.rounds}",
                     )
                     break
             if outcome.rounds >= stop.rounds:
@@ -111,10 +112,9 @@ def learn(
 
 
 class Lines:
-    """In which rounds to measure: the first, and each `every`-th, or the next where some were left out.
+    """The rounds that have a line of metrics: the first, and every `every`-th (or the next one, if rounds are skipped).
 
-    `timed`: only so often that lines are 0.1 to 1 s apart, in rounds that are multiples of a power of two, which peers then
-    share.
+    `timed`: lines are 0.1 to 1 s apart. `every` then changes by powers of two, so that peers have lines of the same rounds.
     """
 
     def __init__(self, every: int, timed: bool) -> None:
@@ -135,27 +135,28 @@ class Lines:
 
 
 class Rest:
-    """Who is converged: whose last step was below the tolerance, and whose distance to each neighbour is so small that over
+    """Whether the peers in this process have converged.
 
-    all hops between two peers it stays below.
+    A peer has converged if its last step is below the tolerance, and its distance to each neighbour is below tolerance / hops,
+    so that the distance between any two peers is below the tolerance.
     """
 
     def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Rhythm) -> None:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
         self._near = tolerance / max(1, pace.hops)
-        self._seen = 0  # exchanges, since this peer began to learn, or began to learn again
+        self._seen = 0  # exchanges since this process began to learn
         self._converged = torch.zeros(len(run.state.x), dtype=torch.bool)
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
     @property
     def lately(self) -> bool:
-        """Whether the peers held here were converged when word went out, of which all know now."""
+        """Whether the peers in this process had converged at some recent exchange that all peers know of by now."""
         return any(self._were)
 
     def reached(self, run: Run, exchanges: int, over: bool = False) -> bool:
-        """Whether all peers of the network are known to be converged after that many exchanges, or to know that the time is up.
+        """Whether all peers of the network have converged after so many exchanges, or know that the time is up.
 
-        Not converged in the first step of a life: gradient tracking knows nothing yet, and does not move.
+        No peer has converged in the first step of its process: gradient tracking does not move in it.
         """
         cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:

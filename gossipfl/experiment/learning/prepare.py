@@ -1,6 +1,6 @@
-"""From raw tables to learning problems, as many as are held here; must not know which engine carries the agreement.
+"""Raw tables -> learning problems, one for each peer in this process; must not know which engine carries the agreement.
 
-A live peer does this with its one table, the simulator with all of them, by the same code.
+A live peer has one table, and the simulator all of them.
 """
 
 import json
@@ -24,15 +24,15 @@ from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Prob
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 from gossipfl.runs.facts import Facts
 
-COMPRESSED = 0.3  # of 1/L, which is what BEER bears at a tenth of the numbers
+COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
 _COLUMN, _CLASS = "column", "class"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The peers held here, ready to learn.
+    """The peers in this process, ready to learn.
 
-    The facts are the same at every peer, and so are the scales where they were gossiped.
+    The facts are the same at every peer; so are the scales, if the peers gossiped them.
     """
 
     facts: Facts
@@ -52,11 +52,11 @@ class Prepared:
         return self.facts.step
 
     def continued(self, x: Tensor) -> Tensor:
-        """A model (1, d) that a peer had reached, as a start. Raises NetworkError where it has another width."""
+        """A peer's earlier model (1, d) as a start. Raises NetworkError if it has another width."""
         if x.shape[1] != self.start.shape[1]:
             raise NetworkError(
-                f"a model of {x.shape[1]} parameters to go on from, but this study has {self.start.shape[1]}: "
-                "is it the same experiment?"
+                f"the model to continue from has {x.shape[1]} parameters, but this study has {self.start.shape[1]}: "
+                "use the same experiment file at all peers"
             )
         return x.to(self.start)
 
@@ -70,20 +70,20 @@ def prepare(
     known: Facts | None = None,
     exchanges: Callable[[], int] = lambda: 0,
 ) -> Prepared:
-    """Agree with all peers on what is needed, and make the problems of the peers held here.
+    """Agree with all peers on the facts, and make the problems of the peers in this process.
 
     Args:
-        study: what is to be learned.
-        tables: the raw rows of the peers held here, their test rows marked.
-        rows: these peers' numbers, (n,) int64.
+        study: what to learn.
+        tables: the raw rows of the peers in this process, with test rows marked.
+        rows: the numbers of these peers, (n,) int64.
         agreement: consensus among all peers.
-        device: where to compute.
-        known: what was agreed already: then nobody is asked. Where its step is too long for the rows here, the facts that are
-            returned have a shorter one.
-        exchanges: how many have been made, of which learning begins to count its own.
+        device: of the problems.
+        known: facts from an earlier agreement; then no peer is asked. If their step is too long for the rows here, the returned
+            facts have a shorter step.
+        exchanges: the number of exchanges so far; it becomes the origin of learning.
 
     Raises:
-        BadData: rows that cannot be learned from, naming the peer.
+        BadData: a peer cannot learn from its rows; the message names the peer.
     """
     schema = known.schema if known else agree_schema(study, tables, agreement)
     encoded = [encode(table, schema) for table in tables]
@@ -97,13 +97,13 @@ def prepare(
     train, test = (
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
-    made = make_problem(study, schema, train, rows, mean_rows, device)
-    kind, step = choose(study, made), 0.0
-    problem: Linear | Module | Preconditioned = made
-    told: tuple[float, ...] = ()
+    local = make_problem(study, schema, train, rows, mean_rows, device)
+    kind, step = choose(study, local), 0.0
+    problem: Linear | Module | Preconditioned = local
+    curves: tuple[float, ...] = ()
     if study.experiment.algorithm.precondition:
-        told = known.curvature if known else agree_curvature(study, made, agreement)
-        problem = precondition(study, made, told)
+        curves = known.curvature if known else agree_curvature(study, local, agreement)
+        problem = precondition(study, local, curves)
     most = largest(agreement, alone=known is not None)
     if study.experiment.algorithm.step != "auto":
         step = study.experiment.algorithm.step
@@ -111,60 +111,61 @@ def prepare(
         own = auto_step(study, kind, problem, most)
         step = min(own, known.step) if known else own
     start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
-    if isinstance(made, Module):
-        start += made.initial()
+    if isinstance(local, Module):
+        start += local.initial()
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
-    ends = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
+    moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     fallback_step = 0.0
     if METHODS[kind].averages and study.loss.curvature < float("inf"):
         fallback_step = auto_step(study, robust(penalty=bool(study.experiment.model.l1)), problem, most)
     if known:
         facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
     else:
-        facts = Facts(schema, mean_rows, step, fallback_step, *ends, told, exchanges())
+        facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges())
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 
 def agree_size(study: Study, train: Sequence[Rows], rows: Tensor, agreement: Agreement) -> float:
-    """How many training rows a peer has, on average over all."""
+    """The mean number of training rows of all peers."""
     sizes = torch.tensor([[float(len(r.y))] for r in train], dtype=torch.float64)
     for size, row in zip(sizes.flatten().tolist(), rows.tolist(), strict=True):
         if size == 0:
             raise BadData(
-                f"peer {study.names[row]} has no training rows: give it some, or leave it out of the topology"
+                f"peer {study.names[row]} has no training rows: give it some, or remove it from the topology"
             )
     return round(float(agreement.mean(sizes)[0]) * agreement.peers) / agreement.peers
 
 
 def agree_curvature(study: Study, problem: Linear | Module, agreement: Agreement) -> tuple[float, ...]:
-    """What a preconditioner is made of: how the pooled objective curves along a few directions, (d rank)."""
+    """The curvature of the pooled objective along `rank` directions, (d rank), for a preconditioner."""
     assert isinstance(problem, Linear)
     rank = min(study.experiment.algorithm.precondition, problem.width)
     directions = probes(problem.width, rank, study.experiment.seed)
-    told = agreement.mean(curvature(problem, directions.to(problem.penalised)).double().cpu())[0]
-    return tuple(told.tolist())
+    curves = agreement.mean(curvature(problem, directions.to(problem.penalised)).double().cpu())[0]
+    return tuple(curves.tolist())
 
 
-def precondition(study: Study, problem: Linear | Module, told: Sequence[float]) -> Preconditioned:
-    """The problem in coordinates in which its steepest directions, on average over all peers, are flatter.
+def precondition(study: Study, problem: Linear | Module, curves: Sequence[float]) -> Preconditioned:
+    """The problem in coordinates in which its directions of largest mean curvature over all peers are flatter.
 
     Raises:
-        NetworkError: what a neighbour told of them is not as long as it has to be.
+        NetworkError: `curves`, which a neighbour may have sent, has a wrong length.
     """
     assert isinstance(problem, Linear)
     rank = min(study.experiment.algorithm.precondition, problem.width)
-    if len(told) != rank * problem.width:
+    if len(curves) != rank * problem.width:
         raise NetworkError(
-            f"{len(told)} numbers of curvature, but this study has {rank * problem.width}: is it the same experiment?"
+            f"the agreed curvature has {len(curves)} numbers, but this study needs {rank * problem.width}: use the same "
+            "experiment file at all peers"
         )
     directions = probes(problem.width, rank, study.experiment.seed)
-    made = nystrom(directions, torch.tensor(told, dtype=torch.float64).view(rank, problem.width).T)
+    made = nystrom(directions, torch.tensor(curves, dtype=torch.float64).view(rank, problem.width).T)
     like = problem.penalised
     return Preconditioned(problem, Preconditioner(made.directions.to(like), made.curvatures.to(like)))
 
 
 def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
-    """How to find the largest smoothness constant: of all peers or, `alone`, of those held here."""
+    """A function for the largest smoothness constant: of all peers or, if `alone`, of the peers in this process."""
 
     def found(problem: Problem) -> float:
         own = problem.smoothness()[:, None].cpu()
@@ -174,9 +175,9 @@ def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
 
 
 def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Problem], float]) -> float:
-    """What step = "auto" is for that kind: a whole step, the first step of Pegasos, or as much of 1/L as the method tolerates.
+    """The value of step = "auto" for a kind of algorithm: a full step, the first step of Pegasos, or the method's part of 1/L.
 
-    L is the largest smoothness constant of any peer.
+    L is the largest smoothness constant of all peers.
     """
     method, e = METHODS[kind], study.experiment
     if method.step == "whole":
@@ -185,11 +186,12 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
         return 1.0 / e.model.l2
     if e.model.kind in ("svm", "poisson", "module"):
         raise Incompatible(
-            f'algorithm.step = "auto" is 1/L for the algorithm "{kind}", and the model has no L: give algorithm.step a number'
+            f'algorithm.step = "auto" is 1/L for algorithm "{kind}", and model.kind = "{e.model.kind}" has no L: set a number, '
+            "for example algorithm.step = 0.01"
         )
     part = method.stride if e.channel.compress == "none" else min(method.stride, COMPRESSED)
     part *= 1.0 - momentum(study, kind)
-    if method.tracks:  # what they track is sent once in so many rounds
+    if method.tracks:  # the tracked quantities are sent only once in local_steps rounds
         part /= e.algorithm.local_steps
     return part / largest(problem)
 
@@ -214,8 +216,8 @@ def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) ->
     most = agreement.maximum(torch.tensor([[mark, -mark]] * len(tables), dtype=torch.float64))[0]
     if float(most[0]) != -float(most[1]):
         raise BadData(
-            f"the peers do not have the same columns: {tables[0].where} has {', '.join(tables[0].columns[:20])}; "
-            "give every peer's file the same columns in the same order"
+            f"the peers have different columns: {tables[0].where} has {', '.join(tables[0].columns[:20])}; "
+            "use the same columns in the same order in each peer's file"
         )
     return schema
 
@@ -226,10 +228,11 @@ def is_classification(study: Study) -> bool:
 
 
 def check_targets(study: Study, train: Sequence[Rows], rows: Tensor) -> None:
-    """Refuse counts below zero: no Poisson model has them."""
+    """Refuse negative targets for a Poisson model. Raises BadData."""
     if study.experiment.model.kind == "poisson":
         for row, part in zip(rows.tolist(), train, strict=True):
             if (part.y < 0).any():
                 raise BadData(
-                    f"peer {study.names[row]}: a Poisson model counts, and some targets are negative"
+                    f'peer {study.names[row]}: some targets are negative, and model.kind = "poisson" needs counts: use '
+                    'model.kind = "linear", or counts as the target'
                 )

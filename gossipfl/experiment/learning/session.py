@@ -1,4 +1,4 @@
-"""One learning session of the peers held here, from raw tables to models; must not know which engine it uses."""
+"""One learning session of the peers in this process, from raw tables to models; must not know which engine it uses."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,32 +27,32 @@ from gossipfl.topology import Topology
 
 
 class Engines(Protocol):
-    """How engines are made: for all peers in this process, or for one live peer."""
+    """Makes engines: for all peers in one process, or for one live peer."""
 
     @property
     def exchanges(self) -> int:
-        """How many exchanges have been made so far."""
+        """The number of exchanges so far."""
 
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Engine:
-        """An engine by which peers agree: it learns nothing."""
+        """An engine for agreement, without a problem."""
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
-        """The engine that learns, and what it is made of by now: a live peer follows changes of the network."""
+        """The engine that learns, and a function for its present parts: a live peer follows changes of the network."""
 
     def gossiping(self, learning: GossipLearning, shards: Shards) -> Engine:
         """The engine of gossip learning, which has no rounds."""
 
 
 class Session:
-    """Agreement, preparation and learning with one kind of engine. Iterating it learns, a line of metrics at a time.
+    """Agreement, preparation and learning with one kind of engine. Iteration learns, and yields lines of metrics.
 
     Args:
         study: what to learn.
-        tables: the rows of the peers held here.
-        rows: their numbers.
-        engines: how engines are made.
-        device: where to compute.
-        point: where the one peer held here, or a neighbour, was: go on from there, with what was agreed then.
+        tables: the rows of the peers in this process.
+        rows: the numbers of these peers.
+        engines: makes the engines.
+        device: of the problems.
+        point: for a single peer, its own checkpoint or that of a neighbour: continue from it, with its facts.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Session:
         self.cpu = 0.0
 
     def _begun(self, point: Checkpoint | None) -> Outcome:
-        """The outcome before the first round of this life.
+        """The outcome before the first round of this process.
 
         Raises:
-            NetworkError: the model to go on from has another number of parameters.
+            NetworkError: the model of `point` has another number of parameters.
         """
         if point is None:
             return Outcome(self.engine.init(self.prepared.start))
@@ -105,43 +105,43 @@ class Session:
 
     @property
     def _steps(self) -> int:
-        """Rounds for an exchange."""
+        """The number of rounds for each exchange."""
         return self.study.experiment.algorithm.local_steps if self._parts else 1
 
     def _cycle(self) -> int:
-        """Exchanges of one step by now; 0 where the first steps are long, as Pegasos's are."""
+        """The present number of exchanges of one step; 0 if the first steps are long, as those of Pegasos."""
         if self._parts:
             return self._parts().main.cycle
         return 0 if self.study.experiment.algorithm.step == "auto" else 1
 
     @property
     def facts(self) -> Facts:
-        """What is agreed by now."""
+        """The present facts."""
         return self._parts().prepared.facts if self._parts else self.prepared.facts
 
     @property
     def point(self) -> Checkpoint:
-        """Where the one peer held here is."""
+        """The checkpoint of the single peer in this process."""
         outcome, state = self.outcome, self.outcome.run.state
         age = int(state.ages) if isinstance(state, World) else 0
         return Checkpoint(state.x.detach().cpu(), outcome.run.round, outcome.elapsed, self.facts, age)
 
     def interrupt(self) -> None:
-        """Learning ends here, before its time."""
+        """End learning early."""
         outcome = self.outcome
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
         outcome.seconds = outcome.elapsed
 
     @property
     def models(self) -> Tensor:
-        """The parameters of the peers held here, (n, d)."""
+        """The parameters of the peers in this process, (n, d)."""
         x = self.outcome.run.state.x
         problem = self.prepared.problem
         return (problem.by(x) if isinstance(problem, Preconditioned) else x).cpu()
 
     @property
     def kept(self) -> Tensor | None:
-        """The newest models of each gossiping peer, (n, cache, d); None where nobody gossips."""
+        """The newest models of each peer, (n, cache, d), for gossip learning; else None."""
         state = self.outcome.run.state
         return state.models if isinstance(state, World) else None
 
@@ -154,12 +154,12 @@ class Session:
         return self.agreement.bytes_sent + self.engine.bytes_sent
 
     def learned(self, here: Sequence[int], startup: float, absent: str = "") -> Learned:
-        """What came out of it for all peers of the study, of which these numbers are there at the end.
+        """The result for all peers of a study.
 
         Args:
-            here: the peers whose models count.
+            here: the numbers of the peers that are present at the end; only their models count.
             startup: seconds before learning began.
-            absent: the status of the others.
+            absent: the status of the other peers.
         """
         outcome, prepared, names = self.outcome, self.prepared, self.study.names
         present = [names[me] for me in here]

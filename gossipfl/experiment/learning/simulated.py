@@ -1,4 +1,4 @@
-"""Engines for all peers in this process, with the faults that the experiment asks for; must not know live peers."""
+"""Engines for all peers in this process, with the faults of the experiment; must not know live peers."""
 
 from collections.abc import Callable
 
@@ -14,31 +14,33 @@ from gossipfl.mixing import Mixing
 from gossipfl.simulator import SimulatedFallback, Simulator
 from gossipfl.topology import Fault, Topology, afflicted
 
-STRANGE = {"delay", "duplicate", "reset"}  # faults that need real connections
+LIVE_ONLY = {"delay", "duplicate", "reset"}  # faults that need real connections
 
 
 class Simulated:
-    """How engines of all peers are made (`Engines`). Things go wrong once the peers have agreed.
+    """Makes the engines of all peers (`Engines`). Faults begin after the peers have agreed.
 
     Raises:
-        BadExperiment: the simulator does not know a fault.
+        BadExperiment: the experiment has a fault that cannot be simulated.
     """
 
-    exchanges = 0  # of the agreement: nobody who comes late counts them here
+    exchanges = 0  # of the agreement; only newcomers need the number, and the simulator has none
 
     def __init__(self, study: Study) -> None:
         plan, method = study.faults, study.method
         if plan.events and method is not None and not method.rounds:
             raise BadExperiment(
-                "gossip learning has faults of its own in simulated time: leave out [[faults]], and set gossip.online, "
+                "the simulator has no [[faults]] for gossip learning: leave out [[faults]], and set gossip.online, "
                 "gossip.delay or topology.loss"
             )
         if plan.events and plan.unit == "seconds":
-            raise BadExperiment("the simulator knows no seconds: give each fault a round in place of at")
-        if strange := sorted({due.do for due in plan.events} & STRANGE):
-            those = "that fault" if len(strange) == 1 else "those faults"
             raise BadExperiment(
-                f"the simulator knows no {' and no '.join(strange)}: leave {those} out (-s 'faults=[]'), or use gossipfl run"
+                "the simulator has no seconds: set round = NUMBER in place of at in each [[faults]] table"
+            )
+        if live_only := sorted({due.do for due in plan.events} & LIVE_ONLY):
+            raise BadExperiment(
+                f"the simulator cannot simulate {' or '.join(live_only)}: remove such faults (-s 'faults=[]' removes all), or "
+                "use gossipfl run"
             )
         steps = study.experiment.algorithm.local_steps
         self._study = study
@@ -52,10 +54,10 @@ class Simulated:
         return Simulator(algorithm, None, topology, mixing)
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
-        """The main method; where things go wrong that it does not tolerate, with its fallback.
+        """The main method; with its fallback, if there are faults that it does not tolerate.
 
         Raises:
-            Incompatible: it would end at another model, and there is no fallback.
+            Incompatible: the method would end at a wrong model, and there is no fallback.
         """
         main = self._simulator(parts, parts.main)
         if not self._faults or parts.tolerant or heals(parts.main):
@@ -72,7 +74,7 @@ class Simulated:
         return Cycles(Gossip(learning, shards, network(e), self._study.links, e.seed))
 
     def present(self, run: Run) -> list[int]:
-        """The peers that are there at the end of a run."""
+        """The numbers of the peers that are present at the end of a run."""
         here = self._topology(max(0, run.round - 1)).present if self._topology else None
         return [me for me in range(len(self._study.names)) if here is None or here[me]]
 
@@ -92,15 +94,15 @@ class Simulated:
 
 
 def _why(parts: Parts) -> str:
-    """Why there is no fallback, and what to use instead."""
+    """Why there is no fallback, and what to set instead."""
     kind, model = parts.main.kind, parts.study.experiment.model.kind
     if METHODS[kind].averages and not parts.prepared.facts.fallback_step:
         return (
-            "Newton's averaging is exact among all peers only, and exact diffusion, which takes over from it with faults, "
-            f'knows no step for the model {model}: set algorithm.kind = "exact-diffusion" and algorithm.step'
+            "Newton's method does not tolerate faults, and exact diffusion, which replaces it after a fault, has no automatic "
+            f'step for model.kind = "{model}": set algorithm.kind = "exact-diffusion" and algorithm.step'
         )
     return (
-        f'algorithm "{kind}" does not end at the optimum of the data that is there after a fault, and exact diffusion, '
-        "which takes over from such methods, needs links that lead both ways in each round, and weigh the same: use "
-        'another topology or, where links lead one way, algorithm "push-pull"'
+        f'algorithm "{kind}" does not end at the optimum of the remaining data after a fault, and exact diffusion, which '
+        "replaces such methods, needs links in both directions with equal weights in each round: use another "
+        'topology.graph or, on directed links, algorithm.kind = "push-pull"'
     )

@@ -1,4 +1,4 @@
-"""Features to mean 0 and deviation 1, by statistics that the peers agree on; must not know models."""
+"""Scale features to mean 0 and standard deviation 1, by statistics that the peers agree on; must not know models."""
 
 from collections.abc import Sequence
 
@@ -14,29 +14,33 @@ from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
 
-MIN_ROWS = 5  # a sum over fewer rows than this gives too much away
+MIN_ROWS = 5  # a sum over fewer rows reveals too much of them
 
 
 def standardise(
     study: Study, train: Sequence[Rows], rows: Tensor, mean_rows: float, agreement: Agreement
 ) -> list[Scale | None]:
-    """Mean and deviation of each feature: over the training rows of all peers, or of each by itself, or not at all.
+    """The scale of each peer's features: over the training rows of all peers, over its own rows, or None.
 
-    Two means are gossiped, of x and then of (x - mean)^2; a constant feature keeps its size.
+    The peers gossip two means: of x, and then of (x - mean)^2. The deviation of a constant feature is set to 1.
+
+    Raises:
+        BadExperiment: features are sparse.
+        BadData: a peer has too few rows to send sums over them.
     """
     how = study.experiment.data.standardise
     if how == "none":
         return [None] * len(train)
     if issparse(train[0].x):
-        raise BadExperiment('sparse features would fill up when centred: set data.standardise = "none"')
+        raise BadExperiment('sparse features would become dense when centred: set data.standardise = "none"')
     if how == "local":
         return [_scale(r.x.mean(0), r.x.var(0)) for r in train]
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
             raise BadData(
-                f"peer {study.names[row]} has {len(part.y)} training rows: the sums of fewer than {MIN_ROWS} rows, "
-                'which data.standardise = "gossip" would tell its neighbours, give the rows away. Use "local" or '
-                '"none", or give it more rows'
+                f'peer {study.names[row]} has {len(part.y)} training rows, and data.standardise = "gossip" would send sums '
+                f"over them to its neighbours; sums over fewer than {MIN_ROWS} rows reveal the rows. Set "
+                'data.standardise = "local" or "none", or give the peer more rows'
             )
     share = 1 / mean_rows
     mean = agreement.mean(torch.from_numpy(np.stack([r.x.sum(0) for r in train])))[0].numpy() * share

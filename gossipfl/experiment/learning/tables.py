@@ -1,4 +1,4 @@
-"""Who holds which rows; must not know models or engines."""
+"""The rows of each peer; must not know models or engines."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from gossipfl.experiment.study.study import Study
 
 
 def tables(study: Study) -> list[Table]:
-    """The raw rows of every peer of the study, test rows marked: one file each, or one source split by `partition`."""
+    """The raw rows of all peers, with test rows marked: one file each, or one source that `partition` splits."""
     data = study.experiment.data
     found = read(data.source, data.target, drop=data.drop, columns=data.columns)
     if isinstance(found, dict):
@@ -24,9 +24,11 @@ def tables(study: Study) -> list[Table]:
 
 
 def own_table(study: Study, name: str, file: Path | None) -> Table:
-    """The raw rows of one peer: all of `file`; or its part of the experiment's source, as everybody would split it."""
+    """The raw rows of one peer: all of `file`, or its part of the experiment's source; all peers split it in the same way."""
     if name not in study.names:
-        raise BadExperiment(f"there is no peer {name} in the topology; it has {', '.join(study.names[:20])}")
+        raise BadExperiment(
+            f"there is no peer {name} in the topology; its peers are {', '.join(study.names[:20])}"
+        )
     data = study.experiment.data
     if file is None:
         found = read(data.source, data.target, drop=data.drop, columns=data.columns)
@@ -37,12 +39,12 @@ def own_table(study: Study, name: str, file: Path | None) -> Table:
         )
     found = read(str(file.absolute()), data.target, drop=data.drop, columns=data.columns)
     if isinstance(found, dict):
-        raise BadData(f"--data {file} is a folder; give the one file that holds the rows of {name}")
+        raise BadData(f"--data {file} is a folder: give the file with the rows of {name}")
     return _ready(study, found)
 
 
 def _ready(study: Study, table: Table) -> Table:
-    """Missing values and test rows, as the experiment says."""
+    """The table after `missing` and `test` of the experiment."""
     data, missing = study.experiment.data, study.experiment.data.missing
     if missing != "mean":
         table = clean(table, missing)
@@ -51,7 +53,7 @@ def _ready(study: Study, table: Table) -> Table:
 
 
 def _pooled(parts: list[Table]) -> Table:
-    """All rows in one place, for the baseline."""
+    """All rows in one table, for the baseline "pooled"."""
     dense = isinstance(parts[0].features, pd.DataFrame)
     features = [part.features for part in parts]
     return Table(

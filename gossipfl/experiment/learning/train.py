@@ -1,4 +1,4 @@
-"""Learn in this process, all peers as rows of one tensor; reads and writes no file, and prints nothing."""
+"""Learning in this process, with all peers as rows of one tensor; reads and writes no file, and prints nothing."""
 
 import time
 from collections.abc import Generator, Sequence
@@ -10,18 +10,18 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.runs.events import Progress
 from gossipfl.runs.learned import Learned
 
-AWAY = "away at the end, as the faults say"
+AWAY = "absent at the end, because of the faults"
 
 
 def train(study: Study, tables: Sequence[Table]) -> Learned:
-    """The models that the peers of a study learn from their tables, and figures of how they learned.
+    """The models that the peers of a study learn from their tables, and figures of the learning.
 
     Args:
         study: what to learn, see `study.method.study`.
-        tables: the raw rows of each peer, test rows marked, in the order of `study.names`.
+        tables: the raw rows of each peer, with test rows marked, in the order of `study.names`.
 
     Raises:
-        GossipError: the tables or the study are not as they should be.
+        GossipError: the tables or the study are not valid.
     """
     learning = training(study, tables, Simulated(study))
     while True:
@@ -35,9 +35,9 @@ def train(study: Study, tables: Sequence[Table]) -> Learned:
 def training(
     study: Study, tables: Sequence[Table], engines: Simulated, began: float | None = None
 ) -> Generator[Progress, None, Learned]:
-    """As `train`, a line of metrics at a time. KeyboardInterrupt, wherever it strikes, ends the learning early.
+    """As `train`, but yields lines of metrics. KeyboardInterrupt ends learning early, at any point.
 
-    `began` is when the start-up began (time.monotonic); now unless given.
+    `began` is the start of the start-up (time.monotonic); the default is now.
     """
     began = time.monotonic() if began is None else began
     session = Session(study, tables, range(len(study.names)), engines, study.experiment.model.device)
@@ -45,7 +45,7 @@ def training(
     for progress in session:
         try:
             yield progress
-        except KeyboardInterrupt:  # it struck the consumer, and was thrown in here
+        except KeyboardInterrupt:  # it interrupted the consumer, which threw it in here
             session.interrupt()
             break
     return session.learned(engines.present(session.outcome.run), startup, AWAY)

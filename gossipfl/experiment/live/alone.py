@@ -21,8 +21,7 @@ from gossipfl.experiment.live.process import LARGEST, live
 from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.gossip import unreal
-from gossipfl.experiment.study.identity import differences
-from gossipfl.experiment.study.study import Study
+from gossipfl.experiment.study.study import Study, differences
 from gossipfl.peer import ZeroMQ
 from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files

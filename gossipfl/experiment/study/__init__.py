@@ -1,1 +1,1 @@
-"""The settings made into objects: algorithm, mixing, links, local problems; must not know rows of data or engines."""
+"""Settings -> objects: algorithm, mixing, links, local problems; must not know engines."""

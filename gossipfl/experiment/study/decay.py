@@ -1,4 +1,4 @@
-"""A step that shrinks with the rounds, as gradients that do; must not know which method takes them."""
+"""A step that shrinks over the rounds, as a gradient that shrinks; must not know which method uses it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gossipfl.models import Problem
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A problem whose gradient of round k is multiplied with factor(k)."""
+    """A problem whose gradient in round k is multiplied by factor(k)."""
 
     problem: Problem
     factor: Callable[[int], float]
@@ -36,6 +36,6 @@ class Scheduled:
 
 
 def factor(decay: DecaySettings) -> Callable[[int], float]:
-    """1 / (1 + k / rounds), or its square root."""
+    """k -> 1 / (1 + k / rounds), or its square root."""
     power = 1.0 if decay.kind == "inverse" else 0.5
     return lambda k: float((1.0 + k / decay.rounds) ** -power)

@@ -1,4 +1,4 @@
-"""Gossip learning as an experiment asks for it: what peers do, on which rows, over which network; must not know processes."""
+"""Settings -> objects of gossip learning: what peers do, on which rows, over which network; must not know processes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,63 +34,63 @@ from gossipfl.gossip import (
 
 
 def learning(study: Study) -> GossipLearning:
-    """What peers do. Raises BadExperiment (or Incompatible) for what cannot be."""
-    e, told = study.experiment, study.experiment.gossip
+    """What peers do in gossip learning. Raises BadExperiment or Incompatible if the settings contradict each other."""
+    e, settings = study.experiment, study.experiment.gossip
     step, l2 = e.algorithm.step, e.model.l2
     return GossipLearning(
         Pegasos(study.loss, l2) if step == "auto" else Descent(study.loss, step, l2),
-        create(told),
-        control(told),
-        told.exchange,
+        create(settings),
+        control(settings),
+        settings.exchange,
         e.algorithm.local_steps,
-        told.cache,
-        told.jitter,
+        settings.cache,
+        settings.jitter,
     )
 
 
-def create(told: GossipSettings) -> Create:
-    """What is made of a model that arrives."""
-    if told.create == "walk":
-        return Walk(told.own)
-    means: dict[str, Mean] = {"equal": equal, "age": by_age, "fresh": Fresh(told.patience)}
-    order = MergeUpdate if told.create == "merge-update" else UpdateMerge
-    return order(means[told.mean], told.own)
+def create(settings: GossipSettings) -> Create:
+    """What a peer does with a model that arrives."""
+    if settings.create == "walk":
+        return Walk(settings.own)
+    means: dict[str, Mean] = {"equal": equal, "age": by_age, "fresh": Fresh(settings.patience)}
+    order = MergeUpdate if settings.create == "merge-update" else UpdateMerge
+    return order(means[settings.mean], settings.own)
 
 
-def control(told: GossipSettings) -> Control:
-    """When a peer speaks."""
-    match told.control:
+def control(settings: GossipSettings) -> Control:
+    """When a peer sends a model."""
+    match settings.control:
         case "simple":
-            return Simple(told.capacity)
+            return Simple(settings.capacity)
         case "generalised":
-            return Generalised(told.capacity, told.spend)
+            return Generalised(settings.capacity, settings.spend)
         case "randomised":
-            return Randomised(told.capacity, told.spend)
+            return Randomised(settings.capacity, settings.spend)
     return Proactive()
 
 
 def network(experiment: Experiment) -> Network:
-    """What happens to messages and to peers in simulated time."""
-    told = experiment.gossip
-    return Network(experiment.topology.loss, told.delay, told.online, told.session)
+    """Losses, delays and absences in simulated time."""
+    settings = experiment.gossip
+    return Network(experiment.topology.loss, settings.delay, settings.online, settings.session)
 
 
 def shards(train: Sequence[Rows], dtype: torch.dtype) -> Shards:
-    """The training rows of the peers held here."""
+    """The training rows of the peers in this process."""
     rows: list[tuple[Any, Any]] = [(part.x, part.y) for part in train]
     return Shards.of(rows, dtype)
 
 
 def simulated_only(experiment: Experiment) -> bool:
-    """Whether it asks for what only simulated time has."""
-    told, method = experiment.gossip, METHODS.get(experiment.algorithm.kind)
-    return method is not None and not method.rounds and (any(told.delay) or told.online < 1)
+    """Whether the experiment has settings of gossip learning that need simulated time."""
+    settings, method = experiment.gossip, METHODS.get(experiment.algorithm.kind)
+    return method is not None and not method.rounds and (any(settings.delay) or settings.online < 1)
 
 
 def unreal(experiment: Experiment) -> None:
-    """Refuse, before peers live, what only simulated time has. Raises BadExperiment."""
+    """Refuse settings that live peers do not have. Raises BadExperiment."""
     if simulated_only(experiment):
         raise BadExperiment(
-            "gossip.delay and gossip.online are of simulated time, and live peers' messages take as long as they take: use "
-            "gossipfl simulate, or set gossip.delay = [0, 0] and gossip.online = 1 (topology.loss is for both)"
+            "gossip.delay and gossip.online are for the simulator only: use gossipfl simulate, or set gossip.delay = [0, 0] "
+            "and gossip.online = 1 (live peers have topology.loss)"
         )

@@ -1,6 +1,6 @@
-"""How an experiment learns: the algorithm, what it exchanges, and along which links; must not know engines or rows.
+"""The algorithm of an experiment, its exchange and its links; must not know engines or rows.
 
-The kind "auto" is decided here, by every peer alike, once the number of parameters is agreed.
+Here each peer replaces the kind "auto", after the peers have agreed on the number of parameters. All choose the same.
 """
 
 from typing import NamedTuple
@@ -56,12 +56,12 @@ from gossipfl.topology.chebyshev import accelerated
 from gossipfl.topology.spectrum import DENSE
 
 SMALL = 1000  # parameters up to which Newton's method is the default
-SAMPLE = 32  # rounds of a changing topology that are looked at
-NOTHING = 1e-30  # of the disagreement: far below rounding
+SAMPLE = 32  # rounds of a changing topology that are checked
+NOTHING = 1e-30  # a remaining part of the disagreement that is far below rounding
 
 
 class Composition(NamedTuple):
-    """What an engine is made of, and how often a step is complete."""
+    """The parts of an engine."""
 
     kind: str
     algorithm: Algorithm
@@ -71,20 +71,20 @@ class Composition(NamedTuple):
 
 
 def choose(study: Study, problem: Problem | None) -> str:
-    """The kind of algorithm: what the experiment says or, where it says "auto", what is best for this problem.
+    """The kind of algorithm in the experiment; for "auto" the best kind for this problem.
 
     Raises:
-        Incompatible: it does not fit.
+        Incompatible: the kind does not fit the study or the problem.
     """
-    told = study.experiment.algorithm.kind
-    kind = best(study, problem) if told == "auto" else told
+    asked = study.experiment.algorithm.kind
+    kind = best(study, problem) if asked == "auto" else asked
     if why := refusal(study, kind, problem):
         raise Incompatible(f'algorithm "{kind}" {why}')
     return kind
 
 
 def best(study: Study, problem: Problem | None) -> str:
-    """What "auto" stands for."""
+    """The kind that "auto" stands for."""
     e = study.experiment
     compressed = e.channel.compress != "none"
     if study.graph.is_directed():
@@ -100,7 +100,7 @@ def best(study: Study, problem: Problem | None) -> str:
 
 
 def composition(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Composition:
-    """What an engine of that kind is made of; without a problem only to be checked."""
+    """The parts of an engine for a kind of algorithm; without a problem they are only for checks."""
     settings, method = study.experiment.algorithm, METHODS[kind]
     mixed, cycle = mixing(study, kind, problem), study.cycle if method.averages else 1
     chi = 1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if method.spectrum else 1.0
@@ -118,18 +118,18 @@ def composition(study: Study, kind: str, problem: Problem | None = None, step: f
 
 
 def momentum(study: Study, kind: str) -> float:
-    """Of the kind of algorithm, where the experiment does not say."""
-    told = study.experiment.algorithm.momentum
-    return METHODS[kind].momentum if told is None else told
+    """The momentum in the experiment, or else that of the kind of algorithm."""
+    momentum = study.experiment.algorithm.momentum
+    return METHODS[kind].momentum if momentum is None else momentum
 
 
-def bears(study: Study, made: Composition) -> bool:
-    """Whether a method goes on where a neighbour does not answer, and is right in the end.
+def bears(study: Study, composed: Composition) -> bool:
+    """Whether a method continues without a neighbour that does not answer, and still ends at the right model.
 
-    Edges must be links both ways, so that their ends can keep the same accounts, and of neighbours nothing may be
-    remembered but what these accounts have.
+    For this, links must lead both ways, so that both ends of an edge can keep the same accounts, and the method must remember
+    nothing of its neighbours except these accounts.
     """
-    algorithm, mixing = made.algorithm, made.mixing
+    algorithm, mixing = composed.algorithm, composed.mixing
     forgets = isinstance(mixing.aggregator, Average) and not mixing.channel.remembers
     return (
         not study.graph.is_directed()
@@ -141,17 +141,17 @@ def bears(study: Study, made: Composition) -> bool:
     )
 
 
-def heals(made: Composition) -> bool:
-    """Whether what a method remembers puts itself right, whoever goes or comes: running totals, in the simulator's links.
+def heals(composed: Composition) -> bool:
+    """Whether a method with running totals corrects its memory by itself when peers leave or return, in the simulator.
 
-    With T what was heard and kept of the totals S, y = T - S + g holds for each peer in each round, and the columns of the
-    weights of those that are there sum to 1: so does the sum of all y equal that of all g, without the dead.
+    Let S be the totals, and T what each peer received and kept of them. Then y = T - S + g holds for each peer in each round.
+    The columns of the weights of the present peers sum to 1, so that the sum of their y equals the sum of their g.
     """
-    return isinstance(made.mixing.aggregator, PullAndPush)
+    return isinstance(composed.mixing.aggregator, PullAndPush)
 
 
 def topology(study: Study, kind: str) -> Topology:
-    """The links of each round: none at all for the baselines that do not talk."""
+    """The links of each round; none for the baselines that do not communicate."""
     method = METHODS[kind]
     if not method.talks:
         links = study.links
@@ -167,41 +167,42 @@ def topology(study: Study, kind: str) -> Topology:
 
 
 def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
-    """The exchange: the method's own unless the experiment says otherwise."""
+    """The exchange: the method's own, changed by the settings of the experiment."""
     usual = METHODS[kind]
     if not usual.talks:
         return Mixing(Average())
-    told = channel(study, getattr(problem, "outputs", 1))
+    over = channel(study, getattr(problem, "outputs", 1))
     gamma = usual.gamma if not study.changing or usual.gamma_changing is None else usual.gamma_changing
-    gamma = gamma if isinstance(told, Direct) else min(gamma, study.experiment.channel.gamma)
+    gamma = gamma if isinstance(over, Direct) else min(gamma, study.experiment.channel.gamma)
     steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
-    return Mixing(usual.aggregator, told, study.experiment.algorithm.gamma or gamma, steps)
+    return Mixing(usual.aggregator, over, study.experiment.algorithm.gamma or gamma, steps)
 
 
 def exchanges(study: Study) -> tuple[tuple[float, ...], Spectrum]:
-    """The steps of a round's exchanges, none for a plain one, and the ends of the spectrum of what they do together."""
+    """The steps of the exchanges in a round (none for a single exchange), and the ends of their joint spectrum."""
     ends, several = extreme(study.links, len(study.names)), study.experiment.algorithm.exchanges
     if several == 1:
         return (), ends
     steps, left = accelerated(ends.second, ends.smallest, several)
     if left < NOTHING:
         raise Incompatible(
-            f"{several} exchanges in a round leave nothing of the disagreement on these links: set algorithm.exchanges lower"
+            f"algorithm.exchanges = {several} is more than these links need to reach exact agreement in a round: set it lower"
         )
     return steps, Spectrum(-left, left)
 
 
 def channel(study: Study, columns: int) -> Channel:
-    """How rows cross edges; `columns` are those of the matrix that a row stands for."""
-    told = study.experiment.channel
-    if told.compress == "none":
+    """The channel of messages. A row stands for a matrix with so many `columns`."""
+    settings = study.experiment.channel
+    if settings.compress == "none":
         return Direct()
-    compressor = COMPRESSORS[told.compress](Amount(told.keep, told.rank, columns, study.experiment.seed))
-    return Feedback(compressor) if told.feedback else Compressed(compressor)
+    amount = Amount(settings.keep, settings.rank, columns, study.experiment.seed)
+    compressor = COMPRESSORS[settings.compress](amount)
+    return Feedback(compressor) if settings.feedback else Compressed(compressor)
 
 
 def check_fit(study: Study) -> None:
-    """Refuse, before any data are read, a method that does not fit its exchange and its links. Raises Incompatible."""
+    """Check, before any data are read, that the method fits its exchange and its links. Raises Incompatible."""
     kind = choose(study, None)
     if not METHODS[kind].rounds:
         learning(study)
@@ -211,15 +212,15 @@ def check_fit(study: Study) -> None:
     e = study.experiment
     if e.channel.compress == "low-rank" and e.model.kind != "softmax":
         raise Incompatible(
-            f'channel.compress = "low-rank" is for the matrices of softmax, not for {e.model.kind}: set another one, '
-            'such as "top-k"'
+            f'channel.compress = "low-rank" is for model.kind = "softmax" only, and this is "{e.model.kind}": set another '
+            'one, for example channel.compress = "top-k"'
         )
     parts = composition(study, kind)
     check(kind, parts.algorithm, parts.mixing, network(study, parts))
 
 
-def network(study: Study, made: Composition) -> NetworkTraits:
-    """What the method is to know of the links."""
+def network(study: Study, composed: Composition) -> NetworkTraits:
+    """The properties of the links that a method may require."""
     peers, whole = (
         len(study.names),
         "schedule" not in study.graph.graph and not study.experiment.topology.drop,
@@ -227,7 +228,7 @@ def network(study: Study, made: Composition) -> NetworkTraits:
     sample = [
         study.topology(round)._replace(arrives=None) for round in range(SAMPLE if study.changing else 1)
     ]
-    averages, smallest = isinstance(made.mixing.aggregator, Average), -1.0
+    averages, smallest = isinstance(composed.mixing.aggregator, Average), -1.0
     if averages and not study.changing:
         one_way = study.graph.is_directed()
         smallest = lowest(study.links, peers) if one_way else exchanges(study)[1].smallest
@@ -242,7 +243,7 @@ def network(study: Study, made: Composition) -> NetworkTraits:
 
 
 def lowest(links: Links, peers: int) -> float:
-    """The smallest real part of W's eigenvalues, rows kept at 1; where there are too many peers to look, Gershgorin's bound."""
+    """The smallest real part of the eigenvalues of W, whose rows sum to 1; for many peers Gershgorin's lower bound of it."""
     if peers <= DENSE:
         return float(np.linalg.eigvals(dense(links, peers)).real.min())
     given = torch.zeros(peers, dtype=torch.float64).index_add_(0, links.receivers, links.weights)
@@ -250,9 +251,9 @@ def lowest(links: Links, peers: int) -> float:
 
 
 def study(experiment: Experiment) -> Study:
-    """The study of an experiment, checked. Raises BadExperiment (or Incompatible) for what cannot be."""
+    """The checked study of an experiment. Raises BadExperiment or Incompatible if its settings do not fit each other."""
     graph = load(experiment.topology.graph, experiment.seed)
-    graph = nx.Graph(graph) if len(graph) == 1 else graph  # one peer alone has no direction
+    graph = nx.Graph(graph) if len(graph) == 1 else graph  # a single peer has no directed links
     holders = list(graph)
     if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:
         graph = load("full:1")

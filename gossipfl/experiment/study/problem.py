@@ -1,4 +1,4 @@
-"""The local problems of a study, linear or a torch module of the user's; must not know engines."""
+"""The local problems of a study: a linear model or the user's torch module; must not know engines."""
 
 import importlib.util
 import re
@@ -22,7 +22,7 @@ from gossipfl.models import Linear, Module
 def make_problem(
     study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, mean_rows: float, device: str = "cpu"
 ) -> Linear | Module:
-    """The local problems of the peers held here, to be computed on `device`."""
+    """The local problems of the peers in this process, computed on `device`."""
     model, method = study.experiment.model, study.experiment.algorithm
     batch = None if method.batch == "full" else method.batch
     if model.kind == "module":
@@ -46,7 +46,7 @@ def make_problem(
     labels = len(schema.classes or ())
     if study.loss.task == "binary" and labels != 2:
         raise BadData(
-            f'model.kind = "{model.kind}" tells two classes apart, and the peers have {labels}: '
+            f'model.kind = "{model.kind}" needs two classes, and the peers have {labels}: '
             f"{', '.join((schema.classes or ())[:8])}; {_instead(schema.classes or ())}"
         )
     return Linear(
@@ -57,20 +57,22 @@ def make_problem(
 
 
 def _instead(classes: Sequence[str]) -> str:
-    """What suits a target that takes these values better than two classes: more of them, or a number."""
+    """The advice for a target with these values instead of two classes."""
     whole = all(re.fullmatch(r"-?\d+", value) for value in classes)
     if all(map(NUMBER.fullmatch, classes)) and not (whole and len(classes) <= FEW):
         return (
-            'numbers rather than classes: use kind = "linear" (with model.l2 above 0 that is ridge), or make two classes of '
+            'these are numbers, not classes: use kind = "linear" (with model.l2 above 0 it is ridge), or make two classes of '
             'them, data.target = "COLUMN > VALUE"'
         )
     return 'use kind = "softmax"'
 
 
 def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
-    """Features and targets for a torch loss: classes as integers where the module has several outputs."""
+    """Features and targets for a torch loss; for a module with several outputs the targets are integers, the classes."""
     if issparse(rows.x):
-        raise BadExperiment("a module takes dense features: use one of the linear models for sparse ones")
+        raise BadExperiment(
+            'model.kind = "module" needs dense features, and these are sparse: use one of the linear models'
+        )
     with torch.no_grad():
         like = next(module.parameters())
         out = module(torch.from_numpy(rows.x[:1]).to(like.device, like.dtype))
@@ -78,18 +80,20 @@ def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
 
 
 def load_module(reference: str, seed: int) -> tuple[torch.nn.Module, Any]:
-    """The user's own (module, loss), from "file.py:function"; every peer's begins with the same parameters."""
+    """The user's (module, loss), from "file.py:function". It begins with the same parameters at every peer."""
     file, function = split_module(reference)
     spec = importlib.util.spec_from_file_location("gossipfl_user_module", Path(file))
     if spec is None or spec.loader is None or not Path(file).is_file():
-        raise BadExperiment(f"model.module: there is no Python file {file}")
+        raise BadExperiment(f"model.module = {reference}: there is no Python file {file}")
     namespace = importlib.util.module_from_spec(spec)
-    with torch.random.fork_rng(devices=[]):  # modules draw their parameters from torch's global generator
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # modules take their initial parameters from torch's global generator
         torch.default_generator.manual_seed(seed)
         spec.loader.exec_module(namespace)
         make = getattr(namespace, function, None)
         if make is None:
-            raise BadExperiment(f"model.module: {file} has no function {function}")
+            raise BadExperiment(f"model.module = {reference}: {file} has no function {function}")
         made = make()
     if not (
         isinstance(made, tuple)
@@ -97,9 +101,13 @@ def load_module(reference: str, seed: int) -> tuple[torch.nn.Module, Any]:
         and isinstance(made[0], torch.nn.Module)
         and callable(made[1])
     ):
-        raise BadExperiment(f"model.module: {function}() in {file} should return (torch.nn.Module, loss)")
+        raise BadExperiment(
+            f"model.module = {reference}: {function}() in {file} should return (torch.nn.Module, loss)"
+        )
     if next(made[0].parameters(), None) is None:
-        raise BadExperiment(f"model.module: the module of {function}() in {file} has no parameters to learn")
+        raise BadExperiment(
+            f"model.module = {reference}: the module of {function}() in {file} has no parameters to learn"
+        )
     return made
 
 
@@ -107,5 +115,5 @@ def split_module(reference: str) -> tuple[str, str]:
     """The file and the function in "file.py:function"."""
     file, colon, function = reference.rpartition(":")
     if not colon or not file.endswith(".py") or not function.isidentifier():
-        raise BadExperiment(f'model.module = "{reference}": should read "file.py:function"')
+        raise BadExperiment(f'model.module = "{reference}": write "file.py:function"')
     return file, function

@@ -1,4 +1,4 @@
-"""Why a kind of algorithm does not fit an experiment, each reason with the way out; must not know engines or rows."""
+"""The reasons why a kind of algorithm does not fit an experiment, and what to set instead; must not know engines or rows."""
 
 from gossipfl.algorithms import METHODS, Method
 from gossipfl.config.algorithm import KEYS
@@ -6,11 +6,11 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Problem
 
 LARGE = 2000  # parameters up to which Hessians may be sent
-BOUNDED = ("svm", "logistic", "huber")  # losses with bounded slopes: Pegasos takes long steps at first
+BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first steps of Pegasos are long
 
 
 def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
-    """The first reason against that kind of algorithm; None where it fits. Without a problem, as far as is known."""
+    """The first reason against a kind of algorithm; None if it fits. Without a problem, some reasons are not checked."""
     method = METHODS[kind]
     reasons = [_keys(study, kind), _names(study, method)]
     if method.averages:
@@ -27,13 +27,13 @@ def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
 
 
 def _keys(study: Study, kind: str) -> str | None:
-    """Keys that are given and mean nothing for this kind: "auto" does not choose it then."""
+    """Keys that this kind does not use; "auto" then chooses another kind."""
     keys = ", ".join(f"algorithm.{key}" for key in sorted(study.experiment.algorithm.given - {*KEYS[kind]}))
-    return f"has no {keys}: leave it out, or set algorithm.kind to another one" if keys else None
+    return f"does not use {keys}: leave it out, or set another algorithm.kind" if keys else None
 
 
 def _names(study: Study, method: Method) -> str | None:
-    """What has a name of its own is called by that name: over compressed messages, and with an l1 penalty."""
+    """Methods that have another name over compressed messages, or with an l1 penalty."""
     e = study.experiment
     compressed = e.channel.compress != "none" and e.channel.feedback
     return _first({
@@ -47,29 +47,29 @@ def _names(study: Study, method: Method) -> str | None:
 
 
 def _averages(study: Study) -> str | None:
-    """A method that takes a step from exact averages."""
+    """Reasons against a method that needs exact averages."""
     e = study.experiment
     return _first({
-        f'needs a second derivative, which the model {e.model.kind} lacks somewhere: '
+        f'needs a second derivative everywhere, and model.kind = "{e.model.kind}" has none: '
         'set algorithm.kind = "auto"': e.model.kind in ("svm", "huber", "module"),
         'needs exact averages: use undirected links that do not fail, or set algorithm.kind = "auto"': study.graph.is_directed()
         or study.failing
         or not study.cycle,
-        'sends no compressed Hessians: set channel.compress = "none"': e.channel.compress != "none",
+        'cannot send compressed Hessians: set channel.compress = "none"': e.channel.compress != "none",
     })  # fmt: skip
 
 
 def _hessians(study: Study, problem: Problem | None) -> str | None:
-    """A method that sends Hessians."""
+    """Reasons against a method that sends Hessians."""
     if problem is None:
         return None
     if not (isinstance(problem, Linear) and problem.dense):
         return 'would send a Hessian of sparse features: set algorithm.kind = "exact-diffusion"'
     if study.experiment.stop.rounds < study.cycle:
-        return f"takes {study.cycle} exchanges for a step: set stop.rounds to more than that"
+        return f"needs {study.cycle} exchanges for a step: set stop.rounds to {study.cycle} or more"
     d = problem.width
     return (
-        f"would send {d * (d + 1) // 2:,} numbers in each message, as there are {d:,} parameters: above {LARGE:,} "
+        f"would send {d * (d + 1) // 2:,} numbers in each message, for {d:,} parameters; the limit is {LARGE:,} parameters: "
         'set algorithm.kind = "exact-diffusion" or "gradient-tracking"'
         if d > LARGE
         else None
@@ -77,59 +77,63 @@ def _hessians(study: Study, problem: Problem | None) -> str | None:
 
 
 def _precondition(study: Study) -> str | None:
-    """A preconditioner flattens the curvature that a linear model's loss has at 0."""
+    """Reasons against a preconditioner, which needs the curvature of a linear model's loss at 0."""
     e = study.experiment
     why = _first({
         'has no proximal step in other coordinates: set model.l1 = 0': bool(e.model.l1),
-        f"finds no bounded curvature in the model {e.model.kind}": e.model.kind in ("svm", "poisson", "module"),
+        f'needs a bounded curvature, and model.kind = "{e.model.kind}" has none: set another model.kind': e.model.kind
+        in ("svm", "poisson", "module"),
     })  # fmt: skip
     return why and f"{why}, or leave out algorithm.precondition"
 
 
 def _accelerated(study: Study) -> str | None:
+    """Reasons against a method with acceleration."""
     e = study.experiment
     return _first({
-        "needs to know how curved the objective is: set model.l2 or algorithm.mu above 0": not (
+        "needs a lower bound of the objective's curvature: set model.l2 or algorithm.mu above 0": not (
             e.algorithm.mu or e.model.l2
         ),
-        'needs to know the spectrum of W: use undirected links that are the same each round, or set algorithm.kind = '
+        'needs the spectrum of W: use undirected links that are the same in each round, or set algorithm.kind = '
         '"push-diging" or "gradient-tracking"': study.graph.is_directed() or study.changing,
     })  # fmt: skip
 
 
 def _gossip(study: Study, problem: Problem | None) -> str | None:
-    """Models of linear losses walk one by one, without rounds, averages or an end that peers could agree on."""
+    """Reasons against gossip learning: single models of one output travel, without rounds and averages."""
     e = study.experiment
-    told, model = e.algorithm, e.model
+    settings, model = e.algorithm, e.model
     why = _first({
-        "needs somebody to speak to: use a topology of two peers or more": len(study.names) < 2,
+        "needs at least two peers: use a larger topology.graph": len(study.names) < 2,
         'learns models of one output: set model.kind = "svm" or "logistic"': model.kind in ("softmax", "module"),
         "always has an intercept: leave out model.intercept": not model.intercept,
         'learns on the CPU: set model.device = "cpu"': model.device != "cpu",
-        'takes the steps 1/(l2 t) where algorithm.step is "auto": set model.l2 above 0, say 1e-4, or give algorithm.step a '
-        "number": told.step == "auto" and not model.l2,
-        f"takes steps 1/(l2 t) that the unbounded slope of the model {model.kind} does not bear: give algorithm.step a "
-        "number": told.step == "auto" and model.kind not in BOUNDED,
+        'has the step 1/(l2 t) if algorithm.step is "auto": set model.l2 above 0, for example 1e-4, or set algorithm.step to '
+        "a number": settings.step == "auto" and not model.l2,
+        f'has the step 1/(l2 t), which is too long for the unbounded slope of model.kind = "{model.kind}": set algorithm.step '
+        "to a number": settings.step == "auto" and model.kind not in BOUNDED,
         'sends whole models: set channel.compress = "none"': e.channel.compress != "none",
-        "has no end that peers agree on: set stop.tolerance = 0, and stop.rounds to how many cycles it may take": bool(
+        "cannot stop at a tolerance: set stop.tolerance = 0, and stop.rounds to the number of cycles": bool(
             e.stop.tolerance
         ),
         "has no rounds in which a link could fail: use topology.loss, and leave out topology.drop": bool(e.topology.drop),
-        "weighs no links, which only say who may speak to whom: leave out topology.weights": e.topology.weights != "auto",
-        "has no rounds in which links could change: use a topology that stays as it is": "schedule"
+        "uses no weights of links: leave out topology.weights": e.topology.weights != "auto",
+        "has no rounds in which links could change: use a topology that does not change": "schedule"
         in study.graph.graph,
     })  # fmt: skip
     if why is None and isinstance(problem, Linear) and not problem.dense:
-        return 'learns from dense features: set algorithm.kind = "exact-diffusion" for sparse ones'
+        return 'needs dense features, and these are sparse: set algorithm.kind = "exact-diffusion"'
     return why
 
 
 def _exchanges(study: Study) -> str | None:
-    """Several exchanges in each round are Chebyshev's, made for one W that is known."""
+    """Reasons against several exchanges in a round: Chebyshev acceleration needs a fixed, symmetric W."""
     why = _first({
-        "needs links that are the same in both directions": study.graph.is_directed(),
-        "needs links that are the same each round, and do not fail": study.changing,
-        "sends compressed numbers, whose errors they would blow up": study.experiment.channel.compress != "none",
+        "needs undirected links for several exchanges in a round": study.graph.is_directed(),
+        "needs links that are the same in each round, and do not fail, for several exchanges in a round": study.changing,
+        "sends compressed numbers, and several exchanges in a round would amplify their errors": (
+            study.experiment.channel.compress != "none"
+        ),
     })  # fmt: skip
     return why and f"{why}: set algorithm.exchanges = 1"
 

@@ -1,8 +1,10 @@
-"""An experiment's settings made into objects: the one room where strings become classes; must not know engines or data.
+"""A study: an experiment and its graph, as objects; must not know engines or data.
 
-A study is what every peer knows before it has seen a row or heard a word, and it is the same at every peer.
+Every peer computes the same study, before it reads data or receives a message.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +17,6 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.config.gossip import GossipSettings
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.decay import Scheduled, factor
-from gossipfl.experiment.study.identity import digest, shared
 from gossipfl.faults import Plan, plan
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
@@ -36,18 +37,23 @@ from gossipfl.topology import (
     static,
 )  # fmt: skip
 
+# the sections that are equal at all peers
+SHARED = {"seed", "data", "model", "algorithm", "channel", "gossip", "stop"}
+
 
 @dataclass(frozen=True)
 class Study:
-    """One experiment over one graph, put together and checked."""
+    """One experiment over one graph."""
 
     experiment: Experiment
     graph: nx.Graph
-    holders: list[str]  # who holds the rows: the peers, except that "pooled" learns in one place
+    holders: list[
+        str
+    ]  # the peers of the file's topology, which split the rows; "pooled" has another graph, of one peer
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a peer's process is handed: also the numbers that are the same for all, so that they are computed once."""
-        handed = (
+        """The state for a peer's process, with the cached numbers, so that they are computed only once."""
+        state = (
             "experiment",
             "graph",
             "holders",
@@ -58,7 +64,7 @@ class Study:
             "fingerprint",
             "wiring",
         )
-        return {name: getattr(self, name) for name in handed}
+        return {name: getattr(self, name) for name in state}
 
     @cached_property
     def names(self) -> list[str]:
@@ -67,50 +73,50 @@ class Study:
 
     @property
     def method(self) -> Method | None:
-        """What is known of the algorithm that the experiment names; None for "auto"."""
+        """The table row of the experiment's algorithm; None for "auto"."""
         return METHODS.get(self.experiment.algorithm.kind)
 
     @property
     def rule(self) -> str:
-        """The rule that gives each edge its weight."""
-        told = self.experiment.topology.weights
-        if told != "auto" or not self.graph.is_directed():
-            return told if told != "auto" else "metropolis"
+        """The name of the rule for the weights of the edges."""
+        weights = self.experiment.topology.weights
+        if weights != "auto" or not self.graph.is_directed():
+            return weights if weights != "auto" else "metropolis"
         return "pull" if self.method and isinstance(self.method.aggregator, Average) else "push"
 
     @cached_property
     def links(self) -> Links:
-        """All edges with their mixing weights; of a changing topology, whoever may ever talk to whom."""
+        """All edges with their mixing weights; for a changing topology, the union of all rounds."""
         return WEIGHTS[self.rule](self.graph)
 
     @cached_property
     def topology(self) -> Topology:
-        """The links of each exchange, with what is to go wrong."""
-        told, seed = self.experiment.topology, self.experiment.seed
+        """The links of each exchange, with `drop` and `loss`."""
+        settings, seed = self.experiment.topology, self.experiment.seed
         whole = (
             schedule(self.graph, self.rule, seed) if "schedule" in self.graph.graph else static(self.links)
         )
-        return lossy(dropping(whole, told.drop, seed), told.loss, seed)
+        return lossy(dropping(whole, settings.drop, seed), settings.loss, seed)
 
     @property
     def failing(self) -> bool:
-        """Whether links or messages are to be lost, in a round; gossip has no rounds."""
-        told = self.experiment.topology
-        return (self.method is None or self.method.rounds) and bool(told.drop or told.loss)
+        """Whether links or messages of a round may be lost; False for gossip learning, which has no rounds."""
+        settings = self.experiment.topology
+        return (self.method is None or self.method.rounds) and bool(settings.drop or settings.loss)
 
     @property
     def changing(self) -> bool:
-        """Whether the links are not the same each round."""
+        """Whether the links differ between rounds."""
         return self.failing or "schedule" in self.graph.graph
 
     @cached_property
     def diameter(self) -> int:
-        """Exchanges along all edges in which a word reaches everybody, while peers agree."""
+        """The exchanges along all edges after which information has reached every peer."""
         return diameter(self.graph)
 
     @cached_property
     def horizon(self) -> int:
-        """Exchanges of learning in which a word reaches everybody."""
+        """The exchanges of learning after which information has reached every peer."""
         return horizon(self.topology, len(self.names)) if self.changing else self.diameter
 
     @cached_property
@@ -119,7 +125,7 @@ class Study:
 
     @cached_property
     def cycle(self) -> int:
-        """Exchanges of learning after which a mean is exact, again and again; 0 where it never is."""
+        """The number of exchanges of learning after which a mean is exact, from any round on; 0 if it never is exact."""
         if self.graph.is_directed() or self.failing:
             return 0
         if not self.changing:
@@ -129,7 +135,7 @@ class Study:
 
     @cached_property
     def faults(self) -> Plan:
-        """What is to go wrong, and when."""
+        """The plan of the experiment's faults."""
         return plan(self.experiment.faults, self.graph, self.experiment.seed)
 
     @cached_property
@@ -144,59 +150,61 @@ class Study:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """8 bytes that are equal where two peers mean the same study: not where the data lie, nor who takes part."""
+        """8 bytes that are equal for two peers of the same study. They do not depend on the data's place, nor on the graph."""
         return digest(shared(self.experiment))
 
     @cached_property
     def wiring(self) -> bytes:
-        """8 bytes that are equal where two peers have the same topology: who takes part, and along which links."""
-        told = self.experiment.topology
+        """8 bytes that are equal for two peers with the same topology: names, links and weights."""
+        settings = self.experiment.topology
         edges = [t.tolist() for t in self.links[:3]]
-        return digest([self.names, edges, self.graph.graph.get("schedule"), told.drop, told.loss])
+        return digest([self.names, edges, self.graph.graph.get("schedule"), settings.drop, settings.loss])
 
     def scheduled(self, problem: Problem) -> Problem:
-        """The problem whose gradients shrink as `decay` says: the same as a shrinking step."""
+        """The problem with `decay`: its gradients shrink, which is the same as a shrinking step."""
         decay = self.experiment.algorithm.decay
         return Scheduled(problem, factor(decay)) if decay else problem
 
     def check(self) -> None:
-        """Refuse what does not fit together, before anything runs. Raises Incompatible or BadExperiment."""
+        """Check that the settings fit each other, before anything runs. Raises Incompatible or BadExperiment."""
         e, method = self.experiment, self.method
         kind, model, silent = e.algorithm.kind, e.model, method is not None and not method.talks
         if e.faults and silent:
             raise Incompatible(f'algorithm "{kind}" has no neighbours that could fail: leave out [[faults]]')
-        _ = self.faults  # a plan that cannot be is refused while it is made
+        _ = self.faults  # raises for an impossible plan
         if model.device == "cuda" and not torch.cuda.is_available():
-            raise BadExperiment('model.device = "cuda", but torch sees no CUDA device here: use "cpu"')
+            raise BadExperiment(
+                'model.device = "cuda", but torch finds no CUDA device on this machine: set model.device = "cpu"'
+            )
         if e.reference and model.kind in ("svm", "module"):
             raise Incompatible(
-                f'reference = true finds the pooled optimum, which is not available for model.kind = "{model.kind}": '
+                f'reference = true computes the pooled optimum, which is not available for model.kind = "{model.kind}": '
                 "set reference = false" + (', or model.kind = "squared-svm"' if model.kind == "svm" else "")
             )
         if e.topology.loss and silent:
             raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
         if e.gossip != GossipSettings() and method is None:
             raise Incompatible(
-                f'[gossip] has no meaning for algorithm.kind = "{kind}": set algorithm.kind = "gossip-learning", or leave '
-                "[gossip] out"
+                f'[gossip] is not used by algorithm.kind = "{kind}": set algorithm.kind = "gossip-learning", or leave out '
+                "[gossip]"
             )
         if silent and len(self.names) > 1 and e.stop.tolerance:
             raise Incompatible(
-                f'algorithm "{kind}" never talks, so that its peers cannot agree to stop: set stop.tolerance = 0'
+                f'the peers of algorithm "{kind}" never communicate and cannot agree to stop: set stop.tolerance = 0'
             )
         if model.l1 and e.algorithm.decay:
             raise Incompatible(
-                "model.l1 needs a constant step: its proximal map knows nothing of decay. Leave out model.l1 or algorithm.decay"
+                "model.l1 needs a constant step, as its proximal step has no decay: leave out model.l1 or algorithm.decay"
             )
         if model.kind == "module":
             if e.algorithm.step == "auto":
                 raise Incompatible(
-                    'algorithm.step = "auto" needs a smoothness constant, and a module has none: give a number, for example '
+                    'algorithm.step = "auto" needs a smoothness constant, and a module has none: set a number, for example '
                     "algorithm.step = 0.01"
                 )
             if model.l1:
                 raise Incompatible(
-                    "model.l1 is for linear models: leave it out, or put the penalty into the module's loss"
+                    "model.l1 is for linear models: set model.l1 = 0, or put the penalty into the module's loss"
                 )
         elif (
             e.algorithm.step == "auto"
@@ -206,6 +214,27 @@ class Study:
         ):
             raise Incompatible(
                 f'algorithm.step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
-                "give a number, for example algorithm.step = 0.01"
+                "set a number, for example algorithm.step = 0.01"
                 + (', or set model.kind = "squared-svm"' if model.kind == "svm" else "")
             )
+
+
+def shared(experiment: Experiment) -> dict[str, Any]:
+    """The settings that must be equal at all peers of a study; the place of the data, for example, may differ."""
+    settings = experiment.model_dump(mode="json", include=SHARED)
+    settings["data"].pop("source")
+    settings["gossip"].pop("period")
+    for own in ("module", "device"):
+        settings["model"].pop(own)
+    return settings
+
+
+def differences(one: Experiment, other: Experiment) -> list[str]:
+    """The names of the shared sections in which two experiments differ."""
+    theirs = shared(other)
+    return sorted(section for section, settings in shared(one).items() if settings != theirs[section])
+
+
+def digest(value: Any) -> bytes:
+    """A digest of 8 bytes, equal for equal values."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).digest()

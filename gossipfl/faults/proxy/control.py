@@ -1,4 +1,4 @@
-"""The proxy's process, and the launcher's hold on it; must not know faults or peers' lives."""
+"""The proxy's process, and the launcher's interface to it; must not know faults or peers' lives."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ Pair = tuple[int, int]  # who connects, to whom
 
 
 class Proxy:
-    """A process through which peers connect to each other, by 127.0.0.1 only. Each call returns when it is done.
+    """A process through which peers connect to each other, on 127.0.0.1 only.
 
-    It ends when the launcher closes it, or ends in whatever way.
+    Each call returns when the proxy has done it. The process ends when the launcher closes it, and when the launcher dies.
 
     Args:
-        context: how processes begin.
-        seed: where the jitter is drawn from.
+        context: starts processes.
+        seed: of the jitter.
     """
 
     def __init__(self, context: ForkServerContext, seed: int) -> None:
@@ -35,16 +35,16 @@ class Proxy:
         theirs.close()
 
     def open(self, targets: Mapping[Pair, str]) -> dict[Pair, str]:
-        """The endpoints by which each pair is to connect from now on, to what listens at the targets."""
+        """New endpoints, one for each pair; the proxy connects each on to the pair's target."""
         found: dict[Pair, str] = self._ask("open", dict(targets))
         return found
 
     def become(self, weather: Mapping[Pair, Weather]) -> None:
-        """Change how the links of these pairs are."""
+        """Change the state of the links of these pairs."""
         self._ask("become", dict(weather))
 
     def reset(self, pairs: Iterable[Pair]) -> None:
-        """Break their connections off, what is on its way included; new ones are welcome."""
+        """Reset the connections of these pairs, and drop the data in transit. New connections are accepted."""
         self._ask("reset", list(pairs))
 
     def close(self) -> None:
@@ -57,13 +57,13 @@ class Proxy:
             return self._pipe.recv()
         except (OSError, EOFError):
             raise NetworkError(
-                "the proxy between the peers has ended: the experiment's faults cannot go on"
+                "the proxy between the peers has ended, so that no more faults can be carried out: run the experiment again"
             ) from None
 
 
 def main(pipe: Connection, seed: int) -> None:
-    """The proxy's whole life."""
-    os.setpgid(0, 0)  # a terminal's Ctrl-C must not cut the peers' goodbyes off
+    """The main function of the proxy's process."""
+    os.setpgid(0, 0)  # Ctrl-C on a terminal must not end the proxy before the peers have said goodbye
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(_serve(pipe, seed))
@@ -86,7 +86,7 @@ async def _serve(pipe: Connection, seed: int) -> None:
 
 
 class Desk:
-    """Where commands are carried out, in the proxy's process."""
+    """Carries out commands, in the proxy's process."""
 
     def __init__(self, seed: int) -> None:
         self._routes: dict[Pair, Route] = {}
@@ -106,7 +106,7 @@ class Desk:
         return None
 
     def _open(self, pair: Pair, target: str) -> str:
-        """Listen, from this moment on."""
+        """Listen for a pair; the endpoint. Connections are accepted as soon as this returns."""
         route = self._routes[pair] = Route(target, self._uniform)
         listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""One connection through the proxy, held, slowed or reset as the weather of its route says; must not know who commands it."""
+"""One connection through the proxy, in the state of its route: cut, delayed or open; must not know who commands it."""
 
 import asyncio
 import socket
@@ -7,24 +7,24 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-MOST = 1 << 20  # bytes of one direction that wait here; more wait at the sender, as before a slow link
+MOST = 1 << 20  # bytes of one direction that wait here; more wait at the sender, as at a slow link
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Weather(NamedTuple):
-    """How a link is. One that is cut passes nothing, not even that a side has closed; it accepts, and stays silent."""
+    """The state of a link. A cut link accepts connections and passes nothing, not even the close of a connection."""
 
     cut: bool = False
     delay: float = 0.0  # seconds, each way
-    jitter: float = 0.0  # up to so many seconds more; the order is kept
-    rate: float = 0.0  # bytes a second and connection, each way; 0 for no limit
+    jitter: float = 0.0  # up to so many seconds of additional delay; the order is kept
+    rate: float = 0.0  # bytes per second and connection, each way; 0 for no limit
 
 
 class Route:
     """The way to one endpoint, and all connections on it.
 
     Args:
-        target: "tcp://host:port" or "ipc://path", where it leads.
+        target: its endpoint, "tcp://host:port" or "ipc://path".
         uniform: draws from [0, 1), for the jitter.
     """
 
@@ -43,7 +43,7 @@ class Route:
             half.reset()
 
     def reach(self, near: "Half") -> None:
-        """Connect on to the target, for a connection that has come in."""
+        """Connect to the target for an incoming connection."""
         near.other = far = Half(self, near)
         task = asyncio.get_running_loop().create_task(self._reach(near, far))
         self._tasks.add(task)
@@ -59,12 +59,12 @@ class Route:
                 host, _, port = place.rpartition(":")
                 at = "127.0.0.1" if host in ("*", "0.0.0.0") else host.strip("[]")
                 await loop.create_connection(lambda: far, at, int(port))
-        except OSError:  # nobody listens there: the one who came in is to see just that
+        except OSError:  # nobody listens there, and the connecting peer should see that
             near.reset()
 
 
 class Half(asyncio.Protocol):
-    """One end of a connection through the proxy. What comes in here waits until it is due, and leaves by the other end."""
+    """One end of a connection through the proxy. Data that arrives here waits until it is due and leaves at the other end."""
 
     def __init__(self, route: Route, other: "Half | None" = None) -> None:
         self.other = other
@@ -83,7 +83,7 @@ class Half(asyncio.Protocol):
             self.other.look()
 
     def look(self) -> None:
-        """Go on as the weather says now."""
+        """Adapt to the present state of the link."""
         if self._route.weather.cut:
             if self.transport:
                 self.transport.pause_reading()
@@ -114,7 +114,7 @@ class Half(asyncio.Protocol):
             self.other.look()
 
     def reset(self) -> None:
-        """Break this end off: what waits is lost, and the socket says so."""
+        """Reset this end: waiting data is lost, and the socket reports a reset."""
         self._waiting.clear()
         self._size = 0
         if self.transport:
@@ -122,7 +122,7 @@ class Half(asyncio.Protocol):
             self.transport.abort()
 
     def _deliver(self) -> None:
-        """Hand over what is due, and take in more if there is room."""
+        """Pass on the data that is due, and read more if there is room."""
         if self._timer:
             self._timer.cancel()
             self._timer = None

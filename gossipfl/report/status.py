@@ -6,13 +6,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from gossipfl.report.tables import number, plain, seconds
-from gossipfl.runs.status import Sight
+from gossipfl.runs.status import PeerStatus
 
 STATES = ("up", "suspected", "down", "left")
 
 
-def sight(found: Sequence[Sight]) -> list[RenderableType]:
-    """A row per peer: its round, the state of each neighbour, its counters; then the errors, and who has not begun."""
+def status_table(found: Sequence[PeerStatus]) -> list[RenderableType]:
+    """A table with one row for each peer (state, round, neighbours, counters), and a note for each that failed or waits."""
     head = ("peer", "state", "last report", "round", *STATES, "sent", "resent", "unsent", "refused", "late")
     rows = [
         (
@@ -31,8 +31,8 @@ def sight(found: Sequence[Sight]) -> list[RenderableType]:
     return [plain(head, rows, [3, *range(8, 13)]), *notes]
 
 
-def _those(one: Sight, state: str) -> str:
-    """The neighbours in a state; for neighbours that are not up, since how many seconds."""
+def _those(one: PeerStatus, state: str) -> str:
+    """The neighbours in a state; for those that are not up, since when."""
     those = {name: said for name, said in one.neighbours.items() if said.get("state") == state}
     if state == "up":
         return " ".join(those) or "-"
