@@ -17,6 +17,7 @@ from torch import Tensor
 from gossipfl.errors import BadMessage
 from gossipfl.runs import folder as files
 from gossipfl.runs.facts import Checkpoint, decode, encode
+from gossipfl.runs.summary import FORMAT
 
 NEW, OLD = "checkpoint.safetensors", "checkpoint.old.safetensors"
 
@@ -24,6 +25,7 @@ NEW, OLD = "checkpoint.safetensors", "checkpoint.old.safetensors"
 def write(folder: Path, study: bytes, point: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all, and keep the one before. After an OSError both files are unchanged."""
     metadata = {
+        "format": str(FORMAT),
         "study": study.hex(),
         "round": str(point.round),
         "age": str(point.age),
@@ -57,7 +59,9 @@ def _read(path: Path, study: bytes) -> Checkpoint:
         raise FileNotFoundError(path)
     with safe_open(path, "pt") as file:
         metadata, x = dict(file.metadata() or {}), file.get_tensor("x")
-    digest = metadata.pop("digest", "")
+    digest, form = metadata.pop("digest", ""), metadata.get("format", "1")
+    if form != str(FORMAT):
+        raise ValueError(f"it has format {form}, and this version of gossipfl reads format {FORMAT} only")
     if metadata.get("study") != study.hex():
         raise ValueError("it is of another study (another experiment or topology file)")
     if digest != _digest(x, metadata):

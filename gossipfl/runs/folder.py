@@ -33,6 +33,7 @@ from gossipfl.config.file import Experiment, dump
 from gossipfl.data import Schema, Table
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadExperiment
+from gossipfl.runs.summary import FORMAT
 
 RUNS = Path("runs")
 
@@ -68,10 +69,25 @@ def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterab
     return folder
 
 
+def check_format(folder: Path) -> None:
+    """Refuse to go on with a run that another version wrote. Raises BadExperiment."""
+    file = folder / "environment.json"
+    if not file.exists():  # then a checkpoint says for itself which format it has
+        return
+    told = read_json(file)
+    form = told.get("format", 1) if isinstance(told, dict) else 1
+    if form != FORMAT:
+        raise BadExperiment(
+            f"{folder} has format {form}, and this version of gossipfl goes on with runs of format {FORMAT} only: start it "
+            f"anew, gossipfl run {folder}/config.toml. Its results stay readable"
+        )
+
+
 def environment() -> dict[str, Any]:
     """Versions, machine and command."""
     packages = ("gossipfl", "torch", "numpy", "pyzmq", "networkx", "scikit-learn", "pandas")
     return {
+        "format": FORMAT,
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processors": os.cpu_count(),

@@ -13,14 +13,16 @@ from test_peers import by_hand, child, start, until_learning
 from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.launch.launch import resume, run
+from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, lodged, peer
 from gossipfl.experiment.study.method import study
 from gossipfl.report.status import status_table
 from gossipfl.runs import checkpoint
 from gossipfl.runs.events import Finished, Progress
-from gossipfl.runs.folder import create, write_json
+from gossipfl.runs.folder import create, read_json, write_json
 from gossipfl.runs.status import statuses
+from gossipfl.runs.summary import read_summary
 
 ENDLESS = {"rounds": 1_000_000, "tolerance": 1e-11}
 
@@ -68,6 +70,20 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
     (tmp_path / "run" / "config.toml").write_text(dump(parse(settings(topology__graph="full:4"))))
     with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to go on from"):
         list(resume(tmp_path / "run"))
+
+
+def test_a_run_of_an_older_format_is_refused_and_its_results_are_read(tmp_path):
+    folder = tmp_path / "run"
+    made = study(parse(settings(stop__rounds=5, algorithm__kind="exact-diffusion")))
+    create(made.experiment, made.graph, folder, made.names)
+    told = read_json(folder / "environment.json")
+    write_json(folder / "environment.json", {key: told[key] for key in told if key != "format"})
+    with pytest.raises(BadExperiment, match=r"has format 1, .* format 2 only: start it anew, gossipfl run"):
+        list(resume(folder))
+    *_, last = simulate(parse(settings(stop__rounds=5)), tmp_path / "old")
+    older = {key: last.summary[key] for key in last.summary if key not in ("format", "one_model")}
+    write_json(tmp_path / "old" / "summary.json", older)
+    assert read_summary(tmp_path / "old") == older | {"one_model": True}
 
 
 def test_who_has_not_begun_or_has_ended_is_told_from_who_is_silent(tmp_path):

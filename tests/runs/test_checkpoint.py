@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gossipfl.data import Schema
 from gossipfl.errors import BadMessage
+from gossipfl.runs import checkpoint
 from gossipfl.runs.checkpoint import NEW, OLD, read, write
 from gossipfl.runs.facts import Checkpoint, Facts, decode, encode, pack, unpack
 
@@ -51,6 +52,17 @@ def test_a_torn_checkpoint_is_refused_by_name_and_the_older_one_used(tmp_path: P
         assert same(found, point(1)), length
         assert len(refused) == 1
         assert refused[0].startswith(f"{tmp_path / NEW} is not used: ")
+
+
+def test_a_checkpoint_of_another_format_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT - 1)
+    write(tmp_path, STUDY, point(1))
+    monkeypatch.undo()
+    found, refused = read(tmp_path, STUDY)
+    assert found is None
+    assert "it has format 1, and this version of gossipfl reads format 2 only" in refused[0]
 
 
 @given(st.data())

@@ -43,6 +43,7 @@ def resume(folder: Path) -> Iterator[Event]:
         raise BadExperiment(
             f"the run in {folder} has learned to its end ({ended}): start it anew, gossipfl run {folder}/config.toml"
         )
+    files.check_format(folder)
     if not any((folder / "peers").glob(f"*/{NEW}")):
         raise BadExperiment(
             f"no peer in {folder} has a checkpoint to go on from: start anew, gossipfl run {folder}/config.toml. They are "

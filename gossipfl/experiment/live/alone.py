@@ -95,6 +95,7 @@ def lodged(made: Study, name: str, folder: Path) -> bool:
             f"--out {folder} holds a run of another experiment: {', '.join(others)} differ{'s' * (len(others) == 1)} from "
             f"{config}. Give another folder, or go on with the experiment as it was"
         )
+    files.check_format(folder)
     if (
         read_summary(own).get("stopped", "interrupted") == "interrupted"
         and checkpoint.read(own, made.fingerprint)[0] is not None
