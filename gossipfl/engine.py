@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, Record, State, leaves, mixer, rebuilt
+from gossipfl.algorithms import Algorithm, Mixer, Record, State, leaves, rebuilt
 from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
 from gossipfl.topology import Links, Topology
@@ -110,7 +110,7 @@ def carry_out(
         mixed = mixing.conclude(sent, mixed)
         return [mixed] if len(tensors) == 1 else torch.split(mixed, blocks, 1)
 
-    state = algorithm.round(run.state, grad, mixer(mix))
+    state = algorithm.round(run.state, grad, Mixer(mix))
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
     linked = run.round if len(links.receivers) else run.linked

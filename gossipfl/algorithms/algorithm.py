@@ -19,11 +19,11 @@ __all__ = [
     "Algorithm",
     "Grad",
     "Mix",
+    "Mixer",
     "Prox",
     "Record",
     "State",
     "leaves",
-    "mixer",
     "no_penalty",
     "rebuilt",
     "subgradient",
@@ -111,18 +111,19 @@ def rebuilt(tensors: Mapping[str, Tensor], like: R, path: str = "") -> R:
     return like._replace(**fields)
 
 
-def mixer(exchange: Callable[[tuple[Tensor, ...]], Sequence[Tensor]]) -> Mix:
-    """The `mix` that passes its tensors to `exchange`, which returns as many."""
+class Mixer:
+    """The `Mix` that passes its tensors to `exchange`, which returns as many."""
+
+    def __init__(self, exchange: Callable[[tuple[Tensor, ...]], Sequence[Tensor]]) -> None:
+        self._exchange = exchange
 
     @overload
-    def mix(x: Tensor, /) -> Tensor: ...
+    def __call__(self, x: Tensor, /) -> Tensor: ...
     @overload
-    def mix(x: Tensor, y: Tensor, /, *more: Tensor) -> Sequence[Tensor]: ...
-    def mix(*tensors: Tensor) -> Tensor | Sequence[Tensor]:
-        mixed = exchange(tensors)
+    def __call__(self, x: Tensor, y: Tensor, /, *more: Tensor) -> Sequence[Tensor]: ...
+    def __call__(self, *tensors: Tensor) -> Tensor | Sequence[Tensor]:
+        mixed = self._exchange(tensors)
         return mixed if len(mixed) > 1 else mixed[0]
-
-    return mix
 
 
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing

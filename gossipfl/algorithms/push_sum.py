@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State, mixer
+from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, Mixer, State
 from gossipfl.mixing import Property
 
 
@@ -48,5 +48,5 @@ class PushSum:
             *mixed, w = mix(first, *others, w)
             return mixed
 
-        inner = self.inner.round(s.inner, lambda u: grad(u / w), mixer(push))
+        inner = self.inner.round(s.inner, lambda u: grad(u / w), Mixer(push))
         return Pushed(inner.x / w, inner, w)
