@@ -22,6 +22,61 @@ HEARTBEAT_MS, SILENT_MS = 2000, 10_000  # a connection is cut when no answer com
 WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
+class Line:
+    """The connection to one neighbour: a socket, and one that watches it.
+
+    Args:
+        context: of all sockets.
+        endpoint: where the neighbour listens.
+        queue: messages that may wait.
+        at_once: messages may wait only while there is a connection.
+        lost: there was no connection before.
+
+    Raises:
+        NetworkError: ZeroMQ cannot connect there.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoint: str,
+        queue: int,
+        at_once: bool = False,
+        lost: bool = False,
+    ) -> None:
+        self.endpoint, self._lost = endpoint, lost
+        self.socket = socket = context.socket(zmq.PUSH)
+        socket.setsockopt(zmq.SNDHWM, queue)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENT_MS)
+        socket.setsockopt(zmq.IMMEDIATE, at_once)
+        self._monitor = socket.get_monitor_socket(WATCHED)
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.shut(linger=0)
+            raise NetworkError(
+                f"cannot connect to {endpoint}: {error}. Is it of the form tcp://host:port?"
+            ) from error
+
+    def lost(self) -> bool:
+        """Whether there is no connection, as far as is known."""
+        while True:
+            try:
+                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"]
+            except zmq.Again:
+                return self._lost
+            self._lost = event != zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+    def shut(self, linger: int) -> None:
+        """Close both sockets; messages that wait have so many milliseconds to leave."""
+        self.socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self.socket.close(linger=linger)
+
+
 class ZeroMQ:
     """A `Transport` over ZeroMQ. Binds at once; `connect` when the neighbours' endpoints are known.
 
@@ -40,10 +95,7 @@ class ZeroMQ:
         self._inbox.setsockopt(zmq.RCVHWM, QUEUE)
         self._inbox.setsockopt(zmq.MAXMSGSIZE, largest)
         self._inbox.setsockopt(zmq.LINGER, 0)
-        self._outboxes: dict[int, zmq.Socket[bytes]] = {}
-        self._monitors: dict[int, zmq.Socket[bytes]] = {}
-        self._endpoints: dict[int, str] = {}
-        self._lost: set[int] = set()
+        self._lines: dict[int, Line] = {}
         self._timeout = -1
         self._frames: list[bytes] = []
         self._joined = b""
@@ -61,39 +113,19 @@ class ZeroMQ:
         """
         for endpoint in neighbours.values():
             check_endpoint(endpoint)
-        for peer in [peer for peer, old in self._endpoints.items() if neighbours.get(peer) != old]:
-            self._shut(peer, linger=LAST_WORDS_MS)
-            del self._endpoints[peer]
-            self._lost.discard(peer)
-        for peer in neighbours.keys() - self._endpoints.keys():
-            self._endpoints[peer] = neighbours[peer]
-            self._open(peer, queue, at_once=False)
-
-    def _open(self, peer: int, queue: int, at_once: bool) -> None:
-        """A socket to a neighbour, and one that watches its connection."""
-        socket = self._context.socket(zmq.PUSH)
-        socket.setsockopt(zmq.SNDHWM, queue)
-        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENT_MS)
-        socket.setsockopt(zmq.IMMEDIATE, at_once)
-        self._outboxes[peer] = socket
-        self._monitors[peer] = socket.get_monitor_socket(WATCHED)
-        try:
-            _connect(socket, self._endpoints[peer])
-        except NetworkError:
-            self._shut(peer, linger=0)
-            del self._endpoints[peer]
-            raise
+        for peer in [peer for peer, line in self._lines.items() if neighbours.get(peer) != line.endpoint]:
+            self._lines.pop(peer).shut(linger=LAST_WORDS_MS)
+        for peer in neighbours.keys() - self._lines.keys():
+            self._lines[peer] = Line(self._context, neighbours[peer], queue)
 
     def send(self, to: int, frames: list[bytes]) -> bool:
-        if to not in self._outboxes:
+        line = self._lines.get(to)
+        if line is None:
             return False
         try:
             if frames is not self._frames:  # the same go to all neighbours
                 self._frames, self._joined = frames, _join(frames)
-            self._outboxes[to].send(self._joined, zmq.NOBLOCK, copy=len(self._joined) < LARGE)
+            line.socket.send(self._joined, zmq.NOBLOCK, copy=len(self._joined) < LARGE)
         except zmq.Again:
             return False
         return True
@@ -109,20 +141,13 @@ class ZeroMQ:
             return None
 
     def lost(self) -> set[int]:
-        for peer, monitor in self._monitors.items():
-            while (said := _event(monitor)) is not None:
-                (self._lost.discard if said == zmq.EVENT_HANDSHAKE_SUCCEEDED else self._lost.add)(peer)
-        return self._lost
+        return {peer for peer, line in self._lines.items() if line.lost()}
 
     def forget(self, to: int) -> None:
-        self._shut(to, linger=0)
-        self._open(to, QUEUE, at_once=True)
-
-    def _shut(self, peer: int, linger: int) -> None:
-        socket = self._outboxes.pop(peer)
-        socket.disable_monitor()
-        self._monitors.pop(peer).close(linger=0)
-        socket.close(linger=linger)
+        line = self._lines.pop(to)
+        lost = line.lost()
+        line.shut(linger=0)
+        self._lines[to] = Line(self._context, line.endpoint, QUEUE, at_once=True, lost=lost)
 
     def close(self, linger: float = 5.0, gone: Collection[int] = ()) -> None:
         """Wait at most `linger` seconds until neighbours that listen have all messages.
@@ -130,19 +155,11 @@ class ZeroMQ:
         For neighbours that have gone, or have no connection, wait no longer than it takes to connect again.
         """
         if not self._context.closed:
-            short, lost = min(linger, (RECONNECT_MAX_MS + RECONNECT_MS) / 1000), self.lost()
-            for peer in list(self._outboxes):
-                self._shut(peer, int(1000 * (short if peer in gone or peer in lost else linger)))
+            short = min(linger, (RECONNECT_MAX_MS + RECONNECT_MS) / 1000)
+            for peer, line in self._lines.items():
+                line.shut(int(1000 * (short if peer in gone or line.lost() else linger)))
             self._inbox.close(linger=0)
             self._context.term()
-
-
-def _event(monitor: "zmq.Socket[bytes]") -> int | None:
-    """The next event of a connection; None: there is none."""
-    try:
-        return int(parse_monitor_message(monitor.recv_multipart(zmq.NOBLOCK))["event"])
-    except zmq.Again:
-        return None
 
 
 def _join(frames: list[bytes]) -> bytes:
@@ -159,15 +176,6 @@ def _split(message: bytes) -> list[bytes]:
             return [message]
         frames.append(message[start:here])
     return frames
-
-
-def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        raise NetworkError(
-            f"cannot connect to {endpoint}: {error}. Is it of the form tcp://host:port?"
-        ) from error
 
 
 def _reason(error: zmq.ZMQError) -> str:
