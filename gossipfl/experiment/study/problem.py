@@ -61,8 +61,8 @@ def _instead(classes: Sequence[str]) -> str:
     whole = all(re.fullmatch(r"-?\d+", value) for value in classes)
     if all(map(NUMBER.fullmatch, classes)) and not (whole and len(classes) <= FEW):
         return (
-            'these are numbers, not classes: set model.kind = "linear" (with model.l2 above 0 it is ridge), or make two classes of '
-            'them, data.target = "COLUMN > VALUE"'
+            'these are numbers, not classes: set model.kind = "linear" (with model.l2 above 0 it is ridge), or make two '
+            'classes of them, data.target = "COLUMN > VALUE"'
         )
     return 'set model.kind = "softmax"'
 
