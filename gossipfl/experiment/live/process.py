@@ -66,9 +66,8 @@ def live(
     """
     e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
-    ahead = (
-        AHEAD + 4 * study.horizon
-    )  # the horizon is measured from some rounds only; others may be longer by chance
+    # The horizon is measured from some rounds only; others may be longer by chance.
+    ahead = AHEAD + 4 * study.horizon
     exchange = Exchange(
         ident(study.names[me]),
         called(study),
