@@ -12,10 +12,8 @@ from typing import NamedTuple
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LONG = 40  # samples that a process needs to be judged
-GROWTH, SLACK = (
-    0.05,
-    1 << 20,
-)  # memory growth that is allowed for fragmentation and caches: a fraction, and bytes
+# Memory may grow by this fraction and these bytes, for fragmentation and caches.
+GROWTH, SLACK = 0.05, 1 << 20
 FILES = 2  # descriptors that are allowed in addition: a log and a file of metrics are opened later
 
 

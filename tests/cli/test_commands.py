@@ -102,7 +102,7 @@ def test_after_a_run_with_faults_the_simulator_is_suggested_without_them(tmp_pat
     assert said.code == 0, said
     told = " ".join(said.out.split())
     assert "! the 4 peers hold one model" in told
-    assert "; 1 planned fault never came: the learning ended before it" in told
+    assert "; 1 planned fault did not happen: learning ended before it" in told
     assert "config.toml -s 'faults=[]' (in one process, without the faults)" in told
     again = ["-s", "faults=[]", "--out", tmp_path / "again", "--quiet"]
     assert gossipfl("simulate", tmp_path / "run" / "config.toml", *again).code == 0

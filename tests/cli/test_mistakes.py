@@ -95,10 +95,14 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "numbers, not classes": (
         with_data(rows(lambda i: i * 1.5)),
         4,
-        'two classes apart.*60.*numbers.*kind = "linear".*ridge',
+        'two classes.*60.*numbers.*kind = "linear".*ridge',
     ),
     "whole numbers, not classes": (with_data(rows(lambda i: i)), 4, 'numbers.*kind = "linear".*ridge'),
-    "three classes": (with_data(rows(lambda i: i % 3)), 4, 'the peers have 3: 0, 1, 2; use kind = "softmax"'),
+    "three classes": (
+        with_data(rows(lambda i: i % 3)),
+        4,
+        'the peers have 3: 0, 1, 2; set model.kind = "softmax"',
+    ),
     "too many peers": (with_set("topology.graph=ring:80"), 4, "without rows.*fewer peers"),
     "few rows told": (with_set("topology.graph=ring:15"), 4, "training rows.*reveal the rows"),
     "diverges": (

@@ -129,10 +129,10 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
         assert site.name == "new" or '"new"' in (site.folder / "topology.json").read_text()
     assert len({site.report.rounds for site in sites}) == 1
     for site in sites[:-1]:
-        assert site.news[0] == "all are here: learning"
-        assert site.news.count("the topology file is read again: gained new") == 1
+        assert site.news[0] == "all peers have agreed: learning begins"
+        assert site.news.count("the topology file has changed: gained new") == 1
         assert site.news.count("new is there") == (site.name in "ac"), "its neighbours hear of it"
-    late = re.fullmatch(r"the study is under way: learning from round (\d+)", sites[-1].news[0])
+    late = re.fullmatch(r"the others are learning already: joins in round (\d+)", sites[-1].news[0])
     assert late is not None
     assert int(late[1]) > 0
 
@@ -146,10 +146,10 @@ def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_fi
         assert site.learns.wait(60)
     there, world.ports["d"] = world.ports["d"], free_port()
     world.connect(RING)
-    assert sites[3].says("still listens where it did")
+    assert sites[3].says("still listens on its old endpoint")
     for site in (sites[0], sites[2]):
         assert site.says("d is given up: no connection")
-        assert "the topology file is read again: moved d" in site.news
+        assert "the topology file has changed: moved d" in site.news
     world.ports["d"] = there
     world.connect(RING)
     for site in sites:
@@ -158,10 +158,10 @@ def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_fi
         assert world.distance(site.model, "abcd") <= 1e-8
         if site.name in "ac":
             away = site.news.index("d is given up: no connection")
-            again = site.news.index("the topology file is read again: moved d", away)
+            again = site.news.index("the topology file has changed: moved d", away)
             assert "d is back" not in site.news[away:again]
             assert "d is back" in site.news[again:]
-    assert sum("still listens where it did" in words for words in sites[3].warnings) == 1
+    assert sum("still listens on its old endpoint" in words for words in sites[3].warnings) == 1
 
 
 @pytest.mark.timeout(120)
@@ -176,11 +176,11 @@ def test_a_peer_that_the_file_loses_leaves_and_its_part_with_it(tmp_path):
         site.thread.join()
     *others, new = sites
     assert (new.report.error, new.report.stopped, new.report.exit_code) == ("", "dropped", 0)
-    assert "does not name new any more" in new.report.why
+    assert "no longer names new" in new.report.why
     for site in others:
         assert (site.report.error, site.report.stopped) == ("", "seconds")
         assert world.distance(site.model, "abcd") <= 1e-8
-        assert "the topology file is read again: lost new" in site.news
+        assert "the topology file has changed: lost new" in site.news
 
 
 def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path):
@@ -198,8 +198,8 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
             world.connect([["a", "b"], ["c", "d"]])
         reread.ask()
         assert reread() is None
-        assert re.search(f"cannot take over what .*sites.toml says now.*{words}", told.pop())
-        assert reread.made is made
+        assert re.search(f"cannot use the changed .*sites.toml.*{words}", told.pop())
+        assert reread.study is made
     world.connect(JOINED)
     reread.ask()
     change = reread()
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
         (tmp_path / "sites.toml").write_text(wrong)
         reread.ask()
         assert reread() is None
-        assert re.search(f"cannot take over what .*sites.toml says now.*{words}", told.pop())
+        assert re.search(f"cannot use the changed .*sites.toml.*{words}", told.pop())
 
 
 def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):
@@ -229,7 +229,7 @@ def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):
     world.connect(JOINED)
     reread.ask()
     assert reread() is None
-    assert re.search("cannot take over .*sites.toml .*weigh the same both ways", told.pop())
+    assert re.search("cannot use the changed .*sites.toml.*equal weights in both", told.pop())
 
 
 @pytest.mark.parametrize("kind", ["gossip-learning", "push-pull"])
@@ -248,7 +248,9 @@ def test_who_cannot_follow_the_file_says_so(kind, tmp_path):
     for site in sites:
         site.thread.join()
         assert (site.report.error, site.report.stopped) == ("", "seconds")
-        assert [f"{kind} cannot go on along other links" in warning for warning in site.warnings] == [True]
+        assert [
+            f'algorithm "{kind}" cannot continue on other links' in warning for warning in site.warnings
+        ] == [True]
         assert not (site.folder / "topology.json").exists()
 
 

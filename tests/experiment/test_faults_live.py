@@ -162,7 +162,7 @@ def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
     assert last.summary["distance_to_optimum"] <= 1e-8
     code, sentence = verdict(last.summary, 0.0)
     assert code == 5
-    assert "1 of 4 peers died on the way (2)" in sentence
+    assert "1 of 4 peers died during the run (2)" in sentence
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["lost"] == ["2"]
 
 

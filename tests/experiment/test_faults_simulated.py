@@ -120,9 +120,12 @@ def test_rounds_are_those_with_an_exchange(tmp_path):
     ("fault", "words"),
     [
         ({"do": "kill", "at": 1, "count": 1}, "no seconds"),
-        ({"do": "delay", "round": 1, "amount": 0.1}, r"no delay: leave that fault out \(-s 'faults=\[\]'\)"),
-        ({"do": "reset", "round": 1}, "no reset"),
-        ({"do": "duplicate", "round": 1, "amount": 0.1}, "no duplicate"),
+        (
+            {"do": "delay", "round": 1, "amount": 0.1},
+            r"cannot simulate delay faults: remove them \(-s 'faults=\[\]' removes all\)",
+        ),
+        ({"do": "reset", "round": 1}, "cannot simulate reset"),
+        ({"do": "duplicate", "round": 1, "amount": 0.1}, "cannot simulate duplicate"),
     ],
 )
 def test_what_the_simulator_does_not_know_is_refused_before_the_data_are_read(fault, words, tmp_path):
@@ -187,8 +190,8 @@ def test_what_happens_is_told_in_its_round_and_who_is_left_and_what_came_too_lat
     assert last.summary["faults"] == {"carried_out": 2, "too_late": 2}
     code, sentence = verdict(last.summary, 0.0)
     assert code == 0
-    assert sentence.startswith("11 of 12 peers are left and do NOT hold one model: they agree to ")
-    assert sentence.endswith("after 60 rounds; 2 planned faults never came: the learning ended before them")
+    assert sentence.startswith("11 of 12 peers are left and do NOT hold one model after 60 rounds: ")
+    assert sentence.endswith("; 2 planned faults did not happen: learning ended before them")
     assert str(result(last.summary, sentence, good=True)[0]) == f"! {sentence}"
 
 
@@ -204,7 +207,7 @@ def test_a_run_in_which_all_came_back_is_as_good_as_any(tmp_path):
 def test_one_that_is_left_says_so(tmp_path):
     raw = experiment({"do": "kill", "round": 4, "peers": ["0"]}) | {"topology": {"graph": "full:2"}}
     summary = ended(raw | {"stop": {"rounds": 9}}, tmp_path)
-    assert verdict(summary, 0.0) == (0, "1 of 2 peers is left and learned alone, 9 rounds")
+    assert verdict(summary, 0.0) == (0, "1 of 2 peers is left and learned alone; 9 rounds")
     assert verdict(summary | {"stopped": "diverged", "faults": {"too_late": 1}}, 0.0)[0] == 6
 
 

@@ -201,14 +201,14 @@ def test_numbers_are_learned_too_and_judged_by_rmse(tmp_path):
     summary, _ = carry_out("simulator", raw, tmp_path / "run")
     assert summary["test"]["own"]["rmse"] < 1.1 * summary["pooled"]["test"]["all"]["rmse"]
     assert summary["distance_to_optimum"] < 0.5
-    assert f"test RMSE {summary['test']['own']['rmse']:.3f}, mean over the peers" in verdict(summary, 0.0)[1]
+    assert f"test RMSE {summary['test']['own']['rmse']:.3f} (mean over the peers)" in verdict(summary, 0.0)[1]
 
 
 def test_sparse_features_are_refused(tmp_path):
     rows = [f"{i % 2} {1 + i % 5}:{i / 60} 9:1" for i in range(80)]
     (tmp_path / "rows.svm").write_text("\n".join(rows) + "\n")
     raw = gossip(data__source=str(tmp_path / "rows.svm"), data__standardise="none")
-    with pytest.raises(BadExperiment, match="learns from dense features"):
+    with pytest.raises(BadExperiment, match="needs dense features"):
         carry_out("simulator", raw, tmp_path / "run")
 
 
@@ -225,12 +225,11 @@ def test_the_verdict_says_how_far_apart_peers_are_and_is_content(tmp_path):
     code, told = verdict(summary, 0.0)
     assert code == 0
     assert told == (
-        "8 peers gossiped for 20 cycles, each with a model of its own: the farthest is "
-        f"{summary['consensus_distance']:.1e} from their mean, relative to it; test error "
-        f"{summary['test']['own']['error']:.3f}, mean over the peers"
+        "8 peers gossiped for 20 cycles, and each has its own model: the largest difference from their mean is "
+        f"{100 * summary['consensus_distance']:.0f} %; test error {summary['test']['own']['error']:.3f} (mean over the peers)"
     )
     assert verdict(summary | {"consensus_distance": None, "test": None}, 0.0)[1].endswith(
-        "their mean is nothing"
+        "the largest difference from their mean is infinite"
     )
 
 

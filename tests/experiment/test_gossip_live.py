@@ -91,7 +91,7 @@ def test_the_others_go_on_without_one_that_is_killed(tmp_path):
     assert summary["lost"] == ["2"]
     code, sentence = verdict(summary, 0.0)
     assert code == 5
-    assert sentence.startswith("1 of 8 peers died on the way (2); of those that are left: ")
+    assert sentence.startswith("1 of 8 peers died during the run (2); the others: ")
     assert summary["peer_status"] == dict.fromkeys(NAMES, "rounds") | {"2": "killed by SIGKILL"}
     assert summary["rounds"] == 300
     assert summary["peers"] == 7

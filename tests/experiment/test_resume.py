@@ -56,7 +56,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     assert rounds[0] >= before["rounds"] - 5
     told = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert told[0]["round"] == 1, "the lines of the first life are kept"
-    with pytest.raises(BadExperiment, match=r"has learned to its end \(tolerance\)"):
+    with pytest.raises(BadExperiment, match=r"is complete \(tolerance\)"):
         list(resume(tmp_path / "run"))
 
 
@@ -68,7 +68,7 @@ def test_what_cannot_be_gone_on_with_is_said(tmp_path):
     from gossipfl.config.file import dump
 
     (tmp_path / "run" / "config.toml").write_text(dump(parse(settings(topology__graph="full:4"))))
-    with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to go on from"):
+    with pytest.raises(BadExperiment, match=r"no peer in .* has a checkpoint to continue from"):
         list(resume(tmp_path / "run"))
 
 
@@ -178,12 +178,12 @@ def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_pa
     b.start()
     start(raw, "a", tmp_path / "a", tell)
     b.join()
-    assert ("learning", "all are here: learning") in told
+    assert ("learning", "all peers have agreed: learning begins") in told
     made = study(parse(raw))
     point = checkpoint.read(tmp_path / "a" / "peers" / "a", made.fingerprint)[0]
     told.clear()
     peer(made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True)
-    assert ("learning", f"goes on from round {point.round} of its checkpoint") in told
+    assert ("learning", f"continues from round {point.round} of its checkpoint") in told
 
 
 @pytest.mark.timeout(60)

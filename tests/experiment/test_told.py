@@ -12,7 +12,7 @@ from runs import carry_out, settings
 
 from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.experiment.evaluation.finish import apart
-from gossipfl.experiment.evaluation.verdict import verdict
+from gossipfl.experiment.evaluation.verdict import difference, verdict
 from gossipfl.experiment.learning.learn import Lines
 from gossipfl.report.result import result
 
@@ -51,6 +51,29 @@ def test_models_that_cancel_are_infinitely_far_apart_and_can_be_told():
         code, sentence = verdict(summary | {"consensus_distance": distance}, 0.0)
         assert code == 0
         assert "NOT hold one model" in sentence
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        (3.1e-16, "3.1e-16 (relative)"),
+        (0.0123, "1.2 %"),
+        (0.11, "11 %"),
+        (25.0, "2,500 %"),
+        (None, "infinite"),
+    ],
+)
+def test_a_difference_is_a_percentage_unless_it_is_tiny(apart, words):
+    assert difference(apart) == f"the largest difference from their mean is {words}"
+
+
+def test_one_peer_of_several_names_its_neighbours():
+    summary = {"stopped": "rounds", "peers": 1, "rounds": 1101}
+    assert verdict(summary, 0.0) == (0, "one peer learned; 1,101 rounds")
+    assert verdict(summary | {"neighbours": ["oslo"]}, 0.0)[1] == "learned with oslo; 1,101 rounds"
+    assert verdict(summary | {"neighbours": ["bern", "lyon", "oslo"]}, 0.0)[1].startswith(
+        "learned with bern, lyon and oslo;"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What becomes of it: models judged, files written, a verdict; must not know which engine learned."""
+"""Evaluation of the models, the result files, and the verdict; must not know which engine learned."""

@@ -1,4 +1,4 @@
-"""How good a model is on rows it has not seen; must not know how it was learned."""
+"""The metrics of a model on test rows; must not know how it was learned."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,10 +19,10 @@ Metrics = dict[str, float | None]  # an undefined metric is None
 def evaluate(
     kind: str, scores: Callable[[Any], Array], parts: Sequence[Rows], names: Sequence[str]
 ) -> dict[str, Any]:
-    """The metrics of one model on the test rows of all peers together, on average over peers, and of each peer.
+    """The metrics of one model: on the test rows of all peers together, as the mean over peers, and for each peer.
 
     Args:
-        kind: the model's kind, as the experiment names it.
+        kind: the model.kind of the experiment.
         scores: features (r, p) -> margins (r, outputs).
         parts: the peers' test rows, standardised.
         names: the peers.
@@ -37,37 +37,37 @@ def evaluate(
 
 
 def own(kind: str, models: Tensor, parts: Sequence[Rows]) -> dict[str, Any]:
-    """How good peers' own models are on the test rows of all together: means over the peers.
+    """The metrics of each peer's own model on the test rows of all peers, as means over the peers.
 
     Args:
-        kind: the model's, as the experiment names it; it has one output.
-        models: (n, cache, d), the newest ones of each peer, the intercept last.
+        kind: the model.kind of the experiment; the model has one output.
+        models: (n, cache, d), the newest models of each peer, the intercept last.
         parts: the peers' test rows, standardised.
 
     Returns:
-        "own", of the newest models: rows and rmse, or error, its deviation over the peers, and accuracy. "voted", where
-        peers keep several models that tell classes apart: the same of their majorities.
+        "own", for the newest models: rows, and rmse or else error, its standard deviation over the peers, and accuracy.
+        "voted", for classifiers with a cache above 1: the same for the majority votes of each peer's models.
     """
     x, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "y"))
     if kind not in CLASSIFIERS:
-        told_by = (_predicted(kind, x @ w[:-1, None] + w[-1]) for w in models[:, 0].double().numpy())
+        predicted = (_predicted(kind, x @ w[:-1, None] + w[-1]) for w in models[:, 0].double().numpy())
         return {
-            "own": {"rows": len(y), "rmse": float(np.mean([np.mean((y - z) ** 2) ** 0.5 for z in told_by]))}
+            "own": {"rows": len(y), "rmse": float(np.mean([np.mean((y - z) ** 2) ** 0.5 for z in predicted]))}
         }
     rows = torch.from_numpy(x).to(models.dtype), torch.from_numpy(y).to(models.dtype)
 
-    def told(errors: Tensor) -> dict[str, Any]:
+    def figures(errors: Tensor) -> dict[str, Any]:
         error, deviation = float(errors.mean()), float(errors.std(correction=0))
         return {"rows": len(y), "error": error, "deviation": deviation, "accuracy": 1.0 - error}
 
-    found = {"own": told(torch.cat([wrong(one[:1], *rows) for one in models]))}
+    found = {"own": figures(torch.cat([wrong(one[:1], *rows) for one in models]))}
     if models.shape[1] > 1:
-        found["voted"] = told(torch.cat([voted_wrong(one[None], *rows) for one in models]))
+        found["voted"] = figures(torch.cat([voted_wrong(one[None], *rows) for one in models]))
     return found
 
 
 def metrics(kind: str, z: Array, y: Array) -> Metrics:
-    """accuracy, auc, log_loss for classes; r2, rmse for numbers (and deviance for counts). None where undefined."""
+    """accuracy, auc, log_loss for classes; r2, rmse for numbers, and deviance for counts. Undefined metrics are None."""
     if not len(y):
         return {}
     if kind in CLASSIFIERS:
@@ -83,7 +83,7 @@ def metrics(kind: str, z: Array, y: Array) -> Metrics:
 
 
 def _predicted(kind: str, z: Array) -> Array:
-    """The numbers that margins (r, 1) stand for, (r,)."""
+    """The predictions for margins (r, 1), (r,)."""
     return np.asarray(np.exp(z[:, 0]) if kind == "poisson" else z[:, 0])
 
 
@@ -107,7 +107,7 @@ def _classes(kind: str, z: Array, y: Array) -> Metrics:
 
 
 def _mean(each: Sequence[Metrics]) -> Metrics:
-    """The plain mean over the peers for which a metric is defined."""
+    """The unweighted mean over the peers for which a metric is defined."""
     names = {name: None for one in each for name in one}
     values = {name: [v for one in each if (v := one.get(name)) is not None] for name in names}
     return {name: float(np.mean(found)) if found else None for name, found in values.items()}

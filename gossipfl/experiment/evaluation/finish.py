@@ -1,4 +1,4 @@
-"""From the peers' models to the verdict, the summary and the files; must not know which engine learned them."""
+"""The peers' models -> the summary and the result files; must not know which engine learned them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,11 +22,11 @@ from gossipfl.runs.attempt import Kept
 from gossipfl.runs.learned import Learned, Summary
 from gossipfl.runs.summary import FORMAT
 
-AGREED = 1e-6  # consensus distance that counts as one model when no tolerance is asked for
+AGREED = 1e-6  # the consensus distance below which models count as one, if the experiment has no tolerance
 
 
 class Judged(NamedTuple):
-    """The summary, and what it is about: the problem of the peers that are there, their mean model, the pooled optimum."""
+    """The summary, and its inputs: the problem of the present peers, the mean of their models, the pooled optimum."""
 
     summary: Summary
     problem: Linear | Module
@@ -35,7 +35,7 @@ class Judged(NamedTuple):
 
 
 def judge(study: Study, learned: Learned) -> Judged:
-    """Whether the peers hold one model, and how good it is. Reads and writes no file."""
+    """The summary of a run: whether the peers hold one model, and its metrics. Reads and writes no file."""
     e, train, test = study.experiment, learned.train, learned.test
     rows = torch.tensor([study.names.index(name) for name in learned.names])
     mean_rows = sum(len(part.y) for part in train) / len(train)
@@ -89,11 +89,11 @@ def judge(study: Study, learned: Learned) -> Judged:
 
 
 def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
-    """Judge the models, write them, and return the summary; what cannot be written is "unwritten" in it.
+    """Evaluate the models, write them, and return the summary. "unwritten" in it lists the files that could not be written.
 
     Args:
-        study: what was learned.
-        tables: the raw rows of the peers in `learned.names`, in that order.
+        study: the study of the run.
+        tables: the raw rows of the peers, in the order of `learned.names`.
         learned: the models and figures.
         folder: the run folder.
     """
@@ -107,7 +107,7 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
 
 
 def conclude(summary: Summary, folder: Path) -> Summary:
-    """Write the summary; where that fails, it is said in the summary that is returned."""
+    """Write the summary, and return it; if it cannot be written, "unwritten" in the result lists it, too."""
     keep = Kept(folder)
     keep("summary.json", files.write_json, summary)
     if not keep.unwritten:
@@ -117,7 +117,7 @@ def conclude(summary: Summary, folder: Path) -> Summary:
 
 
 def scorer(problem: Linear | Module, x: Tensor) -> Callable[[Any], npt.NDArray[np.float64]]:
-    """Features (r, p) -> margins (r, outputs) of the model x (d,)."""
+    """The function features (r, p) -> margins (r, outputs) of the model x (d,)."""
     if isinstance(problem, Linear):
         return lambda features: scores(x, features, problem.outputs).numpy().astype(np.float64)
     module = problem.module_from(x)
@@ -138,12 +138,12 @@ def _evaluate(
 
 
 def apart(models: Tensor, x: Tensor) -> float:
-    """max_i |x_i - x| / |x|; infinite where only x is 0."""
+    """max_i |x_i - x| / |x|; infinite if x is 0 and not all x_i are."""
     return float(relative_distance(models, x[None]).max())
 
 
 def _optimum(study: Study, problem: Linear, learned: Learned) -> Tensor | None:
-    """The optimum of the data that is there; None where only those who are missing made it finite, as with one class left."""
+    """The optimum of the present peers' data; None if it is not finite without the missing peers, as with a single class."""
     try:
         return pooled_optimum(problem).to(learned.models.dtype)
     except BadExperiment:

@@ -1,5 +1,6 @@
-"""Whether a run ended as asked, in a sentence and an exit code; must not know how it was carried out."""
+"""The verdict on a run, as a sentence and an exit code; must not know how it was carried out."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 
 
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
-    """The exit code and the sentence that a run ends with."""
+    """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
     if lacking := summary.get("unwritten"):
         files = f"{len(lacking['files'])} file{'s' * (len(lacking['files']) > 1)}"
@@ -17,13 +18,13 @@ def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
 
 
 def gone(summary: Mapping[str, Any]) -> int:
-    """Peers that are not there in the end, as the faults say: not those that died by themselves."""
+    """The number of peers that are absent at the end because of the faults; peers that died by themselves do not count."""
     peers: int = summary["peers"]
     return max(0, len(summary.get("peer_status", ())) - peers - len(summary.get("lost", ())))
 
 
 def missed(summary: Mapping[str, Any]) -> int:
-    """Events that the faults planned for a time when the learning was over."""
+    """The number of planned fault events that came too late, after the end of learning."""
     too_late: int = summary.get("faults", {}).get("too_late", 0)
     return too_late if summary["stopped"] != "interrupted" else 0
 
@@ -32,10 +33,12 @@ def _ended(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     code, sentence = _verdict(summary, tolerance)
     if never := missed(summary):
         s, them = ("s", "them") if never > 1 else ("", "it")
-        sentence += f"; {never} planned fault{s} never came: the learning ended before {them}"
+        sentence += f"; {never} planned fault{s} did not happen: learning ended before {them}"
     if lost := summary.get("lost"):
         names = ", ".join(lost[:8]) + (" ..." if len(lost) > 8 else "")
-        died = f"{len(lost)} of {len(summary['peer_status'])} peers died on the way ({names}); of those that are left: "
+        died = (
+            f"{len(lost)} of {len(summary['peer_status'])} peers died during the run ({names}); the others: "
+        )
         return code if summary["stopped"] in ("diverged", "interrupted") else NETWORK, died + sentence
     return code, sentence
 
@@ -50,38 +53,59 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
             )
         case "interrupted":
             code = NETWORK if "error" in summary else INTERRUPTED
-            return code, f"interrupted after {rounds} rounds; the models of that moment are saved"
+            return code, f"interrupted after {rounds:,} rounds; the models at that point are saved"
     met = not tolerance or summary["stopped"] == "tolerance"
     if peers == 1:
-        told = f"{_left(summary)} learned alone" if gone(summary) else "learned in one place"
-        told += f", {rounds} rounds"
-        return (DONE, told) if met else (NOT_REACHED, f"{told}: tolerance {tolerance:.0e} was not met")
+        sentence = f"{_alone(summary)}; {rounds:,} rounds"
+        return (
+            (DONE, sentence) if met else (NOT_REACHED, f"{sentence}: tolerance {tolerance:.0e} was not met")
+        )
     if not summary.get("one_model", True):
         return DONE, gossiped(summary)
     code = DONE if met and (summary["agreed"] or summary["stopped"] != "tolerance") else NOT_REACHED
     return code, _held(summary, tolerance)
 
 
+def _alone(summary: Mapping[str, Any]) -> str:
+    """The beginning of the sentence for one peer: the last one left, one of several processes, or a single one."""
+    if gone(summary):
+        return f"{_left(summary)} learned alone"
+    *most, last = summary.get("neighbours") or [""]
+    if not last:
+        return "one peer learned"
+    return f"learned with {', '.join(most)} and {last}" if most else f"learned with {last}"
+
+
 def _held(summary: dict[str, Any], tolerance: float) -> str:
-    """Whether those that are left hold one model, to how many digits, and how they came to stop."""
-    apart, rounds = summary["consensus_distance"], summary["rounds"]
-    agree = "agree to " + ("no digit" if apart is None else f"{apart:.1e}")  # JSON has null for infinity
+    """Whether the remaining peers hold one model, their largest difference, and why they stopped."""
+    rounds, apart = f"{summary['rounds']:,} rounds", difference(summary["consensus_distance"])
     who = _left(summary) if gone(summary) else f"the {_left(summary)}"
-    held = f"{who} {'hold' if summary['agreed'] else 'do NOT hold'} one model: they"
-    together = f"stopped together after {rounds} rounds"
+    held = f"{who} {'hold' if summary['agreed'] else 'do NOT hold'} one model"
     if summary["stopped"] == "tolerance":
-        close = f"{together}, each close to its neighbours, but {agree} only"
-        return f"{held} {agree}, and {together}" if summary["agreed"] else f"{held} {close}"
+        if summary["agreed"]:
+            return f"{held}: {apart}; they stopped together after {rounds}"
+        return f"{held}: they stopped together after {rounds}, each close to its neighbours, but {apart}"
     if not tolerance:
-        return f"{held} {agree} after {rounds} rounds"
+        return f"{held} after {rounds}: {apart}"
     return (
-        f"{held} {agree}, but tolerance {tolerance:.0e} was not met in {rounds} rounds. "
-        "Give it more stop.rounds, or another algorithm or topology"
+        f"{held}: {apart}, and tolerance {tolerance:.0e} was not met in {rounds}. "
+        "Set stop.rounds higher, or use another algorithm or topology"
     )
 
 
+def difference(apart: float | None) -> str:
+    """A phrase for the consensus distance; JSON has null for infinity."""
+    if apart is None or math.isinf(apart):
+        size = "infinite"
+    elif apart < 1e-3:
+        size = f"{apart:.1e} (relative)"
+    else:
+        size = f"{100 * apart:,.{0 if apart >= 0.1 else 1}f} %"
+    return f"the largest difference from their mean is {size}"
+
+
 def _left(summary: Mapping[str, Any]) -> str:
-    """Of whom the sentence tells: "8 peers", or "7 of 8 peers are left and"."""
+    """The peers of the sentence: "8 peers", or "7 of 8 peers are left and"."""
     peers, away = summary["peers"], gone(summary)
     return (
         f"{peers} of {peers + away} peers {'is' if peers == 1 else 'are'} left and"
@@ -91,15 +115,12 @@ def _left(summary: Mapping[str, Any]) -> str:
 
 
 def gossiped(summary: dict[str, Any]) -> str:
-    """How gossip learning ended: its peers hold models of their own, near each other, and nobody asked for more."""
-    apart, own = summary["consensus_distance"], (summary["test"] or {}).get("own", {})
-    far = (
-        "their mean is nothing"
-        if apart is None
-        else f"the farthest is {apart:.1e} from their mean, relative to it"
+    """The sentence for gossip learning: each peer has its own model, and the experiment asks for no more."""
+    own, apart = (summary["test"] or {}).get("own", {}), difference(summary["consensus_distance"])
+    sentence = (
+        f"{_left(summary)} gossiped for {summary['rounds']:,} cycles, and each has its own model: {apart}"
     )
-    told = f"{_left(summary)} gossiped for {summary['rounds']} cycles, each with a model of its own: {far}"
     for key, what in (("error", "error"), ("rmse", "RMSE")):
         if key in own:
-            told += f"; test {what} {own[key]:.3f}, mean over the peers"
-    return told
+            sentence += f"; test {what} {own[key]:.3f} (mean over the peers)"
+    return sentence

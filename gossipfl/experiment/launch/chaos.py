@@ -1,4 +1,4 @@
-"""An experiment under random faults, then quiet, and whether all is well afterwards; must not know how faults are done."""
+"""An experiment with random faults, then a quiet time, then checks; must not know how faults are carried out."""
 
 import time
 from collections import Counter
@@ -15,23 +15,23 @@ from gossipfl.faults.footprint import GROWTH, LONG, SLACK, Footprints
 from gossipfl.runs.events import Event, Finished, Started, Struck
 from gossipfl.runs.learned import Summary
 
-EXACT = 1e-8  # relative distance to the optimum of all data that counts as reached
-BEGIN = 3.0  # seconds of peace at first
+EXACT = 1e-8  # relative distance below which the optimum of all data is reached
+BEGIN = 3.0  # seconds without faults at the start
 KINDS = ("kill", "kill", "stop", "cut", "delay", "loss", "duplicate", "reset")
 NO_END = 2**53
 
 
 class Chaos(NamedTuple):
-    """How much of it."""
+    """The amount of chaos."""
 
     minutes: float
     every: float = 2.0  # seconds between two faults
-    rest: float = 20.0  # seconds of quiet in the end
-    seed: int | None = None  # the experiment's, unless given
+    rest: float = 20.0  # seconds without faults at the end
+    seed: int | None = None  # None for the experiment's seed
 
 
 class Check(NamedTuple):
-    """One thing that should hold in the end. `holds` is None where it could not be judged."""
+    """One condition at the end. `holds` is None if it could not be checked."""
 
     what: str
     holds: bool | None
@@ -39,12 +39,12 @@ class Check(NamedTuple):
 
 
 def troubled(experiment: Experiment, how: Chaos) -> Experiment:
-    """The experiment with random faults in place of its own, which ends by the clock and is compared with the optimum."""
+    """The experiment with random faults in place of its own, a time limit, and a comparison with the optimum."""
     method = METHODS.get(experiment.algorithm.kind)
     if method is not None and not method.rounds:
         raise Incompatible(
-            "chaos asks whether the optimum is reached in the end, which gossip learning only comes near: give gossipfl run "
-            "[[faults]] of your own"
+            "chaos checks that peers reach the optimum, and gossip learning only comes near it: use gossipfl run with your own "
+            "[[faults]]"
         )
     raw: dict[str, Any] = experiment.model_dump(mode="json", exclude_none=True)
     until = BEGIN + 60 * how.minutes
@@ -60,7 +60,7 @@ def troubled(experiment: Experiment, how: Chaos) -> Experiment:
 
 
 def chaos(experiment: Experiment, how: Chaos, out: Path | None = None) -> Iterator[Event]:
-    """Carry the troubled experiment out; the summary of the last event has "checks", and "struck": what began how often.
+    """Run the experiment under chaos. The summary of the last event has "checks", and "struck", the counts of faults by kind.
 
     Raises:
         GossipError: as `launch.run`.
@@ -83,12 +83,12 @@ def chaos(experiment: Experiment, how: Chaos, out: Path | None = None) -> Iterat
             event = events.throw(KeyboardInterrupt())
         else:
             event = next(events)
-    told = [check._asdict() for check in checks(event.summary, footprints)]
-    yield Finished(event.folder, event.summary | {"checks": told, "struck": dict(struck)})
+    found = [check._asdict() for check in checks(event.summary, footprints)]
+    yield Finished(event.folder, event.summary | {"checks": found, "struck": dict(struck)})
 
 
 def checks(summary: Summary, footprints: Footprints) -> list[Check]:
-    """What should hold after chaos, and whether it does."""
+    """The conditions after chaos, and whether they hold."""
     peers, apart = len(footprints.lives), summary["distance_to_optimum"]
     grown, leaked = footprints.grown(), footprints.leaked()
     fat = {name: part for name, part in grown.items() if part > GROWTH}
@@ -99,20 +99,20 @@ def checks(summary: Summary, footprints: Footprints) -> list[Check]:
         Check(
             "at the optimum of all data",
             apart is not None and apart <= EXACT,
-            f"{'nowhere' if apart is None else format(apart, '.1e')}, relative, of the farthest; {EXACT:g} is asked for",
+            f"the largest relative distance is {'unknown' if apart is None else format(apart, '.1e')}; the limit is {EXACT:g}",
         ),
         Check(
             "memory is flat",
             not fat if grown else None,
-            (f"{', '.join(fat)} grew; " if fat else "")
-            + f"at most {most:.1%} more in the last quarter of a life than in the second, beyond {SLACK >> 20} MB, of "
-            f"{len(grown)} peers that lived {LONG} s; {GROWTH:.0%} is allowed"
+            (f"grown: {', '.join(fat)}; " if fat else "")
+            + f"at most {most:.1%} from the second to the last quarter of a life, beyond {SLACK >> 20} MB, of {len(grown)} "
+            f"peers that lived {LONG} s; the limit is {GROWTH:.0%}"
             if grown
-            else f"not judged: nobody lived {LONG} s",
+            else f"not checked: no peer lived {LONG} s",
         ),
         Check(
             "no descriptor or thread is left over",
             not leaked,
-            f"{', '.join(leaked) or 'nobody'} has more than at first, of {seen} processes",
+            f"more than at first: {', '.join(leaked) or 'no peer'}, of {seen} processes",
         ),
     ]

@@ -1,7 +1,7 @@
-"""What the forkserver imports once for all peers; must not start a thread or run a torch operation.
+"""Imports that the forkserver makes once for all peers; must not start a thread or run a torch operation.
 
-Frozen objects are left alone by the garbage collector, which would otherwise write to the pages that peers share: one
-full collection in a peer makes 60 MB of them its own.
+The garbage collector ignores frozen objects. Otherwise it would write to the memory pages that peers share: one full collection
+in a peer copies 60 MB of them.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""An experiment in the simulator, with its run folder and events; must not know live peers."""
+"""Running an experiment in the simulator, with its run folder and events; must not know live peers."""
 
 import os
 import time
@@ -25,17 +25,17 @@ from gossipfl.runs.learned import Learned, Summary
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
-    """Carry out an experiment with all peers in this process: Started, then Progress, Struck and Warned, then Finished.
+    """Run an experiment with all peers in this process: Started, then Progress, Struck and Warned, then Finished.
 
     Args:
-        experiment: what to do.
-        out: the run folder; runs/<time>_<name> unless given.
+        experiment: what to run.
+        out: the run folder; the default is runs/<time>_<name>.
 
     Raises:
-        GossipError: the experiment, its data or the folder are not as they should be.
+        GossipError: the experiment, its data or the folder are not valid.
     """
     began = time.monotonic()
-    # At any size, threads that wait for each other took two to three times as long.
+    # At any size, several threads took two to three times as long, because they wait for each other.
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     made = study(experiment)
@@ -45,16 +45,16 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     yield Started(folder, len(made.names), experiment.stop.rounds)
     learned = yield from _recorded(training(made, rows, engines, began), made, director, folder)
     present = [rows[made.names.index(name)] for name in learned.names]
-    summary = finish(made, present, learned, folder) | _befell(made.faults, director)
+    summary = finish(made, present, learned, folder) | _faults(made.faults, director)
     yield Finished(folder, conclude(summary, folder))
 
 
 def _recorded(
-    learning: Generator[Progress, None, Learned], made: Study, director: Director, folder: Path
+    learning: Generator[Progress, None, Learned], study: Study, director: Director, folder: Path
 ) -> Generator[Event, None, Learned]:
-    """The lines of metrics, with the faults before each; all of it is written, too."""
-    said: deque[str] = deque()
-    attempt = Attempts(said.append)
+    """Yield the lines of metrics, each after the faults before it, and write them to metrics.jsonl."""
+    warnings: deque[str] = deque()
+    attempt = Attempts(warnings.append)
     interrupted = False
     while True:
         try:
@@ -63,24 +63,24 @@ def _recorded(
             learned: Learned = end.value
             return learned
         try:
-            for event in [*_befallen(director, made, progress), progress]:
+            for event in [*_struck(director, study, progress), progress]:
                 line = msgspec.json.encode(event._asdict()) + b"\n"
                 attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
-                while said:
-                    yield Warned("", said.popleft())
+                while warnings:
+                    yield Warned("", warnings.popleft())
                 yield event
-        except KeyboardInterrupt:  # it struck whoever shows the progress, and was thrown in here
+        except KeyboardInterrupt:  # it interrupted the consumer, which threw it in here
             interrupted = True
 
 
-def _befallen(director: Director, made: Study, progress: Progress) -> Iterator[Struck | Progress]:
-    """What has gone wrong, or ended, before that round and was not reported yet."""
+def _struck(director: Director, study: Study, progress: Progress) -> Iterator[Struck | Progress]:
+    """The faults that began or ended before this round, and after the last reported one."""
     for due in director.due(progress.seconds, progress.round - 1):
-        names = tuple(made.names[peer] for peer in due.peers)
-        yield Struck(told(due, made.names), progress.seconds, due.do, due.begins, names, int(due.when))
+        names = tuple(study.names[peer] for peer in due.peers)
+        yield Struck(told(due, study.names), progress.seconds, due.do, due.begins, names, int(due.when))
 
 
-def _befell(plan: Plan, director: Director) -> Summary:
-    """What the summary says of the faults, where there are any."""
+def _faults(plan: Plan, director: Director) -> Summary:
+    """The entries of the summary for faults, if there are any."""
     planned, missed = len(plan.events), director.coming
     return {"faults": {"carried_out": planned - missed, "too_late": missed}} if planned else {}

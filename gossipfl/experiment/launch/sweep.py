@@ -1,7 +1,7 @@
-"""Carries out the cells of a sweep, some at a time, a process each; must not know what is made of the results.
+"""Runs the cells of a sweep, several at a time, each in its own process; must not know how the results are used.
 
-Every cell has a run folder of its own. Those that are complete already are kept, so that an interrupted sweep goes on where
-it was; a cell that fails, or is killed, ends no other.
+Every cell has its own run folder. Complete cells are kept, so that an interrupted sweep can continue. A cell that fails or is
+killed does not affect others.
 """
 
 import multiprocessing.connection
@@ -23,18 +23,18 @@ from gossipfl.runs.summary import read_summary
 from gossipfl.signals import interrupt_once, uninterrupted
 
 EngineName = Literal["simulate", "run"]
-PATIENCE = 10.0  # seconds that a cell has to end after it was interrupted
+PATIENCE = 10.0  # seconds that an interrupted cell has to end
 
 
 class CellProgress(NamedTuple):
-    """A cell is so far: at most this share of its rounds is done."""
+    """The progress of a cell: at most this share of its rounds is done."""
 
     cell: Cell
     share: float
 
 
 class CellEnded(NamedTuple):
-    """A cell is over: its exit code, its verdict or what went wrong, and its summary (empty where it has none)."""
+    """The end of a cell: its exit code, its verdict or its error, and its summary (empty if it has none)."""
 
     cell: Cell
     code: int
@@ -45,23 +45,23 @@ class CellEnded(NamedTuple):
 def sweep(
     cells: list[Cell], out: Path, engine: EngineName, jobs: int
 ) -> Generator[CellProgress | CellEnded, None, None]:
-    """Carry out the cells, `jobs` at a time with one thread each; each ends once, the complete ones first.
+    """Run the cells, `jobs` at a time with one thread each. Each cell gives one CellEnded, complete ones first.
 
     Args:
-        cells: what to do.
+        cells: what to run.
         out: the folder of the run folders.
-        engine: all peers of a cell in its process, or live peers.
-        jobs: cells at a time.
+        engine: "simulate" for all peers in the cell's process, "run" for live peers.
+        jobs: number of cells at a time.
 
     Raises:
-        BadExperiment: `out` is a run folder itself, or cannot be made.
+        BadExperiment: `out` is itself a run folder, or cannot be created.
     """
     if (out / "config.toml").exists():
-        raise BadExperiment(f"--out {out} is the folder of a single run: give another one")
+        raise BadExperiment(f"--out {out} is the folder of a single run: give another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadExperiment(f"cannot make the folder --out {out}: {error.strerror}") from None
+        raise BadExperiment(f"cannot create the folder --out {out}: {error.strerror}") from None
     todo: deque[Cell] = deque()
     for cell in cells:
         ended = kept(cell, out / cell.folder)
@@ -79,13 +79,13 @@ def sweep(
             for ready in multiprocessing.connection.wait(list(running)):
                 assert isinstance(ready, Connection)
                 process, cell = running[ready]
-                told = _hear(ready)
-                if isinstance(told, float):
-                    yield CellProgress(cell, told)
+                message = _receive(ready)
+                if isinstance(message, float):
+                    yield CellProgress(cell, message)
                     continue
                 del running[ready]
                 process.join()
-                yield _ended(cell, out / cell.folder, told, process.exitcode)
+                yield _ended(cell, out / cell.folder, message, process.exitcode)
     finally:
         for process, _ in running.values():
             process.terminate()
@@ -95,7 +95,7 @@ def sweep(
 
 
 def kept(cell: Cell, folder: Path) -> CellEnded | None:
-    """How a cell ended whose run folder is complete already; None where it is to be carried out."""
+    """The end of a cell whose run folder is complete; None if the cell must run."""
     try:
         found = read_summary(folder)
     except BadExperiment:  # damaged
@@ -108,7 +108,7 @@ def kept(cell: Cell, folder: Path) -> CellEnded | None:
 
 
 def _start(cell: Cell, folder: Path, engine: EngineName) -> tuple[Connection, Any]:
-    if (folder / "config.toml").exists():  # what an interruption has left
+    if (folder / "config.toml").exists():  # the rest of an interrupted run
         shutil.rmtree(folder)
     context = forkserver()
     mine, theirs = context.Pipe(duplex=False)
@@ -120,25 +120,29 @@ def _start(cell: Cell, folder: Path, engine: EngineName) -> tuple[Connection, An
     return mine, process
 
 
-def _hear(pipe: Connection) -> Any:
+def _receive(pipe: Connection) -> Any:
+    """A message of a cell; None if its process has ended."""
     try:
         return pipe.recv()
-    except EOFError:  # it has ended, and says nothing more
+    except EOFError:
         return None
 
 
-def _ended(cell: Cell, folder: Path, told: tuple[int, str] | None, exitcode: int) -> CellEnded:
-    """What became of a cell that said its last word, or was killed before it could."""
-    if told == (0, ""):
+def _ended(cell: Cell, folder: Path, message: tuple[int, str] | None, exitcode: int) -> CellEnded:
+    """The end of a cell, from its last message; None means that its process ended without one."""
+    if message == (0, ""):
         if ended := kept(cell, folder):
             return ended
-        told = INTERRUPTED, "interrupted"
+        message = INTERRUPTED, "interrupted"
     how = f"signal {-exitcode}" if exitcode < 0 else f"exit code {exitcode}"
-    return CellEnded(cell, *(told or (1, f"its process ended early, with {how}")), {})
+    return CellEnded(cell, *(message or (1, f"its process ended early, with {how}")), {})
 
 
 def _carry_out(pipe: Connection, experiment: Experiment, folder: Path, engine: EngineName) -> None:
-    """The life of a cell's process: shares of the rounds, then exit code and sentence; (0, "") where there is a summary."""
+    """The main function of a cell's process: it sends shares of the rounds, then an exit code and a sentence.
+
+    (0, "") means that there is a summary.
+    """
     import torch
 
     from gossipfl.experiment.launch.launch import run
@@ -157,14 +161,14 @@ def _carry_out(pipe: Connection, experiment: Experiment, folder: Path, engine: E
     except KeyboardInterrupt:
         pipe.send((INTERRUPTED, "interrupted"))
     except BrokenPipeError:
-        return  # whoever started the sweep is gone
+        return  # the process of the sweep has ended
     except Exception as bug:
         pipe.send((1, f"{type(bug).__name__}: {bug}"))
         raise
 
 
 def exit_code(ended: list[CellEnded], interrupted: bool) -> int:
-    """0 where every cell ended as asked; else 130, or what the first cell that could not run has, or 6."""
+    """0 if every cell succeeded; else 130, or the code of the first cell that could not run, or 6."""
     if interrupted:
         return INTERRUPTED
     failed = [one.code for one in ended if one.code and not one.summary]

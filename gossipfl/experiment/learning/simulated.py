@@ -39,7 +39,7 @@ class Simulated:
             )
         if live_only := sorted({due.do for due in plan.events} & LIVE_ONLY):
             raise BadExperiment(
-                f"the simulator cannot simulate {' or '.join(live_only)}: remove such faults (-s 'faults=[]' removes all), or "
+                f"the simulator cannot simulate {' or '.join(live_only)} faults: remove them (-s 'faults=[]' removes all), or "
                 "use gossipfl run"
             )
         steps = study.experiment.algorithm.local_steps

@@ -1,4 +1,4 @@
-"""One peer, started by hand or by an init system, whose others run elsewhere; must not read anybody else's data."""
+"""One peer, started by hand or by an init system; the others run elsewhere. It must not read the data of others."""
 
 import signal
 import time
@@ -30,85 +30,91 @@ from gossipfl.runs.summary import read_summary
 
 
 def unsuitable(experiment: Experiment) -> None:
-    """Refuse what only a launcher, or a simulator, may do. Raises BadExperiment."""
+    """Refuse settings that need a launcher or the simulator. Raises BadExperiment."""
     unreal(experiment)
     if experiment.reference:
         raise BadExperiment(
-            "reference = true reads the data of all peers to find the pooled optimum: a single peer must not. "
-            "Set reference = false for gossipfl peer"
+            "reference = true needs the data of all peers, and gossipfl peer must not read them: set reference = false"
         )
     if experiment.faults:
         raise BadExperiment(
-            "faults are done to all peers by their launcher: leave them out for gossipfl peer (-s faults=[])"
+            "[[faults]] need a launcher for all peers, and gossipfl peer has none: leave them out (-s faults=[])"
         )
 
 
-def endpoints(made: Study, name: str, listen: str | None = None) -> dict[str, str]:
-    """Where a peer (by `listen`, if given) and its neighbours listen, as the topology file says.
+def endpoints(study: Study, name: str, listen: str | None = None) -> dict[str, str]:
+    """The endpoints of a peer (`listen`, if given) and its neighbours in the topology file.
 
     Raises:
-        BadExperiment: there is no such peer, one of them has no endpoint, or `listen` is a neighbour's.
+        BadExperiment: there is no such peer, an endpoint is missing, or `listen` is that of a neighbour.
     """
-    if name not in made.graph:
-        raise BadExperiment(f"there is no peer {name} in the topology; it has {', '.join(made.names[:20])}")
-    around = sorted(set(nx.all_neighbors(made.graph, name)), key=made.names.index)
-    known = {peer: made.graph.nodes[peer].get("endpoint") for peer in (name, *around)}
+    if name not in study.graph:
+        raise BadExperiment(
+            f"there is no peer {name} in the topology; its peers are {', '.join(study.names[:20])}"
+        )
+    near = neighbours(study, name)
+    known = {peer: study.graph.nodes[peer].get("endpoint") for peer in (name, *near)}
     known |= {name: listen} if listen else {}
     if silent := [peer for peer, endpoint in known.items() if not endpoint]:
         raise BadExperiment(
-            f"{made.experiment.topology.graph} does not say where {', '.join(silent)} can be reached. Use a topology file, "
-            f'and write in it, if it is TOML, for each:\n  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"'
+            f"{study.experiment.topology.graph} has no endpoint for {', '.join(silent)}. Use a topology file; in TOML write "
+            f'for each of them:\n  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"'
         )
-    if listen in (taken := {known[peer]: peer for peer in around}):
+    if listen in (taken := {known[peer]: peer for peer in near}):
         raise BadExperiment(
-            f"{name} cannot listen on {listen}: {made.experiment.topology.graph} gives it to {taken[listen]}; "
-            "leave out --listen, or give it another endpoint"
+            f"{name} cannot listen on {listen}: {study.experiment.topology.graph} gives it to {taken[listen]}; "
+            "leave out --listen, or give another endpoint"
         )
     return known
 
 
-def watched(made: Study, name: str, listen: str | None, tell: Tell) -> Reread:
-    """The topology file, which is read again when it changes and, from here on, on SIGHUP. For the main thread only."""
+def neighbours(study: Study, name: str) -> list[str]:
+    """The names of a peer's neighbours, in the order of the study."""
+    return sorted(set(nx.all_neighbors(study.graph, name)), key=study.names.index)
 
-    def around(study: Study) -> dict[str, str]:
-        return {other: place for other, place in endpoints(study, name, listen).items() if other != name}
 
-    reread = Reread(made, name, around, lambda words: tell("warning", words))
+def watched(study: Study, name: str, listen: str | None, tell: Tell) -> Reread:
+    """The topology file, read again when it changes, and on SIGHUP. Call this in the main thread."""
+
+    def places(changed: Study) -> dict[str, str]:
+        return {other: place for other, place in endpoints(changed, name, listen).items() if other != name}
+
+    reread = Reread(study, name, places, lambda warning: tell("warning", warning))
     signal.signal(signal.SIGHUP, reread.ask)
     return reread
 
 
-def lodged(made: Study, name: str, folder: Path) -> bool:
-    """Make the run folder ready; whether a peer was interrupted in it, or died, and goes on from a checkpoint of this study.
+def lodged(study: Study, name: str, folder: Path) -> bool:
+    """Prepare the run folder; whether the peer can continue from a checkpoint of this study in it.
 
-    A peer that came to an end before it learned anything has left nothing to go on from, or to lose: it starts anew.
+    It can if it was interrupted or died. A peer that ended before it learned starts again.
 
     Raises:
-        BadExperiment: the folder holds something else, or cannot be made.
+        BadExperiment: the folder has another run, or the result of this one, or cannot be created.
     """
     config, own = folder / "config.toml", folder / "peers" / name
     if not config.exists():
-        files.create(made.experiment, made.graph, folder, (name,))
+        files.create(study.experiment, study.graph, folder, (name,))
         return False
-    if others := differences(load(config), made.experiment):
+    if others := differences(load(config), study.experiment):
         raise BadExperiment(
-            f"--out {folder} holds a run of another experiment: {', '.join(others)} differ{'s' * (len(others) == 1)} from "
-            f"{config}. Give another folder, or go on with the experiment as it was"
+            f"--out {folder} has a run of another experiment: {', '.join(others)} differ{'s' * (len(others) == 1)} from "
+            f"{config}. Give another folder, or use the same experiment"
         )
     files.check_format(folder)
     if (
         read_summary(own).get("stopped", "interrupted") == "interrupted"
-        and checkpoint.read(own, made.fingerprint)[0] is not None
+        and checkpoint.read(own, study.fingerprint)[0] is not None
     ):
         return True
     if (folder / "summary.json").exists() or any(folder.rglob("*.safetensors")):
         raise files.taken(folder)
-    files.furnish(made.experiment, made.graph, folder, (name,))
+    files.furnish(study.experiment, study.graph, folder, (name,))
     return False
 
 
 def peer(
-    made: Study,
+    study: Study,
     name: str,
     table: Table,
     folder: Path,
@@ -117,46 +123,48 @@ def peer(
     again: bool = False,
     reread: Reread | None = None,
 ) -> Report:
-    """Be one peer from beginning to end; what it learned is written to `folder`, judged on its own test rows.
+    """Run one peer from start to end, evaluate its model on its own test rows, and write the result to `folder`.
 
-    Its `agreed` says that all peers stopped together, below the tolerance: more than that one peer cannot know.
+    `agreed` in its summary means that all peers stopped together, below the tolerance. One peer cannot know more.
 
     Args:
-        made: the study.
-        name: who this is.
+        study: what to learn.
+        name: of the peer.
         table: its rows.
         folder: its run folder.
-        places: where it and its neighbours listen, by name.
-        again: it was here before, and goes on from its checkpoint.
-        tell: called with "listening", "learning" and how it begins to, "progress" and a line of metrics, "warning" or "news"
-            and a sentence.
+        places: the endpoints of this peer and its neighbours, by name.
+        again: continue from its checkpoint.
+        tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("warning", sentence) or
+            ("news", sentence).
         reread: the topology file, if it may change.
 
     Raises:
-        NetworkError: its endpoint is taken, or not an endpoint.
+        NetworkError: the endpoint is in use, or not valid.
     """
     began = time.monotonic()
     torch.set_num_threads(1)
     log_to(folder)
     transport = ZeroMQ(places[name], LARGEST)
     tell("listening", None)
-    me = made.names.index(name)
-    near = {made.names.index(other): endpoint for other, endpoint in places.items() if other != name}
+    me = study.names.index(name)
+    near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}
     own = files.peer_folder(folder, name)
-    with news(lambda words: tell("news", words)):
-        report = live(made, me, table, own, transport, near, tell, again, reread=reread)
-    if reread and reread.made is not made:
+    with news(lambda sentence: tell("news", sentence)):
+        report = live(study, me, table, own, transport, near, tell, again, reread=reread)
+    final = reread.study if reread else study
+    if final is not study:
         try:
-            topology.write(reread.made.graph, folder / "topology.json")
+            topology.write(final.graph, folder / "topology.json")
         except BadExperiment as error:
             tell("warning", str(error))
     startup = max(0.0, time.monotonic() - began - report.seconds)
-    if learned := collect(made, {me: report}, {me: table}, {name: report.stopped}, startup):
-        summary = finish(made, [table], learned, folder)
+    if learned := collect(study, {me: report}, {me: table}, {name: report.stopped}, startup):
+        summary = finish(study, [table], learned, folder)
         known = {
             "agreed": report.stopped == "tolerance",
             "consensus_distance": None,
             "error": report.error or None,
+            "neighbours": neighbours(final, name),
         }
         summary = conclude(summary | known, folder)
         if lost := summary.get("unwritten"):

@@ -1,4 +1,4 @@
-"""How one live peer's engines are made, over its exchange with its neighbours; must not know files or sockets' addresses."""
+"""The engines of one live peer, on its exchange with its neighbours; must not know files or sockets' addresses."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ from gossipfl.topology import Topology
 
 
 class Live:
-    """How the engines of peer number `me` are made (`Engines`).
+    """Makes the engines of peer number `me` (`Engines`).
 
     Args:
-        study: what is to be learned.
+        study: what to learn.
         me: the peer's number.
-        exchange, transport: over which it talks.
-        changed: asked before each round whether there are other links.
-        known: what was agreed before this peer was there, if it comes late or again.
+        exchange, transport: its communication.
+        changed: called before each round; returns changed links, or None.
+        known: the facts from an earlier agreement, if the peer comes late or again.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Live:
         return Peer(self._exchange, algorithm, None, topology, mixing, origin=self._exchange.number)
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
-        """An engine that nothing stops, where its method or the fallback tolerates that; else one that waits for everybody."""
+        """An engine that tolerates faults, if the method or its fallback does; else one that waits for all neighbours."""
         exchange = self._exchange
         if not (parts.tolerant or parts.fallback):
             return lock_step(parts, parts.main, exchange), lambda: parts
-        if self._known is not None:  # the step may not be the one that was agreed at first
+        if self._known is not None:  # the step may be shorter than the agreed one
             exchange.rewire(
                 exchange.names, openings(parts.study, self._me, parts.prepared.facts.working_step)
             )

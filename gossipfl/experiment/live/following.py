@@ -1,6 +1,6 @@
-"""A live peer's engine that nothing stops: neighbours fall silent, links change, newcomers need shorter steps.
+"""A live peer's engine that adapts to silent neighbours, changed links and newcomers that need a shorter step.
 
-It must not know files, nor how peers came to agree.
+It must not know files, nor how the peers agreed.
 """
 
 import dataclasses
@@ -25,23 +25,23 @@ log = logging.getLogger(__name__)
 
 
 class Change(NamedTuple):
-    """The study over other links, where this peer's neighbours listen, by name, and which of them have moved."""
+    """A study with changed links, the endpoints of this peer's neighbours by name, and the neighbours that have moved."""
 
-    made: Study
+    study: Study
     endpoints: dict[str, str]
     moved: Sequence[str] = ()
 
 
 class Following:
-    """A method as an engine that follows what becomes of the network (an `Engine`).
+    """An `Engine` that follows changes of the network.
 
-    Where links change, or a step has to be shorter, it is composed anew: it goes on at the same x and round, in new sessions
-    with all neighbours, so that nothing is left of what was remembered of them.
+    When links change, or the step must be shorter, it is composed again. It continues with the same x and round, in new
+    sessions with all neighbours, and forgets everything that it remembered of them.
 
     Args:
-        parts: what it is composed of at first; `parts` is what it is composed of by now.
-        exchange, transport: over which it talks.
-        changed: asked before each round whether there are other links.
+        parts: the first composition; the attribute `parts` is the present one.
+        exchange, transport: its communication.
+        changed: called before each round; returns changed links, or None.
     """
 
     def __init__(
@@ -89,17 +89,17 @@ class Following:
         return self.parts.prepared.facts
 
     def _shorten(self, run: Run, step: float) -> Run:
-        """A newcomer needs a shorter step: with a longer one at any peer the model is not that of all data."""
-        log.info("the step is %g from here on: a newcomer's rows need it", step)
+        """Shorten the step, because a newcomer needs it; all peers must use the same step to reach the optimum of all data."""
+        log.info("the step is now %g: a newcomer's rows need it", step)
         return self._again(run, self.parts.study, self._facts.shortened(step))
 
     def _rewire(self, run: Run, change: Change) -> Run:
-        """Go on along other links."""
-        before, after = set(self.parts.study.names), set(change.made.names)
+        """Continue on changed links."""
+        before, after = set(self.parts.study.names), set(change.study.names)
         parts = ("gained", after - before), ("lost", before - after), ("moved", change.moved)
-        told = [f"{what} {', '.join(sorted(names))}" for what, names in parts if names]
-        log.info("the topology file is read again: %s", ", ".join(told) or "the same peers, linked otherwise")
-        run = self._again(run, change.made, self._facts)
+        news = [f"{what} {', '.join(sorted(names))}" for what, names in parts if names]
+        log.info("the topology file has changed: %s", ", ".join(news) or "the same peers, other links")
+        run = self._again(run, change.study, self._facts)
         self._transport.connect({ident(name): endpoint for name, endpoint in change.endpoints.items()})
         return run
 
@@ -113,19 +113,19 @@ class Following:
 
 
 def tolerating(parts: Parts, exchange: Exchange) -> Engine:
-    """An engine that goes on without neighbours that do not answer: by itself, or with a fallback."""
+    """An engine that continues without neighbours that do not answer, by itself or with a fallback."""
     absent, agreed = parts.study.experiment.stop.absent, not parts.study.changing
     main = lock_step(parts, parts.main, exchange)
     if parts.tolerant:
         main.tolerate(absent, agreed=agreed)
         return main
-    assert parts.fallback is not None, "a changed study is refused where no method tolerates it"
+    assert parts.fallback is not None, "Reread refuses a topology that no method tolerates"
     robust = lock_step(parts, parts.fallback, exchange)
     return PeerFallback(main, robust, parts.turn, absent, agreed=agreed)
 
 
 def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Peer:
-    """An engine that waits for everybody, and counts its rounds from where learning began."""
+    """An engine that waits for all neighbours; its rounds count from the origin of learning."""
     return Peer(
         exchange,
         composition.algorithm,
@@ -138,24 +138,24 @@ def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Pee
     )
 
 
-def called(made: Study) -> dict[int, str]:
-    """All peers' names, by what they are called in messages. Raises BadExperiment where two are called the same."""
+def called(study: Study) -> dict[int, str]:
+    """All peers' names, by their number in messages. Raises BadExperiment if two names have the same number."""
     names: dict[int, str] = {}
-    for name in made.names:
+    for name in study.names:
         if (other := names.setdefault(ident(name), name)) != name:
             raise BadExperiment(
-                f"the peers {other} and {name} cannot be told apart in messages: give one of them another name"
+                f"the peers {other} and {name} have the same number in messages: give one of them another name"
             )
     return names
 
 
-def openings(made: Study, me: int, step: float = 0.0) -> dict[int, Opening]:
-    """What peer number `me` brings into the sessions with its neighbours.
+def openings(study: Study, me: int, step: float = 0.0) -> dict[int, Opening]:
+    """The openings of peer number `me` for the sessions with its neighbours.
 
-    `step` is the learning rate, if it is not the one that was agreed at first.
+    `step` is the learning rate if it differs from the agreed one, else 0.
     """
-    links, near = made.links, nx.all_neighbors(made.graph, made.names[me])
+    links, near = study.links, nx.all_neighbors(study.graph, study.names[me])
     mine = links.receivers == me
     weights = dict(zip(links.senders[mine].tolist(), links.weights[mine].tolist(), strict=True))
-    numbers = sorted({made.names.index(other) for other in near})
-    return {ident(made.names[one]): Opening(weights.get(one, 0.0), made.wiring, step) for one in numbers}
+    numbers = sorted({study.names.index(other) for other in near})
+    return {ident(study.names[one]): Opening(weights.get(one, 0.0), study.wiring, step) for one in numbers}

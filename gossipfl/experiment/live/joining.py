@@ -1,4 +1,4 @@
-"""How a live peer comes to learn: with all others, late, or again after it was there; must not know how it ends.
+"""The start of a live peer: with all others, late, or again after an interruption; must not know how it ends.
 
 Importing this module starts no thread and runs no torch operation: a forkserver preloads it.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def begin(
-    made: Study,
+    study: Study,
     me: int,
     table: Table,
     exchange: Exchange,
@@ -33,24 +33,26 @@ def begin(
     rejoin: bool,
     changed: Callable[[], Change | None],
 ) -> tuple[Session, str]:
-    """A session that is ready to learn, and in words how it begins: together with all others, late, or again."""
+    """A session that is ready to learn, and a sentence: it starts with all others, late, or again."""
 
     def session(point: Checkpoint | None = None) -> Session:
         known = point.facts if point else None
-        return Session(made, [table], [me], Live(made, me, exchange, transport, changed, known), point=point)
+        return Session(
+            study, [table], [me], Live(study, me, exchange, transport, changed, known), point=point
+        )
 
-    point, how = journal.read() if rejoin else None, "goes on from round {} of its checkpoint"
+    point, how = journal.read() if rejoin else None, "continues from round {} of its checkpoint"
     if point is None:
         try:
-            begun, how = session(), "all are here: learning"
+            begun, how = session(), "all peers have agreed: learning begins"
         except StateTransferred as state:
-            log.info("the study is under way: a neighbour sent what was agreed")
-            point, how = _told(state.payload), "the study is under way: learning from round {}"
+            log.info("the others are learning already: a neighbour sent the agreed facts")
+            point, how = _received(state.payload), "the others are learning already: joins in round {}"
     if point is not None:
         exchange.begin(point.facts.origin, lambda: pack(begun.point))
         begun = session(point)
         if begun.facts.working_step < point.facts.working_step:
-            log.info("the others' step is too long for these rows: %g", begun.facts.working_step)
+            log.info("the others' step is too long for these rows, which need %g", begun.facts.working_step)
     if isinstance(begun.engine, Following):
         exchange.begin(begun.facts.origin, lambda: pack(begun.point))
         journal.resumable = True
@@ -62,15 +64,17 @@ def begin(
     return begun, how.format(begun.outcome.rounds)
 
 
-def _told(message: bytes) -> Checkpoint:
+def _received(message: bytes) -> Checkpoint:
     try:
         return unpack(message)
     except BadMessage as error:
-        raise NetworkError(f"a neighbour told what was agreed, but it makes no sense: {error}") from error
+        raise NetworkError(
+            f"a neighbour sent facts that are not valid: {error}; use the same experiment file and version at all peers"
+        ) from error
 
 
 def patience(experiment: Experiment, endpoints: Iterable[str]) -> Patience:
-    """How long silence is borne: as told, or as fits where the neighbours are."""
-    told = experiment.peers.patience
+    """The time limits for silent neighbours: those of the experiment or, for "auto", by the neighbours' endpoints."""
+    preset = experiment.peers.patience
     here = all(re.match(r"ipc://|tcp://(127\.|localhost:)", endpoint) for endpoint in endpoints)
-    return PRESETS[told] if told != "auto" else LOOPBACK if here else LAN
+    return PRESETS[preset] if preset != "auto" else LOOPBACK if here else LAN

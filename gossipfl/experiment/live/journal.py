@@ -1,6 +1,6 @@
-"""What one live peer writes while it learns: its log, its metrics, its checkpoints; must not know how it learns.
+"""The files that one live peer writes while it learns: log, metrics, checkpoints; must not know how it learns.
 
-A disk that is full or read-only is no reason to stop learning: it is said loudly, and tried again next time.
+A disk that is full or read-only does not stop learning: the peer warns, and tries again the next time.
 """
 
 import contextlib
@@ -28,33 +28,30 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """The files of one peer.
+    """The files of one peer. It writes checkpoints only if it is `resumable`; not every method is."""
 
-    There are checkpoints where it is `resumable`, which not every method is.
-    """
-
-    def __init__(self, folder: Path, made: Study, tell: Tell) -> None:
+    def __init__(self, folder: Path, study: Study, tell: Tell) -> None:
         self.resumable = False
-        self._folder, self._study, self._tell = folder, made.fingerprint, tell
-        self._every, self._last = made.experiment.peers.checkpoint, time.monotonic()
+        self._folder, self._study, self._tell = folder, study.fingerprint, tell
+        self._every, self._last = study.experiment.peers.checkpoint, time.monotonic()
         self._attempt = Attempts(self._warn)
 
     def read(self) -> Checkpoint | None:
-        """The newest checkpoint that can be used; why others cannot is said."""
+        """The newest valid checkpoint; for newer files that are not valid it warns."""
         point, refused = checkpoint.read(self._folder, self._study)
-        for words in refused:
-            self._warn(words)
+        for warning in refused:
+            self._warn(warning)
         return point
 
     def line(self, progress: Progress, exchange: Exchange) -> None:
-        """A line of metrics, with what this peer sees of its neighbours."""
+        """Write a line of metrics, with counters and the state of the neighbours."""
         line = progress._asdict() | {"counters": counters(exchange), "neighbours": neighbours(exchange)}
         self._attempt(
             "its metrics", files.append, self._folder / "metrics.jsonl", msgspec.json.encode(line) + b"\n"
         )
 
     def checkpoint(self, session: Session, exchange: Exchange, now: bool = False) -> None:
-        """Write one, if it is time; and, if told so, now."""
+        """Write a checkpoint, if the time has come or `now` is set."""
         due = self._every and time.monotonic() - self._last >= self._every
         if not self.resumable or not (due or (now and self._every)):
             return
@@ -62,9 +59,10 @@ class Journal:
         self._last = time.monotonic()
 
     def end(self, x: Tensor | None, table: Table, figures: Mapping[str, Any]) -> str:
-        """The last that a peer writes: its model, if it has one, which rows it saw, and how it ended.
+        """Write the peer's last files: its model and rows, if it has learned, and its summary.
 
-        In words, what could not be written; which is also told.
+        Returns:
+            A sentence for the files that could not be written, which is also a warning; "" if there are none.
         """
         keep = Kept(self._folder)
         if x is not None:
@@ -73,17 +71,17 @@ class Journal:
         keep("summary.json", files.write_json, figures)
         if not keep.unwritten:
             return ""
-        words = unwritten(keep.unwritten, keep.why)
-        self._warn(words)
-        return words
+        warning = unwritten(keep.unwritten, keep.why)
+        self._warn(warning)
+        return warning
 
-    def _warn(self, words: str) -> None:
-        log.warning("%s", words)
-        self._tell("warning", words)
+    def _warn(self, warning: str) -> None:
+        log.warning("%s", warning)
+        self._tell("warning", warning)
 
 
 def counters(exchange: Exchange) -> dict[str, int]:
-    """Messages: sent first, sent again, not taken by the transport; of others refused, and late or twice."""
+    """Counters of messages: sent, resent, unsent (refused by the transport); and received ones: refused, late or duplicate."""
     return {
         "sent": exchange.messages_sent,
         "resent": exchange.resent,
@@ -94,7 +92,7 @@ def counters(exchange: Exchange) -> dict[str, int]:
 
 
 def neighbours(exchange: Exchange) -> dict[str, dict[str, Any]]:
-    """Of each neighbour: up, suspected, down or left; for how many seconds; and the session's two numbers, mine first."""
+    """The state of each neighbour (up, suspected, down, left), its seconds in it, and the session's two numbers, own first."""
     return {
         one.name: {
             "state": one.health.value,
@@ -119,7 +117,7 @@ class _Json(logging.Formatter):
 
 
 class _Lines(logging.Handler):
-    """A log that cannot be written is not worth a word on a stream that nobody reads."""
+    """Appends to a log file. It ignores errors: a warning on standard error would have no reader."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -131,7 +129,7 @@ class _Lines(logging.Handler):
 
 
 def log_to(folder: Path) -> None:
-    """Log as JSON lines into log.jsonl of this folder, from "info" on."""
+    """Log as JSON lines to log.jsonl in this folder, from level "info" on."""
     handler = _Lines(folder / "log.jsonl")
     handler.setFormatter(_Json())
     logger = logging.getLogger("gossipfl")

@@ -1,4 +1,4 @@
-"""Who comes and goes, and what changes, told to the user as it is logged; must not know how it comes about."""
+"""Log lines about neighbours and changes, shown to the user; must not know how they come about."""
 
 import logging
 import threading
@@ -11,16 +11,16 @@ from gossipfl.experiment.live import following
 from gossipfl.peer import neighbourhood
 
 SOURCES = (neighbourhood.log, following.log)
-MANY, WHILE = 20, 60.0  # so many lines are told in so many seconds
-HUSHED = "more comes and goes than is told here: log.jsonl has all of it"
+MANY, WHILE = 20, 60.0  # maximum number of lines in so many seconds
+HUSHED = "there are too many changes to show here: log.jsonl has all of them"
 
 
 class News(logging.Handler):
-    """Tells what is logged in this thread, which is one peer's; where that is too much, it says so instead.
+    """Passes on the log lines of this thread, which is that of one peer; too many lines become one notice.
 
     Args:
         tell: called with a sentence.
-        clock: seconds.
+        clock: the time in seconds.
     """
 
     def __init__(self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +43,7 @@ class News(logging.Handler):
 
 @contextmanager
 def news(tell: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile what happens around this thread's peer is told."""
+    """A context in which `tell` gets the news of this thread's peer."""
     handler = News(tell)
     for log in SOURCES:
         log.addHandler(handler)

@@ -1,4 +1,4 @@
-"""One live peer's life, in its own process; must not know its launcher beyond the pipe to it.
+"""The life of one live peer, in its own process; must not know its launcher except for the pipe to it.
 
 Importing this module starts no thread and runs no torch operation: a forkserver preloads it.
 """
@@ -18,7 +18,7 @@ from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.following import Following, called, openings
 from gossipfl.experiment.live.joining import begin, patience
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
-from gossipfl.experiment.live.reports import BULKY, Report, gossip, told
+from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
@@ -27,19 +27,19 @@ from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
 from gossipfl.signals import interrupt_once, unheard
 
-LINGER = 1.0  # seconds for a gossiping peer's last words to reach neighbours that may have gone
-PARTING = 1.0  # seconds for the goodbyes of neighbours that end with me
-LARGEST = 2**30  # bytes of a message: some 128 million float64 parameters
+LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
+PARTING = 1.0  # seconds to wait for the goodbyes of neighbours that end at the same time
+LARGEST = 2**30  # bytes of a message: about 128 million float64 parameters
 GOODBYES = {
     "tolerance": "settled",
     "seconds": "settled",
     "rounds": "done",
-}  # why a peer goes that has learned to the end
+}  # the reason in the goodbye of a peer that has learned to the end
 log = logging.getLogger(__name__)
 
 
 def live(
-    made: Study,
+    study: Study,
     me: int,
     table: Table,
     folder: Path,
@@ -50,28 +50,29 @@ def live(
     chances: Sequence[float] = (),
     reread: Reread | None = None,
 ) -> Report:
-    """Connect, agree, learn, write: the whole life of peer number `me`. Never raises a GossipError: it is reported.
+    """Connect, agree, learn and write: the whole life of peer number `me`. A GossipError becomes part of the report.
 
     Args:
-        made: the study.
+        study: what to learn.
         me: this peer's number.
         table: its rows.
-        folder: where its files go.
-        transport: bound, not yet connected.
+        folder: of its files.
+        transport: bound, but not yet connected.
         endpoints: of its neighbours, by number.
-        tell: called with "learning" and how it begins to, "progress" and each line of metrics, "warning" and a sentence.
-        rejoin: go on from the checkpoint in the folder, if there is one.
-        chances: where messages are to be lost and doubled, with which probabilities at present.
+        tell: called with ("learning", sentence), ("progress", line of metrics) or ("warning", sentence).
+        rejoin: continue from the checkpoint in the folder, if there is one.
+        chances: for faults, the present probabilities that a message is lost and that it is duplicated.
         reread: the topology file, if it may change.
     """
-    e, near = made.experiment, {ident(made.names[other]): endpoint for other, endpoint in endpoints.items()}
+    e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
-    ahead = AHEAD + 4 * made.horizon  # which is measured from some rounds only; chance may make others longer
+    # The horizon is measured from some rounds only; others may be longer by chance.
+    ahead = AHEAD + 4 * study.horizon
     exchange = Exchange(
-        ident(made.names[me]),
-        called(made),
-        made.fingerprint,
-        openings(made, me),
+        ident(study.names[me]),
+        called(study),
+        study.fingerprint,
+        openings(study, me),
         carrier,
         e.peers.wait,
         ahead=ahead,
@@ -79,21 +80,21 @@ def live(
     )
     session: Session | None = None
     failure: dict[str, Any] = {}
-    journal = Journal(folder, made, tell)
+    journal = Journal(folder, study, tell)
     try:
         transport.connect(near, 2 * ahead)
-        session, how = begin(made, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
+        session, how = begin(study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
         tell("learning", how)
         unheeded = None if isinstance(session.engine, Following) else reread
         if unheeded:
-            unheeded.refuse(f"{session.prepared.kind} cannot go on along other links")
+            unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
         for progress in session:
             if unheeded:
                 unheeded()
             journal.line(progress, exchange)
             tell("progress", progress)
             journal.checkpoint(session, exchange)
-        if peer := gossip(session):  # others may go on for a while, each by its own clock
+        if peer := gossip(session):  # others may continue for a while, each by its own clock
             peer.leave(session.outcome.stopped)
         else:
             exchange.leave(GOODBYES.get(session.outcome.stopped, session.outcome.stopped))
@@ -110,7 +111,7 @@ def live(
             gone = set() if gossip(session) else exchange.part(PARTING)
             transport.close(LINGER if gossip(session) else 5.0, gone)
     with unheard():
-        report = told(exchange, session, failure)
+        report = reported(exchange, session, failure)
         if session and report.stopped == "interrupted":
             journal.checkpoint(session, exchange, now=True)
         figures = {name: value for name, value in vars(report).items() if name not in BULKY}
@@ -120,7 +121,7 @@ def live(
 
 def main(
     pipe: Connection,
-    made: Study,
+    study: Study,
     me: int,
     table: Table,
     folder: Path,
@@ -128,7 +129,7 @@ def main(
     rejoin: bool = False,
     chances: Sequence[float] = (),
 ) -> None:
-    """A peer started by the launcher: tell the endpoint, learn the others', live, and report through the pipe.
+    """The main function of a peer's process: send the endpoint through the pipe, receive those of others, live, and report.
 
     Once it learns it does not need the launcher any more.
     """
@@ -140,13 +141,13 @@ def main(
         try:
             pipe.send(what)
         except OSError:
-            log.warning("the launcher is gone; %s not told", what[0])
+            log.warning("the launcher has ended and does not receive: %s", what[0])
 
     try:
         transport = ZeroMQ(endpoint, LARGEST)
         pipe.send(("endpoint", transport.endpoint))
         endpoints = pipe.recv()
-        report = live(made, me, table, folder, transport, endpoints, tell, rejoin, chances)
+        report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
         with unheard():
             tell("report", report)
     except KeyboardInterrupt:
@@ -154,10 +155,10 @@ def main(
     except GossipError as error:
         tell("report", Report(exit_code=error.exit_code, error=str(error)))
     except (BrokenPipeError, EOFError):
-        log.error("the launcher is gone before this peer could begin")
+        log.error("the launcher ended before this peer could begin")
     except Exception as error:
-        log.exception("an error that nobody expected")
-        told = (
-            f"peer {made.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
+        log.exception("unexpected error")
+        sentence = (
+            f"peer {study.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
         )
-        tell("report", Report(exit_code=1, error=told))
+        tell("report", Report(exit_code=1, error=sentence))

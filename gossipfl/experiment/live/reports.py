@@ -1,4 +1,4 @@
-"""What live peers have to say when they end, and all of that as one; must not know how they lived."""
+"""The reports of live peers at their end, and the joint result; must not know how they lived."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,43 +12,44 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
 from gossipfl.runs.learned import Learned
 
-BULKY = ("model", "kept", "schema", "scale", "unwritten")  # in a report; no figures for a summary
+BULKY = ("model", "kept", "schema", "scale", "unwritten")  # fields of a report that are not in a summary
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one peer has to say when it ends. `model` is None where it never began to learn."""
+    """The report of one peer at its end. `model` is None if it never began to learn."""
 
     rounds: int = 0
     stopped: str = "interrupted"
     why: str = ""
-    followed: bool = False  # a neighbour ended first, and this peer with it
+    followed: bool = False  # this peer ended because a neighbour did
     algorithm: str = ""
     step: float = 0.0
     seconds: float = 0.0
     cpu: float = 0.0
     messages_sent: int = 0
     bytes_sent: int = 0
-    refused: int = 0  # messages of others that were none of ours
-    late: int = 0  # or came too late, or again
+    refused: int = 0  # received messages that were not valid, or of another study
+    late: int = 0  # received messages that came too late, or twice
     resent: int = 0
-    unsent: int = 0  # that the transport did not take
+    unsent: int = 0  # messages that the transport refused
     exit_code: int = 0
     error: str = ""
     departed: bool = False  # the error is only that a neighbour left first
-    unwritten: str = ""  # what could not be written in the end, and why
+    unwritten: str = ""  # a sentence for the files that could not be written at the end
     model: list[float] | None = None
-    kept: list[list[float]] | None = None  # the newest models of a gossiping peer
+    kept: list[list[float]] | None = None  # the newest models, for gossip learning
     schema: Any = None
     scale: Any = None
 
 
 def gossip(session: Session | None) -> GossipPeer | None:
-    """The engine, where it gossips."""
+    """The engine of gossip learning; None for other methods."""
     return session.engine if session and isinstance(session.engine, GossipPeer) else None
 
 
-def told(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
+def reported(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
+    """The report of a peer; `failure` has the fields of its error, if there is one."""
     peer = gossip(session)
     traffic: dict[str, Any] = {
         "messages_sent": exchange.messages_sent + (peer.messages_sent if peer else 0),
@@ -72,13 +73,13 @@ def told(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]
 
 
 def collect(
-    made: Study,
+    study: Study,
     reports: Mapping[int, Report],
     tables: Mapping[int, Table],
     status: dict[str, str],
     startup: float,
 ) -> Learned | None:
-    """The reports of live peers as one, with the rows of each; None where nobody learned."""
+    """The joint result of live peers; None if no peer learned."""
     present = {me: report for me, report in sorted(reports.items()) if report.model is not None}
     if not present:
         return None
@@ -97,8 +98,8 @@ def collect(
     return Learned(
         engine="peers",
         algorithm=every[0].algorithm,
-        names=[made.names[me] for me in present],
-        models=torch.tensor([report.model for report in every], dtype=made.dtype),
+        names=[study.names[me] for me in present],
+        models=torch.tensor([report.model for report in every], dtype=study.dtype),
         schema=every[0].schema,
         scales=scales,
         step=every[0].step,
@@ -113,12 +114,12 @@ def collect(
         status=status,
         train=train,
         test=test,
-        kept=torch.tensor(kept, dtype=made.dtype) if all(kept) else None,
+        kept=torch.tensor(kept, dtype=study.dtype) if all(kept) else None,
     )
 
 
 def _why(reports: Iterable[Report]) -> str:
-    """The first reason: that of a peer that ended by itself, if there is one."""
+    """The first reason; one of a peer that ended by itself comes before others."""
     reasons = sorted(
         (report.followed, number, report.why) for number, report in enumerate(reports) if report.why
     )

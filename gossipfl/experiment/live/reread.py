@@ -15,43 +15,43 @@ from gossipfl.topology import symmetric
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0  # seconds between two looks at the file
+EVERY = 1.0  # seconds between two checks of the file
 
 
 class Reread:
-    """What the file says, asked again and again: None, or the study over another topology.
+    """Checks the file for changes; a call returns the study over a changed topology, or None.
 
     Args:
-        made: the study over the topology as it was read first.
-        name: whose neighbours they are.
-        endpoints: where a peer's neighbours listen, of a study.
-        tell: called with a sentence where a changed file cannot be used; then all stays as it is.
+        study: the study over the topology as it was read first.
+        name: of the peer.
+        endpoints: study -> the endpoints of the peer's neighbours.
+        tell: called with a sentence if a changed file cannot be used; then nothing changes.
     """
 
     def __init__(
         self,
-        made: Study,
+        study: Study,
         name: str,
         endpoints: Callable[[Study], dict[str, str]],
         tell: Callable[[str], None],
     ) -> None:
-        self.made, self._name, self._endpoints, self._tell = made, name, endpoints, tell
-        self._path = Path(made.experiment.topology.graph)
-        self._seen: tuple[int, ...] = ()  # it may have changed since it was read
+        self.study, self._name, self._endpoints, self._tell = study, name, endpoints, tell
+        self._path = Path(study.experiment.topology.graph)
+        self._seen: tuple[int, ...] = ()  # empty, as the file may have changed since it was read
         self._next, self._asked = time.monotonic() + EVERY, False
-        self._here = made.graph.nodes[name].get("endpoint")  # as the file said when this peer began to listen
+        self._here = study.graph.nodes[name].get("endpoint")  # in the file when this peer began to listen
         self._refused = ""
 
     def refuse(self, why: str) -> None:
-        """From now on a file with other links is one that cannot be used, for this reason."""
+        """From now on, refuse a file with other links for this reason."""
         self._refused = why
 
     def ask(self, *_: Any) -> None:
-        """Look at the file before the next round, whether it seems to have changed or not: a signal's handler."""
+        """Read the file before the next round, even if it seems unchanged. This is a signal handler."""
         self._asked = True
 
     def __call__(self) -> Change | None:
-        """What has changed, if anything has. Raises Dropped where the file does not name this peer any more."""
+        """The change, or None. Raises Dropped if the file no longer names this peer."""
         if not self._asked and time.monotonic() < self._next:
             return None
         self._next = time.monotonic() + EVERY
@@ -64,47 +64,45 @@ class Reread:
         except Dropped:
             raise
         except GossipError as error:
-            words = (
-                f"cannot take over what {self._path} says now, and goes on as before until it can: {error}"
-            )
-            log.warning("%s", words)
-            self._tell(words)
+            warning = f"cannot use the changed {self._path}, and learns with the topology as before: {error}"
+            log.warning("%s", warning)
+            self._tell(warning)
             return None
 
     def _change(self) -> Change | None:
-        made = study(self.made.experiment)
-        if self._name not in made.graph:
-            raise Dropped(f"{self._path} does not name {self._name} any more: it has left")
-        self._own(made)
-        places, before = self._endpoints(made), self._endpoints(self.made)
-        if made.wiring == self.made.wiring and places == before:
+        changed = study(self.study.experiment)
+        if self._name not in changed.graph:
+            raise Dropped(f"{self._path} no longer names {self._name}, which has left")
+        self._own(changed)
+        places, before = self._endpoints(changed), self._endpoints(self.study)
+        if changed.wiring == self.study.wiring and places == before:
             return None
         if self._refused:
-            raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them anew")
-        if made.graph.is_directed() or made.changing or not symmetric(made.links):
+            raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them again")
+        if changed.graph.is_directed() or changed.changing or not symmetric(changed.links):
             raise BadExperiment(
-                f"{self._path}: peers go on along other links only where these lead both ways, weigh the same both ways "
-                "and are the same in each round: stop all peers and start them anew"
+                f"{self._path}: running peers can only use new links that have both directions, equal weights in both, and "
+                "do not change between rounds: stop all peers and start them again"
             )
-        called(made)
-        self.made = made
+        called(changed)
+        self.study = changed
         moved = [peer for peer, place in places.items() if before.get(peer, place) != place]
-        return Change(made, places, moved)
+        return Change(changed, places, moved)
 
-    def _own(self, made: Study) -> None:
-        """Say that the file has another endpoint for this peer itself, which stays where it is."""
-        there = made.graph.nodes[self._name].get("endpoint")
+    def _own(self, study: Study) -> None:
+        """Warn if the file has another endpoint for this peer, which keeps its own."""
+        there = study.graph.nodes[self._name].get("endpoint")
         if there != self._here:
-            words = (
-                f"still listens where it did, and not on {there}, as {self._path} says now: start it again there, with the "
-                "same --out, or its neighbours do not reach it"
+            warning = (
+                f"still listens on its old endpoint, but {self._path} now has {there}: start this peer again with the same "
+                "--out, or its neighbours cannot reach it"
             )
-            log.warning("%s", words)
-            self._tell(words)
+            log.warning("%s", warning)
+            self._tell(warning)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file does; nothing, where there is none."""
+    """Numbers that change when the file changes; () if there is no file."""
     try:
         found = os.stat(path)
     except OSError:

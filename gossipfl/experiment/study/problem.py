@@ -61,10 +61,10 @@ def _instead(classes: Sequence[str]) -> str:
     whole = all(re.fullmatch(r"-?\d+", value) for value in classes)
     if all(map(NUMBER.fullmatch, classes)) and not (whole and len(classes) <= FEW):
         return (
-            'these are numbers, not classes: use kind = "linear" (with model.l2 above 0 it is ridge), or make two classes of '
-            'them, data.target = "COLUMN > VALUE"'
+            'these are numbers, not classes: set model.kind = "linear" (with model.l2 above 0 it is ridge), or make two '
+            'classes of them, data.target = "COLUMN > VALUE"'
         )
-    return 'use kind = "softmax"'
+    return 'set model.kind = "softmax"'
 
 
 def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
