@@ -9,18 +9,21 @@ Format = Literal["text", "json"]
 def say(format: Format, value: Any, *readable: Any) -> None:
     """Print `value` as one JSON object on stdout, or print the readable renderables.
 
-    In JSON, numbers that are not finite become null, and paths become strings.
+    In JSON, numbers that are not finite become null, and paths become strings. A sentence is one line where stdout is
+    a file or a pipe, so that a script can read it by lines.
     """
     if format == "json":
         import msgspec
 
         sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
         return
+    from rich.text import Text
+
     from gossipfl.report.console import console
 
     screen = console()
     for part in readable:
-        screen.print(part)
+        screen.print(part, soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
 
 
 def error(sentence: str, exit_code: int, as_json: bool) -> int:

@@ -1,6 +1,6 @@
-"""The peers of a study, wherever they run, and what they say; must not take part in the learning.
+"""Start, watch and stop the peers of a study, wherever they run; must not take part in the learning.
 
-It waits for events only: a word of a peer, the end of one, or the time of a fault that the experiment asks for.
+A crew waits for events only: a message of a peer, the end of a peer, or the time of a fault.
 """
 
 import time
@@ -23,13 +23,13 @@ Told = Progress | Struck | Warned
 
 
 class Crew:
-    """The peers, what happens to them, and what they have said so far: each in its last life.
+    """The peers of a study, their state and their reports. A peer that is started again replaces its earlier state.
 
     Args:
         made: the study.
-        placement: where the peers run; they start at once.
-        between: what lies between them.
-        rejoin: they go on from their checkpoints.
+        placement: where the peers run. The crew starts them at once.
+        between: the network between the peers, with its faults.
+        rejoin: whether the peers continue from their checkpoints.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Crew:
         self._learning: set[int] = set()
         self._began = self._asked = False
         self._killed: set[int] = set()  # on purpose
-        self._away: set[int] = set()  # who may go on, and has not told of it yet
+        self._away: set[int] = set()  # they may continue, and have sent no progress since
         self._round = 0
         for me in range(len(self.names)):
             placement.start(me, placement.endpoint(me), rejoin)
 
     def follow(self) -> Iterator[Told]:
-        """What the peers tell until all have ended, as one line for each round, and the faults that are carried out."""
+        """Progress (one line for each round), warnings and faults, as they come, until all peers have ended."""
         interrupted = False
         while self._placement.present - self._placement.stopped:
             try:
@@ -65,13 +65,13 @@ class Crew:
                     raise
                 interrupted = True
                 self.interrupt()
-        for me in list(self._placement.present):  # they are stopped, and nobody is left to go on with
+        for me in list(self._placement.present):  # they are stopped, and no other peer is left
             self._killed.add(me)
             self._placement.signal(me, "kill")
             yield from self._drain(me)
 
     def interrupt(self) -> None:
-        """Ask all peers to end early and politely; nothing more goes wrong on purpose."""
+        """Ask all peers to end early. No fault is carried out after this."""
         self._asked = True
         self._director.end()
         for me in list(self._placement.present):
@@ -81,22 +81,22 @@ class Crew:
 
     @property
     def missed(self) -> int:
-        """Faults whose time has not come."""
+        """How many faults have not been carried out."""
         return self._director.coming
 
     @property
     def lost(self) -> list[int]:
-        """The peers that died by themselves."""
+        """The peers that died without a report and that no fault killed."""
         if self._asked:
             return []
         return [me for me in sorted(self.status) if me not in self.reports and me not in self._killed]
 
     def failure(self) -> GossipError | None:
-        """Why the crew could not go on, if it could not."""
+        """The error that ended the run, or None."""
         return failure([f"{self.names[me]} {self.status[me]}" for me in self.lost], self.reports)
 
     def close(self) -> None:
-        """End whatever still runs, and wait for it."""
+        """End all peers that still run, and wait for them."""
         self._placement.close()
         self._between.close()
 
@@ -104,8 +104,8 @@ class Crew:
         return time.monotonic() - self.learning_since if self._began else None
 
     def _take(self, me: int) -> Sequence[Told]:
-        """Hear what one peer tells next, or that it has ended: what there is to tell of it."""
-        if me not in self._placement.present:  # it was drained meanwhile
+        """Read the next message of one peer, or its end; returns what to show of it."""
+        if me not in self._placement.present:  # `_drain` has read its end
             return []
         said = self._placement.hear(me)
         if said is None:
@@ -127,7 +127,7 @@ class Crew:
         return []
 
     def _back(self, me: int) -> list[Struck]:
-        """Whether a peer that was away has come as far as learning."""
+        """An event if this peer was away and learns again."""
         if me not in self._away:
             return []
         self._away.discard(me)
@@ -138,18 +138,18 @@ class Crew:
         return Struck(words, now, do, begins, tuple(self.names[me] for me in peers))
 
     def _drain(self, me: int) -> Iterator[Told]:
-        """All that a dead peer has told."""
+        """Read all messages of a dead peer."""
         while me in self._placement.present:
             yield from self._take(me)
 
     def _listens(self, me: int, endpoint: str) -> None:
-        """Tell those that can be told where their neighbours listen."""
+        """Send the endpoints of neighbours to each peer whose neighbours all listen."""
         for one in self._between.listens(me, endpoint):
             if one in self._placement.present:
                 self._placement.say(one, self._between.connections(one))
 
     def _begin(self) -> None:
-        """Learning begins when all that are there do."""
+        """Take the time when all present peers learn."""
         if not self._began and self._learning and self._learning >= self._placement.present:
             self._began, self.learning_since = True, time.monotonic()
 
@@ -159,13 +159,13 @@ class Crew:
             self.status[me] = f"failed: {report.error}" if report.error else report.stopped
         else:
             self.status[me] = "killed, as the faults say" if me in self._killed else how
-        if not self._between.complete:  # it never listened, so that nobody can begin
+        if not self._between.complete:  # a peer ended before it listened: no peer can begin
             self.interrupt()
         self._begin()
         return self._chorus.leave(me)
 
     def _carry_out(self, due: Due) -> Iterator[Told]:
-        """Do what a fault says to those of its peers that it can still befall."""
+        """Carry out a fault on those of its peers that can still have it."""
         ended = set(self.reports) | {me for me in self.status if me not in self._killed}
         if due.do in ("restart", "kill", "stop", "continue"):
             can = {"restart": self._killed - ended, "continue": self._placement.stopped}

@@ -1,4 +1,4 @@
-"""Peers as processes of this machine: how they start, stop and end; must not know what they say."""
+"""Peers as processes of this machine: start, signal and end them; must not know what their messages mean."""
 
 import multiprocessing
 import multiprocessing.forkserver
@@ -30,14 +30,14 @@ NUMBERS: dict[Signal, signal.Signals] = {
 
 
 def forkserver() -> ForkServerContext:
-    """The context whose server forks the peers. It starts the server if need be, and does not wait for its imports."""
+    """The context whose server forks the peers. Starts the server if none runs, and does not wait for its imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gossipfl.experiment.launch.preload"])
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # for the server and all that it forks
     try:
-        multiprocessing.resource_tracker.ensure_running()  # which unblocks SIGINT
-        with deaf():  # a Ctrl-C is for whoever waits for the imports
+        multiprocessing.resource_tracker.ensure_running()  # this unblocks SIGINT
+        with deaf():  # Ctrl-C goes to the launcher, not to the server
             multiprocessing.forkserver.ensure_running()
     finally:
         if threads is None:
@@ -48,12 +48,12 @@ def forkserver() -> ForkServerContext:
 
 
 class Processes:
-    """Each peer's present process on this machine, and the pipe to it (a `Placement`).
+    """A process of this machine for each peer, with a pipe to it (a `Placement`).
 
     Args:
         made: the study.
-        rows: each peer's.
-        folder: of the run.
+        rows: the table of each peer.
+        folder: the folder of the run.
     """
 
     def __init__(self, made: Study, rows: list[Table], folder: Path) -> None:
@@ -91,7 +91,7 @@ class Processes:
         process = self.context.Process(
             target=main, args=arguments, kwargs=how, name=self._made.names[me], daemon=True
         )
-        with uninterrupted():  # half a start would tear the server
+        with uninterrupted():  # an interrupted start breaks the server
             process.start()
             theirs.close()
             self._pipes[me], self._processes[me] = mine, process
@@ -109,7 +109,7 @@ class Processes:
         self._chances[me][place] = amount
 
     def wait(self, timeout: float | None) -> list[int]:
-        pipes = {self._pipes[me]: me for me in self._pipes if me not in self.stopped}  # these may be mid-word
+        pipes = {self._pipes[me]: me for me in self._pipes if me not in self.stopped}  # a stopped peer may be in the middle of a message
         return [pipes[pipe] for pipe in wait(list(pipes), timeout)]  # type: ignore[index]
 
     def hear(self, me: int) -> tuple[str, Any] | None:
