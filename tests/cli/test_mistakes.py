@@ -113,7 +113,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "not met": (with_set("stop.rounds=2"), 6, "tolerance 1e-06 was not met in 2 rounds"),
     "peer: reference": (with_set("reference=true", command="peer"), 2, "NAME"),
     "peer: who?": (with_graph(RING, "peer", "FILE", "z"), 3, "no peer z.*a, b, c, d"),
-    "peer: where?": (with_graph(RING, "peer", "FILE", "a"), 3, r"(?s)no endpoint for a, b, d\..*\[peers.a\].*endpoint"),
+    "peer: where?": (
+        with_graph(RING, "peer", "FILE", "a"),
+        3,
+        r"(?s)no endpoint for a, b, d\..*\[peers.a\].*endpoint",
+    ),
     "peer: another's": (
         lambda f: ["peer", _with_places(f), "a", "--listen", "tcp://127.0.0.1:5502"],
         3,

@@ -109,7 +109,8 @@ class Processes:
         self._chances[me][place] = amount
 
     def wait(self, timeout: float | None) -> list[int]:
-        pipes = {self._pipes[me]: me for me in self._pipes if me not in self.stopped}  # a stopped peer may be in the middle of a message
+        # A stopped peer may be in the middle of a message.
+        pipes = {self._pipes[me]: me for me in self._pipes if me not in self.stopped}
         return [pipes[pipe] for pipe in wait(list(pipes), timeout)]  # type: ignore[index]
 
     def hear(self, me: int) -> tuple[str, Any] | None:
