@@ -35,7 +35,7 @@ class FaultyNetwork:
         """Note where a peer listens.
 
         Returns:
-            The peers whose `around` is known now: all of them after the last endpoint; after a restart only this one.
+            The peers whose `connections` are known now: all of them after the last endpoint; after a restart only this one.
         """
         again = self.complete
         self.endpoints[me] = endpoint

@@ -143,7 +143,7 @@ class Crew:
             yield from self._take(me)
 
     def _listens(self, me: int, endpoint: str) -> None:
-        """Note where a peer listens. Send their neighbours' endpoints to all peers once all listen, or to this one if it came back."""
+        """Note an endpoint. Send the endpoints of neighbours to all peers once all listen, or to this one if it came back."""
         for one in self._between.listens(me, endpoint):
             if one in self._placement.present:
                 self._placement.say(one, self._between.connections(one))
