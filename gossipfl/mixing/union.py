@@ -37,8 +37,8 @@ def too_long(row: Tensor) -> bool:
 class Union(NamedTuple):
     """A(r_i, {r_j}) = the union of the sets that r_i and r_j represent; `TOO_LONG` in each byte if it is longer than the row.
 
-    The union of anything with a set that is too long is too long. So after as many rounds as the graph's diameter, all peers hold
-    the same row: the whole union, or the same row that says that it is too long.
+    The union of anything with a set that is too long is too long. So after as many rounds as the graph's diameter, all
+    peers hold the same row: that of the whole union, or the one that says that it is too long.
     """
 
     preserves: Property = Property.CONSENSUS
