@@ -108,8 +108,9 @@ class Linear:
         times, back, target = rows.times, rows.back, rows.target
 
         def gradient(x: Tensor) -> Tensor:
-            slopes = slope(times(x.reshape(shape)), target) * weights
-            return torch.addcmul(back(slopes).reshape(x.shape), ridge, x)
+            slopes = slope(times(x.reshape(shape)), target).mul_(weights)
+            total: Tensor = back(slopes).reshape(x.shape)
+            return total.addcmul_(ridge, x)
 
         return gradient
 
