@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from gossipfl.config.experiment import StopSettings
-from gossipfl.engine import Engine, Run, relative_distance
+from gossipfl.engine import Engine, Run, near
 from gossipfl.errors import Departed, Dropped
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
@@ -145,7 +145,7 @@ class Rest:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
         self._near = tolerance / max(1, pace.hops)
         self._seen = 0  # exchanges since this process began to learn
-        self._converged = torch.zeros(len(run.state.x), dtype=torch.bool)
+        self._converged, self._everybody = torch.zeros(len(run.state.x), dtype=torch.bool), False
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
     @property
@@ -160,11 +160,15 @@ class Rest:
         """
         cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:
-            converged = relative_distance(run.state.x, self._before.state.x) < self._tolerance
-            if run.replicas is not None and bool(converged.all()):
+            converged = near(run.state.x, self._before.state.x, self._tolerance)
+            everybody = bool(converged.all())
+            if run.replicas is not None and everybody:
                 converged = converged & (self._engine.disagreement(run) < self._near)
-            self._converged, self._before = converged & (self._seen > cycle), run
-        self._were.append(bool(self._converged.all()))
+                everybody = bool(converged.all())
+            started = self._seen > cycle
+            self._converged, self._everybody = converged & started, everybody and started
+            self._before = run
+        self._were.append(self._everybody)
         return self._engine.settled(self._converged, over)
 
 
