@@ -11,13 +11,12 @@ from typing import Any, BinaryIO
 import pandas as pd
 from scipy.sparse import csr_array, issparse
 
+from gossipfl.data.bundled import BUNDLED, bundled
 from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.readers import READERS, Raw, trim_libsvm
 from gossipfl.data.table import Table
 from gossipfl.data.target import pick
 from gossipfl.errors import BadData
-
-BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 _OPEN: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
@@ -52,7 +51,7 @@ def read(
 def _raws(source: str, folder: Path, columns: Sequence[str] | None) -> tuple[dict[str, Raw], bool]:
     """The raw contents by name, and whether there is one for each peer."""
     if source in BUNDLED:
-        return {source: _bundled(source)}, False
+        return {source: Raw(bundled(source), "target")}, False
     if source.startswith("openml:"):
         return {source: _openml(source.removeprefix("openml:"))}, False
     path = folder / source
@@ -60,12 +59,6 @@ def _raws(source: str, folder: Path, columns: Sequence[str] | None) -> tuple[dic
         return _harmonise({source: _file(path, columns)}), False
     paths = _one_per_peer(path, source)
     return _harmonise({name: _file(file, columns) for name, file in paths.items()}), True
-
-
-def _bundled(name: str) -> Raw:
-    from sklearn import datasets
-
-    return Raw(getattr(datasets, f"load_{name}")(as_frame=True).frame, "target")
 
 
 def _openml(name: str) -> Raw:
