@@ -27,7 +27,7 @@ from gossipfl.simulator import HeardByAll, Simulator
 from gossipfl.topology import Links, static
 
 FEATURES, DEGREE = 57, 20
-RATE, RATIO = 160_000, 1.5  # aims, at 1,000 and 10,000 peers
+RATE, RATIO = 160_000, 1.3  # aims, at 1,000 and 10,000 peers
 AIMED = (1_000, 10_000)
 SHARDS = 1_000  # different shards; peer i holds a copy of shard i mod SHARDS
 
