@@ -3,6 +3,7 @@
 One error reports everything that is wrong in a file: each key, and the key that was probably meant.
 """
 
+import glob
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         BadExperiment: the file cannot be read, or its content is wrong; the message lists all errors.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         if path.is_dir():
             files = ", ".join(sorted(p.name for p in path.glob("*.toml"))[:8]) or "none"
@@ -75,12 +76,19 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
 
     data, topology, model = experiment.data, experiment.topology, experiment.model
     if data.source not in BUNDLED and not data.source.startswith("openml:"):
-        data = data.model_copy(update={"source": str(folder / data.source)})
+        data = data.model_copy(update={"source": _source(data.source, folder)})
     if Path(topology.graph).suffix in FORMATS or (folder / topology.graph).is_file():
         topology = topology.model_copy(update={"graph": str(folder / topology.graph)})
     if model.module is not None:
         model = model.model_copy(update={"module": str(folder / model.module)})
     return experiment.model_copy(update={"data": data, "topology": topology, "model": model})
+
+
+def _source(source: str, folder: Path) -> str:
+    """The absolute path of data. What the folder's own name has of the signs of a pattern is no pattern."""
+    path = folder / source
+    pattern = glob.has_magic(source) and not path.exists() and not Path(source).is_absolute()
+    return f"{glob.escape(str(folder))}/{source}" if pattern else str(path)
 
 
 def _set(raw: dict[str, Any], override: str) -> None:

@@ -148,7 +148,7 @@ def test_a_folder_or_a_glob_is_one_table_per_peer_in_natural_order(tmp_path):
     assert all(t.columns == tables["s9"].columns for t in tables.values())
     assert tables["s9"].features["a"].tolist() == tables["s10"].features["a"].tolist()
     put(tmp_path, **{"p.va.data": csv_bytes(), "p.ohio.data": csv_bytes()})
-    assert list(read("p.*.data", "y", folder=tmp_path)) == ["ohio", "va"]
+    assert list(read("p.*.data", "y", folder=tmp_path)) == ["p.ohio", "p.va"]
 
 
 def test_libsvm_files_get_one_width_and_one_numbering(tmp_path):
@@ -211,7 +211,7 @@ BAD = {
     "f.svm": ({"f.svm": b"1 1:1\n"}, "y", "its own target"),
     "*.none": ({}, "y", "matches no data file"),
     "u*": ({"u.csv": csv_bytes(), "u.tsv": csv_bytes(sep="\t")}, "y", "both be the data of peer 'u'"),
-    "v*": ({"v1.csv": csv_bytes(), "v2.csv": b"a,y\n1,2\n"}, "y", "'v2' lacks 'b'"),
+    "v*": ({"v1.csv": csv_bytes(), "v2.csv": b"a,y\n1,2\n"}, "y", "column 'b' is in 'v1', but not in 'v2'"),
     "w*": ({"w1.npz": npz_bytes(**XY), "w2.svm": LIBSVM}, None, "one format"),
 }
 
