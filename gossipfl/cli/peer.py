@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +64,7 @@ def peer(
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
+    from gossipfl.data import divisible
     from gossipfl.experiment.learning.tables import notes, own_table
     from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched
     from gossipfl.experiment.study.method import study
@@ -73,7 +75,7 @@ def peer(
     from gossipfl.signals import interrupt_once
 
     unsuitable(experiment)
-    made = study(experiment)
+    made = replace(study(experiment), divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"

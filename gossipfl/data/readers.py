@@ -24,7 +24,7 @@ MISSING = (
     "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
 )  # fmt: skip
 _WIDEST = 2**22  # columns of a sparse file: a larger number is a damaged index, not a data set
-_SEPARATORS = "\t;|, "  # a comma may be a decimal comma between the others
+_SEPARATORS = "\t;|, "
 _HEAD = 50  # lines that tell how a file is written
 
 
@@ -141,23 +141,32 @@ def _layout(head: list[str], columns: Sequence[str] | None) -> tuple[list[str], 
 
 
 def _separator(lines: Sequence[str], width: int | None) -> str:
-    """The first separator that cuts all lines into equally many values (`width`, if it is known).
+    """The separator that cuts all lines into equally many values (`width`, if it is known), and most of them into numbers.
 
-    If there is none, the separator that cuts the first line into most values.
+    If there is none, the one that cuts a line into most values; blanks come last.
     """
-    widths = {separator: _widths(lines, separator) for separator in _SEPARATORS}
-    for separator, (most, *others) in widths.items():
-        if most > 1 and all(other == most for other in others) and width in (None, most):
-            return separator
-    return max(_SEPARATORS[:-1], key=lambda separator: widths[separator][0])
+    cut = {separator: _cut(lines, separator) for separator in _SEPARATORS}
+    best, found = -1.0, ""
+    for separator, records in cut.items():
+        widths = {len(record) for record in records}
+        if widths - {1} and len(widths) == 1 and width in (None, *widths):
+            values = [value for record in records for value in record]
+            share = sum(bool(NUMBER.fullmatch(v) or COMMA.fullmatch(v)) for v in values) / len(values)
+            best, found = max((best, found), (share, separator), key=lambda pair: pair[0])
+    if found:
+        return found
+    most = {separator: max(map(len, records), default=1) for separator, records in cut.items()}
+    return (
+        " " if most.pop(" ") > 1 == max(most.values()) else max(most, key=lambda separator: most[separator])
+    )
 
 
-def _widths(lines: Sequence[str], separator: str) -> list[int]:
-    """The number of values in each of the first records; [0] if there is no record."""
+def _cut(lines: Sequence[str], separator: str) -> list[list[str]]:
+    """The values of the first lines."""
     try:
-        return [len(record) for record in islice(_records(lines, separator), _HEAD // 2)] or [0]
+        return list(islice(_records(lines, separator), _HEAD // 2))
     except csv.Error:  # a very long line without this separator
-        return [0]
+        return []
 
 
 def _records(lines: Iterable[str], separator: str) -> Iterator[list[str]]:

@@ -143,9 +143,11 @@ def values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object
         return np.array(found, dtype=np.float64)
     codes, uniques = pd.factorize(np.array([v if isinstance(v, float) else str(v) for v in found], object))
     known = [text(unique) for unique in uniques]
-    if all(map(numeric, known)):
-        return np.array([*map(float, known), np.nan])[codes]
-    return np.array([*known, np.nan], dtype=object)[codes]
+    plain = all(map(numeric, known))
+    distinct = np.array(
+        [*map(float, known), np.nan] if plain else [*known, np.nan], float if plain else object
+    )
+    return np.asarray(distinct[codes])
 
 
 def numbers(column: pd.Series) -> pd.Series | None:

@@ -15,8 +15,8 @@ from gossipfl.topology.names import several
 
 def tables(study: Study) -> list[Table]:
     """The raw rows of all peers, with test rows marked: one file each, or one source that `partition` splits."""
-    ready = [_ready(study, part) for part in raw_tables(study)]
-    return [_pooled(ready)] if study.method and study.method.gathers else ready
+    found = [ready(study, part) for part in raw_tables(study)]
+    return [pooled(found)] if study.method and study.method.gathers else found
 
 
 def raw_tables(study: Study) -> list[Table]:
@@ -38,10 +38,10 @@ def own_table(study: Study, name: str, file: Path | None) -> Table:
         found = _read(study, study.experiment.data.source)
         if not isinstance(found, dict):
             return tables(study)[study.names.index(name)]
-        return _ready(
+        return ready(
             study, found[name] if name in found else by_name(found, study.names)[study.names.index(name)]
         )
-    return _ready(study, own_raw_table(study, file))
+    return ready(study, own_raw_table(study, file))
 
 
 def own_raw_table(study: Study, file: Path) -> Table:
@@ -77,7 +77,7 @@ def notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
     return [f"{several(about)}: {note}" for note, about in told.items()]
 
 
-def _ready(study: Study, table: Table) -> Table:
+def ready(study: Study, table: Table) -> Table:
     """The table after `missing` and `test` of the experiment."""
     data, missing = study.experiment.data, study.experiment.data.missing
     if missing != "mean":
@@ -86,7 +86,7 @@ def _ready(study: Study, table: Table) -> Table:
     return clean(table, "mean", data.categorical) if missing == "mean" else table
 
 
-def _pooled(parts: list[Table]) -> Table:
+def pooled(parts: list[Table]) -> Table:
     """All rows in one table, for the baseline "pooled"."""
     dense = isinstance(parts[0].features, pd.DataFrame)
     features = [part.features for part in parts]
