@@ -2,7 +2,6 @@
 
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +74,7 @@ def peer(
     from gossipfl.signals import interrupt_once
 
     unsuitable(experiment)
-    made = replace(study(experiment), divided=data is None and divisible(experiment.data.source))
+    made = study(experiment, divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
