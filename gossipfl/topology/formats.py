@@ -105,7 +105,7 @@ def _parse_graphml(content: bytes) -> Listed:
     root = ET.fromstring(text)
     keys = {key.get("id"): key for key in root.iterfind("{*}key")}
     graph = root.find("{*}graph")
-    if len(list(root.iter("{*}graph"))) > 1 or next(root.iter("{*}hyperedge"), None) is not None:
+    if len(root.findall(".//{*}graph")) > 1 or root.find(".//{*}hyperedge") is not None:
         raise ValueError("it has several graphs, a graph in a node, or a hyperedge; write one plain graph")
     if graph is None:
         raise ValueError(

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gossipfl.config.file import parse
 from gossipfl.data import PARTITIONS, Table, by_name, describe, partition, read, split
 from gossipfl.errors import BadData, BadExperiment
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.train import train
+from gossipfl.experiment.study.method import study
 
 SCHEMES = [
     {"scheme": "iid"},
@@ -199,3 +203,20 @@ def test_more_peers_than_rows_and_a_continuous_target_are_told():
         partition(table(3, 1), {"scheme": "iid"}, names(5), 0)
     with pytest.raises(BadData, match="too many for classes"):
         partition(read("diabetes"), {"scheme": "dirichlet", "alpha": 1.0}, names(4), 0)
+
+
+def test_learning_begins_on_a_very_uneven_partition(tmp_path):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.normal(size=(5000, 30))).add_prefix("x")
+    frame.assign(y=(draw.random(5000) < 0.08).astype(int)).to_csv(tmp_path / "rows.csv", index=False)
+    for seed in range(8):
+        raw = {
+            "seed": seed,
+            "data": {
+                "source": str(tmp_path / "rows.csv"), "target": "y",
+                "partition": {"scheme": "dirichlet", "alpha": 0.1},
+            },
+            "topology": {"graph": "ring:20"}, "model": {"l2": 0.1}, "stop": {"rounds": 2},
+        }  # fmt: skip
+        made = study(parse(raw))
+        assert train(made, tables(made)).stopped == "rounds"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from gossipfl.data import BUNDLED, READERS, Table, clean, read
+from gossipfl.data import BUNDLED, READERS, Table, clean, read, split
 from gossipfl.data.table import words
 from gossipfl.errors import BadData
 
@@ -167,6 +167,16 @@ def test_sparse_columns_can_be_dropped_and_selected(tmp_path):
     table = read("t.svm", folder=tmp_path, drop=["x1"])
     assert table.columns == ("x2",)
     assert table.column("x2").tolist() == [0, -1, 3, 0.5]
+
+
+def test_a_column_of_a_libsvm_file_marks_its_test_rows(tmp_path):
+    put(tmp_path, **{"t.svm": b"1 1:1 7:1\n0 2:-1\n1 1:2.5 2:3 7:1\n"})
+    marked = split(read("t.svm", folder=tmp_path), "x7", 0)
+    assert marked.test.tolist() == [True, False, True]
+    assert "x7" not in marked.columns
+    put(tmp_path, **{"t.svm": b"1 1:1 7:2\n"})
+    with pytest.raises(BadData, match="column 'x7' must be 1 in test rows and 0 in all others"):
+        split(read("t.svm", folder=tmp_path), "x7", 0)
 
 
 def test_openml_is_fetched_by_scikit_learn(monkeypatch):

@@ -238,11 +238,11 @@ def agree_columns(study: Study, tables: Sequence[Table], rows: Tensor, agreement
     for column, peer in (json.loads(word) for word in told):
         lacking.setdefault(column, []).append(peer)
     first = sorted(lacking, key=natural)[:TOLD]  # of these all peers have told whether they lack them
-    parts = [
-        f"column {name!r} is at {several([peer for peer in study.names if peer not in lacking[name]])}, but not at "
-        f"{several(sorted(lacking[name], key=natural))}"
-        for name in first
-    ]
+    parts = []
+    for name in first:
+        without = [peer for peer in study.names if peer in lacking[name]]
+        others = [peer for peer in study.names if peer not in lacking[name]]
+        parts.append(f"column {name!r} is at {several(others)}, but not at {several(without)}")
     raise BadData(
         f"the peers have different columns: {'; '.join(parts)}. Leave columns out with drop = "
         f"{json.dumps(first, ensure_ascii=False)} at all peers, or give all files the same columns"
