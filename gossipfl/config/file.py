@@ -19,7 +19,10 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.config.fault import FaultSettings
 from gossipfl.errors import BadExperiment
 
-__all__ = ["Experiment", "dump", "load", "parse", "schema"]
+__all__ = ["Experiment", "dump", "full_key", "load", "parse", "schema"]
+
+# the key that the name of a section stands for on the command line
+MAIN = {"data": "source", "topology": "graph", "model": "kind", "algorithm": "kind"}
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -84,6 +87,34 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     return experiment.model_copy(update={"data": data, "topology": topology, "model": model})
 
 
+def full_key(key: str, value: str) -> str:
+    """The full key of a setting on the command line: `topology` is `topology.graph`, and a key of one section needs no section.
+
+    Raises:
+        BadExperiment: no section has the key, or several have it.
+    """
+    sections = _sections()
+    if key in MAIN and not value.startswith("{"):
+        return f"{key}.{MAIN[key]}"
+    if "." in key or key in Experiment.model_fields:
+        return key
+    owners = [name for name, section in sections.items() if key in section.model_fields]
+    if len(owners) == 1:
+        return f"{owners[0]}.{key}"
+    found = " or ".join(f"{owner}.{key}" for owner in owners)
+    raise BadExperiment(
+        f"-s {key}=...: "
+        + (f"write {found}" if owners else "no section has this key: write section.key=value")
+    )
+
+
+def _sections() -> Mapping[str, type[BaseModel]]:
+    fields = {name: field.annotation for name, field in Experiment.model_fields.items()}
+    return {
+        name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
+
+
 def _source(source: str, folder: Path) -> str:
     """The absolute path of data. What the folder's own name has of the signs of a pattern is no pattern."""
     path = folder / source
@@ -94,9 +125,9 @@ def _source(source: str, folder: Path) -> str:
 def _set(raw: dict[str, Any], override: str) -> None:
     """Put "section.key=value" into the tables. A value that is no TOML is a string."""
     key, equals, text = override.partition("=")
-    path = [part.strip() for part in key.split(".")]
-    if not equals or not all(path):
+    if not equals or not all(part.strip() for part in key.split(".")):
         raise BadExperiment(f"-s {override}: write section.key=value, for example -s stop.rounds=100")
+    path = [part.strip() for part in full_key(key.strip(), text.strip()).split(".")]
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
