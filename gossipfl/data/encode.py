@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from gossipfl.data.clean import clean
-from gossipfl.data.names import COMMA, FALSE, NUMBER, TRUE, listed, natural, text
+from gossipfl.data.names import COMMA, FALSE, GROUPED, NUMBER, TRUE, listed, natural, text
 from gossipfl.data.table import Table, numbers, wordy
 from gossipfl.errors import BadData
 
@@ -103,14 +103,13 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
     unclear = {c: _no_numbers(table.features[c]) for c in wordy(table.features) if c not in set(categorical)}
     if unclear := {name: values for name, values in unclear.items() if len(values)}:
         first = next(iter(unclear.values()))
-        commas = [
-            name for name, values in unclear.items() if all(COMMA.fullmatch(str(value)) for value in values)
-        ]
+        commas = [name for name, values in unclear.items() if all(map(_marked, values))]
         if commas:
             value = unclear[commas[0]]
             raise BadData(
-                f"{table.where}: the columns {listed(commas)} have numbers with a comma (for example {value.iloc[0]!r} in row "
-                f'{value.index[0] + 1}): set decimal = "," if it is a decimal comma, or write them without it'
+                f"{table.where}: the columns {listed(commas)} have numbers with a comma or thousands separators (for example "
+                f'{value.iloc[0]!r} in row {value.index[0] + 1}): set decimal = "," if it is a decimal comma, and write '
+                "numbers without thousands separators"
             )
         raise BadData(
             f"{table.where}: the columns {listed(unclear)} are not numbers (for example {first.iloc[0]!r} in row "
@@ -118,6 +117,11 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
             "them out with drop"
         )
     return {name: _distinct(table.features[name]) for name in categorical}
+
+
+def _marked(value: object) -> bool:
+    """Whether a word is a number with a decimal comma or thousands separators."""
+    return any(pattern.fullmatch(str(value)) for pattern in (COMMA, GROUPED))
 
 
 def _no_numbers(column: pd.Series) -> pd.Series:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-COMMA = re.compile(
-    r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII
-)  # a number with a decimal comma, or a thousands separator
+COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)  # with a decimal comma, it seems
+GROUPED = re.compile(
+    r"[+-]?\d{1,3}(([.' ]\d{3})+(,\d+)?|(,\d{3})+(\.\d+)?)", re.ASCII
+)  # with thousands separators
 # As programs write numbers: "01" and "1E2" are codes, which are not 1 and 100.
 _WRITTEN = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]\d+)?", re.ASCII)
 _LONG = 1e30  # from here on whole numbers are written with an exponent

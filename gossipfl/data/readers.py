@@ -25,6 +25,10 @@ MISSING = (
 )  # fmt: skip
 _WIDEST = 2**22  # columns of a sparse file: a larger number is a damaged index, not a data set
 _SEPARATORS = "\t;|, "
+HEADER = (
+    "the first line must name all columns, separated as the values are: by commas, semicolons, tabs, bars or blanks; or name "
+    'them with columns = ["...", ...]'
+)
 _HEAD = 50  # lines that tell how a file is written
 
 
@@ -87,15 +91,25 @@ def read_csv(file: BinaryIO, how: How) -> Raw:
             )
         except pd.errors.EmptyDataError:
             raise BadData("has a header but no rows") from None
+        except pd.errors.ParserError as error:
+            if not (found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))):
+                raise
+            raise BadData(
+                f"has {found[3]} values in line {found[2]} below its header, and {found[1]} in the lines above: give all rows "
+                "equally many, and put values with a separator in quotes"
+            ) from None
+    return _named(frame, names, how)
+
+
+def _named(frame: pd.DataFrame, names: list[str], how: How) -> Raw:
+    """The frame with its names, missing words and decimal commas."""
     if frame.shape[1] != len(names):
-        raise BadData(
-            f"has {len(names)} column names but {frame.shape[1]} values in its first row: the first line must name all "
-            "columns, separated by commas, semicolons, tabs, bars or blanks as the values are; or name them with "
-            'columns = ["...", ...]'
-        )
+        raise BadData(f"has {len(names)} column names but {frame.shape[1]} values in its first row: {HEADER}")
+    if len(names) == 1 and how.targets and names[0] not in how.targets:
+        raise BadData(f"has only one column, {names[0]!r}: {HEADER}")
     absent = {}
-    for j in sorted(words):
-        gone = frame[j].isin(list(how.missing))
+    for j in [j for j, name in enumerate(names) if name in how.words]:
+        gone = frame[j].map(str.strip, na_action="ignore").isin(list(how.missing))
         absent[names[j]] = tuple(sorted(frame.loc[gone, j].unique()))
         frame[j] = frame[j].mask(gone)
     if how.decimal == ",":
@@ -121,14 +135,15 @@ def _layout(head: list[str], columns: Sequence[str] | None) -> tuple[list[str], 
     separator = told[1] if told else _separator(body, None if columns is None else len(columns))
     record, second = [*islice(_records(body, separator), 2), [], []][:2]
     alike = [line for line in comments if len(next(_records([line], separator), [])) == len(record) > 1]
+    named = next(_records(alike[-1:], separator), [])
     if columns is not None:
         if alike:
             raise BadData(
                 f"has a first line with # that may be a comment or a row: remove it, or its # ({alike[0].strip()!r})"
             )
         return list(columns), separator, first
-    if alike and any(map(NUMBER.fullmatch, record)):
-        return [_name(word) for word in next(_records(alike[-1:], separator))], separator, first
+    if alike and any(map(NUMBER.fullmatch, record)) and not any(map(NUMBER.fullmatch, named)):
+        return [_name(word) for word in named], separator, first
     if alike and not any(map(NUMBER.fullmatch, second)):
         raise BadData(
             f"has two lines that may be the header: remove the line with # ({alike[-1].strip()!r}), or its #"

@@ -24,6 +24,7 @@ LAYOUTS = {
     "comments": "# from a laboratory, site 3\n#units: 1\n\na,b,y\n1.5,-2,1\n0.25,3,0\n7,-0.5,1\n",
     "a comment like a header": "# x, y, kg\na,b,y\n1.5,-2,1\n0.25,3,0\n7,-0.5,1\n",
     "a header in a comment": "# made by numpy\n# a,b,y\n1.5,-2,1\n0.25,3,0\n7,-0.5,1\n",
+    "numbers in a comment": "# 1, 2, 3\na,b,y\n1.5,-2,1\n0.25,3,0\n7,-0.5,1\n",
     "a separator at the end": "a,b,y,\n1.5,-2,1,\n0.25,3,0,\n7,-0.5,1,\n",
     "quotes": '"a","b",y\n"1.5",-2,1\n0.25,"3",0\n7,-0.5,"1"\n',
 }
@@ -49,7 +50,10 @@ def test_usual_layouts_hold_the_same_table(tmp_path, layout):
 )
 def test_decimal_commas_are_named_and_read_where_the_experiment_says_so(tmp_path, content, columns):
     put(tmp_path, "t.csv", content)
-    with pytest.raises(BadData, match=r"comma \(for example '-?\d,\d+' in row \d\): set decimal = \",\""):
+    with pytest.raises(
+        BadData,
+        match=r"comma or thousands separators \(for example '-?\d,\d+' in row \d\): set decimal = \",\"",
+    ):
         levels(read("t.csv", "y", folder=tmp_path, columns=columns))
     table = read("t.csv", "y", folder=tmp_path, columns=columns, decimal=",")
     assert table.features.to_numpy().tolist() == [[-0.5, 3.25], [2.5, 1.5]]
@@ -158,7 +162,14 @@ UNCLEAR = {
     "a row that lacks a value": ("a b y\n1 2 0\n1 0\n", None, "3 columns, but 2 values in row 2"),
     "two columns without a name": ("a,y,,\n1,0,3,4\n", None, "several columns without a name"),
     "row names of R": ('"a" "y"\n"1" 2 0\n"2" 3 1\n', None, "2 columns, but 3 values in row 1"),
-    "thousands": ("a;y\n1,234,567;0\n", None, "'a' are not numbers"),
+    "a row with a value more": ("a,b,y\n1,2\n3,4,0\n", None, "3 values in line 2 .* 2 in the lines above"),
+    "another separator": (
+        "a:b:y\n1:2:0\n3:4:1\n",
+        None,
+        "only one column, 'a:b:y': the first line must .* bars or blanks",
+    ),
+    "thousands": ("a;y\n1,234,567;0\n", None, "thousands separators .for example '1,234,567' in row 1"),
+    "points and a comma": ("a;y\n1.234,5;0\n", None, "thousands separators .for example '1.234,5' in row 1"),
 }
 
 

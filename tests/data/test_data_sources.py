@@ -209,7 +209,11 @@ BAD = {
     "4.csv": ({"4.csv": b"a,a,y\n1,2,3\n"}, "y", "two columns named 'a'"),
     "5.csv": ({"5.csv": b"1.0,2.0,3\n1,2,3\n"}, "y", "no header line"),
     "6.csv": ({"6.csv": b"a,y\n1,2,3\n"}, "y", "2 column names but 3 values"),
-    "7.csv": ({"7.csv": b"a,y\n1,2\n1,2,3\n"}, "y", "Expected 2 fields"),
+    "7.csv": (
+        {"7.csv": b"a,y\n1,2\n1,2,3\n"},
+        "y",
+        "3 values in line 2 below its header, and 2 in the lines above",
+    ),
     "8.csv": ({"8.csv": b"a,y\n\xff\xfe,2\n"}, "y", "not UTF-8"),
     "9.csv": ({"9.csv": b"y\n1\n"}, "y", "only the target column"),
     "10.csv": ({"10.csv": b"w,y\nred,2\n"}, "w > 3", "compares values that are not numbers"),
