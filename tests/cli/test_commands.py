@@ -1,5 +1,6 @@
 """The command as a user runs it, from --help to the comparison of two runs."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -290,4 +291,6 @@ def test_rows_that_are_left_out_are_told_by_peer(tmp_path: Path) -> None:
     words = ["-s", "data.source=data", "-s", "data.missing=drop"]
     for command in ("simulate", "run"):
         said = gossipfl(command, file, *words, "--out", tmp_path / command)
-        assert "warning: 0, 2: 1 of 20 rows are left out, as values are missing: 'a' in 1" in said.out
+        told = "0, 2: 1 of 20 rows are left out, as values are missing: 'a' in 1"
+        assert f"warning: {told}" in said.out
+        assert json.loads((tmp_path / command / "summary.json").read_text())["notes"] == [told]
