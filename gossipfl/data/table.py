@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
-from gossipfl.data.names import FALSE, NUMBER, TRUE, did_you_mean, numeric, text
+from gossipfl.data.names import FALSE, NUMBER, TRUE, did_you_mean, number, text
 from gossipfl.errors import BadData
 
 FEW = 20  # up to this many distinct numbers may be classes
@@ -142,12 +142,10 @@ def values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object
     if kind in {"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"}:
         return np.array(found, dtype=np.float64)
     codes, uniques = pd.factorize(np.array([v if isinstance(v, float) else str(v) for v in found], object))
-    known = [text(unique) for unique in uniques]
-    plain = all(map(numeric, known))
-    distinct = np.array(
-        [*map(float, known), np.nan] if plain else [*known, np.nan], float if plain else object
-    )
-    return np.asarray(distinct[codes])
+    known: list[float | None] = [number(unique) for unique in uniques]
+    if None in known:
+        return np.asarray(np.array([*map(text, uniques), np.nan], dtype=object)[codes])
+    return np.asarray(np.array([*known, np.nan], dtype=np.float64)[codes])
 
 
 def numbers(column: pd.Series) -> pd.Series | None:

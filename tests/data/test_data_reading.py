@@ -89,6 +89,15 @@ def test_columns_of_words_are_as_they_are_written(tmp_path):
     assert equal.target.tolist() == [1, 0, 0]
 
 
+def test_codes_that_would_be_one_number_are_refused(tmp_path):
+    put(tmp_path, "t.csv", "code,n,y\n250.1,1.5,2.5\n250.10,1.50,2.50\n")
+    with pytest.raises(BadData, match=r"'250.1' and '250.10' in column 'code', which are one number"):
+        read("t.csv", "y", folder=tmp_path, verbatim=["code"])
+    assert read("t.csv", "y", folder=tmp_path).target.tolist() == [2.5, 2.5]
+    put(tmp_path, "t.csv", "code,y\n1,2\n1.0,3\n 01,4\n")
+    assert levels(read("t.csv", "y", folder=tmp_path, verbatim=["code"]), ["code"]) == {"code": {"1", "01"}}
+
+
 @pytest.mark.parametrize("kind", ["int64", "Int64", "object"])
 def test_large_whole_numbers_of_other_formats_stay_apart(tmp_path, kind):
     codes = pd.array([900000000000000001, 900000000000000002], dtype=kind)

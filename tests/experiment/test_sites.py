@@ -133,7 +133,7 @@ def test_files_that_gain_peers_under_a_divided_source_are_refused(tmp_path):
     assert changes[1] is not None
     (warning,) = warnings
     assert "new would hold rows that other peers hold" in warning
-    assert "a, b, c divide: give each peer its own file" in warning
+    assert "because a, b, c divide one data.source among them: give each peer its own file" in warning
     newcomer = study(parse(raw), divided=True)
     assert newcomer.fingerprint != made.fingerprint, "so the others refuse its messages, too"
     assert study(parse(raw)).fingerprint == own.fingerprint
