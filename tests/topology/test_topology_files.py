@@ -292,7 +292,9 @@ def test_the_hospitals_are_named_and_have_endpoints() -> None:
 
 @pytest.mark.parametrize("default", ["directed", "undirected"])
 @pytest.mark.parametrize("way", ["true", "false", "1", "0"])
-def test_the_edges_of_graphml_say_themselves_whether_they_are_directed(tmp_path: Path, default: str, way: str) -> None:
+def test_the_edges_of_graphml_say_themselves_whether_they_are_directed(
+    tmp_path: Path, default: str, way: str
+) -> None:
     path = tmp_path / "g.graphml"
     path.write_text(THREE.format(default, way, way, way))
     assert load(path).is_directed() == (way in ("true", "1"))
