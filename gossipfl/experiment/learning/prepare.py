@@ -18,7 +18,7 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.standardise import standardise
-from gossipfl.experiment.study.method import choose, momentum
+from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
@@ -192,11 +192,10 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
             f'algorithm.step = "auto" is 1/L for algorithm "{kind}", and model.kind = "{e.model.kind}" has no L: set a number, '
             "for example algorithm.step = 0.01"
         )
-    part = method.stride if e.channel.compress == "none" else min(method.stride, COMPRESSED)
-    part *= 1.0 - momentum(study, kind)
-    if method.tracks:  # the tracked quantities are sent only once in local_steps rounds
-        part /= e.algorithm.local_steps
-    return part / largest(problem)
+    part = stride(study, kind)
+    if e.channel.compress != "none":
+        part = min(part, COMPRESSED)
+    return part * (1.0 - momentum(study, kind)) / largest(problem)
 
 
 def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Schema:
