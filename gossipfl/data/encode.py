@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array, issparse
 
 from gossipfl.data.clean import clean
 from gossipfl.data.names import NUMBER, listed, natural, text
@@ -26,26 +26,55 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Schema:
-    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer."""
+    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer.
+
+    Levels and classes are in natural order, those without training rows last.
+    """
 
     columns: tuple[str, ...]  # of the raw table
-    levels: Mapping[str, tuple[str, ...]]  # of each categorical column, in natural order
-    classes: tuple[str, ...] | None  # of the target, in natural order; None: the target is a number
+    levels: Mapping[str, tuple[str, ...]]  # of each categorical column
+    classes: tuple[str, ...] | None  # of the target; None: the target is a number
+    unseen: tuple[str, ...] = ()  # classes without training rows; a model learns nothing about them
+    constant: tuple[str, ...] = ()  # features with one value in all training rows; they become 0
 
     @classmethod
     def agree(
-        cls, columns: Sequence[str], levels: Mapping[str, Iterable[str]], classes: Iterable[str] | None
+        cls,
+        columns: Sequence[str],
+        levels: Mapping[str, Iterable[str]],
+        classes: Iterable[str] | None,
+        seen: Mapping[str | None, Iterable[str]] | None = None,
     ) -> "Schema":
-        """The schema from the unions over all peers; raises BadData if there is only one class in all."""
-        ordered = None if classes is None else tuple(sorted(set(classes), key=natural))
-        if ordered is not None and len(ordered) < 2:
+        """The schema from the unions over all peers.
+
+        Args:
+            columns: of the raw tables.
+            levels: of each categorical column.
+            classes: of the target; None: it is a number.
+            seen: the levels, and for None the classes, that have training rows; the default is all.
+
+        Raises:
+            BadData: there are fewer than two classes, or fewer than two with training rows.
+        """
+
+        def ordered(words: Iterable[str], key: str | None) -> tuple[str, ...]:
+            known = set(words)
+            trained = known if seen is None else set(seen.get(key, ()))
+            return tuple(sorted(known, key=lambda word: (word not in trained, natural(word))))
+
+        named = None if classes is None else ordered(classes, None)
+        unseen = () if named is None or seen is None else tuple(c for c in named if c not in set(seen[None]))
+        if named is not None and len(named) - len(unseen) < 2:
+            which = "training rows" if unseen else "rows"
             raise BadData(
-                f"the target is {listed(ordered)} in all rows of all peers: use a target with at least two classes"
+                f"the target is {listed(named[: len(named) - len(unseen)])} in all {which} of all peers: use a target with at "
+                "least two classes"
             )
         return cls(
             tuple(columns),
-            {name: tuple(sorted(set(levels[name]), key=natural)) for name in columns if name in levels},
-            ordered,
+            {name: ordered(levels[name], name) for name in columns if name in levels},
+            named,
+            unseen,
         )
 
     @property
@@ -62,13 +91,17 @@ class Schema:
         )
 
     def fingerprint(self) -> int:
-        """A number in [0, 2^53), which a float64 can hold: the same for equal schemas, almost never for others."""
-        canonical = json.dumps([self.columns, list(self.levels.items()), self.classes])
-        return int.from_bytes(hashlib.blake2b(canonical.encode(), digest_size=8).digest(), "big") >> 11
+        """`mark` of the schema: the same for equal schemas, almost never for others."""
+        return mark(json.dumps([self.columns, list(self.levels.items()), self.classes]))
 
 
-def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]:
-    """The levels that this peer has of each categorical column, test rows included.
+def mark(words: str) -> int:
+    """A number in [0, 2^53), which a float64 can hold: the same for equal words, almost never for others."""
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def levels(table: Table, categorical: Sequence[str] = (), training: bool = False) -> dict[str, set[str]]:
+    """The levels that this peer has of each categorical column, in all rows or only in the training rows.
 
     Raises:
         BadData: a column of words is not declared categorical, or a declared column does not exist.
@@ -86,7 +119,7 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
             f"{first.index[0] + 1}): set categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
             "them out with drop"
         )
-    return {name: _distinct(table.features[name]) for name in categorical}
+    return {name: _distinct(table, table.features[name], training) for name in categorical}
 
 
 def _no_numbers(column: pd.Series) -> pd.Series:
@@ -95,15 +128,16 @@ def _no_numbers(column: pd.Series) -> pd.Series:
     return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
 
 
-def classes(table: Table) -> set[str]:
-    """The classes that this peer has, test rows included."""
-    return _distinct(table.target)
+def classes(table: Table, training: bool = False) -> set[str]:
+    """The classes that this peer has, in all rows or only in the training rows."""
+    return _distinct(table, table.target, training)
 
 
 def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     """The training rows and the test rows, as numbers.
 
-    A categorical column is one-hot without its first level. Classes are numbered in the order of the schema.
+    A categorical column is one-hot without its first level. Classes are numbered in the order of the schema. Constant features
+    are 0.
 
     Raises:
         BadData: a value is missing or infinite, the columns are not those of the schema, a level or class is unknown, or the
@@ -115,8 +149,21 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
             f"{table.where} has the columns {listed(table.columns)}, but the peers agreed on "
             f"{listed(schema.columns)}"
         )
-    x, y = _features(table, schema), _target(table, schema)
-    return Rows(x[~table.test], y[~table.test]), Rows(x[table.test], y[table.test])
+    rows = without(Rows(_features(table, schema), _target(table, schema)), schema)
+    return _taken(rows, ~table.test), _taken(rows, table.test)
+
+
+def without(rows: Rows, schema: Schema) -> Rows:
+    """The rows with 0 in the constant features of the schema."""
+    if not schema.constant:
+        return rows
+    kept = ~np.isin(schema.features, schema.constant)
+    x = rows.x @ diags_array(kept.astype(np.float64)) if issparse(rows.x) else np.where(kept, rows.x, 0.0)
+    return rows._replace(x=csr_array(x) if issparse(x) else x)
+
+
+def _taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+    return Rows(rows.x[which], rows.y[which])
 
 
 def _features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:
@@ -164,5 +211,6 @@ def _number(column: pd.Series, known: Sequence[str], complaint: str) -> npt.NDAr
     return numbers
 
 
-def _distinct(column: pd.Series) -> set[str]:
-    return {text(value) for value in column.dropna().unique()}
+def _distinct(table: Table, column: pd.Series, training: bool) -> set[str]:
+    chosen = column[~table.test] if training and table.test.any() else column
+    return {text(value) for value in chosen.dropna().unique()}

@@ -13,7 +13,7 @@ from gossipfl import rng
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.models.batches import batches
 from gossipfl.models.dense import Block, Dense
-from gossipfl.models.losses import Loss
+from gossipfl.models.losses import Loss, Softmax
 from gossipfl.models.problem import Grad
 from gossipfl.models.sparse import Sparse
 
@@ -117,7 +117,7 @@ class Linear:
         """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); only for dense features.
 
         Softmax with free intercepts is constant along their common shift. There the Hessian gets the curvature 1, so that it is
-        invertible. Gradients have no part in that direction, so nothing moves along it.
+        invertible. Gradients have no part in that direction, so nothing moves along it. Classes without rows take no part.
         """
         n, q, outputs = self._shape
         rows = self.data.full
@@ -131,8 +131,9 @@ class Linear:
         blocks = [rows.gram(curve[..., a, b]) for a in range(outputs) for b in range(outputs)]
         smooth = torch.stack(blocks).view(outputs, outputs, n, q, q).permute(2, 3, 0, 4, 1)
         hessian = smooth.reshape(n, self.width, self.width) + torch.diag_embed(self._ridge)
-        if outputs > 1 and not self.penalised[-1]:
-            hessian[:, -outputs:, -outputs:] += 1.0 / outputs
+        if isinstance(self.loss_of_row, Softmax) and not self.penalised[-1]:
+            seen, first = outputs - self.loss_of_row.unseen, self.width - outputs
+            hessian[:, first : first + seen, first : first + seen] += 1.0 / seen
         return hessian
 
     def hessian_times(self, x: Tensor, v: Tensor) -> Tensor:

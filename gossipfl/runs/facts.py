@@ -118,7 +118,9 @@ def check(facts: Facts) -> Facts:
             bool(facts.mean) and len(facts.mean) != features,
             f"{len(facts.mean)} means for {features} features",
         ),
-        (any(d <= 0 for d in facts.deviation), "a deviation that is not above 0"),
+        (any(d < 0 for d in facts.deviation), "a deviation below 0"),
+        (not set(facts.schema.constant) <= set(facts.schema.features), "constant features that do not exist"),
+        (not set(facts.schema.unseen) <= set(facts.schema.classes or ()), "classes that do not exist"),
     ):
         if wrong:
             raise BadMessage(f"the agreed facts have {what}")

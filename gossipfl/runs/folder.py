@@ -184,7 +184,9 @@ def describe_model(
         and {
             "how": how,
             "mean": dict(zip(names, scale.mean.tolist(), strict=True)),
-            "deviation": dict(zip(names, scale.deviation.tolist(), strict=True)),
+            "deviation": dict(
+                zip(names, np.where(scale.deviation > 0, scale.deviation, 1.0).tolist(), strict=True)
+            ),
         },
         "classes": schema.classes,
         "levels": schema.levels,

@@ -59,6 +59,8 @@ def judge(study: Study, learned: Learned) -> Judged:
         "rounds": learned.rounds,
         "stopped": learned.stopped,
         "why": learned.why,
+        "constant": learned.schema.constant,
+        "unseen": learned.schema.unseen,
         "agreed": finite and consensus < limit,
         "consensus_distance": consensus if finite else None,
         "distance_to_optimum": None,

@@ -3,6 +3,7 @@
 A live peer has one table, and the simulator all of them.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
+from gossipfl.data.encode import without
+from gossipfl.data.names import listed
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.standardise import standardise
+from gossipfl.experiment.learning.standardise import constant, standardise
 from gossipfl.experiment.study.method import choose, momentum
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
@@ -25,7 +28,6 @@ from gossipfl.models.preconditioned import curvature, nystrom, probes
 from gossipfl.runs.facts import Facts
 
 COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
-_COLUMN, _CLASS = "column", "class"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class Prepared:
     @property
     def step(self) -> float:
         return self.facts.step
+
+    @property
+    def warning(self) -> str:
+        """A sentence for what the model cannot learn about, because no training row shows it; "" if there is none."""
+        levels = {f"{c}={level}" for c, names in self.schema.levels.items() for level in names}
+        found = {
+            "one value in all training rows": [f for f in self.schema.constant if f not in levels],
+            "no training row with the level": [f for f in self.schema.constant if f in levels],
+            "no training row of the class": self.schema.unseen,
+        }
+        parts = [f"{what}: {listed(names)}" for what, names in found.items() if names]
+        return "; ".join(parts) + ". The model has the coefficient 0 there" if parts else ""
 
     def continued(self, x: Tensor) -> Tensor:
         """A peer's earlier model (1, d) as a start. Raises NetworkError if it has another width."""
@@ -97,6 +111,9 @@ def prepare(
     train, test = (
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
+    if known is None:
+        schema = dataclasses.replace(schema, constant=constant(study, train, schema, agreement))
+        train, test = ([without(r, schema) for r in part] for part in (train, test))
     local = make_problem(study, schema, train, rows, mean_rows, device)
     kind, step = choose(study, local), 0.0
     problem: Linear | Module | Preconditioned = local
@@ -202,16 +219,25 @@ def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) ->
     labelled = is_classification(study)
     words: list[set[str]] = []
     for table in tables:
-        own = [[_COLUMN, c, level] for c, found in levels(table, categorical).items() for level in found]
-        own += [[_CLASS, c] for c in classes(table)] if labelled else []
+        own: set[tuple[str | None, str, bool]] = set()
+        for training in (True, False):
+            found: dict[str | None, set[str]] = dict(levels(table, categorical, training).items())
+            found |= {None: classes(table, training)} if labelled else {}
+            own |= {
+                (name, word, training)
+                for name, distinct in found.items()
+                for word in distinct
+                if (name, word, True) not in own
+            }
         words.append({json.dumps(word) for word in own})
-    union = [json.loads(word) for word in agreement.union(words)] if labelled or categorical else []
-    everything: dict[str, set[str]] = {column: set() for column in categorical}
-    for kind, *word in union:
-        if kind == _COLUMN:
-            everything.setdefault(word[0], set()).add(word[1])
-    names = {word[0] for kind, *word in union if kind == _CLASS} if labelled else None
-    schema = Schema.agree(tables[0].columns, everything, names)
+    everything: dict[str | None, set[str]] = {column: set() for column in (*categorical, None)}
+    seen: dict[str | None, set[str]] = {column: set() for column in (*categorical, None)}
+    for name, word, training in map(json.loads, agreement.union(words) if labelled or categorical else ()):
+        everything[name].add(word)
+        if training:
+            seen[name].add(word)
+    names = everything.pop(None) if labelled else None
+    schema = Schema.agree(tables[0].columns, {str(c): everything[c] for c in categorical}, names, seen)
     mark = float(schema.fingerprint())
     most = agreement.maximum(torch.tensor([[mark, -mark]] * len(tables), dtype=torch.float64))[0]
     if float(most[0]) != -float(most[1]):
