@@ -34,6 +34,10 @@ class DataSettings(Section):
     """Categorical columns; each becomes one-hot columns, without the first level."""
     missing: Literal["refuse", "drop", "mean"] = "refuse"
     """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
+    row_weights: str | None = None
+    """The column with the weight of each row in the objective: a number, 0 or above. It is no feature."""
+    offset: str | None = None
+    """The column with a number that is added to each row's margin, for example log(exposure). It is no feature."""
     partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = Field({"scheme": "iid"})
     """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }, or the
     scheme alone."""
@@ -79,6 +83,9 @@ class ModelSettings(Section):
     """Adds l2/2 |w|^2 to the objective; the intercept is not penalised. Ridge regression is "linear" with l2."""
     l1: NonNegative = 0.0
     """Adds l1 |w|_1 to the objective, by a proximal step; the intercept is not penalised."""
+    class_weight: Literal["balanced"] | dict[str, NonNegative] | None = None
+    """The weight of the rows of each class: { yes = 5.0 }, and 1 for others; or "balanced": the same total for each class, over
+    the training rows of all peers."""
     delta: PositiveFloat = 1.0
     """The residual at which the Huber loss becomes linear, in units of the target."""
     intercept: bool = True

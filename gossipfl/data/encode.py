@@ -22,6 +22,13 @@ class Rows(NamedTuple):
 
     x: npt.NDArray[np.float64] | csr_array  # (n, p)
     y: npt.NDArray[np.float64]  # (n,): the number, or the class as 0..K-1
+    weight: npt.NDArray[np.float64] | None = None  # (n,) of each row in the objective; None: 1
+    offset: npt.NDArray[np.float64] | None = None  # (n,) added to each row's margin; None: 0
+
+    @property
+    def total(self) -> float:
+        """The sum of the rows' weights."""
+        return float(len(self.y) if self.weight is None else self.weight.sum())
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Schema:
     classes: tuple[str, ...] | None  # of the target; None: the target is a number
     unseen: tuple[str, ...] = ()  # classes without training rows; a model learns nothing about them
     constant: tuple[str, ...] = ()  # features with one value in all training rows; they become 0
+    class_weights: tuple[float, ...] = ()  # factors of the rows' weights, in the order of classes; empty: 1
 
     @classmethod
     def agree(
@@ -149,7 +157,8 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
             f"{table.where} has the columns {listed(table.columns)}, but the peers agreed on "
             f"{listed(schema.columns)}"
         )
-    rows = without(Rows(_features(table, schema), _target(table, schema)), schema)
+    x, y = _features(table, schema), _target(table, schema)
+    rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
     return _taken(rows, ~table.test), _taken(rows, table.test)
 
 
@@ -162,8 +171,17 @@ def without(rows: Rows, schema: Schema) -> Rows:
     return rows._replace(x=csr_array(x) if issparse(x) else x)
 
 
+def weighted(rows: Rows, schema: Schema) -> Rows:
+    """The rows with their weights times those of their classes."""
+    if not schema.class_weights:
+        return rows
+    factor = np.array(schema.class_weights)[rows.y.astype(np.int64)]
+    return rows._replace(weight=factor if rows.weight is None else rows.weight * factor)
+
+
 def _taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
-    return Rows(rows.x[which], rows.y[which])
+    weight, offset = (None if part is None else part[which] for part in (rows.weight, rows.offset))
+    return Rows(rows.x[which], rows.y[which], weight, offset)
 
 
 def _features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:

@@ -38,7 +38,7 @@ def judge(study: Study, learned: Learned) -> Judged:
     """The summary of a run: whether the peers hold one model, and its metrics. Reads and writes no file."""
     e, train, test = study.experiment, learned.train, learned.test
     rows = torch.tensor([study.names.index(name) for name in learned.names])
-    mean_rows = sum(len(part.y) for part in train) / len(train)
+    mean_rows = sum(part.total for part in train) / len(train)
     problem = make_problem(study, learned.schema, train, rows, mean_rows)
 
     mean = learned.models.mean(0)

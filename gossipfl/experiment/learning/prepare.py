@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
-from gossipfl.data.encode import without
-from gossipfl.data.names import listed
+from gossipfl.data.encode import weighted, without
+from gossipfl.data.names import did_you_mean, listed
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
@@ -102,7 +103,11 @@ def prepare(
     schema = known.schema if known else agree_schema(study, tables, agreement)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
-    mean_rows = known.mean_rows if known else agree_size(study, train, rows, agreement)
+    if known:
+        mean_rows = known.mean_rows
+    else:
+        schema, mean_rows, mean_weight = agree_size(study, schema, train, rows, agreement)
+        train, test = ([weighted(r, schema) for r in part] for part in (train, test))
     check_targets(study, train, rows)
     shared = known.scale if known else None
     scales: list[Scale | None] = [shared] * len(train)
@@ -114,6 +119,7 @@ def prepare(
     if known is None:
         schema = dataclasses.replace(schema, constant=constant(study, train, schema, agreement))
         train, test = ([without(r, schema) for r in part] for part in (train, test))
+        mean_rows = mean_weight
     local = make_problem(study, schema, train, rows, mean_rows, device)
     kind, step = choose(study, local), 0.0
     problem: Linear | Module | Preconditioned = local
@@ -142,15 +148,46 @@ def prepare(
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 
-def agree_size(study: Study, train: Sequence[Rows], rows: Tensor, agreement: Agreement) -> float:
-    """The mean number of training rows of all peers."""
-    sizes = torch.tensor([[float(len(r.y))] for r in train], dtype=torch.float64)
-    for size, row in zip(sizes.flatten().tolist(), rows.tolist(), strict=True):
-        if size == 0:
+def agree_size(
+    study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agreement: Agreement
+) -> tuple[Schema, float, float]:
+    """The schema with its class weights, the mean number of training rows of all peers, and the mean of their total weight."""
+    given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
+    for part, row in zip(train, rows.tolist(), strict=True):
+        if weighted(part, given).total == 0:
+            what = "no training rows" if not len(part.y) else "training rows of weight 0 only"
+            raise BadData(f"peer {study.names[row]} has {what}: give it some, or remove it from the topology")
+    classes = len(schema.classes or ())
+    sums = [
+        [
+            len(part.y),
+            weighted(part, given).total,
+            *(np.bincount(part.y.astype(np.int64), part.weight, classes).tolist() if balanced else ()),
+        ]
+        for part in train
+    ]
+    size, weight, *counts = agreement.mean(torch.tensor(sums, dtype=torch.float64))[0].tolist()
+    size = round(size * agreement.peers) / agreement.peers
+    if not balanced:
+        return given, size, size if all(weighted(r, given).weight is None for r in train) else weight
+    seen = classes - len(schema.unseen)
+    factors = tuple(sum(counts) / (seen * count) if count else 0.0 for count in counts)
+    return dataclasses.replace(schema, class_weights=factors), size, sum(counts)
+
+
+def class_weights(study: Study, schema: Schema) -> Schema:
+    """The schema with the class weights that the experiment gives. Raises BadData if a class does not exist."""
+    given = study.experiment.model.class_weight
+    if not isinstance(given, dict):
+        return schema
+    for name in given:
+        if name not in (schema.classes or ()):
             raise BadData(
-                f"peer {study.names[row]} has no training rows: give it some, or remove it from the topology"
+                f"model.class_weight: the peers have no class {name!r}{did_you_mean(name, schema.classes or ())}"
             )
-    return round(float(agreement.mean(sizes)[0]) * agreement.peers) / agreement.peers
+    return dataclasses.replace(
+        schema, class_weights=tuple(given.get(name, 1.0) for name in schema.classes or ())
+    )
 
 
 def agree_curvature(study: Study, problem: Linear | Module, agreement: Agreement) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import vstack
 
@@ -46,6 +47,7 @@ def own_table(study: Study, name: str, file: Path | None) -> Table:
 def _ready(study: Study, table: Table) -> Table:
     """The table after `missing` and `test` of the experiment."""
     data, missing = study.experiment.data, study.experiment.data.missing
+    table = table.aside(data.row_weights, data.offset)
     if missing != "mean":
         table = clean(table, missing)
     table = split(table, data.test, study.experiment.seed)
@@ -62,4 +64,9 @@ def _pooled(parts: list[Table]) -> Table:
         np.concatenate([part.test for part in parts]),
         "all peers together",
         parts[0].sparse_names,
+        *(_joined([getattr(part, name) for part in parts]) for name in ("weights", "offset")),
     )
+
+
+def _joined(arrays: list[npt.NDArray[np.float64] | None]) -> npt.NDArray[np.float64] | None:
+    return None if arrays[0] is None else np.concatenate([a for a in arrays if a is not None])

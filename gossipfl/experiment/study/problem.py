@@ -44,6 +44,8 @@ def make_problem(
             ) from error
         return problem
     shards = [(r.x, r.y) for r in train]
+    weights = [r.weight for r in train if r.weight is not None]
+    offsets = [r.offset for r in train if r.offset is not None]
     labels = len(schema.classes or ())
     if study.loss.task == "binary" and labels != 2:
         raise BadData(
@@ -54,7 +56,7 @@ def make_problem(
     return Linear(
         shards, loss, outputs=study.loss.outputs(labels), l2=model.l2, l1=model.l1, mean_rows=mean_rows,
         rows=rows, seed=study.experiment.seed, batch=batch, intercept=model.intercept, dtype=study.dtype,
-        device=device,
+        device=device, weights=weights or None, offsets=offsets or None,
     )  # fmt: skip
 
 
