@@ -12,6 +12,7 @@ from gossipfl.errors import BadExperiment
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gossipfl.config.experiment import DataSettings
     from gossipfl.data import Table
 
 app = typer.Typer(help="Show the data of each peer, or write one file per peer.", no_args_is_help=True)
@@ -66,13 +67,17 @@ def partition(
     try:
         out.mkdir(parents=True)
         for name, table in zip(names, tables, strict=True):
-            _frame(table, target, test).to_csv(out / f"{name}.csv", index=False)
+            _frame(table, target, test, experiment.data).to_csv(out / f"{name}.csv", index=False)
     except OSError as why:
         raise BadExperiment(f"cannot write to --out {out}: {why.strerror}") from None
     old = experiment.data
     section: dict[str, Any] = {"source": str(out.absolute()), "target": target, "test": test}
     section |= {"standardise": old.standardise} | (
         {"categorical": list(old.categorical)} if old.categorical else {}
+    )
+    kept = old.model_dump(include={"missing", "row_weights", "offset"}, exclude_defaults=True)
+    section |= (
+        kept if old.missing not in ("drop", "level") else {k: v for k, v in kept.items() if k != "missing"}
     )
     written = tomli_w.dumps({"data": section})
     rows = sum(map(len, tables))
@@ -97,13 +102,15 @@ def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Ta
     return experiment, made.names, tables(made)
 
 
-def _frame(table: "Table", target: str, test: str) -> "pd.DataFrame":
+def _frame(table: "Table", target: str, test: str, data: "DataSettings") -> "pd.DataFrame":
     import pandas as pd
 
     features = table.features
+    numbers = ((data.row_weights, table.weights), (data.offset, table.offset))
+    aside = {str(name): values for name, values in numbers if values is not None}
     if not isinstance(features, pd.DataFrame):
         features = pd.DataFrame(features.toarray(), columns=list(table.columns), index=table.target.index)
-    return features.assign(**{target: table.target, test: table.test.astype(int)})
+    return features.assign(**aside, **{target: table.target, test: table.test.astype(int)})
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

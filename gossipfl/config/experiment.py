@@ -32,8 +32,9 @@ class DataSettings(Section):
     """Columns to leave out."""
     categorical: tuple[str, ...] = ()
     """Categorical columns; each becomes one-hot columns, without the first level."""
-    missing: Literal["refuse", "drop", "mean"] = "refuse"
-    """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
+    missing: Literal["refuse", "drop", "mean", "mode", "median", "level"] = "refuse"
+    """Missing values: refuse the file; drop the rows; fill in the mean, the most frequent value or the median of the column,
+    over the training rows of all peers, by gossip; or, in categorical columns, a level of their own, "(missing)"."""
     row_weights: str | None = None
     """The column with the weight of each row in the objective: a number, 0 or above. It is no feature."""
     offset: str | None = None

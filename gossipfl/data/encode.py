@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array, diags_array, issparse
 
-from gossipfl.data.clean import clean
+from gossipfl.data.clean import clean, holes
 from gossipfl.data.names import NUMBER, listed, natural, text
 from gossipfl.data.table import Table, words, wordy
 from gossipfl.errors import BadData
@@ -43,6 +43,7 @@ class Schema:
     classes: tuple[str, ...] | None  # of the target; None: the target is a number
     unseen: tuple[str, ...] = ()  # classes without training rows; a model learns nothing about them
     constant: tuple[str, ...] = ()  # features with one value in all training rows; they become 0
+    fill: Mapping[str, float | str] = field(default_factory=dict)  # what replaces missing values of a column
     class_weights: tuple[float, ...] = ()  # factors of the rows' weights, in the order of classes; empty: 1
 
     @classmethod
@@ -144,14 +145,14 @@ def classes(table: Table, training: bool = False) -> set[str]:
 def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     """The training rows and the test rows, as numbers.
 
-    A categorical column is one-hot without its first level. Classes are numbered in the order of the schema. Constant features
-    are 0.
+    Missing values become those of the schema. A categorical column is one-hot without its first level. Classes are numbered in
+    the order of the schema. Constant features are 0.
 
     Raises:
         BadData: a value is missing or infinite, the columns are not those of the schema, a level or class is unknown, or the
             target has words where it must be a number.
     """
-    table = clean(table, "refuse")
+    table = clean(_filled(table, schema.fill), "refuse")
     if table.columns != schema.columns:
         raise BadData(
             f"{table.where} has the columns {listed(table.columns)}, but the peers agreed on "
@@ -160,6 +161,19 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     x, y = _features(table, schema), _target(table, schema)
     rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
     return _taken(rows, ~table.test), _taken(rows, table.test)
+
+
+def _filled(table: Table, fill: Mapping[str, float | str]) -> Table:
+    lacking = [name for name in holes(table) if name in fill] if fill else []
+    if not lacking or not isinstance(table.features, pd.DataFrame):
+        return table
+    columns = {}
+    for name in lacking:
+        column, value = table.features[name], fill[name]
+        columns[name] = (column.map(text, na_action="ignore") if isinstance(value, str) else column).fillna(
+            value
+        )
+    return replace(table, features=table.features.assign(**columns))
 
 
 def without(rows: Rows, schema: Schema) -> Rows:

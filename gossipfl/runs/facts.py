@@ -103,6 +103,7 @@ def check(facts: Facts) -> Facts:
         *facts.deviation,
         *facts.curvature,
         *facts.schema.class_weights,
+        *(value for value in facts.schema.fill.values() if isinstance(value, float)),
     )
     features = len(facts.schema.features)
     for wrong, what in (

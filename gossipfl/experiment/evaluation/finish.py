@@ -169,8 +169,5 @@ def _write(
         keep(f"peers/{name}/rows.json", files.write_rows, table)
     if isinstance(problem, Linear):
         shared = learned.scales[0] if e.data.standardise == "gossip" else None
-        how = e.data.standardise
-        described = files.describe_model(
-            e.model.kind, mean, learned.schema, problem.outputs, shared, how, e.model.intercept
-        )
+        described = files.describe_model(e, mean, learned.schema, problem.outputs, shared)
         keep("model.json", files.write_json, described)

@@ -16,6 +16,7 @@ from torch import Tensor
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.data.encode import weighted, without
+from gossipfl.data.fill import agree_fill
 from gossipfl.data.names import did_you_mean, listed
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
@@ -101,6 +102,9 @@ def prepare(
         BadData: a peer cannot learn from its rows; the message names the peer.
     """
     schema = known.schema if known else agree_schema(study, tables, agreement)
+    if known is None:
+        fill = agree_fill(tables, schema, study.experiment.data.missing, agreement.total, agreement.union)
+        schema = dataclasses.replace(schema, fill=fill)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
     if known:

@@ -8,12 +8,11 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from gossipfl.data import Rows, Schema
+from gossipfl.data.fill import MIN_ROWS
 from gossipfl.data.scale import Scale, marks
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
-
-MIN_ROWS = 5  # a sum over fewer rows reveals too much of them
 
 
 def standardise(

@@ -46,12 +46,9 @@ def own_table(study: Study, name: str, file: Path | None) -> Table:
 
 def _ready(study: Study, table: Table) -> Table:
     """The table after `missing` and `test` of the experiment."""
-    data, missing = study.experiment.data, study.experiment.data.missing
-    table = table.aside(data.row_weights, data.offset)
-    if missing != "mean":
-        table = clean(table, missing)
-    table = split(table, data.test, study.experiment.seed)
-    return clean(table, "mean", data.categorical) if missing == "mean" else table
+    data = study.experiment.data
+    table = clean(table.aside(data.row_weights, data.offset), data.missing, data.categorical)
+    return split(table, data.test, study.experiment.seed)
 
 
 def _pooled(parts: list[Table]) -> Table:
