@@ -83,20 +83,13 @@ def _medians(values: Sequence[Mapping[str, Array]], counts: Array, total: Total)
     low, high = np.full(ranks.shape, np.iinfo(np.int64).min), np.full(ranks.shape, np.iinfo(np.int64).max)
     while (low < high).any():
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
-        below = [
-            [
-                [np.searchsorted(key, limit, "right") for key, limit in zip(one, limits, strict=True)]
-                for limits in middle
-            ]
-            for one in keys
-        ]
-        enough = (
-            np.rint(total(np.array(below, dtype=np.float64).reshape(len(keys), -1))).reshape(ranks.shape)
-            >= ranks
-        )
+        below = [[np.searchsorted(key, middle[:, j], "right") for j, key in enumerate(one)] for one in keys]
+        counted = np.rint(total(np.array(below, dtype=np.float64).reshape(len(keys), -1)))
+        enough = ranks <= counted.reshape(-1, 2).T
         low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
-    found = _numbers(low)
-    return np.where(found[0] == found[1], found[0], found[0] / 2 + found[1] / 2)
+    first, second = _numbers(low)
+    found: Array = np.where(first == second, first, first / 2 + second / 2)
+    return found
 
 
 def _ordered(numbers: Array) -> npt.NDArray[np.int64]:

@@ -129,8 +129,10 @@ def prepare(
     problem: Linear | Module | Preconditioned = local
     curves: tuple[float, ...] = ()
     if study.experiment.algorithm.precondition:
-        curves = known.curvature if known else agree_curvature(study, local, agreement)
-        problem = precondition(study, local, curves)
+        assert isinstance(local, Linear)
+        directions = directions_for(study, schema, local)
+        curves = known.curvature if known else agree_curvature(local, directions, agreement)
+        problem = precondition(local, directions, curves)
     most = largest(agreement, alone=known is not None)
     if study.experiment.algorithm.step != "auto":
         step = study.experiment.algorithm.step
@@ -194,32 +196,35 @@ def class_weights(study: Study, schema: Schema) -> Schema:
     )
 
 
-def agree_curvature(study: Study, problem: Linear | Module, agreement: Agreement) -> tuple[float, ...]:
-    """The curvature of the pooled objective along `rank` directions, (d rank), for a preconditioner."""
-    assert isinstance(problem, Linear)
-    rank = min(study.experiment.algorithm.precondition, problem.width)
-    directions = probes(problem.width, rank, study.experiment.seed)
+def agree_curvature(problem: Linear, directions: Tensor, agreement: Agreement) -> tuple[float, ...]:
+    """The curvature of the pooled objective along `directions` (d, r), for a preconditioner, (d r)."""
     curves = agreement.mean(curvature(problem, directions.to(problem.penalised)).double().cpu())[0]
     return tuple(curves.tolist())
 
 
-def precondition(study: Study, problem: Linear | Module, curves: Sequence[float]) -> Preconditioned:
+def precondition(problem: Linear, directions: Tensor, curves: Sequence[float]) -> Preconditioned:
     """The problem in coordinates in which its directions of largest mean curvature over all peers are flatter.
 
     Raises:
         NetworkError: `curves`, which a neighbour may have sent, has a wrong length.
     """
-    assert isinstance(problem, Linear)
-    rank = min(study.experiment.algorithm.precondition, problem.width)
-    if len(curves) != rank * problem.width:
+    if len(curves) != directions.numel():
         raise NetworkError(
-            f"the agreed curvature has {len(curves)} numbers, but this study needs {rank * problem.width}: use the same "
+            f"the agreed curvature has {len(curves)} numbers, but this study needs {directions.numel()}: use the same "
             "experiment file at all peers"
         )
-    directions = probes(problem.width, rank, study.experiment.seed)
-    made = nystrom(directions, torch.tensor(curves, dtype=torch.float64).view(rank, problem.width).T)
-    like = problem.penalised
-    return Preconditioned(problem, Preconditioner(made.directions.to(like), made.curvatures.to(like)))
+    made = nystrom(directions, torch.tensor(curves, dtype=torch.float64).view(-1, problem.width).T)
+    like, free = problem.penalised, directions.any(1)[:, None]
+    return Preconditioned(
+        problem, Preconditioner((made.directions * free).to(like), made.curvatures.to(like))
+    )
+
+
+def directions_for(study: Study, schema: Schema, problem: Linear) -> Tensor:
+    """The directions of a preconditioner, (d, r), without the constant features."""
+    free = torch.ones(problem.width // problem.outputs, problem.outputs, dtype=torch.float64)
+    free[: len(schema.features)] = torch.tensor([[float(f not in schema.constant)] for f in schema.features])
+    return probes(free.flatten(), study.experiment.algorithm.precondition, study.experiment.seed)
 
 
 def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
