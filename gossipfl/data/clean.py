@@ -33,11 +33,12 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
         kept = ~np.any([unlabelled, *holes.values()], axis=0)
         if not kept.any():
             raise BadData(f'{table.where} has a missing value in every row, so missing = "drop" leaves none')
-        return table if kept.all() else table.take(kept)
+        return table if kept.all() else _told(table.take(kept), table, holes, unlabelled)
     if unlabelled.any():
         raise BadData(
             f"{table.where}: the target {table.target.name!r} is missing in {unlabelled.sum()} rows, first "
-            f'in row {table.row(int(unlabelled.argmax()))}; drop them with missing = "drop"'
+            f"in row {table.row(int(unlabelled.argmax()))}{_word(table, str(table.target.name))}; drop them with "
+            'missing = "drop"'
         )
     if not holes:
         return table
@@ -46,11 +47,31 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
         others = f" (also in {listed(list(holes)[1:])})" if len(holes) > 1 else ""
         raise BadData(
             f"{table.where}: column {name!r} has {where.sum()} missing values, first in row "
-            f'{table.row(int(where.argmax()))}{others}; leave the rows out with missing = "drop", fill in a '
-            f'value with missing = "mean", "median" or "mode", make it a level with missing = "level", or leave out the '
+            f'{table.row(int(where.argmax()))}{_word(table, name)}{others}; leave the rows out with missing = "drop", fill in '
+            f'a value with missing = "mean", "median" or "mode", make it a level with missing = "level", or leave out the '
             f"column with drop = [{name!r}]"
         )
     return _levelled(table, holes, missing, set(categorical))
+
+
+def _told(
+    kept: Table, table: Table, holes: dict[str, npt.NDArray[np.bool_]], unlabelled: npt.NDArray[np.bool_]
+) -> Table:
+    """The kept rows of a table, with a note of those that were left out."""
+    counts = {name: int(where.sum()) for name, where in holes.items()}
+    counts |= {str(table.target.name): int(unlabelled.sum())} if unlabelled.any() else {}
+    why = [f"{name!r} in {count}{_word(table, name)}" for name, count in counts.items()]
+    why = [*why[:8], f"{len(why) - 8} more columns"] if len(why) > 9 else why
+    note = (
+        f"{len(table) - len(kept)} of {len(table)} rows are left out, as values are missing: {', '.join(why)}"
+    )
+    return replace(kept, notes=(*kept.notes, note))
+
+
+def _word(table: Table, name: str) -> str:
+    """The words of a column that count as missing, and the key that says so, in brackets; "" if it has none."""
+    words = table.absent.get(name)
+    return f" ({listed(words)} counts as missing: see missing_words)" if words else ""
 
 
 def holes(table: Table) -> dict[str, int]:

@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.sparse import csr_array, diags_array, issparse
 
 from gossipfl.data.clean import clean, holes
-from gossipfl.data.names import NUMBER, listed, natural, text
-from gossipfl.data.table import Table, words, wordy
+from gossipfl.data.names import COMMA, FALSE, GROUPED, NUMBER, TRUE, listed, natural, text
+from gossipfl.data.table import Table, numbers, wordy
 from gossipfl.errors import BadData
 
 
@@ -40,7 +40,9 @@ class Schema:
 
     columns: tuple[str, ...]  # of the raw table
     levels: Mapping[str, tuple[str, ...]]  # of each categorical column
-    classes: tuple[str, ...] | None  # of the target; None: the target is a number
+    classes: (
+        tuple[str, ...] | None
+    )  # of the target, the positive one last of two; None: the target is a number
     unseen: tuple[str, ...] = ()  # classes without training rows; a model learns nothing about them
     constant: tuple[str, ...] = ()  # features with one value in all training rows; they become 0
     fill: Mapping[str, float | str] = field(default_factory=dict)  # what replaces missing values of a column
@@ -52,6 +54,7 @@ class Schema:
         columns: Sequence[str],
         levels: Mapping[str, Iterable[str]],
         classes: Iterable[str] | None,
+        positive: str | None = None,
         seen: Mapping[str | None, Iterable[str]] | None = None,
     ) -> "Schema":
         """The schema from the unions over all peers.
@@ -60,14 +63,17 @@ class Schema:
             columns: of the raw tables.
             levels: of each categorical column.
             classes: of the target; None: it is a number.
+            positive: becomes the last of two classes.
             seen: the levels, and for None the classes, that have training rows; the default is all.
 
         Raises:
-            BadData: there are fewer than two classes, or fewer than two with training rows.
+            BadData: fewer than two classes have rows, or training rows, `positive` is none of two classes, or two levels or
+                classes are so alike that they may be the same.
         """
 
         def ordered(words: Iterable[str], key: str | None) -> tuple[str, ...]:
             known = set(words)
+            _apart(known, "the target has the classes" if key is None else f"column {key!r} has the levels")
             trained = known if seen is None else set(seen.get(key, ()))
             return tuple(sorted(known, key=lambda word: (word not in trained, natural(word))))
 
@@ -79,6 +85,14 @@ class Schema:
                 f"the target is {listed(named[: len(named) - len(unseen)])} in all {which} of all peers: use a target with at "
                 "least two classes"
             )
+        if positive is not None:
+            last = text(positive)
+            if named is None or len(named) != 2 or last not in named:
+                has = "is a number" if named is None else f"has the classes {listed(named)}"
+                raise BadData(
+                    f"positive = {positive!r} must be one of two classes of the target, which {has}"
+                )
+            named = tuple(sorted(named, key=lambda name: name == last))
         return cls(
             tuple(columns),
             {name: ordered(levels[name], name) for name in columns if name in levels},
@@ -123,12 +137,25 @@ def levels(table: Table, categorical: Sequence[str] = (), training: bool = False
     unclear = {c: _no_numbers(table.features[c]) for c in wordy(table.features) if c not in set(categorical)}
     if unclear := {name: values for name, values in unclear.items() if len(values)}:
         first = next(iter(unclear.values()))
+        commas = [name for name, values in unclear.items() if all(map(_marked, values))]
+        if commas:
+            value = unclear[commas[0]]
+            raise BadData(
+                f"{table.where}: the columns {listed(commas)} have numbers with a comma or thousands separators (for example "
+                f'{value.iloc[0]!r} in row {value.index[0] + 1}): set decimal = "," if it is a decimal comma, and write '
+                "numbers without thousands separators"
+            )
         raise BadData(
             f"{table.where}: the columns {listed(unclear)} are not numbers (for example {first.iloc[0]!r} in row "
             f"{first.index[0] + 1}): set categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
             "them out with drop"
         )
     return {name: _distinct(table, table.features[name], training) for name in categorical}
+
+
+def _marked(value: object) -> bool:
+    """Whether a word is a number with a decimal comma or thousands separators."""
+    return any(pattern.fullmatch(str(value)) for pattern in (COMMA, GROUPED))
 
 
 def _no_numbers(column: pd.Series) -> pd.Series:
@@ -153,11 +180,17 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
             target has words where it must be a number.
     """
     table = clean(_filled(table, schema.fill), "refuse")
-    if table.columns != schema.columns:
-        raise BadData(
-            f"{table.where} has the columns {listed(table.columns)}, but the peers agreed on "
-            f"{listed(schema.columns)}"
+    if set(table.columns) != set(schema.columns):
+        lacks, more = (
+            [name for name in some if name not in set(others)]
+            for some, others in ((schema.columns, table.columns), (table.columns, schema.columns))
         )
+        parts = [f"lacks {listed(lacks)}"] * bool(lacks) + [f"also has {listed(more)}"] * bool(more)
+        raise BadData(
+            f"{table.where} does not have the columns that the peers agreed on: it {' and '.join(parts)}; leave columns out "
+            f"with drop = {json.dumps(more or lacks, ensure_ascii=False)} at all peers, or change the file"
+        )
+    table = table.select(schema.columns)
     x, y = _features(table, schema), _target(table, schema)
     rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
     return _taken(rows, ~table.test), _taken(rows, table.test)
@@ -223,12 +256,13 @@ def _target(table: Table, schema: Schema) -> npt.NDArray[np.float64]:
     if schema.classes is not None:
         codes = _number(table.target, schema.classes, f"{table.where}: the target has the class")
         return codes.astype(np.float64)
-    if words(table.target):
+    target = numbers(table.target)
+    if target is None:
         raise BadData(
             f"{table.where}: the target {table.target.name!r} is not a number (for example "
             f"{table.target.iloc[0]!r}): use a classification model, or another target"
         )
-    y: npt.NDArray[np.float64] = table.target.to_numpy(dtype=np.float64, copy=True)
+    y: npt.NDArray[np.float64] = target.to_numpy(dtype=np.float64, copy=True)
     return y
 
 
@@ -241,6 +275,21 @@ def _number(column: pd.Series, known: Sequence[str], complaint: str) -> npt.NDAr
         raise BadData(f"{complaint} {unknown[0]!r}, which the peers did not agree on")
     numbers: npt.NDArray[np.int64] = np.array([place[word] for word in texts], dtype=np.int64)[codes]
     return numbers
+
+
+def _apart(words: Iterable[str], what: str) -> None:
+    """Raise BadData if two words differ only by blanks or line breaks, or if some are truth values and others 0 or 1."""
+    words = sorted(words, key=natural)
+    seen: dict[str, str] = {}
+    for word in words:
+        if (other := seen.setdefault(" ".join(word.split()), word)) != word:
+            raise BadData(
+                f"{what} {other!r} and {word!r}, which differ only by blanks or line breaks: write them alike in all files"
+            )
+    if {TRUE, FALSE} & set(words) and {"0", "1"} & set(words):
+        raise BadData(
+            f"{what} {listed(words)}: truth values and numbers: write {TRUE} and {FALSE}, or 1 and 0, in all files"
+        )
 
 
 def _distinct(table: Table, column: pd.Series, training: bool) -> set[str]:

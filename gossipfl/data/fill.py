@@ -40,7 +40,7 @@ def agree_fill(
         BadData: a column has no known value, or too few for a sum, or too many different ones for a mode.
     """
     find = {"mean": _means, "median": _medians, "mode": _modes}.get(missing)
-    columns = tables[0].columns
+    columns = schema.columns
     if find is None or not isinstance(tables[0].features, pd.DataFrame):
         return {}
     own = [holes(table) for table in tables]

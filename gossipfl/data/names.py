@@ -3,9 +3,17 @@
 import difflib
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_EXACT = 2.0**53  # below it every integer is a float
+COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)  # with a decimal comma, it seems
+GROUPED = re.compile(
+    r"[+-]?\d{1,3}(([.' ]\d{3})+(,\d+)?|(,\d{3})+(\.\d+)?)", re.ASCII
+)  # with thousands separators
+# As programs write numbers: "01" and "1E2" are codes, which are not 1 and 100.
+_WRITTEN = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]\d+)?", re.ASCII)
+_LONG = 1e30  # from here on whole numbers are written with an exponent
+TRUE, FALSE = "TRUE", "FALSE"
 
 
 def natural(word: str) -> tuple[int, float, tuple[tuple[int, str], ...], str]:
@@ -22,14 +30,26 @@ def natural(word: str) -> tuple[int, float, tuple[tuple[int, str], ...], str]:
 
 
 def text(value: object) -> str:
-    """The only way to write a value as a level: 2.0, "2.0" and " 2" are "2"; True is "1"; words do not change."""
-    word = str(float(value)) if isinstance(value, bool | int | float) else str(value).strip()
-    if not NUMBER.fullmatch(word):
+    """The only way to write a value as a level or class.
+
+    2.0, "2.0" and " 2" are "2", and True, "true" and "True" are "TRUE". All other words stay as they are, with their blanks;
+    also numbers that a float does not hold exactly ("900000000000000001") and codes ("01", "1E2").
+    """
+    word = str(value)
+    plain = word.strip()
+    if plain in {"true", "True", TRUE, "false", "False", FALSE}:
+        return plain.upper()
+    if not _WRITTEN.fullmatch(plain):
         return word
-    number = float(word)
-    if abs(number) < _EXACT and number.is_integer():
-        return str(int(number))
-    return word if word.isdigit() or abs(number) == float("inf") else repr(number)
+    number, exact = float(plain), Decimal(plain)
+    if abs(number) == float("inf") or exact != Decimal(repr(number)):
+        return plain
+    return str(int(exact)) if number.is_integer() and abs(number) < _LONG else repr(number)
+
+
+def numeric(word: str) -> bool:
+    """Whether the text of a value (see `text`) is that of a number."""
+    return _WRITTEN.fullmatch(word) is not None and text(float(word)) == word
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

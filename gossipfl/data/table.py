@@ -1,14 +1,14 @@
 """One peer's raw rows as they were read; must not know where they came from or which model learns from them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
-from gossipfl.data.names import did_you_mean, text
+from gossipfl.data.names import FALSE, NUMBER, TRUE, did_you_mean, numeric, text
 from gossipfl.errors import BadData
 
 FEW = 20  # up to this many distinct numbers may be classes
@@ -29,6 +29,10 @@ class Table:
     sparse_names: tuple[str, ...] = ()  # the columns of a csr_array; a DataFrame names its own
     weights: npt.NDArray[np.float64] | None = None  # (n,), 0 or above; None: all rows count alike
     offset: npt.NDArray[np.float64] | None = None  # (n,), added to the rows' margins
+    absent: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # of a column of words, those that count as missing
+    notes: tuple[str, ...] = ()  # what was done to the rows that a person should know, in sentences
 
     @classmethod
     def of(
@@ -42,12 +46,12 @@ class Table:
         rows = len(np.asarray(target))
         index = pd.RangeIndex(rows)
         name = getattr(target, "name", None)
-        series = pd.Series(_values(pd.Series(target)), index=index, name="target" if name is None else name)
+        series = pd.Series(values(pd.Series(target)), index=index, name="target" if name is None else name)
         test = np.zeros(rows, dtype=np.bool_)
         if isinstance(features, pd.DataFrame):
             # Not Arrow's strings: peers never load it.
             names = pd.Index([str(c) for c in features.columns], dtype=object)
-            columns = {c: _values(features[given]) for c, given in zip(names, features.columns, strict=True)}
+            columns = {c: values(features[given]) for c, given in zip(names, features.columns, strict=True)}
             return cls(pd.DataFrame(columns, index=index, columns=names), series, test, where)
         names = tuple(sparse_names) or tuple(f"x{j}" for j in range(features.shape[1]))
         return cls(csr_array(features, dtype=np.float64), series, test, where, names)
@@ -159,16 +163,37 @@ def words(column: pd.Series) -> bool:
     return bool(column.dtype != np.float64)
 
 
-def _values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object_]:
-    """A column of any pandas type as float64 or as words; a missing value is NaN in both."""
+def values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object_]:
+    """A column of any pandas type as float64 or as words; a missing value is NaN in both.
+
+    Words are numbers if all are, and their texts say no more than the numbers: 1.50, but not 007.
+    """
     kinds = pd.api.types
     if kinds.is_numeric_dtype(column.dtype) and not kinds.is_complex_dtype(column.dtype):
         numbers: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return numbers
-    values = column.astype(object).to_numpy(dtype=object, na_value=np.nan)
-    kind = kinds.infer_dtype(values, skipna=True)
+    found = column.astype(object).to_numpy(dtype=object, na_value=np.nan)
+    kind = kinds.infer_dtype(found, skipna=True)
     if kind in {"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"}:
-        return np.array(values, dtype=np.float64)
-    codes, uniques = pd.factorize(np.array([v if isinstance(v, float) else str(v) for v in values], object))
-    known = np.array([*map(text, uniques), np.nan], dtype=object)
-    return np.asarray(known[codes])
+        return np.array(found, dtype=np.float64)
+    codes, uniques = pd.factorize(np.array([v if isinstance(v, float) else str(v) for v in found], object))
+    known = [text(unique) for unique in uniques]
+    plain = all(map(numeric, known))
+    distinct = np.array(
+        [*map(float, known), np.nan] if plain else [*known, np.nan], float if plain else object
+    )
+    return np.asarray(distinct[codes])
+
+
+def numbers(column: pd.Series) -> pd.Series | None:
+    """A column as float64; None if it holds words that are not numbers, and not all TRUE or FALSE."""
+    if not words(column):
+        return column
+    codes, found = pd.factorize(column)
+    if set(found) <= {TRUE, FALSE}:
+        known = [float(word == TRUE) for word in found]
+    elif all(NUMBER.fullmatch(word.strip()) for word in found):
+        known = [float(word) for word in found]
+    else:
+        return None
+    return pd.Series(np.array([*known, np.nan])[codes], index=column.index, name=column.name)

@@ -32,6 +32,7 @@ from gossipfl import topology
 from gossipfl.config.file import Experiment, dump
 from gossipfl.data import Schema, Table
 from gossipfl.data.clean import LEVEL
+from gossipfl.data.readers import MISSING
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadExperiment
 from gossipfl.runs.summary import FORMAT
@@ -205,7 +206,7 @@ def describe_model(
             "how": data.missing,
             "fill": schema.fill,
             "level": LEVEL if data.missing == "level" else None,
-            "words": getattr(data, "missing_words", None),
+            "words": MISSING if data.missing_words is None else data.missing_words,
         },
         "standardise": data.standardise,
         "constant": schema.constant,

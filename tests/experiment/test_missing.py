@@ -88,7 +88,7 @@ def test_real_peers_bisect_for_the_median(tmp_path):
 @pytest.mark.parametrize("engine", ["simulator", "peers"])
 def test_a_level_that_one_site_lacks_and_a_level_for_what_is_missing(engine, tmp_path):
     """The pooled optimum, by the normal equations of the standardised one-hot columns."""
-    write(tmp_path, lambda f: f.assign(age=f["age"].fillna(60.0), dose=f["dose"].fillna(1.0)))
+    write(tmp_path, lambda f: f.assign(age=f["age"].fillna(60.0), dose=f["dose"].fillna(1.0)), shuffled=True)
     carry_out(engine, settings_for(tmp_path, "level"), tmp_path / "run")
     everything = pd.concat([frame for _, frame in rows()]).fillna(
         {"age": 60.0, "dose": 1.0, "colour": "(missing)"}

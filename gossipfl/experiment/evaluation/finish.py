@@ -14,6 +14,7 @@ from gossipfl.data import Rows, Table
 from gossipfl.engine import relative_distance
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.evaluate import evaluate, own
+from gossipfl.experiment.learning.tables import notes
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, pooled_optimum, scores
@@ -103,6 +104,8 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     if judged.optimum is not None:
         keep("optimum.safetensors", files.write_tensor, judged.optimum)
     _write(study, tables, learned, judged.problem, judged.mean, keep)
+    if told := notes(tables, learned.names):
+        judged.summary["notes"] = told
     if keep.unwritten:
         judged.summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
     return judged.summary

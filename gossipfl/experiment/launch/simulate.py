@@ -12,7 +12,7 @@ import torch
 from gossipfl.config.experiment import Experiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.learning.simulated import Simulated
-from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.tables import notes, tables
 from gossipfl.experiment.learning.train import training
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
@@ -43,6 +43,8 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     rows = tables(made)
     folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
+    for note in notes(rows, made.names):
+        yield Warned("", note)
     learned = yield from _recorded(training(made, rows, engines, began), made, director, folder)
     present = [rows[made.names.index(name)] for name in learned.names]
     summary = finish(made, present, learned, folder) | _faults(made.faults, director)

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
-from gossipfl.data.encode import weighted, without
+from gossipfl.data.encode import mark, weighted, without
 from gossipfl.data.fill import agree_fill
-from gossipfl.data.names import did_you_mean, listed
+from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
@@ -28,8 +28,10 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 from gossipfl.runs.facts import Facts
+from gossipfl.topology.names import several
 
 COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
+TOLD = 5  # of the columns that a peer lacks
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def prepare(
     Raises:
         BadData: a peer cannot learn from its rows; the message names the peer.
     """
-    schema = known.schema if known else agree_schema(study, tables, agreement)
+    schema = known.schema if known else agree_schema(study, tables, rows, agreement)
     if known is None:
         fill = agree_fill(tables, schema, study.experiment.data.missing, agreement.total, agreement.union)
         schema = dataclasses.replace(schema, fill=fill)
@@ -259,15 +261,15 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
     return part / largest(problem)
 
 
-def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) -> Schema:
+def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Schema:
     """The columns, category levels and classes of all peers."""
-    categorical = study.experiment.data.categorical
-    labelled = is_classification(study)
+    data, labelled = study.experiment.data, is_classification(study)
+    columns = agree_columns(study, tables, rows, agreement)
     words: list[set[str]] = []
     for table in tables:
         own: set[tuple[str | None, str, bool]] = set()
         for training in (True, False):
-            found: dict[str | None, set[str]] = dict(levels(table, categorical, training).items())
+            found: dict[str | None, set[str]] = dict(levels(table, data.categorical, training).items())
             found |= {None: classes(table, training)} if labelled else {}
             own |= {
                 (name, word, training)
@@ -276,22 +278,53 @@ def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) ->
                 if (name, word, True) not in own
             }
         words.append({json.dumps(word) for word in own})
-    everything: dict[str | None, set[str]] = {column: set() for column in (*categorical, None)}
-    seen: dict[str | None, set[str]] = {column: set() for column in (*categorical, None)}
-    for name, word, training in map(json.loads, agreement.union(words) if labelled or categorical else ()):
+    everything: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
+    seen: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
+    for name, word, training in map(
+        json.loads, agreement.union(words) if labelled or data.categorical else ()
+    ):
         everything[name].add(word)
         if training:
             seen[name].add(word)
     names = everything.pop(None) if labelled else None
-    schema = Schema.agree(tables[0].columns, {str(c): everything[c] for c in categorical}, names, seen)
-    mark = float(schema.fingerprint())
-    most = agreement.maximum(torch.tensor([[mark, -mark]] * len(tables), dtype=torch.float64))[0]
-    if float(most[0]) != -float(most[1]):
-        raise BadData(
-            f"the peers have different columns: {tables[0].where} has {', '.join(tables[0].columns[:20])}; "
-            "use the same columns in the same order in each peer's file"
-        )
-    return schema
+    return Schema.agree(
+        columns, {str(c): everything[c] for c in data.categorical}, names, data.positive, seen
+    )
+
+
+def agree_columns(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Sequence[str]:
+    """The columns, in the order of the tables if it is the same at all peers; otherwise in natural order.
+
+    Raises:
+        BadData: a peer lacks a column that another has; the message names column and peers.
+    """
+    marks = [
+        [float(mark(json.dumps(names))) for names in (table.columns, sorted(table.columns))]
+        for table in tables
+    ]
+    own = torch.tensor([[*mark, *(-m for m in mark)] for mark in marks], dtype=torch.float64)
+    ordered, same, *least = agreement.maximum(own)[0].tolist()
+    if [ordered, same] == [-m for m in least]:
+        return tables[0].columns
+    if same == -least[1]:
+        return sorted(tables[0].columns, key=natural)
+    every = agreement.union([table.columns for table in tables])
+    lacks = [sorted(every - set(table.columns), key=natural)[:TOLD] for table in tables]
+    named = [study.names[row] for row in rows.tolist()]
+    told = agreement.union([[json.dumps([c, me]) for c in own] for me, own in zip(named, lacks, strict=True)])
+    lacking: dict[str, list[str]] = {}
+    for column, peer in (json.loads(word) for word in told):
+        lacking.setdefault(column, []).append(peer)
+    first = sorted(lacking, key=natural)[:TOLD]  # of these all peers have told whether they lack them
+    parts = []
+    for name in first:
+        without = [peer for peer in study.names if peer in lacking[name]]
+        others = [peer for peer in study.names if peer not in lacking[name]]
+        parts.append(f"column {name!r} is at {several(others)}, but not at {several(without)}")
+    raise BadData(
+        f"the peers have different columns: {'; '.join(parts)}. Leave columns out with drop = "
+        f"{json.dumps(first, ensure_ascii=False)} at all peers, or give all files the same columns"
+    )
 
 
 def is_classification(study: Study) -> bool:

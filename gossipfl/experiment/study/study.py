@@ -50,6 +50,7 @@ class Study:
     holders: list[
         str
     ]  # the peers of the file's topology, which split the rows; "pooled" has another graph, of one peer
+    divided: bool = False  # whether this peer's rows are its part of a source that `holders` divide
 
     def __getstate__(self) -> dict[str, Any]:
         """The state for a peer's process, with the cached numbers, so that they are computed only once."""
@@ -57,6 +58,7 @@ class Study:
             "experiment",
             "graph",
             "holders",
+            "divided",
             "diameter",
             "horizon",
             "averaging",
@@ -150,8 +152,12 @@ class Study:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """8 bytes that are equal for two peers of the same study. They do not depend on the data's place, nor on the graph."""
-        return digest(shared(self.experiment))
+        """8 bytes that are equal for two peers of the same study. They do not depend on the data's place, nor on the graph.
+
+        If the rows are parts of one source, they depend on who divides it: else two peers could hold the same rows.
+        """
+        parts = self.holders if self.divided else None
+        return digest([shared(self.experiment), parts] if parts else shared(self.experiment))
 
     @cached_property
     def wiring(self) -> bytes:
