@@ -10,6 +10,7 @@ from gossipfl.algorithms.algorithm import (
     Record,
     State,
     leaves,
+    models,
     no_penalty,
     rebuilt,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "leaves",
     "made",
     "misfit",
+    "models",
     "no_hessian",
     "no_penalty",
     "rebuilt",

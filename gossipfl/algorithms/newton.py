@@ -52,6 +52,7 @@ class Newton:
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
     min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Iterating:
         n, d = x.shape

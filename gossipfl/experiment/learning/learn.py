@@ -154,15 +154,19 @@ class Lines:
 class Rest:
     """Whether the peers in this process have converged.
 
-    A peer has converged if its last step is below the tolerance, and its distance to each neighbour is below tolerance / hops,
-    so that the distance between any two peers is below the tolerance.
+    A peer is near if its last step is below the tolerance, and its distance to each neighbour below tolerance / (2 hops).
+    It has converged if it was near in 2 hops + 1 exchanges in a row. All peers know that after `hops` more. A distance that
+    changes evenly has then at most doubled, so that the distance between any two peers is below the tolerance. Without this,
+    peers would stop where an oscillation passes through zero. Methods that take one step in a whole cycle of exchanges take the
+    same step at all peers: for them, being near once is enough.
     """
 
     def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Rhythm) -> None:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
-        self._near = tolerance / max(1, pace.hops)
+        self._hops, self._near = pace.hops, 0  # how often in a row all were near
         self._seen = 0  # exchanges since this process began to learn
-        self._converged = torch.zeros(len(run.state.x), dtype=torch.bool)
+        self._converged, peers = False, len(run.state.x)
+        self._answer = torch.zeros(peers, dtype=torch.bool), torch.ones(peers, dtype=torch.bool)
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
     @property
@@ -177,12 +181,20 @@ class Rest:
         """
         cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:
-            converged = relative_distance(run.state.x, self._before.state.x) < self._tolerance
-            if run.replicas is not None and bool(converged.all()):
-                converged = converged & (self._engine.disagreement(run) < self._near)
-            self._converged, self._before = converged & (self._seen > cycle), run
-        self._were.append(bool(self._converged.all()))
-        return self._engine.settled(self._converged, over)
+            near = self._seen > cycle and self._still(run) and self._close(run)
+            self._near = self._near + 1 if near else 0
+            self._converged, self._before = self._near > (0 if cycle > 1 else 2 * self._hops), run
+        self._were.append(self._converged)
+        return self._engine.settled(self._answer[self._converged], over)
+
+    def _still(self, run: Run) -> bool:
+        """Whether the last step of each peer in this process was below the tolerance."""
+        return bool((relative_distance(run.state.x, self._before.state.x) < self._tolerance).all())
+
+    def _close(self, run: Run) -> bool:
+        """Whether the peers in this process are close enough to their neighbours."""
+        limit = self._tolerance / max(1, 2 * self._hops)
+        return run.replicas is None or bool((self._engine.disagreement(run) < limit).all())
 
 
 def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:
