@@ -118,10 +118,10 @@ class Table:
         """Only the features with these names, in this order."""
         names = tuple(names)
         self.require(names)
+        if names == self.columns:
+            return self
         if isinstance(self.features, pd.DataFrame):
             return replace(self, features=self.features[list(names)])
-        if names == self.sparse_names:
-            return self
         place = {name: i for i, name in enumerate(self.sparse_names)}
         return replace(self, features=self.features[:, [place[n] for n in names]], sparse_names=names)
 

@@ -268,7 +268,7 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
     words: list[set[str]] = []
     for table in tables:
         own: set[tuple[str | None, str, bool]] = set()
-        for training in (True, False):
+        for training in (True, False) if table.test.any() else (True,):
             found: dict[str | None, set[str]] = dict(levels(table, data.categorical, training).items())
             found |= {None: classes(table, training)} if labelled else {}
             own |= {
