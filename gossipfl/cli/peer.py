@@ -89,7 +89,7 @@ def peer(
         def tell(what: str, told: Any) -> None:
             if isinstance(told, Progress):
                 view.show(told)
-            elif what == "warning":
+            elif what in ("warning", "agreed"):
                 view.show(Warned(name, told))
             elif what == "listening":
                 view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
