@@ -16,8 +16,9 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.live.journal import Tell, log_to
+from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.news import news
-from gossipfl.experiment.live.process import LARGEST, live
+from gossipfl.experiment.live.process import live
 from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.gossip import unreal
@@ -144,7 +145,7 @@ def peer(
     began = time.monotonic()
     torch.set_num_threads(1)
     log_to(folder)
-    transport = ZeroMQ(places[name], LARGEST)
+    transport = ZeroMQ(places[name], largest(study, table))
     tell("listening", None)
     me = study.names.index(name)
     near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}

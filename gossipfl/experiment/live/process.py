@@ -18,6 +18,7 @@ from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.following import Following, called, openings
 from gossipfl.experiment.live.joining import begin, patience
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
+from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
@@ -29,7 +30,6 @@ from gossipfl.signals import interrupt_once, unheard
 
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
 PARTING = 1.0  # seconds to wait for the goodbyes of neighbours that end at the same time
-LARGEST = 2**30  # bytes of a message: about 128 million float64 parameters
 GOODBYES = {
     "tolerance": "settled",
     "seconds": "settled",
@@ -144,7 +144,7 @@ def main(
             log.warning("the launcher has ended and does not receive: %s", what[0])
 
     try:
-        transport = ZeroMQ(endpoint, LARGEST)
+        transport = ZeroMQ(endpoint, largest(study, table))
         pipe.send(("endpoint", transport.endpoint))
         endpoints = pipe.recv()
         report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
