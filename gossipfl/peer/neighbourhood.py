@@ -6,10 +6,11 @@ Sans-IO: the caller passes headers and the time, and carries out the answer.
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from gossipfl.peer.limits import ROOMY, Limits
 from gossipfl.peer.neighbour import UP, Answer, Health, Message, Neighbour
 from gossipfl.peer.patience import Patience
 from gossipfl.peer.rumours import NONE
-from gossipfl.peer.wire import Header, Opening
+from gossipfl.peer.wire import Header, Opening, attempt
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class Neighbourhood(dict[int, Neighbour]):
         patience: how long silence is borne.
         draw: random nonces for the ends of edges.
         now: the time.
+        limits: what messages may say.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class Neighbourhood(dict[int, Neighbour]):
         patience: Patience,
         draw: Callable[[], int],
         now: float,
+        limits: Limits = ROOMY,
     ) -> None:
-        self.names, self._patience, self._draw = names, patience, draw
+        self.names, self._patience, self._draw, self.limits = names, patience, draw, limits
         self.rumours = NONE
         self.origin = 0  # the exchange at which learning began; before that nobody is a newcomer
         self.opened = 0  # sessions that neighbours have begun so far
@@ -79,14 +82,15 @@ class Neighbourhood(dict[int, Neighbour]):
             twice: the neighbour has said the same before.
         """
         one = self[header.sender]
-        if header.leaving:
-            self._leaves(one, header, now)
-            return Answer.NOTHING
+        mine = header.yours == one.edge.mine
+        if header.leaving or attempt(header.number) > attempt(number):
+            return self._apart(one, header, now)
         arrival = "is back" if one.reached >= 0 else "is there"
-        if header.yours == one.edge.mine:
+        if mine:
             one.reached = header.number
         self._session(one, header, early=header.number > number)
-        self.rumours = self.rumours.heard(header.rumours, header.number, len(self.names))
+        if mine or one.reached < 0:  # else it has heard me before, and this is a stranger, or old
+            self.rumours = self.rumours.heard(header.rumours, number, len(self.names), self.limits.timed)
         if header.last >= max(0, header.number - 1):
             self._used(one, header.last, number, now)
         if one.hear(now):
@@ -101,6 +105,17 @@ class Neighbourhood(dict[int, Neighbour]):
             return one.ahead(number, now)
         elif header.number < self.origin:
             return one.newcomer(now)
+        return Answer.NOTHING
+
+    def _apart(self, one: Neighbour, header: Header, now: float) -> Answer:
+        """The sender takes no part in this exchange, nor in later ones."""
+        edge = one.edge
+        if not header.leaving:  # it agrees, and does not know that we learn
+            self._session(one, header, early=True)
+            return one.newcomer(now)
+        # A stranger knows neither nonce of a session.
+        if header.yours == edge.mine or header.mine == edge.yours or not edge.yours:
+            self._leaves(one, header, now)
         return Answer.NOTHING
 
     def _used(self, one: Neighbour, which: int, number: int, now: float) -> None:
@@ -167,8 +182,17 @@ class Neighbourhood(dict[int, Neighbour]):
         edge.hear(header, early)
         if edge.yours != before:
             self.opened += 1
-            if edge.theirs.step and not 0 < self.step <= edge.theirs.step:
-                self.step = edge.theirs.step
+            asked = edge.theirs.step
+            if asked and asked >= self.limits.step and not 0 < self.step <= asked:
+                self.step = asked
+
+    def drop(self, peer: int, number: int, why: str) -> None:
+        """Its message of this exchange, which I have used, cannot be used after all: it counts as lost."""
+        one = self[peer]
+        one.strange = why
+        if one.edge.last == number:
+            one.edge.drop(number)
+            self.spread(broken=number)
 
     @property
     def weights(self) -> dict[int, float]:

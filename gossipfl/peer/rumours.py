@@ -9,7 +9,7 @@ import msgspec
 
 MAX_EXCHANGE = 2**62
 MAX_DEPTH = 8 * 3968  # hops that a stop mask has room for
-FAR = 64  # exchanges beyond the message's own that `broken` may name
+FAR = 64  # exchanges beyond the one at hand that `broken` may name
 
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Depth = Annotated[int, msgspec.Meta(ge=0, lt=MAX_DEPTH)]
@@ -31,14 +31,15 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
         """These rumours and what I found out myself."""
         return Rumours(max(self.broken, broken), max(self.depth, depth), self.over or over)
 
-    def heard(self, other: "Rumours", number: int, peers: int) -> "Rumours":
-        """These rumours and those of a message of exchange `number`, in a network of so many peers.
+    def heard(self, other: "Rumours", number: int, peers: int, timed: bool = True) -> "Rumours":
+        """These rumours and those of a message that comes in exchange `number`, in a network of so many peers.
 
-        Bounds limit what one wrong message can do: the far future is not broken, and no way is longer than through all peers.
+        Bounds limit what one wrong message can do: the far future is not broken, no way is longer than through all peers, and
+        nobody's time is up in a study that is not `timed`.
         """
         if other in (self, NONE):
             return self
-        return self.join(min(other.broken, number + FAR), min(other.depth, peers - 1), other.over)
+        return self.join(min(other.broken, number + FAR), min(other.depth, peers - 1), other.over and timed)
 
 
 NONE = Rumours()

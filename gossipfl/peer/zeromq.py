@@ -15,7 +15,10 @@ from gossipfl.errors import NetworkError
 from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
-INFLOW, FEWEST = 2**25, 8  # bytes that may wait from each connection, and messages that may wait whatever their size
+INFLOW, FEWEST = (
+    2**25,
+    8,
+)  # bytes that may wait from each connection, and messages that may wait whatever their size
 LARGE = 65536  # bytes from which sending without a copy is faster
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
 LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour

@@ -11,6 +11,7 @@ from worlds import STUDY, met
 
 from gossipfl.errors import BadMessage
 from gossipfl.peer.inbox import AHEAD, Inbox, Late
+from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.rumours import Rumours
 from gossipfl.peer.wire import MAX_EXCHANGE, MAX_HEADER, MAX_NONCE, Header, decode, encode
@@ -194,6 +195,28 @@ def test_a_flood_fills_no_memory() -> None:
     assert box.missing([1, 2]) == []
     box.advance(ME_AT + AHEAD, SIZE)
     assert kept(box) == []
+
+
+def test_later_messages_of_another_length_fill_their_room_and_no_more() -> None:
+    """Later exchanges may have other lengths; of 64 large messages of each neighbour only the nearest are kept."""
+    box = Inbox(STUDY, met(1, 2), limits=Limits(room=3000))
+    box.advance(ME_AT, SIZE)
+    for number in (ME_AT + 9, ME_AT + 8, ME_AT + 2, ME_AT + 7, ME_AT + 1):
+        with suppress(BadMessage):
+            box.put(honest(1, number, size=1000))
+    with pytest.raises(BadMessage, match=r"peer 1 sends 1,000 bytes of a later exchange: there is no room"):
+        box.put(honest(1, ME_AT + 30, size=1000))
+    with pytest.raises(BadMessage, match="no room"):
+        box.put(honest(2, ME_AT + 1, size=3001))
+    box.put(honest(1, ME_AT + 3))
+    assert sorted(one.header.number - ME_AT for one in kept(box)) == [1, 2, 3, 7]
+
+
+def test_an_exchange_that_the_study_does_not_have_is_refused() -> None:
+    box = Inbox(STUDY, met(1, 2), limits=Limits(last=20))
+    box.put(honest(1, 20))
+    with pytest.raises(BadMessage, match="peer 1 speaks of exchange 21, which this study does not have"):
+        box.put(honest(1, 21))
 
 
 @given(st.permutations(range(ME_AT, ME_AT + 9)))

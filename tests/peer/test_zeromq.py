@@ -210,7 +210,9 @@ def test_any_bytes_are_frames_or_one_that_is_refused(message: bytes) -> None:
     assert frames == [message] or _join(*frames) == message
 
 
-@pytest.mark.parametrize("joined", [b"", bytes(4), bytes(12), b"\1\0\0\0x" + bytes(5), b"\xff" * 8, bytes(2**26)])
+@pytest.mark.parametrize(
+    "joined", [b"", bytes(4), bytes(12), b"\1\0\0\0x" + bytes(5), b"\xff" * 8, bytes(2**26)]
+)
 def test_what_is_not_exactly_two_frames_is_one_that_is_refused_at_once(joined: bytes) -> None:
     """64 MiB of zeros are 16 million empty frames."""
     assert _split(joined) == [joined]
@@ -220,5 +222,7 @@ def test_a_message_that_no_peer_accepts_is_not_sent(opened: list[ZeroMQ]) -> Non
     peer = listening(opened, largest=1000)
     peer.connect({1: listening(opened).endpoint})
     assert peer.send(1, [b"head", bytes(1000 - 4 - 8)])
-    with pytest.raises(NetworkError, match="has 1,001 bytes, and the peers of this study accept at most 1,000"):
+    with pytest.raises(
+        NetworkError, match="has 1,001 bytes, and the peers of this study accept at most 1,000"
+    ):
         peer.send(1, [b"head", bytes(1000 - 4 - 8 + 1)])

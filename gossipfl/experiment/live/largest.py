@@ -33,7 +33,11 @@ def largest(study: Study, table: Table) -> int:
 def _words(study: Study, table: Table) -> list[str]:
     """The levels and classes of these rows; none where they cannot be told: then the peer cannot agree either."""
     try:
-        known = [c + level for c, found in levels(table, study.experiment.data.categorical).items() for level in found]
+        known = [
+            c + level
+            for c, found in levels(table, study.experiment.data.categorical).items()
+            for level in found
+        ]
         return known + list(classes(table)) if is_classification(study) else known
     except BadData:
         return []

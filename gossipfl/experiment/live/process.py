@@ -16,7 +16,7 @@ from gossipfl.data import Table
 from gossipfl.errors import Departed, GossipError
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.following import Following, called, openings
-from gossipfl.experiment.live.joining import begin, patience
+from gossipfl.experiment.live.joining import begin, patience, received
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
@@ -24,6 +24,7 @@ from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
+from gossipfl.peer.limits import Limits
 from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
 from gossipfl.signals import interrupt_once, unheard
@@ -67,7 +68,7 @@ def live(
     e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
     # The horizon is measured from some rounds only; others may be longer by chance.
-    ahead = AHEAD + 4 * study.horizon
+    ahead, most = AHEAD + 4 * study.horizon, largest(study, table)
     exchange = Exchange(
         ident(study.names[me]),
         called(study),
@@ -77,6 +78,8 @@ def live(
         e.peers.wait,
         ahead=ahead,
         patience=patience(e, endpoints.values()),
+        limits=Limits(most, timed=e.stop.seconds is not None),
+        unpack=lambda message: received(study, table, message),
     )
     session: Session | None = None
     failure: dict[str, Any] = {}
