@@ -9,6 +9,7 @@ import typer
 
 from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
+from gossipfl.signals import hang_up, interrupt_once, on_terminal
 
 if TYPE_CHECKING:
     from gossipfl.experiment.live.reports import Report
@@ -48,16 +49,17 @@ def peer(
     in any order; only their data differ. Links are not encrypted, and neighbours can rebuild rows from the
     messages.
 
-    SIGINT and SIGTERM stop the peer early and save its model. If it is started again with the same --out, it
-    continues from its checkpoint. If it starts late, a neighbour sends it the current state. The topology
-    file is read again when it changes, or on SIGHUP: peers and links can be added or removed while all peers
-    learn.
+    SIGINT and SIGTERM stop the peer early and save its model; so does closing its terminal, if it has one
+    (SIGHUP; without a terminal it is ignored). If it is started again with the same --out, it continues from
+    its checkpoint. If it starts late, a neighbour sends it the current state. The topology file is read again
+    when it changes, or on SIGUSR1: peers and links can be added or removed while all peers learn.
 
     gossipfl peer status RUN prints the last known state of each peer in a run folder: up, suspected, down,
     not begun or ended.
     """
-    # Ignored until the topology file has been read; later SIGHUP means: read it again.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Ignored until the topology file has been read; later it means: read it again.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    hang_up(heard=on_terminal())
     if str(file) == "status" and not file.exists():
         return _status(Path(name), format)
     from gossipfl.config.file import load
@@ -70,7 +72,6 @@ def peer(
     from gossipfl.report.live import View
     from gossipfl.runs import folder as files
     from gossipfl.runs.events import Progress, Started, Warned
-    from gossipfl.signals import interrupt_once
 
     unsuitable(experiment)
     made = study(experiment)

@@ -36,10 +36,9 @@ def _ended(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         sentence += f"; {never} planned fault{s} did not happen: learning ended before {them}"
     if lost := summary.get("lost"):
         names = ", ".join(lost[:8]) + (" ..." if len(lost) > 8 else "")
-        died = (
-            f"{len(lost)} of {len(summary['peer_status'])} peers died during the run ({names}); the others: "
-        )
-        return code if summary["stopped"] in ("diverged", "interrupted") else NETWORK, died + sentence
+        rest = "the others" if summary["peers"] > 1 else "the last one"
+        died = f"{len(lost)} of {len(summary['peer_status'])} peers died during the run ({names}); {rest}: "
+        return code if summary["stopped"] == "diverged" else NETWORK, died + sentence
     return code, sentence
 
 

@@ -27,6 +27,7 @@ from gossipfl.peer import ZeroMQ
 from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
+from gossipfl.runs.lock import locked
 from gossipfl.runs.summary import read_summary
 
 
@@ -75,13 +76,13 @@ def neighbours(study: Study, name: str) -> list[str]:
 
 
 def watched(study: Study, name: str, listen: str | None, tell: Tell) -> Reread:
-    """The topology file, read again when it changes, and on SIGHUP. Call this in the main thread."""
+    """The topology file, read again when it changes, and on SIGUSR1. Call this in the main thread."""
 
     def places(changed: Study) -> dict[str, str]:
         return {other: place for other, place in endpoints(changed, name, listen).items() if other != name}
 
     reread = Reread(study, name, places, lambda warning: tell("warning", warning))
-    signal.signal(signal.SIGHUP, reread.ask)
+    signal.signal(signal.SIGUSR1, reread.ask)
     return reread
 
 
@@ -145,12 +146,11 @@ def peer(
     began = time.monotonic()
     torch.set_num_threads(1)
     log_to(folder)
-    transport = ZeroMQ(places[name], largest(study, table))
-    tell("listening", None)
-    me = study.names.index(name)
+    me, own = study.names.index(name), files.peer_folder(folder, name)
     near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}
-    own = files.peer_folder(folder, name)
-    with news(lambda sentence: tell("news", sentence)):
+    with locked(own), news(lambda sentence: tell("news", sentence)):
+        transport = ZeroMQ(places[name], largest(study, table))
+        tell("listening", None)
         report = live(study, me, table, own, transport, near, tell, again, reread=reread)
     final = reread.study if reread else study
     if final is not study:

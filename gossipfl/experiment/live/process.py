@@ -27,6 +27,7 @@ from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.limits import Limits
 from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
+from gossipfl.runs.lock import locked
 from gossipfl.signals import interrupt_once, unheard
 
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
@@ -136,9 +137,6 @@ def main(
 
     Once it learns it does not need the launcher any more.
     """
-    interrupt_once()
-    torch.set_num_threads(1)
-    log_to(folder)
 
     def tell(*what: Any) -> None:
         try:
@@ -146,22 +144,26 @@ def main(
         except OSError:
             log.warning("the launcher has ended and does not receive: %s", what[0])
 
+    report = Report()
     try:
-        transport = ZeroMQ(endpoint, largest(study, table))
-        pipe.send(("endpoint", transport.endpoint))
-        endpoints = pipe.recv()
-        report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
-        with unheard():
-            tell("report", report)
-    except KeyboardInterrupt:
-        tell("report", Report())
-    except GossipError as error:
-        tell("report", Report(exit_code=error.exit_code, error=str(error)))
-    except (BrokenPipeError, EOFError):
-        log.error("the launcher ended before this peer could begin")
-    except Exception as error:
-        log.exception("unexpected error")
-        sentence = (
-            f"peer {study.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
-        )
-        tell("report", Report(exit_code=1, error=sentence))
+        try:
+            interrupt_once()
+            torch.set_num_threads(1)
+            log_to(folder)
+            with locked(folder):
+                transport = ZeroMQ(endpoint, largest(study, table))
+                pipe.send(("endpoint", transport.endpoint))
+                endpoints = pipe.recv()
+                report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
+        except GossipError as error:
+            report = Report(exit_code=error.exit_code, error=str(error))
+        except (BrokenPipeError, EOFError):
+            log.error("the launcher ended before this peer could begin")
+        except Exception as error:
+            log.exception("unexpected error")
+            sentence = f"peer {study.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
+            report = Report(exit_code=1, error=sentence)
+    except KeyboardInterrupt:  # it comes once, at any place above
+        log.info("interrupted before it learned")
+    with unheard():
+        tell("report", report)
