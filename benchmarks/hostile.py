@@ -83,7 +83,7 @@ ATTACKS: dict[str, Callable[[Target], Messages]] = {
     "not-finite": lambda t: (t.says(k, numbers(float("nan")), mine=5, opens=t.opens) for k in range(MOST)),
     "short": lambda t: (t.says(k, numbers(1.0)[:-1]) for k in range(MOST)),
     "over": lambda t: (t.says(k, rumours=Rumours(over=True)) for k in range(MOST)),
-    "rumours": lambda t: (t.says(k, rumours=Rumours(2**61, 30_000, True)) for k in range(MOST)),
+    "rumours": lambda t: (t.says(k, rumours=Rumours(2**61, 20_000, True)) for k in range(MOST)),
     "step": lambda t: (
         t.says(0, mine=k, opens=t.opens.__class__(1 / 3, t.graph, 1e-300)) for k in range(1, MOST)
     ),
@@ -143,7 +143,8 @@ def with_endpoints(graph: nx.Graph, file: Path) -> None:
 def memory() -> float:
     """The most memory that a peer ever had, in MB."""
     status = [Path(f"/proc/{child.pid}/status").read_text() for child in multiprocessing.active_children()]
-    return max(int(text.partition("VmHWM:")[2].split()[0]) / 1024 for text in status)
+    sizes = [text.partition("VmHWM:")[2].split() for text in status]
+    return max((int(size[0]) / 1024 for size in sizes if size), default=0.0)  # one that has ended has none
 
 
 class Attack(threading.Thread):
@@ -195,7 +196,7 @@ def attacked(name: str, seconds: float, from_the_start: bool) -> Row:
         most = 0.0
         for event in run(made.experiment, folder):
             if isinstance(event, Progress):
-                most = memory()
+                most = max(most, memory())
                 if not (attack.is_alive() or from_the_start or attack.ident):
                     attack.start()
             elif isinstance(event, Finished):

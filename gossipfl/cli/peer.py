@@ -66,7 +66,7 @@ def peer(
 
     experiment = load(file, set or ())
     from gossipfl.experiment.learning.tables import own_table
-    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched
+    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
     from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
     from gossipfl.report.live import View
@@ -96,7 +96,7 @@ def peer(
 
         interrupt_once()
         report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell))
-    return _tell(name, folder, report, experiment.stop.tolerance, format)
+    return _tell(name, folder, report, experiment.stop.tolerance, without_wanted(experiment), format)
 
 
 def _status(folder: Path, format: Format) -> int:
@@ -109,24 +109,36 @@ def _status(folder: Path, format: Format) -> int:
     return 0
 
 
-def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: Format) -> int:
+def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: bool, format: Format) -> int:
     """Print the result of one peer; returns its exit code."""
-    code, sentence = _verdict(report, tolerance)
+    code, sentence = _verdict(report, tolerance, wanted)
     if report.error:
         return error(sentence, code, format == "json")
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
-    told |= {field: getattr(report, field) for field in ("rounds", "stopped", "bytes_sent", "messages_sent")}
+    fields = "rounds", "stopped", "bytes_sent", "messages_sent", "learned_with", "without"
+    told |= {field: getattr(report, field) for field in fields}
     kept = report.model is not None and not report.unwritten
     said = [sentence, f"the model is {folder}/model.json"] if kept else [sentence]
     say(format, told, *said)
     return code
 
 
-def _verdict(report: "Report", tolerance: float) -> tuple[int, str]:
-    """The exit code and the verdict of one peer."""
+def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str]:
+    """The exit code and the verdict of one peer; `wanted`: it may end without others."""
+    from gossipfl.experiment.evaluation.verdict import whose
+
     if report.error:
         return report.exit_code, report.error
     code, sentence = _ended(report, tolerance)
+    if report.without:
+        if report.stopped == "tolerance":
+            code = 0 if wanted else 6
+            sentence = (
+                f"tolerance {tolerance:g} is met after {report.rounds} rounds on a part of the rows only"
+            )
+        sentence += f"; {whose(report.learned_with, report.without)}"
+    elif report.learned_with and report.stopped in ("tolerance", "rounds", "seconds"):
+        sentence += f"; {whose(report.learned_with, ())}"
     return (code or 7, f"{sentence}; but it {report.unwritten}") if report.unwritten else (code, sentence)
 
 

@@ -93,6 +93,7 @@ class Exchange:
         self._study, self._clock, self._patience = study, clock, patience
         self._real = self.now = clock()  # `now` stands still while this peer does not listen
         self.neighbours = Neighbourhood(names, openings, patience, draw, self.now, limits)
+        self.neighbours.me = me
         graph = next((opens.graph for opens in openings.values()), None)
         self.inbox = Inbox(study, self.neighbours, ahead, graph, limits)
         self._unpack, self._refusal = unpack, RefusalLog(log)

@@ -15,6 +15,7 @@ from gossipfl.peer.wire import Header, Opening, attempt
 log = logging.getLogger(__name__)
 
 REWIRED = "rewired"  # goodbye of a peer that has lost the edge to me, and goes on
+ENDED = "no neighbour answers: the others may have ended already, or have not begun"
 TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 
 
@@ -40,6 +41,7 @@ class Neighbourhood(dict[int, Neighbour]):
         limits: Limits = ROOMY,
     ) -> None:
         self.names, self._patience, self._draw, self.limits = names, patience, draw, limits
+        self.me = -1  # what messages call this peer
         self.rumours = NONE
         self.origin = 0  # the exchange at which learning began; before that nobody is a newcomer
         self.opened = 0  # sessions that neighbours have begun so far
@@ -59,6 +61,18 @@ class Neighbourhood(dict[int, Neighbour]):
     def spread(self, broken: int = 0, depth: int = 0, over: bool = False) -> None:
         """Something that I found out, and that all peers are to know."""
         self.rumours = self.rumours.join(broken, depth, over)
+
+    def _cut(self, peer: int, number: int, cut: bool) -> None:
+        """The edge to that neighbour is cut, or whole again: all peers are to know that."""
+        self.rumours = self.rumours.join(cuts=((*self._ends(peer), 2 * number + cut),))
+
+    def _mended(self, peer: int, number: int) -> None:
+        if self._ends(peer) in self.rumours.cut:
+            self._cut(peer, number, cut=False)
+
+    def _ends(self, peer: int) -> tuple[int, int]:
+        """The edge to that neighbour, as rumours call it."""
+        return min(self.me, peer), max(self.me, peer)
 
     def hear(
         self,
@@ -95,6 +109,8 @@ class Neighbourhood(dict[int, Neighbour]):
             self._used(one, header.last, number, now)
         if one.hear(now):
             log.info("%s %s", one.name, arrival)
+            if self.rumours.cuts:
+                self._mended(header.sender, number)
             if header.number >= self.origin:
                 return Answer.CURRENT
         if twice or header.number == last < number:
@@ -141,8 +157,9 @@ class Neighbourhood(dict[int, Neighbour]):
         given_up = []
         for peer, one in self.items():
             if one.health is Health.LEFT:
-                if one.goodbye not in TO_THE_END:
+                if one.goodbye not in TO_THE_END and one.edge.yours:
                     one.edge.quit()
+                    self._cut(peer, number, cut=True)
                 continue
             one.connected(peer not in lost, now)
             if one.overdue(now):
@@ -154,7 +171,10 @@ class Neighbourhood(dict[int, Neighbour]):
                     log.info("%s is not there yet", one.name)
                 one.give_up(now)
                 self.spread(number, len(self.names) - 1)
+                self._cut(peer, number, cut=True)
                 given_up.append(peer)
+        if given_up and all(one.health is Health.DOWN and one.reached < 0 for one in self.values()):
+            log.info(ENDED)
         return given_up
 
     def suspect(self, peers: Sequence[int], now: float, began: float) -> None:

@@ -13,7 +13,10 @@ from gossipfl.peer.neighbourhood import Neighbourhood
 from gossipfl.peer.transport import Transport
 
 SLICE = 0.05  # seconds of silence between two looks at the connections
-SILENT = "are they running, and are their endpoints in the topology file right? A longer peers.wait helps slow ones"
+SILENT = (
+    "are they running, or have they ended already, and are their endpoints in the topology file right? A longer peers.wait "
+    "helps slow ones"
+)
 
 
 class LockStep:

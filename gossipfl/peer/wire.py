@@ -15,12 +15,12 @@ import torch
 
 from gossipfl.errors import BadMessage
 from gossipfl.mixing import Payload
-from gossipfl.peer.rumours import MAX_EXCHANGE, NONE, Rumours
+from gossipfl.peer.rumours import MASK, MAX_EXCHANGE, NONE, Rumours
 
 if sys.byteorder != "little":
     raise ImportError("gossipfl sends numbers as they lie in memory and needs a little-endian machine")
 
-MAX_HEADER = 4096  # bytes; room for a stop mask of some 30,000 hops
+MAX_HEADER = 4096  # bytes; room for a stop mask of some 24,000 hops
 MAX_NONCE = 2**63  # msgspec has no larger bounds
 ATTEMPT = (
     2**55
@@ -35,7 +35,7 @@ _Nonce = Annotated[int, msgspec.Meta(ge=0, le=MAX_NONCE - 1)]
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_EXCHANGE)]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
-_Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 128)]
+_Mask = Annotated[bytes, msgspec.Meta(max_length=MASK)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
 
 

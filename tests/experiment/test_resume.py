@@ -18,6 +18,7 @@ from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, lodged, peer
 from gossipfl.experiment.study.method import study
+from gossipfl.peer.neighbourhood import ENDED
 from gossipfl.report.status import status_table
 from gossipfl.runs import checkpoint
 from gossipfl.runs.events import Finished, Progress
@@ -209,7 +210,14 @@ def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_pa
     made = study(parse(raw))
     point = checkpoint.read(tmp_path / "a" / "peers" / "a", made.fingerprint)[0]
     told.clear()
-    peer(made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True)
+    report = peer(
+        made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True
+    )
+    assert (report.learned_with, report.without) == ((), ("b",))
+    assert ("news", ENDED) in told
+    summary = read_summary(tmp_path / "a")
+    assert (summary["learned_with"], summary["without"]) == ([], ["b"])
+    assert verdict(summary, 0.0)[1].startswith("learned alone, without b; ")
     assert ("learning", f"continues from round {point.round} of its checkpoint") in told
 
 

@@ -384,7 +384,7 @@ def two_neighbours(exchange: Exchange) -> Peer:
 
 
 def test_rumours_of_strangers_and_beyond_the_study_are_not_believed() -> None:
-    far = Rumours(2**61, 30_000, True)
+    far = Rumours(2**61, 20_000, True)
     for limits, forged, believed in (
         (Limits(timed=False), {}, Rumours(1 + FAR, 2, False)),
         (Limits(), {}, Rumours(1 + FAR, 2, True)),
@@ -521,7 +521,7 @@ def test_the_header_says_what_is_wrong_anywhere() -> None:
     swap(exchange, 10)
     said = sent_to(script, ZUR)[-1]
     assert said.rumours == Rumours(8, 2, True)
-    far = Script((0.0, tells(CLE, 9, rumours=Rumours(2**61, 30_000))), (0.0, tells(ZUR, 9)))
+    far = Script((0.0, tells(CLE, 9, rumours=Rumours(2**61, 20_000))), (0.0, tells(ZUR, 9)))
     exchange = end(far)
     swap(exchange, 9)
     assert exchange.neighbours.rumours.broken < 100, "nobody can say that the far future is broken"

@@ -10,7 +10,7 @@ import networkx as nx
 import torch
 
 from gossipfl import topology
-from gossipfl.config.experiment import Experiment
+from gossipfl.config.experiment import Experiment, StopSettings
 from gossipfl.config.file import load
 from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
@@ -29,6 +29,11 @@ from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
 from gossipfl.runs.lock import locked
 from gossipfl.runs.summary import read_summary
+
+
+def without_wanted(experiment: Experiment) -> bool:
+    """Whether peers may end without others that are absent: `stop.absent` has been set."""
+    return experiment.stop.absent != StopSettings().absent
 
 
 def unsuitable(experiment: Experiment) -> None:
@@ -162,10 +167,13 @@ def peer(
     if learned := collect(study, {me: report}, {me: table}, {name: report.stopped}, startup):
         summary = finish(study, [table], learned, folder)
         known = {
-            "agreed": report.stopped == "tolerance",
+            "agreed": report.stopped == "tolerance" and not report.without,
             "consensus_distance": None,
             "error": report.error or None,
             "neighbours": neighbours(final, name),
+            "learned_with": report.learned_with,
+            "without": report.without,
+            "without_wanted": without_wanted(study.experiment),
         }
         summary = conclude(summary | known, folder)
         if lost := summary.get("unwritten"):
