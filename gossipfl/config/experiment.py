@@ -151,7 +151,8 @@ class StopSettings(Section):
     """Stop when one peer has learned for so many seconds. All peers stop together, converged or not."""
     absent: NonNegative = 60.0
     """If a peer disappears without goodbye, wait so many seconds for it before stopping (at `rounds` learning ends anyway), so
-    that the two sides of a network cut do not finish apart. The simulator knows who comes back, and waits for those only."""
+    that the two sides of a network cut do not finish apart. The simulator knows who comes back, and waits for those only. A
+    peer that then meets the tolerance without others ends with exit code 6, unless this is set: then that is wanted."""
 
 
 class PeersSettings(Section):

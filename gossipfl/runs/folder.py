@@ -6,7 +6,7 @@ environment.json   versions and machine
 metrics.jsonl      one line every `peers.report` rounds
 summary.json       the results
 model.json, model.safetensors          the mean of the peers' models
-peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jsonl, summary.json, log.jsonl
+peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jsonl, summary.json, log.jsonl, lock
 """
 
 import contextlib
@@ -108,14 +108,15 @@ def fresh(name: str) -> Path:
     return path
 
 
-def write(path: Path, content: bytes, before: Path | None = None) -> None:
+def write(path: Path, content: bytes, before: Path | None = None, mode: int = 0o666) -> None:
     """Write a file whole or not at all: no reader sees half of it, also after a crash. The old file becomes `before`.
 
+    The umask takes rights from `mode`.
     Raises OSError; then nothing has changed, and no partial file is left.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -62,7 +62,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "why": learned.why,
         "constant": learned.schema.constant,
         "unseen": learned.schema.unseen,
-        "agreed": finite and consensus < limit,
+        "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),
         "consensus_distance": consensus if finite else None,
         "distance_to_optimum": None,
         "loss": float(problem.loss(mean.expand(len(learned.names), -1)).mean()) if finite else None,

@@ -19,6 +19,7 @@ from gossipfl.runs.events import Progress, Struck, Warned
 
 __all__ = ["Crew", "Failed"]
 
+TERMINATED = "killed by SIGTERM"  # the end of a peer that was asked to end before it could answer
 Told = Progress | Struck | Warned
 
 
@@ -87,10 +88,14 @@ class Crew:
 
     @property
     def lost(self) -> list[int]:
-        """The peers that died without a report and that no fault killed."""
-        if self._asked:
-            return []
-        return [me for me in sorted(self.status) if me not in self.reports and me not in self._killed]
+        """The peers that died without a report, and neither because of a fault nor because they were asked to end."""
+        return [
+            me
+            for me in sorted(self.status)
+            if me not in self.reports
+            and me not in self._killed
+            and not (self._asked and self.status[me] == TERMINATED)
+        ]
 
     def failure(self) -> GossipError | None:
         """The error that ended the run, or None."""

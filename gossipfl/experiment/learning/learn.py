@@ -105,7 +105,7 @@ def _rounds(
         if run.round % pace.local_steps:
             continue
         outcome.run, outcome.rounds = run, run.round // pace.local_steps
-        over = stop.seconds is not None and outcome.elapsed >= stop.seconds
+        over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
         if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
             outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
             break
