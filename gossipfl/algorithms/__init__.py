@@ -26,6 +26,7 @@ from gossipfl.algorithms.newton import Newton
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
+from gossipfl.algorithms.stability import Round, longest_step
 
 __all__ = [
     "ALGORITHMS",
@@ -54,9 +55,11 @@ __all__ = [
     "PushSum",
     "QuasiGlobal",
     "Record",
+    "Round",
     "State",
     "Tracked",
     "leaves",
+    "longest_step",
     "made",
     "misfit",
     "models",

@@ -12,6 +12,7 @@ from gossipfl.errors import BadExperiment
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gossipfl.config.experiment import DataSettings
     from gossipfl.data import Table
 
 app = typer.Typer(help="Show the data of each peer, or write one file per peer.", no_args_is_help=True)
@@ -96,14 +97,17 @@ def partition(
     try:
         out.mkdir(parents=True)
         for name, table in zip(names, tables, strict=True):
-            _frame(table, target, test).to_csv(out / f"{name}.csv", index=False)
+            _frame(table, target, test, experiment.data).to_csv(out / f"{name}.csv", index=False)
     except OSError as why:
         raise BadExperiment(f"cannot write to --out {out}: {why.strerror}") from None
     old = experiment.data
     section: dict[str, Any] = {"source": str(out.absolute()), "target": target, "test": test}
-    section |= {"standardise": old.standardise, "missing_words": []}  # these files lack no value
+    holes = old.missing in ("mean", "median", "mode")  # the peers fill them in when they learn
+    section |= {"standardise": old.standardise} | (
+        {"missing": old.missing} if holes else {"missing_words": []}
+    )
     section |= {"categorical": list(old.categorical)} if old.categorical else {}
-    section |= {"positive": old.positive} if old.positive is not None else {}
+    section |= old.model_dump(include={"positive", "row_weights", "offset"}, exclude_none=True)
     written = tomli_w.dumps({"data": section})
     rows = sum(map(len, tables))
     told = f"wrote {len(names)} files with {rows} rows in total to {out}. Use this data section with them:\n"
@@ -127,13 +131,15 @@ def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Ta
     return experiment, made.names, tables(made)
 
 
-def _frame(table: "Table", target: str, test: str) -> "pd.DataFrame":
+def _frame(table: "Table", target: str, test: str, data: "DataSettings") -> "pd.DataFrame":
     import pandas as pd
 
     features = table.features
+    numbers = ((data.row_weights, table.weights), (data.offset, table.offset))
+    aside = {str(name): values for name, values in numbers if values is not None}
     if not isinstance(features, pd.DataFrame):
         features = pd.DataFrame(features.toarray(), columns=list(table.columns), index=table.target.index)
-    return features.assign(**{target: table.target, test: table.test.astype(int)})
+    return features.assign(**aside, **{target: table.target, test: table.test.astype(int)})
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

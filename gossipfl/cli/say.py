@@ -13,9 +13,14 @@ def say(format: Format, value: Any, *readable: Any) -> None:
     a file or a pipe, so that a script can read it by lines.
     """
     if format == "json":
+        import json
+
         import msgspec
 
-        sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
+        text = msgspec.json.encode(value, enc_hook=str).decode()
+        if not str(sys.stdout.encoding).lower().startswith("utf"):
+            text = json.dumps(json.loads(text))
+        sys.stdout.write(text + "\n")
         return
     from rich.text import Text
 

@@ -8,19 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gossipfl.data.names import listed
+from gossipfl.data.names import listed, text
 from gossipfl.data.table import Table, words, wordy
 from gossipfl.errors import BadData
 
-Missing = Literal["refuse", "drop", "mean"]
+Missing = Literal["refuse", "drop", "mean", "mode", "median", "level"]
+LEVEL = "(missing)"  # of missing values, with "level"
 
 
 def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] = ()) -> Table:
-    """A table without missing values.
+    """A table without missing values, or with those that all peers together will fill in (`fill`).
 
     - "refuse": raise BadData with the column, the number of values and the first row.
     - "drop": leave out rows with missing values. Call it before `split`, which then divides the remaining rows.
-    - "mean": fill in the mean of the peer's own training rows. Call it after `split`. A word or a level has no mean.
+    - "level": a missing value of a categorical column is a level of its own.
+    - "mean", "median": the column must be numeric. "mode": any column. The values stay missing until the peers agree.
 
     An infinite value is always refused, a missing target unless its row is dropped.
     """
@@ -46,10 +48,10 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
         raise BadData(
             f"{table.where}: column {name!r} has {where.sum()} missing values, first in row "
             f'{table.row(int(where.argmax()))}{_word(table, name)}{others}; leave the rows out with missing = "drop", fill in '
-            f'the mean of the training rows with missing = "mean", or leave out the column with '
-            f"drop = [{name!r}]"
+            f'a value with missing = "mean", "median" or "mode", make it a level with missing = "level", or leave out the '
+            f"column with drop = [{name!r}]"
         )
-    return replace(table, features=_filled(table, holes, set(categorical)))
+    return _levelled(table, holes, missing, set(categorical))
 
 
 def _told(
@@ -108,22 +110,27 @@ def _refuse_infinite(table: Table) -> None:
         )
 
 
-def _filled(table: Table, holes: dict[str, npt.NDArray[np.bool_]], categorical: set[str]) -> pd.DataFrame:
+def _levelled(
+    table: Table, holes: dict[str, npt.NDArray[np.bool_]], missing: Missing, categorical: set[str]
+) -> Table:
+    """Check that `missing` fits the columns with holes; for "level", the table with that level."""
     if not isinstance(table.features, pd.DataFrame):
-        raise BadData(f'{table.where}: missing = "mean" cannot fill sparse columns; use missing = "drop"')
-    filled = table.features.copy()
+        raise BadData(
+            f'{table.where}: missing = "{missing}" cannot fill sparse columns; use missing = "drop"'
+        )
     for name in holes:
-        column = filled[name]
-        if name in categorical or words(column):
+        levels = name in categorical or words(table.features[name])
+        if levels and missing in ("mean", "median"):
             raise BadData(
-                f"{table.where}: column {name!r} is categorical: its missing values cannot be filled with a mean; "
-                f'use missing = "drop" or drop = [{name!r}]'
+                f"{table.where}: column {name!r} is categorical: its missing values cannot be filled with a {missing}; "
+                f'use missing = "level", "mode" or "drop", or drop = [{name!r}]'
             )
-        mean = column[~table.test].mean()
-        if np.isnan(mean):
+        if missing == "level" and not levels:
             raise BadData(
-                f"{table.where}: column {name!r} has no value in any training row, so it has no mean; leave it "
-                f"out with drop = [{name!r}]"
+                f"{table.where}: column {name!r} is numeric: its missing values cannot be a level; declare it in categorical, "
+                'or use missing = "mean", "median", "mode" or "drop"'
             )
-        filled[name] = column.fillna(mean)
-    return filled
+    if missing != "level":
+        return table
+    columns = {name: table.features[name].map(text, na_action="ignore").fillna(LEVEL) for name in holes}
+    return replace(table, features=table.features.assign(**columns))

@@ -3,15 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array, issparse
 
-from gossipfl.data.clean import clean
+from gossipfl.data.clean import clean, holes
 from gossipfl.data.names import COMMA, FALSE, GROUPED, NUMBER, TRUE, listed, natural, text
 from gossipfl.data.table import Table, numbers, wordy
 from gossipfl.errors import BadData
@@ -22,17 +22,31 @@ class Rows(NamedTuple):
 
     x: npt.NDArray[np.float64] | csr_array  # (n, p)
     y: npt.NDArray[np.float64]  # (n,): the number, or the class as 0..K-1
+    weight: npt.NDArray[np.float64] | None = None  # (n,) of each row in the objective; None: 1
+    offset: npt.NDArray[np.float64] | None = None  # (n,) added to each row's margin; None: 0
+
+    @property
+    def total(self) -> float:
+        """The sum of the rows' weights."""
+        return float(len(self.y) if self.weight is None else self.weight.sum())
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer."""
+    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer.
+
+    Levels and classes are in natural order, those without training rows last.
+    """
 
     columns: tuple[str, ...]  # of the raw table
-    levels: Mapping[str, tuple[str, ...]]  # of each categorical column, in natural order
+    levels: Mapping[str, tuple[str, ...]]  # of each categorical column
     classes: (
         tuple[str, ...] | None
-    )  # of the target, in natural order, the positive one last; None: the target is a number
+    )  # of the target, the positive one last of two; None: the target is a number
+    unseen: tuple[str, ...] = ()  # classes without training rows; a model learns nothing about them
+    constant: tuple[str, ...] = ()  # features with one value in all training rows; they become 0
+    fill: Mapping[str, float | str] = field(default_factory=dict)  # what replaces missing values of a column
+    class_weights: tuple[float, ...] = ()  # factors of the rows' weights, in the order of classes; empty: 1
 
     @classmethod
     def agree(
@@ -41,33 +55,49 @@ class Schema:
         levels: Mapping[str, Iterable[str]],
         classes: Iterable[str] | None,
         positive: str | None = None,
+        seen: Mapping[str | None, Iterable[str]] | None = None,
     ) -> "Schema":
-        """The schema from the unions over all peers. `positive` becomes the last of two classes.
+        """The schema from the unions over all peers.
+
+        Args:
+            columns: of the raw tables.
+            levels: of each categorical column.
+            classes: of the target; None: it is a number.
+            positive: becomes the last of two classes.
+            seen: the levels, and for None the classes, that have training rows; the default is all.
 
         Raises:
-            BadData: there is only one class in all, `positive` is none of two classes, or two levels or classes are so alike
-                that they may be the same.
+            BadData: fewer than two classes have rows, or training rows, `positive` is none of two classes, or two levels or
+                classes are so alike that they may be the same.
         """
-        for name, found in levels.items():
-            _apart(found, f"column {name!r} has the levels")
-        ordered = None if classes is None else tuple(sorted(set(classes), key=natural))
-        _apart(ordered or (), "the target has the classes")
-        if ordered is not None and len(ordered) < 2:
+
+        def ordered(words: Iterable[str], key: str | None) -> tuple[str, ...]:
+            known = set(words)
+            _apart(known, "the target has the classes" if key is None else f"column {key!r} has the levels")
+            trained = known if seen is None else set(seen.get(key, ()))
+            return tuple(sorted(known, key=lambda word: (word not in trained, natural(word))))
+
+        named = None if classes is None else ordered(classes, None)
+        unseen = () if named is None or seen is None else tuple(c for c in named if c not in set(seen[None]))
+        if named is not None and len(named) - len(unseen) < 2:
+            which = "training rows" if unseen else "rows"
             raise BadData(
-                f"the target is {listed(ordered)} in all rows of all peers: use a target with at least two classes"
+                f"the target is {listed(named[: len(named) - len(unseen)])} in all {which} of all peers: use a target with at "
+                "least two classes"
             )
         if positive is not None:
             last = text(positive)
-            if ordered is None or len(ordered) != 2 or last not in ordered:
-                has = "is a number" if ordered is None else f"has the classes {listed(ordered)}"
+            if named is None or len(named) != 2 or last not in named:
+                has = "is a number" if named is None else f"has the classes {listed(named)}"
                 raise BadData(
                     f"positive = {positive!r} must be one of two classes of the target, which {has}"
                 )
-            ordered = tuple(sorted(ordered, key=lambda name: name == last))
+            named = tuple(sorted(named, key=lambda name: name == last))
         return cls(
             tuple(columns),
-            {name: tuple(sorted(set(levels[name]), key=natural)) for name in columns if name in levels},
-            ordered,
+            {name: ordered(levels[name], name) for name in columns if name in levels},
+            named,
+            unseen,
         )
 
     @property
@@ -84,13 +114,17 @@ class Schema:
         )
 
     def fingerprint(self) -> int:
-        """A number in [0, 2^53), which a float64 can hold: the same for equal schemas, almost never for others."""
-        canonical = json.dumps([self.columns, list(self.levels.items()), self.classes])
-        return int.from_bytes(hashlib.blake2b(canonical.encode(), digest_size=8).digest(), "big") >> 11
+        """`mark` of the schema: the same for equal schemas, almost never for others."""
+        return mark(json.dumps([self.columns, list(self.levels.items()), self.classes]))
 
 
-def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]:
-    """The levels that this peer has of each categorical column, test rows included.
+def mark(words: str) -> int:
+    """A number in [0, 2^53), which a float64 can hold: the same for equal words, almost never for others."""
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def levels(table: Table, categorical: Sequence[str] = (), training: bool = False) -> dict[str, set[str]]:
+    """The levels that this peer has of each categorical column, in all rows or only in the training rows.
 
     Raises:
         BadData: a column of words is not declared categorical, or a declared column does not exist.
@@ -116,7 +150,7 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
             f"{first.index[0] + 1}): set categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
             "them out with drop"
         )
-    return {name: _distinct(table.features[name]) for name in categorical}
+    return {name: _distinct(table, table.features[name], training) for name in categorical}
 
 
 def _marked(value: object) -> bool:
@@ -130,21 +164,22 @@ def _no_numbers(column: pd.Series) -> pd.Series:
     return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
 
 
-def classes(table: Table) -> set[str]:
-    """The classes that this peer has, test rows included."""
-    return _distinct(table.target)
+def classes(table: Table, training: bool = False) -> set[str]:
+    """The classes that this peer has, in all rows or only in the training rows."""
+    return _distinct(table, table.target, training)
 
 
 def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     """The training rows and the test rows, as numbers.
 
-    A categorical column is one-hot without its first level. Classes are numbered in the order of the schema.
+    Missing values become those of the schema. A categorical column is one-hot without its first level. Classes are numbered in
+    the order of the schema. Constant features are 0.
 
     Raises:
         BadData: a value is missing or infinite, the columns are not those of the schema, a level or class is unknown, or the
             target has words where it must be a number.
     """
-    table = clean(table, "refuse")
+    table = clean(_filled(table, schema.fill), "refuse")
     if set(table.columns) != set(schema.columns):
         lacks, more = (
             [name for name in some if name not in set(others)]
@@ -157,7 +192,43 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
         )
     table = table.select(schema.columns)
     x, y = _features(table, schema), _target(table, schema)
-    return Rows(x[~table.test], y[~table.test]), Rows(x[table.test], y[table.test])
+    rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
+    return _taken(rows, ~table.test), _taken(rows, table.test)
+
+
+def _filled(table: Table, fill: Mapping[str, float | str]) -> Table:
+    lacking = [name for name in holes(table) if name in fill] if fill else []
+    if not lacking or not isinstance(table.features, pd.DataFrame):
+        return table
+    columns = {}
+    for name in lacking:
+        column, value = table.features[name], fill[name]
+        columns[name] = (column.map(text, na_action="ignore") if isinstance(value, str) else column).fillna(
+            value
+        )
+    return replace(table, features=table.features.assign(**columns))
+
+
+def without(rows: Rows, schema: Schema) -> Rows:
+    """The rows with 0 in the constant features of the schema."""
+    if not schema.constant:
+        return rows
+    kept = ~np.isin(schema.features, schema.constant)
+    x = rows.x @ diags_array(kept.astype(np.float64)) if issparse(rows.x) else np.where(kept, rows.x, 0.0)
+    return rows._replace(x=csr_array(x) if issparse(x) else x)
+
+
+def weighted(rows: Rows, schema: Schema) -> Rows:
+    """The rows with their weights times those of their classes."""
+    if not schema.class_weights:
+        return rows
+    factor = np.array(schema.class_weights)[rows.y.astype(np.int64)]
+    return rows._replace(weight=factor if rows.weight is None else rows.weight * factor)
+
+
+def _taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+    weight, offset = (None if part is None else part[which] for part in (rows.weight, rows.offset))
+    return Rows(rows.x[which], rows.y[which], weight, offset)
 
 
 def _features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:
@@ -221,5 +292,6 @@ def _apart(words: Iterable[str], what: str) -> None:
         )
 
 
-def _distinct(column: pd.Series) -> set[str]:
-    return {text(value) for value in column.dropna().unique()}
+def _distinct(table: Table, column: pd.Series, training: bool) -> set[str]:
+    chosen = column[~table.test] if training and table.test.any() else column
+    return {text(value) for value in chosen.dropna().unique()}

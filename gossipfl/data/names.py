@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Iterable
-from decimal import Decimal
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)  # with a decimal comma, it seems
@@ -12,6 +11,7 @@ GROUPED = re.compile(
 )  # with thousands separators
 # As programs write numbers: "01" and "1E2" are codes, which are not 1 and 100.
 _WRITTEN = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]\d+)?", re.ASCII)
+_EXACT = 2.0**53  # below it every integer is a float
 _LONG = 1e30  # from here on whole numbers are written with an exponent
 TRUE, FALSE = "TRUE", "FALSE"
 
@@ -39,17 +39,22 @@ def text(value: object) -> str:
     plain = word.strip()
     if plain in {"true", "True", TRUE, "false", "False", FALSE}:
         return plain.upper()
+    exact = number(plain)
+    if exact is None:
+        return plain if _WRITTEN.fullmatch(plain) else word
+    return str(int(exact)) if exact.is_integer() and abs(exact) < _LONG else repr(exact)
+
+
+def number(word: str) -> float | None:
+    """The number that a word is; None if it is none, or if the word says more: "007", "1E2", "900000000000000001"."""
+    plain = word.strip()
     if not _WRITTEN.fullmatch(plain):
-        return word
-    number, exact = float(plain), Decimal(plain)
-    if abs(number) == float("inf") or exact != Decimal(repr(number)):
-        return plain
-    return str(int(exact)) if number.is_integer() and abs(number) < _LONG else repr(number)
-
-
-def numeric(word: str) -> bool:
-    """Whether the text of a value (see `text`) is that of a number."""
-    return _WRITTEN.fullmatch(word) is not None and text(float(word)) == word
+        return None
+    value = float(plain)
+    if abs(value) < _EXACT:
+        return value
+    same = abs(value) < float("inf") and (not plain.lstrip("+-").isdigit() or int(value) == int(plain))
+    return value if same else None
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

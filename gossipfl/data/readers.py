@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
-from gossipfl.data.names import COMMA, NUMBER
+from gossipfl.data.names import COMMA, NUMBER, number
 from gossipfl.errors import BadData
 
 MISSING = (
@@ -112,6 +112,8 @@ def _named(frame: pd.DataFrame, names: list[str], how: How) -> Raw:
         gone = frame[j].map(str.strip, na_action="ignore").isin(list(how.missing))
         absent[names[j]] = tuple(sorted(frame.loc[gone, j].unique()))
         frame[j] = frame[j].mask(gone)
+        if names[j] in how.verbatim:
+            _apart(frame[j], names[j])
     if how.decimal == ",":
         for j in range(len(names)):
             if names[j] not in how.verbatim:
@@ -196,10 +198,10 @@ def _tabbed(lines: Iterable[str], width: int) -> io.StringIO:
     """The same rows, separated by tabs in place of blanks: with blanks, a row that lacks a value would be shifted."""
     tabbed = io.StringIO()
     writer = csv.writer(tabbed, delimiter="\t")
-    for number, record in enumerate(_records(lines, " "), 1):
+    for row, record in enumerate(_records(lines, " "), 1):
         if len(record) != width:
             raise BadData(
-                f"has {width} columns, but {len(record)} values in row {number}: values are separated by blanks"
+                f"has {width} columns, but {len(record)} values in row {row}: values are separated by blanks"
             )
         writer.writerow(record)
     tabbed.seek(0)
@@ -209,6 +211,21 @@ def _tabbed(lines: Iterable[str], width: int) -> io.StringIO:
 def _name(word: str) -> str:
     """A column's name on one line."""
     return re.sub(r"\s*[\r\n]+\s*", " ", word)
+
+
+def _apart(column: pd.Series, name: str) -> None:
+    """Raise BadData if two codes, such as 250.1 and 250.10, would be one number."""
+    seen: dict[float, str] = {}
+    for word in column.dropna().unique():
+        value = number(word)
+        if (
+            value is not None
+            and not value.is_integer()
+            and (other := seen.setdefault(value, word)).strip() != word.strip()
+        ):
+            raise BadData(
+                f"has {other!r} and {word!r} in column {name!r}, which are one number: write them alike, or as words"
+            )
 
 
 def _pointed(column: pd.Series, name: str) -> pd.Series:

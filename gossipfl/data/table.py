@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
-from gossipfl.data.names import FALSE, NUMBER, TRUE, did_you_mean, numeric, text
+from gossipfl.data.names import FALSE, NUMBER, TRUE, did_you_mean, number, text
 from gossipfl.errors import BadData
 
 FEW = 20  # up to this many distinct numbers may be classes
@@ -27,6 +27,8 @@ class Table:
     test: npt.NDArray[np.bool_]  # (n,); all False until `split`
     where: str = "data"  # what messages call it: a file, a peer
     sparse_names: tuple[str, ...] = ()  # the columns of a csr_array; a DataFrame names its own
+    weights: npt.NDArray[np.float64] | None = None  # (n,), 0 or above; None: all rows count alike
+    offset: npt.NDArray[np.float64] | None = None  # (n,), added to the rows' margins
     absent: Mapping[str, Sequence[str]] = field(
         default_factory=dict
     )  # of a column of words, those that count as missing
@@ -67,9 +69,42 @@ class Table:
         dense = isinstance(self.features, pd.DataFrame)
         features = self.features.iloc[rows] if dense else self.features[rows]
         named = self.where if where is None else where
+        weights, offset = (None if x is None else x[rows] for x in (self.weights, self.offset))
         return replace(
-            self, features=features, target=self.target.iloc[rows], test=self.test[rows], where=named
+            self, features=features, target=self.target.iloc[rows], test=self.test[rows], where=named,
+            weights=weights, offset=offset,
+        )  # fmt: skip
+
+    def aside(self, weights: str | None, offset: str | None) -> "Table":
+        """The table with the columns of these names as row weights and offset, and no longer as features.
+
+        Raises:
+            BadData: there is no such column, a value is not a finite number, or a weight is below 0.
+        """
+        numbers = {
+            name: self._numbers(name, role)
+            for name, role in ((weights, "data.row_weights"), (offset, "data.offset"))
+            if name
+        }
+        if weights and (numbers[weights] < 0).any():
+            row = self.row(int((numbers[weights] < 0).argmax()))
+            raise BadData(f"{self.where}: the weight {weights!r} is below 0 in row {row}: correct the file")
+        return replace(
+            self.without(numbers),
+            weights=numbers[weights] if weights else None,
+            offset=numbers[offset] if offset else None,
         )
+
+    def _numbers(self, name: str, role: str) -> npt.NDArray[np.float64]:
+        column = self.column(name)
+        values = np.full(len(self), np.nan) if words(column) else column.to_numpy(dtype=np.float64)
+        if not np.isfinite(values).all():
+            row = self.row(int((~np.isfinite(values)).argmax()))
+            raise BadData(
+                f"{self.where}: {role} = {name!r} needs a number in each row, but there is none in row {row}: correct the "
+                "file, or choose another column"
+            )
+        return values
 
     def column(self, name: str) -> pd.Series:
         """One feature; raises BadData if none has that name."""
@@ -83,10 +118,10 @@ class Table:
         """Only the features with these names, in this order."""
         names = tuple(names)
         self.require(names)
+        if names == self.columns:
+            return self
         if isinstance(self.features, pd.DataFrame):
             return replace(self, features=self.features[list(names)])
-        if names == self.sparse_names:
-            return self
         place = {name: i for i, name in enumerate(self.sparse_names)}
         return replace(self, features=self.features[:, [place[n] for n in names]], sparse_names=names)
 
@@ -142,12 +177,10 @@ def values(column: pd.Series) -> npt.NDArray[np.float64] | npt.NDArray[np.object
     if kind in {"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"}:
         return np.array(found, dtype=np.float64)
     codes, uniques = pd.factorize(np.array([v if isinstance(v, float) else str(v) for v in found], object))
-    known = [text(unique) for unique in uniques]
-    plain = all(map(numeric, known))
-    distinct = np.array(
-        [*map(float, known), np.nan] if plain else [*known, np.nan], float if plain else object
-    )
-    return np.asarray(distinct[codes])
+    known: list[float | None] = [number(unique) for unique in uniques]
+    if None in known:
+        return np.asarray(np.array([*map(text, uniques), np.nan], dtype=object)[codes])
+    return np.asarray(np.array([*known, np.nan], dtype=np.float64)[codes])
 
 
 def numbers(column: pd.Series) -> pd.Series | None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipfl.data.names import did_you_mean, listed, natural, numeric, text
+from gossipfl.data.names import did_you_mean, listed, natural, number, text
 
 WORDS = st.text(alphabet="ab01289.-+e²٣ ", max_size=8)
 
@@ -43,12 +43,10 @@ def test_text_of_the_rest():
     ]
 
 
-@pytest.mark.parametrize(
-    "word", ["red ", " a\n", "007", "1E2", "900000000000000001", "0.1000000000000000000001", "1e+400", "٣"]
-)
+@pytest.mark.parametrize("word", ["red ", " a\n", "007", "1E2", "900000000000000001", "1e+400", "٣"])
 def test_what_a_float_would_change_stays_as_it_is_written(word):
     assert text(word) == word
-    assert not numeric(text(word))
+    assert number(word) is None
 
 
 def test_did_you_mean_names_the_nearest_or_all():

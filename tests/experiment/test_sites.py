@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from test_peers import free_port
 
 from gossipfl.config.file import load, parse
-from gossipfl.experiment.learning.tables import own_table
+from gossipfl.experiment.learning.tables import own_table, tables
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.method import study
@@ -133,7 +133,7 @@ def test_files_that_gain_peers_under_a_divided_source_are_refused(tmp_path):
     assert changes[1] is not None
     (warning,) = warnings
     assert "new would hold rows that other peers hold" in warning
-    assert "a, b, c divide: give each peer its own file" in warning
+    assert "because a, b, c divide one data.source among them: give each peer its own file" in warning
     newcomer = study(parse(raw), divided=True)
     assert newcomer.fingerprint != made.fingerprint, "so the others refuse its messages, too"
     assert study(parse(raw)).fingerprint == own.fingerprint
@@ -147,26 +147,20 @@ def test_files_that_gain_peers_under_a_divided_source_are_refused(tmp_path):
 def test_the_folder_of_an_experiment_is_no_pattern_and_a_mark_is_no_letter(tmp_path):
     folder = tmp_path / "study [2024] ö"
     folder.mkdir()
-    raw = world(folder)
-    for source in ("data/*.csv", "data", "data/[abc].csv"):
-        file = folder / "e.toml"
-        file.write_text(
-            f'\ufeff[data]\nsource = "{source}"\ntarget = "state"\ncategorical = ["stage"]\n',
-            encoding="utf-8",
-        )
-        words = [
-            "topology.graph=sites.toml",
-            'data.missing_words=["NA", -9]',
-            "data.positive=healthy",
-            "model.l2=0.1",
-        ]
-        assert load(file, words).data.missing_words == ("NA", "-9")
-        out = tmp_path / f"run-{source.replace('/', '-')}"
-        said = gossipfl(
-            "simulate", file, *(w for word in words for w in ("-s", word)), "--out", out, "--quiet"
-        )
-        assert said.code == 0, said.err
-        assert json.loads((out / "model.json").read_text())["classes"] == ["disease", "healthy"]
-        again = gossipfl("simulate", out / "config.toml", "--out", tmp_path / f"{out.name}-again", "--quiet")
-        assert again.code == 0, again.err
-    assert raw
+    world(folder)
+    file, words = (
+        folder / "e.toml",
+        ["topology.graph=sites.toml", 'missing_words=["NA", -9]', "positive=healthy", "model.l2=0.1"],
+    )
+    for source in ("data", "data/[abc].csv", "data/*.csv"):
+        text = f'\ufeff[data]\nsource = "{source}"\ntarget = "state"\ncategorical = ["stage"]\n'
+        file.write_text(text, encoding="utf-8")
+        e = load(file, words)
+        assert e.data.missing_words == ("NA", "-9")
+        assert [len(table) for table in tables(study(e))] == [40, 40, 40]
+    said = gossipfl(
+        "simulate", file, *(w for word in words for w in ("-s", word)), "--out", tmp_path / "run", "--quiet"
+    )
+    assert said.code == 0, said.err
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["classes"] == ["disease", "healthy"]
+    assert load(tmp_path / "run" / "config.toml") == load(file, words)

@@ -52,7 +52,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
 
 
 def _recorded(
-    learning: Generator[Progress, None, Learned], study: Study, director: Director, folder: Path
+    learning: Generator[Progress | Warned, None, Learned], study: Study, director: Director, folder: Path
 ) -> Generator[Event, None, Learned]:
     """Yield the lines of metrics, each after the faults before it, and write them to metrics.jsonl."""
     warnings: deque[str] = deque()
@@ -64,6 +64,9 @@ def _recorded(
         except StopIteration as end:
             learned: Learned = end.value
             return learned
+        if isinstance(progress, Warned):
+            yield progress
+            continue
         try:
             for event in [*_struck(director, study, progress), progress]:
                 line = msgspec.json.encode(event._asdict()) + b"\n"

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 import networkx as nx
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -44,6 +46,11 @@ class Agreement:
         how = (PushSum(Consensus()), Mixing(Push())) if self._directed else (Consensus(), Mixing(Average()))
         mixed = self._consensus(x, lambda k: self._schedule[k], how[1], len(self._schedule), how[0])
         return self.maximum(mixed)  # the means may differ in their last bits; all peers take the largest
+
+    def total(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The sum over all peers, (n, k) -> (k,), exact except for rounding."""
+        found: npt.NDArray[np.float64] = self.mean(torch.from_numpy(x))[0].numpy() * self.peers
+        return found
 
     def maximum(self, x: Tensor) -> Tensor:
         """The elementwise maximum over all peers, (n, k) -> (n, k)."""

@@ -61,12 +61,12 @@ def look(study: Study, file: Path | None = None) -> Found:
 
 def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> None:
     """Agree and prepare as peers do, in this process; of one site's rows only what they must have by themselves."""
-    found = classes(tables[0]) if is_classification(study) else None
+    found = classes(tables[0], training=True) if is_classification(study) else None
     if alone and found is not None and len(found) < 2:  # other sites may have the other classes
         own = {
             name: tuple(words) for name, words in levels(tables[0], study.experiment.data.categorical).items()
         }
-        encode(tables[0], Schema(tables[0].columns, own, tuple(found)))
+        encode(tables[0], Schema(tables[0].columns, own, tuple(classes(tables[0]))))
         return
     agreement = Agreement(
         study.graph,

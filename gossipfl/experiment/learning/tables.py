@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import vstack
 
@@ -79,11 +80,9 @@ def notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
 
 def ready(study: Study, table: Table) -> Table:
     """The table after `missing` and `test` of the experiment."""
-    data, missing = study.experiment.data, study.experiment.data.missing
-    if missing != "mean":
-        table = clean(table, missing)
-    table = split(table, data.test, study.experiment.seed)
-    return clean(table, "mean", data.categorical) if missing == "mean" else table
+    data = study.experiment.data
+    table = clean(table.aside(data.row_weights, data.offset), data.missing, data.categorical)
+    return split(table, data.test, study.experiment.seed)
 
 
 def pooled(parts: list[Table]) -> Table:
@@ -96,5 +95,11 @@ def pooled(parts: list[Table]) -> Table:
         np.concatenate([part.test for part in parts]),
         "all peers together",
         parts[0].sparse_names,
+        weights=_joined([part.weights for part in parts]),
+        offset=_joined([part.offset for part in parts]),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
+
+
+def _joined(arrays: list[npt.NDArray[np.float64] | None]) -> npt.NDArray[np.float64] | None:
+    return None if arrays[0] is None else np.concatenate([a for a in arrays if a is not None])

@@ -83,8 +83,9 @@ class Reread:
             raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them again")
         if self.study.divided and (added := sorted(set(changed.names) - set(self.study.holders))):
             raise BadExperiment(
-                f"{self._path}: {several(added)} would hold rows that other peers hold, as data.source is one table that "
-                f"{several(self.study.holders)} divide: give each peer its own file, or stop all peers and start them again"
+                f"{self._path}: {several(added)} would hold rows that other peers hold, because {several(self.study.holders)} "
+                "divide one data.source among them: give each peer its own file with --data, or stop all peers and start "
+                "them again"
             )
         if changed.graph.is_directed() or changed.changing or not symmetric(changed.links):
             raise BadExperiment(
