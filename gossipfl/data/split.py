@@ -82,4 +82,5 @@ def _apportioned(
             break
         tied = np.flatnonzero(rest == value)
         found[rng.choice(tied, size=min(len(tied), lacking), replace=False)] += 1
-    return found.astype(np.int64)
+    whole: npt.NDArray[np.int64] = found.astype(np.int64)
+    return whole
