@@ -92,7 +92,8 @@ class Pooled:
             return np.zeros((0, 1), dtype=np.intp)
         order = np.argsort(free, kind="stable")
         loose = self.loose.ravel()[free[order]]
-        return order[loose].reshape(-1, self.outputs)
+        places: Indices = order[loose].reshape(-1, self.outputs)
+        return places
 
     def product(self, curves: Array, free: Indices) -> LinearOperator:
         """The same Hessian as a product with a vector."""
