@@ -107,7 +107,7 @@ def peer(pipe: Connection, case: Case, me: int) -> None:
     context = zmq.Context()
     inbox = context.socket(zmq.PULL)
     inbox.bind("tcp://127.0.0.1:*")
-    transport = ZeroMQ("tcp://127.0.0.1:*", 2**30)
+    transport = ZeroMQ("tcp://127.0.0.1:*", 2**21)
     pipe.send((inbox.getsockopt_string(zmq.LAST_ENDPOINT), transport.endpoint))
     endpoints: Mapping[int, tuple[str, str]] = pipe.recv()
     outboxes = [context.socket(zmq.PUSH) for _ in endpoints]

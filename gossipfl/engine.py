@@ -52,6 +52,10 @@ class Engine(Protocol):
     @property
     def bytes_sent(self) -> int: ...
 
+    @property
+    def over(self) -> bool:
+        """Whether a live peer has heard that the time is up for another one."""
+
     def init(self, x: Tensor) -> Run:
         """The run before round 0. All peers start from x (n, d)."""
 

@@ -76,6 +76,10 @@ class Fallback(ABC, Generic[Kind]):
     def disagreement(self, run: Run) -> Tensor:
         return self._engine(run.turn or Turn()).disagreement(run)
 
+    @property
+    def over(self) -> bool:
+        return self._latest.over
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         """As for any engine. A peer that did not move because its cycle was discarded has not converged."""
         return self._latest.settled(torch.zeros_like(converged) if self._unmoved else converged, over)

@@ -1,8 +1,10 @@
-"""When Ctrl-C and SIGTERM take effect: once, and never in a critical section; must not know what is interrupted.
+"""When Ctrl-C, SIGTERM and a closed terminal take effect: once, never in a critical section; must not know what is interrupted.
 
-A process that the forkserver starts begins with SIGINT blocked, and accepts it from `interrupt_once` on.
+A process that the forkserver starts begins with SIGINT and SIGHUP blocked: its launcher's terminal is not its own. It accepts
+SIGINT from `interrupt_once` on.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,17 +12,38 @@ from contextlib import contextmanager
 from types import FrameType
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
+ALL = (*BOTH, signal.SIGHUP)
+
+
+def on_terminal() -> bool:
+    """Whether this process has a terminal, whose end should end it, too; not one that nohup or an init system started."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def hang_up(heard: bool) -> None:
+    """Make SIGHUP interrupt as SIGINT does, if it is to be `heard`; else ignore it."""
+    signal.signal(signal.SIGHUP, signal.default_int_handler if heard else signal.SIG_IGN)
 
 
 def interrupt_once() -> None:
-    """Make SIGINT and SIGTERM interrupt once; later ones are ignored, so that they do not break what the first one writes."""
+    """Make SIGINT, SIGTERM, and SIGHUP if it is heard, interrupt once.
+
+    Later ones are ignored, so that they do not break what the first one writes.
+    """
+    heard = ALL if signal.getsignal(signal.SIGHUP) == signal.default_int_handler else BOTH
 
     def first(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        for s in BOTH:
+        for s in heard:
             signal.signal(s, lambda *_: None)  # not SIG_IGN: Python prints a trace if a signal is pending
         raise KeyboardInterrupt
 
-    for s in BOTH:
+    for s in heard:
         signal.signal(s, first)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
 
@@ -32,7 +55,7 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     struck: list[int] = []
-    before = {s: signal.signal(s, lambda number, _: struck.append(number)) for s in BOTH}
+    before = {s: signal.signal(s, lambda number, _: struck.append(number)) for s in ALL}
     try:
         yield
     finally:
@@ -48,7 +71,7 @@ def unheard() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {s: signal.signal(s, lambda *_: None) for s in BOTH}
+    before = {s: signal.signal(s, lambda *_: None) for s in ALL}
     try:
         yield
     finally:
@@ -58,8 +81,8 @@ def unheard() -> Iterator[None]:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Block SIGINT for processes that are started in the block, and for their forks, until they unblock it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    """Block SIGINT and SIGHUP for processes that are started in the block, and for their forks, until they unblock them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from gossipfl.experiment.launch.processes import forkserver
-from gossipfl.signals import interrupt_once, unheard, uninterrupted
+from gossipfl.signals import hang_up, interrupt_once, on_terminal, unheard, uninterrupted
 
 # Ctrl-C reaches the whole process group while the forkserver still imports the modules that peers share.
 EARLY = """
@@ -56,6 +56,38 @@ def test_what_strikes_too_late_is_nothing() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_closed_terminal_interrupts_once_where_it_is_heard() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        hang_up(heard=False)
+        interrupt_once()
+        signal.raise_signal(signal.SIGHUP)
+        assert not on_terminal(), "as under nohup"
+        hang_up(heard=True)
+        interrupt_once()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_who_has_a_terminal_hears_of_its_end() -> None:
+    words = "from gossipfl.signals import on_terminal; print(on_terminal())"
+    parent, child = os.openpty()
+    on = subprocess.run(
+        [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {words}"],
+        stdin=child, capture_output=True, text=True, start_new_session=True, check=False,
+    )  # fmt: skip
+    off = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, start_new_session=True, check=False
+    )
+    os.close(parent)
+    os.close(child)
+    assert (on.stdout, off.stdout) == ("True\n", "False\n"), on.stderr + off.stderr
 
 
 def test_another_thread_has_nothing_to_hold_back() -> None:

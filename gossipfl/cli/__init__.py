@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or d
 but could not write all files, 130 interrupted.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (by default the arguments of this process), and return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it may not have the sign of success, or letters of a path
+            stream.reconfigure(errors="replace")
     as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
     try:
         code = app(words or ["--help"], prog_name="gossipfl", standalone_mode=False) or 0

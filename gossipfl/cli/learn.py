@@ -1,5 +1,6 @@
 """demo, run and simulate: run an experiment and print its result; must not know how peers learn."""
 
+import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,8 +54,8 @@ def run(
     """Run an experiment with real peers on this machine.
 
     Each peer is a process. The launcher only starts the peers and collects their reports: if it dies, the
-    peers continue. Ctrl-C stops the learning early and saves the current models; --resume continues from
-    there.
+    peers continue. Ctrl-C, SIGTERM or closing the terminal stops the learning early and saves the current
+    models; --resume continues from there.
     """
     if resume is not None and file is None and not (set or out):
         file = _config(resume)
@@ -98,8 +99,10 @@ def _carry_out(
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 
-    # An init system stops a process with SIGTERM: treat it like Ctrl-C.
+    # An init system stops a process with SIGTERM, a closed terminal with SIGHUP: treat both like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     engine = run if command == "run" else simulate
     events = resume(again) if again else engine(experiment, out)
     finished = follow(events, quiet, silent=format == "json")
@@ -115,8 +118,8 @@ def _repeat(command: str, experiment: "Experiment", folder: Path, interrupted: b
     from gossipfl.experiment.study.gossip import simulated_only
 
     if command == "run" and interrupted and any(folder.glob("peers/*/checkpoint*")):
-        return f"gossipfl run --resume {folder}"
-    repeat = f"gossipfl {'simulate' if command == 'run' else 'run'} {folder}/config.toml"
+        return f"gossipfl run --resume {shlex.quote(str(folder))}"
+    repeat = f"gossipfl {'simulate' if command == 'run' else 'run'} {shlex.quote(f'{folder}/config.toml')}"
     if simulated_only(experiment):
         return f"{repeat} -s 'gossip.delay=[0,0]' -s gossip.online=1"
     if command == "run" and experiment.faults:  # the simulator does not know all of them

@@ -9,6 +9,7 @@ import typer
 
 from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
+from gossipfl.signals import hang_up, interrupt_once, on_terminal
 
 if TYPE_CHECKING:
     from gossipfl.experiment.live.reports import Report
@@ -48,32 +49,33 @@ def peer(
     in any order; only their data differ. Links are not encrypted, and neighbours can rebuild rows from the
     messages.
 
-    SIGINT and SIGTERM stop the peer early and save its model. If it is started again with the same --out, it
-    continues from its checkpoint. If it starts late, a neighbour sends it the current state. The topology
-    file is read again when it changes, or on SIGHUP: peers and links can be added or removed while all peers
-    learn.
+    SIGINT and SIGTERM stop the peer early and save its model; so does closing its terminal, if it has one
+    (SIGHUP; without a terminal it is ignored). If it is started again with the same --out, it continues from
+    its checkpoint. If it starts late, a neighbour sends it the current state. The topology file is read again
+    when it changes, or on SIGUSR1: peers and links can be added or removed while all peers learn.
 
     gossipfl peer status RUN prints the last known state of each peer in a run folder: up, suspected, down,
     not begun or ended.
     """
-    # Ignored until the topology file has been read; later SIGHUP means: read it again.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Ignored until the topology file has been read; later it means: read it again.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    hang_up(heard=on_terminal())
     if str(file) == "status" and not file.exists():
         return _status(Path(name), format)
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.learning.tables import own_table
-    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched
+    from gossipfl.data import divisible
+    from gossipfl.experiment.learning.tables import notes, own_table
+    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
     from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
     from gossipfl.report.live import View
     from gossipfl.runs import folder as files
     from gossipfl.runs.events import Progress, Started, Warned
-    from gossipfl.signals import interrupt_once
 
     unsuitable(experiment)
-    made = study(experiment)
+    made = study(experiment, divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
@@ -82,11 +84,13 @@ def peer(
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
+        for note in notes([table], [name]):
+            view.show(Warned("", note))
 
         def tell(what: str, told: Any) -> None:
             if isinstance(told, Progress):
                 view.show(told)
-            elif what == "warning":
+            elif what in ("warning", "agreed"):
                 view.show(Warned(name, told))
             elif what == "listening":
                 view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
@@ -95,7 +99,7 @@ def peer(
 
         interrupt_once()
         report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell))
-    return _tell(name, folder, report, experiment.stop.tolerance, format)
+    return _tell(name, folder, report, experiment.stop.tolerance, without_wanted(experiment), format)
 
 
 def _status(folder: Path, format: Format) -> int:
@@ -108,24 +112,36 @@ def _status(folder: Path, format: Format) -> int:
     return 0
 
 
-def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: Format) -> int:
+def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: bool, format: Format) -> int:
     """Print the result of one peer; returns its exit code."""
-    code, sentence = _verdict(report, tolerance)
+    code, sentence = _verdict(report, tolerance, wanted)
     if report.error:
         return error(sentence, code, format == "json")
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
-    told |= {field: getattr(report, field) for field in ("rounds", "stopped", "bytes_sent", "messages_sent")}
+    fields = "rounds", "stopped", "bytes_sent", "messages_sent", "learned_with", "without"
+    told |= {field: getattr(report, field) for field in fields}
     kept = report.model is not None and not report.unwritten
     said = [sentence, f"the model is {folder}/model.json"] if kept else [sentence]
     say(format, told, *said)
     return code
 
 
-def _verdict(report: "Report", tolerance: float) -> tuple[int, str]:
-    """The exit code and the verdict of one peer."""
+def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str]:
+    """The exit code and the verdict of one peer; `wanted`: it may end without others."""
+    from gossipfl.experiment.evaluation.verdict import whose
+
     if report.error:
         return report.exit_code, report.error
     code, sentence = _ended(report, tolerance)
+    if report.without:
+        if report.stopped == "tolerance":
+            code = 0 if wanted else 6
+            sentence = (
+                f"tolerance {tolerance:g} is met after {report.rounds} rounds on a part of the rows only"
+            )
+        sentence += f"; {whose(report.learned_with, report.without)}"
+    elif report.learned_with and report.stopped in ("tolerance", "rounds", "seconds"):
+        sentence += f"; {whose(report.learned_with, ())}"
     return (code or 7, f"{sentence}; but it {report.unwritten}") if report.unwritten else (code, sentence)
 
 

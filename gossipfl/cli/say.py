@@ -13,17 +13,23 @@ def say(format: Format, value: Any, *readable: Any) -> None:
     a file or a pipe, so that a script can read it by lines.
     """
     if format == "json":
+        import json
+
         import msgspec
 
-        sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
+        text = msgspec.json.encode(value, enc_hook=str).decode()
+        if not str(sys.stdout.encoding).lower().startswith("utf"):
+            text = json.dumps(json.loads(text))
+        sys.stdout.write(text + "\n")
         return
     from rich.text import Text
 
-    from gossipfl.report.console import console
+    from gossipfl.report.console import console, visible
 
     screen = console()
     for part in readable:
-        screen.print(part, soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
+        shown = visible(part) if isinstance(part, str) else part
+        screen.print(shown, soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
 
 
 def error(sentence: str, exit_code: int, as_json: bool) -> int:
@@ -31,7 +37,9 @@ def error(sentence: str, exit_code: int, as_json: bool) -> int:
     from rich.console import Console
     from rich.text import Text
 
+    from gossipfl.report.console import visible
+
     if as_json:
         say("json", {"error": sentence, "exit_code": exit_code})
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), sentence))
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), visible(sentence)))
     return exit_code

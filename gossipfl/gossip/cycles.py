@@ -38,6 +38,10 @@ class Cycles:
     def disagreement(self, run: Run) -> Tensor:
         return from_last(run)
 
+    @property
+    def over(self) -> bool:
+        return False
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return over
 

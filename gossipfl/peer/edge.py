@@ -84,6 +84,11 @@ class Edge:
         self.used = self.used << min(number - self.last, WINDOW) & (1 << WINDOW) - 1 | 1
         self.last = number
 
+    def drop(self, number: int) -> None:
+        """The message of that exchange, the last one that I used, cannot be used after all."""
+        self._open.remove(number)
+        self.used &= ~1
+
     def give_up(self, opens: Opening | None = None) -> None:
         """Begin a new session, whatever the neighbour does; with another `opens`, if given."""
         self._close()

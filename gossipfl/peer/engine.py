@@ -7,14 +7,13 @@ transport buffers while we compute.
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NoReturn
 
 import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, models, takes_back
 from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
-from gossipfl.errors import BadMessage, NetworkError
+from gossipfl.errors import BadMessage
 from gossipfl.mixing import Mixing, Payload
 from gossipfl.models import Problem
 from gossipfl.peer.edges import Edges, Heard
@@ -139,6 +138,10 @@ class Peer:
             return own.new_zeros(1)
         return relative_distance(heard, own.expand_as(heard)).amax(0, keepdim=True)
 
+    @property
+    def over(self) -> bool:
+        return self.exchange.neighbours.rumours.over
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         self._lookback.note(self._round)
         neighbours = self.exchange.neighbours
@@ -171,12 +174,11 @@ class Peer:
             self._opened, self._agreed = neighbours.opened, neighbours.weights
             edges.renew(links, x.dtype, self._agreed)
         heard = self._heard(edges, messages)
-        numbers = from_bytes([data, *(message.payload for message in heard)], payload)
-        after = self._receive(edges, numbers, replicas, round, blocks)
-        own = x if payload[0] is x else after[:1]  # the same object where the channel changes nothing
-        mixed = self.mixing.combine(x, own, Heard(edges, after), k)
-        if not math.isfinite(mixed.sum()) and math.isfinite(after[:1].sum()):
-            self._accuse(edges, after)
+        while (both := self._mixed(edges, heard, x, data, payload, replicas, round, k, blocks)) is None:
+            bad = self._unusable(heard, data, payload, replicas, round, blocks)
+            others = self.exchange.again(bad, edges.awaited)
+            heard = self._heard(edges, [others.get(message.header.sender, message) for message in heard])
+        mixed, after = both
         if self._ledger:
             self._blocks = blocks
             if (news := self._ledger.news()) is not None:
@@ -200,24 +202,62 @@ class Peer:
             edges.limit({message.header.sender for message in heard})
         return heard
 
-    def _receive(
-        self, edges: Edges, payload: Payload, replicas: Tensor, round: int, blocks: Sequence[int]
-    ) -> Tensor:
-        """The new replicas: mine, and those of the neighbours whose messages arrived. The others do not change."""
+    def _mixed(
+        self,
+        edges: Edges,
+        heard: Sequence[Message],
+        x: Tensor,
+        data: bytes,
+        payload: Payload,
+        replicas: Tensor,
+        round: int,
+        k: int,
+        blocks: Sequence[int],
+    ) -> tuple[Tensor, Tensor] | None:
+        """The mixed row and the new replicas: mine, and those of the neighbours whose messages arrived; others do not change.
+
+        None: one of these messages cannot be used.
+        """
+        numbers = from_bytes([data, *(message.payload for message in heard)], payload)
         places = edges.places
         before = replicas if places is None else replicas[places]
         try:
-            new = self.mixing.channel.receive(payload, before, round, blocks)
-        except BadMessage as error:
-            names = ", ".join(self.exchange.names[peer] for peer in edges.awaited)
-            raise NetworkError(f"one of {names} sent numbers that cannot be used: {error}") from error
-        return new if places is None else replicas.index_copy(0, places, new)
+            new = self.mixing.channel.receive(numbers, before, round, blocks)
+        except BadMessage:
+            return None
+        after = new if places is None else replicas.index_copy(0, places, new)
+        own = x if payload[0] is x else after[:1]  # the same object where the channel changes nothing
+        mixed = self.mixing.combine(x, own, Heard(edges, after), k)
+        if math.isfinite(mixed.sum()) or not heard or not math.isfinite(after[:1].sum()):
+            return mixed, after
+        return None
 
-    def _accuse(self, edges: Edges, replicas: Tensor) -> NoReturn:
-        finite = replicas[1:].isfinite().all(1).tolist()
-        guilty = [peer for peer, fine in zip(edges.sources, finite, strict=True) if not fine]
-        names = ", ".join(self.exchange.names[peer] for peer in guilty)
-        raise NetworkError(f"{names} sent numbers that are not finite: see its own log")
+    def _unusable(
+        self,
+        heard: Sequence[Message],
+        data: bytes,
+        payload: Payload,
+        replicas: Tensor,
+        round: int,
+        blocks: Sequence[int],
+    ) -> dict[int, str]:
+        """The senders of messages that cannot be used, and what they sent: at least one of `heard`."""
+        bad, sizes = {}, {}
+        before = torch.zeros_like(replicas[:1]).expand(2, -1)
+        for message in heard:
+            sender, numbers = message.header.sender, from_bytes([data, message.payload], payload)
+            try:
+                sizes[sender] = float(
+                    self.mixing.channel.receive(numbers, before, round, blocks)[1].abs().amax()
+                )
+            except BadMessage as error:
+                bad[sender] = str(error)
+                continue
+            if not math.isfinite(sizes[sender]):
+                bad[sender] = "numbers that are not finite"
+        if not bad:
+            bad[max(sizes, key=lambda sender: sizes[sender])] = "numbers that are far too large"
+        return bad
 
     def _along(self, links: Links, like: Tensor) -> Edges:
         """My edges among these links, kept while the links stay the same."""

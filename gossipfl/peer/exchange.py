@@ -7,22 +7,25 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gossipfl.errors import BadMessage
 from gossipfl.peer.inbox import AHEAD, Inbox, Late
-from gossipfl.peer.neighbour import Answer, Message
+from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
+from gossipfl.peer.neighbour import Answer, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
+from gossipfl.peer.rumours import MAX_EXCHANGE
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.waiting import SLICE, LockStep, Tolerant, Waiting
-from gossipfl.peer.wire import Header, Opening, encode
+from gossipfl.peer.wire import ATTEMPT, Header, Opening, attempt, encode
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
 SLOWER = 1.5  # times the last pause: the next pause between two resends
 LONGEST = 8  # times the first pause: the longest pause between two resends
+LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1  # to agree
 
 
 class Said(NamedTuple):
@@ -35,11 +38,15 @@ class Said(NamedTuple):
 
 
 class StateTransferred(Exception):
-    """The study is under way, and a neighbour has sent its state: `payload`, and `number`, the exchange that it is at."""
+    """The study is under way, and a neighbour has sent its `state`, of the exchange `number`."""
 
-    def __init__(self, payload: bytes, number: int) -> None:
+    def __init__(self, state: Any, number: int) -> None:
         super().__init__("the study is under way: a neighbour has sent its state")
-        self.payload, self.number = payload, number
+        self.state, self.number = state, number
+
+
+class BegunAnew(Exception):
+    """A peer began again while all agreed: all agree again, from the exchange that is now at hand."""
 
 
 def nonce() -> int:
@@ -61,6 +68,8 @@ class Exchange:
         ahead: messages of each neighbour that may wait here for their turn.
         patience: how long silence is borne where it is no error.
         draw: random nonces for the ends of edges.
+        limits: what messages may say.
+        unpack: what a state transfer says; raises BadMessage where this peer cannot use it.
     """
 
     def __init__(
@@ -75,29 +84,44 @@ class Exchange:
         ahead: int = AHEAD,
         patience: Patience = LOOPBACK,
         draw: Callable[[], int] = nonce,
+        limits: Limits = ROOMY,
+        unpack: Callable[[bytes], Any] = bytes,
     ) -> None:
         self.me, self.names, self.transport = me, names, transport
         self.number = 0
         self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
         self._study, self._clock, self._patience = study, clock, patience
         self._real = self.now = clock()  # `now` stands still while this peer does not listen
-        self.neighbours = Neighbourhood(names, openings, patience, draw, self.now)
+        self.neighbours = Neighbourhood(names, openings, patience, draw, self.now, limits)
+        self.neighbours.me = me
         graph = next((opens.graph for opens in openings.values()), None)
-        self.inbox = Inbox(study, self.neighbours, ahead, graph)
+        self.inbox = Inbox(study, self.neighbours, ahead, graph, limits)
+        self._unpack, self._refusal = unpack, RefusalLog(log)
         self.waiting: Waiting = LockStep(names[me], self.neighbours, self.inbox, wait)
         self._transfer: Callable[[], bytes] | None = None
         self._current = self._last = Said()
-        self._parting = False
+        self._parting, self._began = False, self.now
 
     def tolerate(self) -> None:
         """From here on go on without neighbours that stay silent."""
         if isinstance(self.waiting, LockStep):
             self.waiting = Tolerant(self.neighbours, self.inbox, self.transport, self._patience.probe)
 
-    def begin(self, origin: int, transfer: Callable[[], bytes]) -> None:
-        """Learning begins at exchange `origin`, and a newcomer gets what `transfer` returns."""
+    def begin(
+        self,
+        origin: int,
+        transfer: Callable[[], bytes] | None = None,
+        exchanges: int | None = None,
+        step: float = 0.0,
+    ) -> None:
+        """Learning begins at exchange `origin`, with so many exchanges at most; no step is shorter than `step`.
+
+        A newcomer gets what `transfer` returns; nothing, where none is given.
+        """
         self.number = self.neighbours.origin = origin
-        self.inbox.graph, self._transfer = None, transfer
+        self.inbox.agreeing, self.inbox.graph, self._transfer = False, None, transfer
+        last = self.inbox.limits.last if exchanges is None else origin + exchanges
+        self.inbox.limits = self.neighbours.limits = self.inbox.limits._replace(last=last, step=step)
 
     def go_on(self, number: int) -> None:
         """The next exchange has that number."""
@@ -129,6 +153,7 @@ class Exchange:
             Departed: an awaited neighbour said goodbye; where that is tolerated, because the learning diverged.
             NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message names it.
             StateTransferred: nothing was learned yet, and a neighbour says that the study is under way.
+            BegunAnew: nothing was learned yet, and all agree again.
         """
         self._elapse(SLICE)
         self.number = number
@@ -136,6 +161,7 @@ class Exchange:
         self._last, self._current = self._current, Said(number, converged, payload, robust)
         self.neighbours.turn(number, self.now)
         self.waiting.begin(self.now, self._real)
+        self._began = self.now
         for peer in to:
             if self.neighbours[peer].due(self.now):
                 self._say(peer, self._current)
@@ -148,6 +174,23 @@ class Exchange:
         messages = self.waiting.take(awaited)
         self.number = number + 1
         return messages
+
+    def again(self, unusable: Mapping[int, str], awaited: Sequence[int]) -> dict[int, Message | None]:
+        """Those peers' messages of the last `swap`, which cannot be used for that reason, count as lost: wait for others.
+
+        Raises what `swap` does.
+        """
+        number = self.number = self._current.number
+        for peer, why in unusable.items():
+            self.inbox.refused += 1
+            self._refusal(f"{self.neighbours[peer].name} sent {why}", self.now)
+            self.neighbours.drop(peer, number, f"it sent {why}")
+        peers = [peer for peer in awaited if peer in unusable]
+        if missing := self.waiting.missing(peers, self.now):
+            self._listen(missing)
+        messages = self.waiting.take(peers)
+        self.number = number + 1
+        return dict(zip(peers, messages, strict=True))
 
     def rewire(self, names: Mapping[int, str], openings: Mapping[int, Opening]) -> None:
         """Go on along other edges, or with another part in them; each remaining neighbour begins a new session."""
@@ -213,10 +256,10 @@ class Exchange:
 
     def _listen(self, missing: list[int]) -> None:
         """Until nobody is missing, or `waiting` raises an error."""
-        waiting = self.waiting
-        began, first = self.now, min(self.neighbours[peer].delays.again for peer in missing)
+        waiting, began = self.waiting, self._began
+        first = min(self.neighbours[peer].delays.again for peer in missing)
         pause = first
-        call, look = began + pause, began + waiting.pace
+        call, look = self.now + pause, began + waiting.pace
         while missing:
             left = min(call, look) - self.now
             frames = self.transport.recv(left) if left > 0 else None
@@ -254,15 +297,15 @@ class Exchange:
             header = message.header
             twice = header.number == self.number
         except BadMessage as error:
-            log.warning("refused a message: %s", error.told(self.names))
+            self._refusal(error.told(self.names), self.now)
             return
         if header is None:
             return
-        if header.transfer:
-            if not self.neighbours.origin and not self._parting:
-                raise StateTransferred(frames[1], header.number)
-            return
         peer = header.sender
+        if self.inbox.agreeing and not self._parting:
+            self._under_way(self.neighbours[peer], header, frames[1])
+        if header.transfer:
+            return
         lacked = peer in missing and self.number not in self.neighbours[peer].early
         last = self._last.number
         match self.neighbours.hear(header, self.number, last, lacked, self.now, began, twice):
@@ -271,5 +314,34 @@ class Exchange:
             case Answer.LAST:
                 self._say(peer, self._last, again=True)
             case Answer.TRANSFER if self._transfer:
-                hello = Header(self._study, self.me, self.number, transfer=True)
+                edge = self.neighbours[peer].edge
+                hello = Header(
+                    self._study, self.me, self.number, transfer=True, mine=edge.mine, yours=edge.yours
+                )
                 self.transport.send(peer, [encode(hello), self._transfer()])
+
+    def _under_way(self, one: Neighbour, header: Header, payload: bytes) -> None:
+        """While all agree: raise StateTransferred if others learn already, BegunAnew if all agree again.
+
+        Only a neighbour that knows my nonce is believed.
+        """
+        if header.yours != one.edge.mine:
+            return
+        if header.transfer:
+            try:
+                state = self._unpack(payload)
+            except BadMessage as error:
+                self.inbox.refused += 1
+                self._refusal(f"{one.name} sent a state transfer that cannot be used: {error}", self.now)
+                return
+            raise StateTransferred(state, header.number)
+        here, there = attempt(self.number), attempt(header.number)
+        began_again = one.life not in (0, header.mine)
+        one.life = header.mine
+        newest = max(there, here + began_again)
+        if here < newest <= LAST_ATTEMPT:
+            log.info("%s began again while all agree: all agree again", one.name)
+            for other in self.neighbours.values():
+                other.life = 0
+            self.number = newest * ATTEMPT
+            raise BegunAnew

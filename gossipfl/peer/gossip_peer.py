@@ -14,6 +14,7 @@ from gossipfl.errors import BadMessage
 from gossipfl.gossip.cycles import after, from_last, world
 from gossipfl.gossip.world import SENT, World
 from gossipfl.peer.gossiper import Gossiper, Post
+from gossipfl.peer.limits import RefusalLog
 from gossipfl.peer.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def live(
         lived: periods of this peer before this call.
         names: of the peers, by what messages call them, for the log.
     """
+    refusal = RefusalLog(log)
     began, tick = clock() - lived * period, period / gossiper.ticks
 
     def post(posts: list[Post]) -> None:
@@ -61,7 +63,7 @@ def live(
             try:
                 post(gossiper.heard(frames))
             except BadMessage as error:
-                log.warning("refused a message: %s", error.told(names or {}))
+                refusal(error.told(names or {}), clock())
         if gossiper.waiting:
             post(gossiper.learned())
         now = int((clock() - began) / tick)
@@ -126,6 +128,10 @@ class GossipPeer:
 
     def disagreement(self, run: Run) -> Tensor:
         return from_last(run)
+
+    @property
+    def over(self) -> bool:
+        return False
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return over

@@ -20,7 +20,7 @@ from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.shards import Shards
 from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT
 from gossipfl.peer.letter import Letter, enclosed, opened, write
-from gossipfl.peer.wire import Header, encode, gossips
+from gossipfl.peer.wire import Header, attempt, encode, gossips
 from gossipfl.topology import Links
 
 Post = tuple[int, list[bytes]]  # to whom, and the frames
@@ -101,7 +101,7 @@ class Gossiper:
             if letter.sender not in self.neighbours:
                 raise BadMessage("is not my neighbour", letter.sender)
             if letter.study == self._study and not letter.leaving:
-                return self._newcomer(letter.sender, letter.number)
+                return self._newcomer(letter.sender, letter.number, letter.mine)
             if letter.study not in (self._letters, self._study):
                 raise BadMessage("takes part in another study", letter.sender)
             model = enclosed(letter, frames[1], self.run.x)
@@ -117,12 +117,13 @@ class Gossiper:
             self._waiting[letter.sender] = model
         return self._send([letter.sender], CARRIES) if letter.kind & ASKS else []
 
-    def _newcomer(self, peer: int, number: int) -> list[Post]:
-        if self._transfer is None or number >= self._newcomers or peer in self._given:
+    def _newcomer(self, peer: int, number: int, nonce: int) -> list[Post]:
+        new = number < self._newcomers or attempt(number) > attempt(self._newcomers)
+        if self._transfer is None or not new or peer in self._given:
             return []
         self._given.add(peer)
         self.gone.pop(peer, None)
-        header = Header(self._study, self._name, self._sent, transfer=True)
+        header = Header(self._study, self._name, self._sent, transfer=True, yours=nonce)
         return [(peer, [encode(header), self._transfer()])]
 
     def learned(self) -> list[Post]:

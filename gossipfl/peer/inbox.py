@@ -7,8 +7,9 @@ of each neighbour only the messages of the nearest exchanges are kept.
 from collections.abc import Iterable, Mapping
 
 from gossipfl.errors import BadMessage
+from gossipfl.peer.limits import ROOMY, Limits
 from gossipfl.peer.neighbour import Message, Neighbour
-from gossipfl.peer.wire import Header, decode, gossips
+from gossipfl.peer.wire import Header, attempt, decode, gossips
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 LENGTH = "its messages have another length than mine"
@@ -31,6 +32,7 @@ class Inbox:
         ahead: messages of each that are kept. Where links change, a neighbour may be as many rounds ahead of me as word of
             me takes to reach it.
         graph: fingerprint of the topology, as long as peers with another one are refused; None: any topology.
+        limits: what messages may say.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class Inbox:
         neighbours: Mapping[int, Neighbour],
         ahead: int = AHEAD,
         graph: bytes | None = None,
+        limits: Limits = ROOMY,
     ) -> None:
         self.number = 0
         self.refused = self.late = 0
-        self.graph = graph
+        self.graph, self.limits = graph, limits
+        self.agreeing = True  # nothing is learned yet
         self._neighbours, self._study, self._ahead = neighbours, study, ahead
         self._later = gossips(study)
         self._size, self._robust = 0, False
@@ -72,15 +76,12 @@ class Inbox:
             raise BadMessage("is not my neighbour", header.sender)
         if header.study == self._later:  # it has agreed, and gossips; I still agree, and do not need it
             return None
-        if header.study != self._study:
-            one.strange = "it runs another experiment: compare the two experiment files"
-            raise BadMessage("takes part in another study", header.sender)
-        if self.graph and header.opens and header.opens.graph != self.graph:
-            one.strange = "it has another topology: compare the two topology files"
-            raise BadMessage("has another topology", header.sender)
+        self._belongs(header, one)
         if header.leaving or header.transfer:
             return header
         number, early = header.number, one.early
+        if not self.agreeing and attempt(number) > attempt(self.number):
+            return header  # a newcomer, which agrees anew with others
         furthest = max(early) if len(early) >= self._ahead else None
         one.spoke = number
         if number < self.number or (furthest is not None and number > furthest):
@@ -95,8 +96,39 @@ class Inbox:
         if furthest is not None:
             del early[furthest]
             self.refused += 1
+        if len(frames[1]) != self._size:
+            self._make_room(header, len(frames[1]))
         early[number] = Message(header, frames[1])
         return header
+
+    def _belongs(self, header: Header, one: Neighbour) -> None:
+        """Raise BadMessage for a message of another study, over another topology, or of an exchange that there is not."""
+        if header.study != self._study:
+            one.strange = "it runs another experiment: compare the two experiment files"
+            raise BadMessage("takes part in another study", header.sender)
+        if self.graph and header.opens and header.opens.graph != self.graph:
+            one.strange = "it has another topology: compare the two topology files"
+            raise BadMessage("has another topology", header.sender)
+        if header.number > self.limits.last and not header.leaving:
+            raise BadMessage(
+                f"speaks of exchange {header.number}, which this study does not have", header.sender
+            )
+
+    def _make_room(self, header: Header, size: int) -> None:
+        """Forget the furthest of a neighbour's messages that have another length than this exchange's, where there is no room.
+
+        Raises BadMessage where there is none for this one, either.
+        """
+        early = self._neighbours[header.sender].early
+        others = {number: len(one.payload) for number, one in early.items() if len(one.payload) != self._size}
+        left = self.limits.room - size - sum(others.values())
+        while left < 0:
+            furthest = max(others, default=-1)
+            if furthest < header.number:
+                raise BadMessage(f"sends {size:,} bytes of a later exchange: there is no room", header.sender)
+            left += others.pop(furthest)
+            del early[furthest]
+            self.refused += 1
 
     def _fits(self, header: Header, payload: bytes) -> bool:
         """Whether a message of this exchange can be used."""

@@ -6,14 +6,16 @@ Sans-IO: the caller passes headers and the time, and carries out the answer.
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from gossipfl.peer.limits import ROOMY, Limits
 from gossipfl.peer.neighbour import UP, Answer, Health, Message, Neighbour
 from gossipfl.peer.patience import Patience
 from gossipfl.peer.rumours import NONE
-from gossipfl.peer.wire import Header, Opening
+from gossipfl.peer.wire import Header, Opening, attempt
 
 log = logging.getLogger(__name__)
 
 REWIRED = "rewired"  # goodbye of a peer that has lost the edge to me, and goes on
+ENDED = "no neighbour answers: the others may have ended already, or have not begun"
 TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 
 
@@ -26,6 +28,7 @@ class Neighbourhood(dict[int, Neighbour]):
         patience: how long silence is borne.
         draw: random nonces for the ends of edges.
         now: the time.
+        limits: what messages may say.
     """
 
     def __init__(
@@ -35,8 +38,10 @@ class Neighbourhood(dict[int, Neighbour]):
         patience: Patience,
         draw: Callable[[], int],
         now: float,
+        limits: Limits = ROOMY,
     ) -> None:
-        self.names, self._patience, self._draw = names, patience, draw
+        self.names, self._patience, self._draw, self.limits = names, patience, draw, limits
+        self.me = -1  # what messages call this peer
         self.rumours = NONE
         self.origin = 0  # the exchange at which learning began; before that nobody is a newcomer
         self.opened = 0  # sessions that neighbours have begun so far
@@ -56,6 +61,18 @@ class Neighbourhood(dict[int, Neighbour]):
     def spread(self, broken: int = 0, depth: int = 0, over: bool = False) -> None:
         """Something that I found out, and that all peers are to know."""
         self.rumours = self.rumours.join(broken, depth, over)
+
+    def _cut(self, peer: int, number: int, cut: bool) -> None:
+        """The edge to that neighbour is cut, or whole again: all peers are to know that."""
+        self.rumours = self.rumours.join(cuts=((*self._ends(peer), 2 * number + cut),))
+
+    def _mended(self, peer: int, number: int) -> None:
+        if self._ends(peer) in self.rumours.cut:
+            self._cut(peer, number, cut=False)
+
+    def _ends(self, peer: int) -> tuple[int, int]:
+        """The edge to that neighbour, as rumours call it."""
+        return min(self.me, peer), max(self.me, peer)
 
     def hear(
         self,
@@ -79,18 +96,21 @@ class Neighbourhood(dict[int, Neighbour]):
             twice: the neighbour has said the same before.
         """
         one = self[header.sender]
-        if header.leaving:
-            self._leaves(one, header, now)
-            return Answer.NOTHING
+        mine = header.yours == one.edge.mine
+        if header.leaving or attempt(header.number) > attempt(number):
+            return self._apart(one, header, now)
         arrival = "is back" if one.reached >= 0 else "is there"
-        if header.yours == one.edge.mine:
+        if mine:
             one.reached = header.number
         self._session(one, header, early=header.number > number)
-        self.rumours = self.rumours.heard(header.rumours, header.number, len(self.names))
+        if mine or one.reached < 0:  # else it has heard me before, and this is a stranger, or old
+            self.rumours = self.rumours.heard(header.rumours, number, len(self.names), self.limits.timed)
         if header.last >= max(0, header.number - 1):
             self._used(one, header.last, number, now)
         if one.hear(now):
             log.info("%s %s", one.name, arrival)
+            if self.rumours.cuts:
+                self._mended(header.sender, number)
             if header.number >= self.origin:
                 return Answer.CURRENT
         if twice or header.number == last < number:
@@ -101,6 +121,17 @@ class Neighbourhood(dict[int, Neighbour]):
             return one.ahead(number, now)
         elif header.number < self.origin:
             return one.newcomer(now)
+        return Answer.NOTHING
+
+    def _apart(self, one: Neighbour, header: Header, now: float) -> Answer:
+        """The sender takes no part in this exchange, nor in later ones."""
+        edge = one.edge
+        if not header.leaving:  # it agrees, and does not know that we learn
+            self._session(one, header, early=True)
+            return one.newcomer(now)
+        # A stranger knows neither nonce of a session.
+        if header.yours == edge.mine or header.mine == edge.yours or not edge.yours:
+            self._leaves(one, header, now)
         return Answer.NOTHING
 
     def _used(self, one: Neighbour, which: int, number: int, now: float) -> None:
@@ -126,8 +157,9 @@ class Neighbourhood(dict[int, Neighbour]):
         given_up = []
         for peer, one in self.items():
             if one.health is Health.LEFT:
-                if one.goodbye not in TO_THE_END:
+                if one.goodbye not in TO_THE_END and one.edge.yours:
                     one.edge.quit()
+                    self._cut(peer, number, cut=True)
                 continue
             one.connected(peer not in lost, now)
             if one.overdue(now):
@@ -139,7 +171,10 @@ class Neighbourhood(dict[int, Neighbour]):
                     log.info("%s is not there yet", one.name)
                 one.give_up(now)
                 self.spread(number, len(self.names) - 1)
+                self._cut(peer, number, cut=True)
                 given_up.append(peer)
+        if given_up and all(one.health is Health.DOWN and one.reached < 0 for one in self.values()):
+            log.info(ENDED)
         return given_up
 
     def suspect(self, peers: Sequence[int], now: float, began: float) -> None:
@@ -167,8 +202,17 @@ class Neighbourhood(dict[int, Neighbour]):
         edge.hear(header, early)
         if edge.yours != before:
             self.opened += 1
-            if edge.theirs.step and not 0 < self.step <= edge.theirs.step:
-                self.step = edge.theirs.step
+            asked = edge.theirs.step
+            if asked and asked >= self.limits.step and not 0 < self.step <= asked:
+                self.step = asked
+
+    def drop(self, peer: int, number: int, why: str) -> None:
+        """Its message of this exchange, which I have used, cannot be used after all: it counts as lost."""
+        one = self[peer]
+        one.strange = why
+        if one.edge.last == number:
+            one.edge.drop(number)
+            self.spread(broken=number)
 
     @property
     def weights(self) -> dict[int, float]:

@@ -13,7 +13,10 @@ from gossipfl.peer.neighbourhood import Neighbourhood
 from gossipfl.peer.transport import Transport
 
 SLICE = 0.05  # seconds of silence between two looks at the connections
-SILENT = "are they running, and are their endpoints in the topology file right? A longer peers.wait helps slow ones"
+SILENT = (
+    "are they running, or have they ended already, and are their endpoints in the topology file right? A longer peers.wait "
+    "helps slow ones"
+)
 
 
 class LockStep:
@@ -43,15 +46,20 @@ class LockStep:
         missing = self._inbox.missing(awaited)
         for peer in missing:
             one = self._neighbours[peer]
-            if one.health is Health.LEFT:
-                raise Departed(one.name, one.goodbye)
+            if one.health is Health.LEFT and not (self._inbox.agreeing and one.goodbye == "interrupted"):
+                raise Departed(
+                    one.name, one.goodbye
+                )  # one that was interrupted while all agree may come back
         return missing
 
     def look(self, missing: Sequence[int], now: float, began: float) -> None:
         """The time is up. Raises NetworkError where one is still missing."""
         if silent := [self._neighbours[peer] for peer in self.missing(missing, now)]:
             names = ", ".join(one.name for one in silent)
-            known = "; ".join(f"{one.name} was heard, but {one.strange}" for one in silent if one.strange)
+            left = [f"{one.name} left ({one.goodbye})" for one in silent if one.goodbye]
+            known = "; ".join(
+                left + [f"{one.name} was heard, but {one.strange}" for one in silent if one.strange]
+            )
             raise NetworkError(
                 f"{self._me}: no answer from {names} for {self.pace:g} s (exchange {self._inbox.number}): {known or SILENT}"
             )

@@ -15,13 +15,16 @@ import torch
 
 from gossipfl.errors import BadMessage
 from gossipfl.mixing import Payload
-from gossipfl.peer.rumours import MAX_EXCHANGE, NONE, Rumours
+from gossipfl.peer.rumours import MASK, MAX_EXCHANGE, NONE, Rumours
 
 if sys.byteorder != "little":
     raise ImportError("gossipfl sends numbers as they lie in memory and needs a little-endian machine")
 
-MAX_HEADER = 4096  # bytes; room for a stop mask of some 30,000 hops
+MAX_HEADER = 4096  # bytes; room for a stop mask of some 24,000 hops
 MAX_NONCE = 2**63  # msgspec has no larger bounds
+ATTEMPT = (
+    2**55
+)  # exchange numbers of one attempt to agree and of the learning after it; the next attempt has the next ones
 WINDOW = 63  # exchanges that a header reports on: the last one used, and those just before it
 MAX_WEIGHT = 1e6
 
@@ -32,7 +35,7 @@ _Nonce = Annotated[int, msgspec.Meta(ge=0, le=MAX_NONCE - 1)]
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_EXCHANGE)]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
-_Mask = Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER - 128)]
+_Mask = Annotated[bytes, msgspec.Meta(max_length=MASK)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
 
 
@@ -54,7 +57,7 @@ class Address(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     study: fingerprint of what all peers must agree on; messages of another study are refused.
     sender: the peer that sends it (see `ident`).
-    number: the exchange that it belongs to, counted from the first one of the study.
+    number: the exchange that it belongs to, counted from the first one of the study; see `attempt`.
     """
 
     study: _Study
@@ -91,6 +94,11 @@ class Header(Address, array_like=True, frozen=True, gc=False, kw_only=True):
 def ident(name: str) -> int:
     """The number that stands for a peer of that name in messages, whatever other peers there are."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4, person=b"peer").digest()) >> 1
+
+
+def attempt(number: int) -> int:
+    """The attempt to agree that an exchange belongs to: 0, unless a peer began again while all agreed."""
+    return number // ATTEMPT
 
 
 def gossips(study: bytes) -> bytes:

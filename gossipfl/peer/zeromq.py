@@ -15,6 +15,10 @@ from gossipfl.errors import NetworkError
 from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
+INFLOW, FEWEST = (
+    2**25,
+    8,
+)  # bytes that may wait from each connection, and messages that may wait whatever their size
 LARGE = 65536  # bytes from which sending without a copy is faster
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
 LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour
@@ -82,7 +86,7 @@ class ZeroMQ:
 
     Args:
         endpoint: where to listen: "tcp://host:port", "tcp://127.0.0.1:*" for a free port, or "ipc://path".
-        largest: bytes of the largest message that is accepted, all frames and their lengths together.
+        largest: bytes of the largest message that is accepted, or sent: both frames and their lengths together.
 
     Raises:
         NetworkError: the endpoint is in use, belongs to another machine, or is not an endpoint.
@@ -92,7 +96,8 @@ class ZeroMQ:
         check_endpoint(endpoint, own=True)
         self._context = zmq.Context()
         self._inbox = self._context.socket(zmq.PULL)
-        self._inbox.setsockopt(zmq.RCVHWM, QUEUE)
+        self._largest = largest
+        self._inbox.setsockopt(zmq.RCVHWM, max(FEWEST, min(QUEUE, INFLOW // largest)))
         self._inbox.setsockopt(zmq.MAXMSGSIZE, largest)
         self._inbox.setsockopt(zmq.LINGER, 0)
         self._lines: dict[int, Line] = {}
@@ -119,12 +124,13 @@ class ZeroMQ:
             self._lines[peer] = Line(self._context, neighbours[peer], queue)
 
     def send(self, to: int, frames: list[bytes]) -> bool:
+        """As any transport does. Raises NetworkError for a message that no neighbour accepts."""
         line = self._lines.get(to)
         if line is None:
             return False
         try:
             if frames is not self._frames:  # the same go to all neighbours
-                self._frames, self._joined = frames, _join(frames)
+                self._frames, self._joined = frames, self._sized(_join(*frames))
             line.socket.send(self._joined, zmq.NOBLOCK, copy=len(self._joined) < LARGE)
         except zmq.Again:
             return False
@@ -139,6 +145,14 @@ class ZeroMQ:
             return _split(self._inbox.recv())
         except zmq.Again:
             return None
+
+    def _sized(self, message: bytes) -> bytes:
+        if len(message) > self._largest:
+            raise NetworkError(
+                f"a message has {len(message):,} bytes, and the peers of this study accept at most {self._largest:,}: "
+                "do other peers have far more category levels or classes than this one? Give each peer some rows of each"
+            )
+        return message
 
     def lost(self) -> set[int]:
         return {peer for peer, line in self._lines.items() if line.lost()}
@@ -162,20 +176,19 @@ class ZeroMQ:
             self._context.term()
 
 
-def _join(frames: list[bytes]) -> bytes:
-    """All frames as one, each after its length in 4 bytes: an interrupt between two parts of a message would tear it."""
-    return b"".join(part for frame in frames for part in (len(frame).to_bytes(4, "little"), frame))
+def _join(header: bytes, payload: bytes) -> bytes:
+    """Both frames as one, each after its length in 4 bytes: an interrupt between two parts of a message would tear it."""
+    size = len(header).to_bytes(4, "little"), len(payload).to_bytes(4, "little")
+    return b"".join((size[0], header, size[1], payload))
 
 
 def _split(message: bytes) -> list[bytes]:
-    """The frames that were joined; the message itself, if `_join` did not make it."""
-    frames, here = [], 0
-    while here < len(message):
-        start, here = here + 4, here + 4 + int.from_bytes(message[here : here + 4], "little")
-        if here > len(message):
-            return [message]
-        frames.append(message[start:here])
-    return frames
+    """The two frames that were joined; the message itself, if `_join` did not make it."""
+    header = 4 + int.from_bytes(message[:4], "little")
+    payload = header + 4
+    if len(message) < payload or payload + int.from_bytes(message[header:payload], "little") != len(message):
+        return [message]
+    return [message[4:header], message[payload:]]
 
 
 def _reason(error: zmq.ZMQError) -> str:

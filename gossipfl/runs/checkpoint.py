@@ -3,7 +3,8 @@
 checkpoint.safetensors       the model x, and as metadata round, seconds, age, the facts, the study and a digest of all this
 checkpoint.old.safetensors   the checkpoint before
 
-It has nothing that a method remembers of neighbours: sessions end with the process, and so do their accounts.
+Only its owner can read it. It has nothing that a method remembers of neighbours: sessions end with the process, and so do
+their accounts.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
         "facts": encode(point.facts),
     }
     content = save({"x": point.x.contiguous()}, metadata | {"digest": _digest(point.x, metadata)})
-    files.write(folder / NEW, content, before=folder / OLD)
+    files.write(folder / NEW, content, before=folder / OLD, mode=0o600)
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)

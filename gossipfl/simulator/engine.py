@@ -86,6 +86,10 @@ class Simulator:
             distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
+    @property
+    def over(self) -> bool:
+        return False
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return self.settling.settled(self._latest, self._links(self._latest), converged, over)
 

@@ -6,6 +6,7 @@ from textwrap import shorten
 from typing import Any
 
 LONGEST = 107  # bytes of an ipc path: the limit of a Unix socket's address
+EVERY_HOST = "0.0.0.0"  # an address to listen on, as "*" is
 _TCP = re.compile(r"tcp://(\*|[a-z0-9][a-z0-9._-]*):(\*|\d{1,5})", re.ASCII | re.IGNORECASE)
 
 
@@ -14,17 +15,17 @@ def endpoint(value: str, own: bool = False) -> str:
 
     Args:
         value: "tcp://host:port" or "ipc://path".
-        own: the peer only listens there, so "*" may stand for any host, or for a free port.
+        own: the peer only listens there, so "*" or "0.0.0.0" may stand for any host, and "*" for a free port.
 
     Raises:
         ValueError: it is not an endpoint. ZeroMQ itself accepts port 99999, and then waits forever.
     """
     shown = shorten(value, 60, placeholder="...") or '""'
     if tcp := _TCP.fullmatch(value):
-        if "*" in tcp.groups() and not own:
+        if not own and ("*" in tcp.groups() or tcp[1] == EVERY_HOST):
             raise ValueError(
                 f"{shown} is an address to listen on, but others cannot connect to it: write "
-                "tcp://host:port without *"
+                f"tcp://host:port with a host's name or address, not * or {EVERY_HOST}"
             )
         if tcp[2] == "*" or 0 < int(tcp[2]) < 65536:
             return value

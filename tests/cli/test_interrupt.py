@@ -15,12 +15,13 @@ from sparing import sparing
 CODE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from gossipfl.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", sparing([signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("number", sparing([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 @pytest.mark.parametrize("command", ["simulate", "run"])
 @pytest.mark.parametrize("kind", sparing(["auto", "gossip-learning"]))
 def test_a_signal_stops_the_run_early_and_saves_it(

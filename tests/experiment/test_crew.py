@@ -101,6 +101,31 @@ def test_a_peer_that_dies_by_itself_is_lost_and_the_others_go_on(live, how):
     assert life.rounds[-1] == 150
 
 
+def test_a_peer_that_dies_before_it_listens_is_named(live):
+    life = live(name="early-2")
+    assert life.crew.lost == [2]
+    assert life.crew.failure().exit_code == 5
+    assert "peer 2 died with exit code 3" in str(life.crew.failure())
+
+
+def test_peers_that_die_when_they_are_asked_to_end_are_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "main", stub.main)
+    raw = {
+        "name": "stubborn",
+        "data": {"source": "iris"},
+        "topology": {"graph": "ring:3"},
+        "stop": {"rounds": 10**6},
+    }
+    crew = local(study(parse(raw)), [None] * 3, tmp_path)
+    with closing(crew):
+        for event in crew.follow():
+            if isinstance(event, Progress) and event.round == 5:
+                crew.interrupt()
+    assert crew.lost == [0, 1, 2]
+    assert crew.failure().exit_code == 5
+    assert "peer 0 died with exit code 4; peer 1 died" in str(crew.failure())
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_peer_lives_again_where_it_listened_before(live, fresh):
     life = live({"do": "kill", "round": 40, "peers": ["1"], "lasts": 20, "fresh": fresh}, rounds=400)

@@ -166,6 +166,17 @@ def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["lost"] == ["2"]
 
 
+def test_each_side_of_a_cut_says_whose_rows_are_in_its_model(tmp_path):
+    cut = {"do": "cut", "at": 1.0, "peers": ["0", "1", "2"], "lasts": 1000.0}
+    *_, last = run(parse(experiment(cut, graph="ring:6", seconds=8.0, absent=0.5)), tmp_path / "run")
+    assert isinstance(last, Finished)
+    for name in "012345":
+        told = json.loads((tmp_path / "run" / "peers" / name / "summary.json").read_text())
+        here, there = ("012", "345") if name in "012" else ("345", "012")
+        assert told["learned_with"] == [other for other in here if other != name]
+        assert told["without"] == list(there)
+
+
 def test_a_kill_and_a_return_are_told_as_they_happen(tmp_path):
     kill = {"do": "kill", "at": 1.0, "peers": ["1"], "lasts": 1.0}
     *events, last = run(parse(experiment(kill, graph="full:4", seconds=20.0)), tmp_path / "run")

@@ -13,7 +13,8 @@ from gossipfl import topology
 from gossipfl.config.file import parse
 from gossipfl.data import encode
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.live.process import LARGEST, live
+from gossipfl.experiment.live.largest import largest
+from gossipfl.experiment.live.process import live
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
@@ -73,7 +74,7 @@ def test_four_hospitals_beat_every_published_federated_result(heart, engine, tmp
 def tapped(made: Study, folder: Path) -> bytes:
     """Run all peers of a study in threads over real sockets, and return every payload that crossed a wire."""
     rows, heard, context = tables(made), [], zmq.Context()
-    peers = [ZeroMQ("tcp://127.0.0.1:*", LARGEST) for _ in made.names]
+    peers = [ZeroMQ("tcp://127.0.0.1:*", largest(made, table)) for table in rows]
     stop = threading.Event()
 
     def tap(inlet, outlet):

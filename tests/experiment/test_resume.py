@@ -12,15 +12,18 @@ from test_peers import by_hand, child, start, until_learning
 
 from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment
+from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import resume, run
 from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, lodged, peer
 from gossipfl.experiment.study.method import study
+from gossipfl.peer.neighbourhood import ENDED
 from gossipfl.report.status import status_table
 from gossipfl.runs import checkpoint
 from gossipfl.runs.events import Finished, Progress
 from gossipfl.runs.folder import create, read_json, write_json
+from gossipfl.runs.lock import holders
 from gossipfl.runs.status import statuses
 from gossipfl.runs.summary import read_summary
 
@@ -58,6 +61,31 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     assert told[0]["round"] == 1, "the lines of the first life are kept"
     with pytest.raises(BadExperiment, match=r"is complete \(tolerance\)"):
         list(resume(tmp_path / "run"))
+
+
+@pytest.mark.timeout(60)
+def test_a_run_whose_peers_still_live_cannot_be_resumed(tmp_path):
+    """As after the death of its launcher."""
+    raw = settings(topology__graph="full:4", stop=ENDLESS, peers={"checkpoint": 0.2, "report": 10})
+    events = run(parse(raw), tmp_path / "run")
+    for event in events:
+        if isinstance(event, Progress) and any((tmp_path / "run" / "peers" / "1").glob("checkpoint*")):
+            break
+    numbers = " ".join(str(child(name).pid) for name in "0123")
+    with pytest.raises(
+        BadExperiment, match=rf"4 peers of the run in .* still learn \(0, 1, 2, 3\).*kill {numbers}"
+    ):
+        list(resume(tmp_path / "run"))
+    for name in "012":
+        child(name).kill()
+    child("3").terminate()
+    *_, last = events
+    assert last.summary["lost"] == ["0", "1", "2"]
+    assert not last.summary["agreed"]
+    code, sentence = verdict(last.summary, 1e-11)
+    assert code == 5
+    assert sentence.startswith("3 of 4 peers died during the run (0, 1, 2); the last one: interrupted after")
+    assert holders(tmp_path / "run") == {}
 
 
 @pytest.mark.timeout(60)
@@ -182,7 +210,14 @@ def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_pa
     made = study(parse(raw))
     point = checkpoint.read(tmp_path / "a" / "peers" / "a", made.fingerprint)[0]
     told.clear()
-    peer(made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True)
+    report = peer(
+        made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True
+    )
+    assert (report.learned_with, report.without) == ((), ("b",))
+    assert ("news", ENDED) in told
+    summary = read_summary(tmp_path / "a")
+    assert (summary["learned_with"], summary["without"]) == ([], ["b"])
+    assert verdict(summary, 0.0)[1].startswith("learned alone, without b; ")
     assert ("learning", f"continues from round {point.round} of its checkpoint") in told
 
 

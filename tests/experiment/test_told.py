@@ -67,6 +67,27 @@ def test_a_difference_is_a_percentage_unless_it_is_tiny(apart, words):
     assert difference(apart) == f"the largest difference from their mean is {words}"
 
 
+def test_a_peer_says_whose_rows_are_in_its_model_and_meets_no_tolerance_on_a_part():
+    summary = {
+        "peers": 1,
+        "rounds": 70,
+        "stopped": "tolerance",
+        "agreed": False,
+        "peer_status": {"a": "tolerance"},
+    }
+    whole = summary | {"learned_with": ["b", "c"], "without": [], "without_wanted": False}
+    assert verdict(whole, 1e-8) == (0, "learned with b and c; 70 rounds")
+    part = whole | {"learned_with": ["b"], "without": ["c", "d"]}
+    assert verdict(part, 1e-8) == (
+        6, "learned with b, without c and d; 70 rounds: the tolerance is met on a part of the rows only"
+    )  # fmt: skip
+    assert verdict(part | {"without_wanted": True}, 1e-8)[0] == 0
+    alone = part | {"learned_with": [], "without": [f"p{k}" for k in range(20)]}
+    assert verdict(alone, 0.0) == (
+        0, "learned alone, without p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11 and 8 more; 70 rounds"
+    )  # fmt: skip
+
+
 def test_one_peer_of_several_names_its_neighbours():
     summary = {"stopped": "rounds", "peers": 1, "rounds": 1101}
     assert verdict(summary, 0.0) == (0, "one peer learned; 1,101 rounds")

@@ -1,5 +1,6 @@
 """One peer's end of its edges against a scripted world, with a clock that moves when the script says so."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,10 +9,11 @@ import torch
 from worlds import STUDY
 
 from gossipfl.algorithms import Consensus
-from gossipfl.errors import Departed, NetworkError
+from gossipfl.errors import BadMessage, Departed, NetworkError
 from gossipfl.peer import Exchange, Peer
+from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.inbox import AHEAD
-from gossipfl.peer.wire import Header, Opening, decode, encode
+from gossipfl.peer.wire import ATTEMPT, Header, Opening, decode, encode
 from gossipfl.topology import Links, static
 
 WAIT = 30.0
@@ -123,7 +125,7 @@ def test_junk_does_not_extend_the_deadline(last: float) -> None:
 def test_who_sent_what_is_refused_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Messages call peers by a hash of their names, which tells nobody anything."""
     junk = (says(1, study=b"another!"), says(7), [b"junk", b""])
-    script = Script(*((1.0, frames) for frames in junk), (2.0, says(1)), (2.0, says(2)))
+    script = Script(*((2.0 * k, frames) for k, frames in enumerate(junk)), (5.0, says(1)), (5.0, says(2)))
     swap(exchange(script))
     refused = [record.getMessage() for record in caplog.records]
     assert refused[:2] == [
@@ -131,6 +133,16 @@ def test_who_sent_what_is_refused_is_named_in_the_log(caplog: pytest.LogCaptureF
         "refused a message: peer 7 is not my neighbour",
     ]
     assert refused[2].startswith("refused a message: not a header")
+
+
+def test_refused_messages_are_told_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script(*((k / 1000, says(7)) for k in range(2500)), (2.5, says(1)), (2.5, says(2)))
+    end = exchange(script)
+    swap(end)
+    assert end.inbox.refused == 2500
+    assert 2 <= len(caplog.records) <= 3
+    assert caplog.records[0].getMessage() == "refused a message: peer 7 is not my neighbour"
+    assert re.fullmatch(r".*neighbour \(\d+ others since the last line\)", caplog.records[1].getMessage())
 
 
 def test_goodbye() -> None:
@@ -226,9 +238,9 @@ def test_nobody_to_talk_to() -> None:
 def test_leaving_tells_every_neighbour_that_can_be_told() -> None:
     script = Script(full=[1])
     end = exchange(script)
-    end.leave("interrupted")
+    end.leave("failed")
     [(to, frames)] = script.sent
-    assert (to, decode(frames[0]).leaving, frames[1]) == (2, "interrupted", b"")
+    assert (to, decode(frames[0]).leaving, frames[1]) == (2, "failed", b"")
     other = Script((0.0, frames))
     heard = Exchange(2, NAMES, decode(frames[0]).study, {0: OPENING}, other, WAIT, other.clock)
     with pytest.raises(Departed, match="Basel left"):
@@ -252,15 +264,93 @@ def test_a_peer_mixes_what_it_hears() -> None:
     assert peer.disagreement(run).tolist() == [(40 / 8) ** 0.5]
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e308])
-def test_numbers_that_are_not_finite_are_refused_and_their_sender_named(bad: float) -> None:
-    script = Script((0.0, says(1, payload=numbers(1.0, bad))), (0.0, says(2, payload=numbers(1.0, 1.0))))
+BAD = (0.0, says(1, payload=numbers(1.0, float("nan"))))
+GOOD = (0.0, says(2, payload=numbers(1.0, 1.0)))
+
+
+def test_finite_numbers_are_used_however_large() -> None:
+    peer = basel(Script((0.0, says(1, payload=numbers(1.0, 1e308))), GOOD))
+    assert peer.step(peer.init(torch.zeros(1, 2, dtype=torch.float64))).state.x.isfinite().all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf")])
+def test_numbers_that_are_not_finite_count_as_lost_and_are_asked_for_again(bad: float) -> None:
+    again = 1.0, says(1, payload=numbers(5.0, 1.0))
+    peer = basel(Script((0.0, says(1, payload=numbers(1.0, bad))), GOOD, again))
+    run = peer.step(peer.init(torch.ones(1, 2, dtype=torch.float64)))
+    assert run.state.x.tolist() == [[2.0, 1.0]]
+    assert peer.exchange.inbox.refused == 1
+    assert peer.exchange.resent > 0
+
+
+def test_who_sends_nothing_else_is_named_in_the_end() -> None:
+    script = Script(GOOD, *(((k + 1.0), BAD[1]) for k in range(100)))
     peer = basel(script)
-    if bad == 1e308:  # finite, however large
-        assert peer.step(peer.init(torch.zeros(1, 2, dtype=torch.float64))).state.x.isfinite().all()
-        return
-    with pytest.raises(NetworkError, match="Cleveland sent numbers that are not finite"):
+    with pytest.raises(NetworkError, match="Cleveland was heard, but it sent numbers that are not finite"):
         peer.step(peer.init(torch.zeros(1, 2, dtype=torch.float64)))
+    assert 130.0 <= script.now <= 131.0
+
+
+def test_who_was_interrupted_while_all_agree_may_come_back() -> None:
+    script = Script(
+        (0.0, says(2)), (1.0, says(1, leaving="interrupted", payload=b"")), (9.0, says(1, payload=b"pay"))
+    )
+    assert swap(exchange(script), payload=b"own")[0] == b"pay"
+
+
+KNOWN = {"mine": 5, "yours": 7, "opens": OPENING}  # all nonces of Basel are 7
+
+
+@pytest.mark.parametrize("yours", [0, 8])
+def test_nobody_who_does_not_know_my_nonce_ends_an_agreement(yours: int) -> None:
+    """Neither by a state transfer, nor by a goodbye of a session, nor by a new attempt to agree."""
+    forged = (
+        says(1, 40, b"state", transfer=True, yours=yours),
+        says(1, 0, b"", leaving="failed", mine=6, yours=yours),
+        says(1, ATTEMPT, b"own", mine=6, yours=yours, opens=OPENING),
+        says(1, 0, b"own", mine=6, yours=yours, opens=OPENING),
+    )
+    script = Script(
+        (0.0, says(1, **KNOWN)), (0.0, says(2)),
+        *((1.0, frames) for frames in forged), (2.0, says(1, 1, **KNOWN)), (2.0, says(2, 1)),
+    )  # fmt: skip
+    end = exchange(script)
+    swap(end)
+    assert swap(end, 1) == [b"pay", b"pay"]
+
+
+def test_a_state_transfer_that_cannot_be_used_is_refused() -> None:
+    def unpack(payload: bytes) -> str:
+        if payload == b"bad":
+            raise BadMessage("no valid message to a newcomer")
+        return payload.decode()
+
+    script = Script(
+        *((k, says(1, 40, what, transfer=True, yours=7)) for k, what in enumerate([b"bad", b"state"]))
+    )
+    end = Exchange(0, NAMES, STUDY, NEAR, script, WAIT, script.clock, draw=lambda: 7, unpack=unpack)
+    with pytest.raises(StateTransferred) as told:
+        swap(end)
+    assert (told.value.state, told.value.number, end.inbox.refused) == ("state", 40, 1)
+
+
+def test_all_agree_again_when_a_neighbour_began_again() -> None:
+    """It had heard me before, and now has another nonce. Who hears of the new attempt takes part in it."""
+    script = Script(
+        (0.0, says(1, **KNOWN)), (0.0, says(2)), (1.0, says(1, 0, **KNOWN | {"mine": 6})),
+        (2.0, says(2, ATTEMPT)), (2.0, says(1, ATTEMPT, **KNOWN | {"mine": 6})),
+    )  # fmt: skip
+    end = exchange(script)
+    swap(end)
+    with pytest.raises(BegunAnew):
+        swap(end, 1)
+    assert (end.number, script.now) == (ATTEMPT, 101.0)
+    assert swap(end, end.number) == [b"pay", b"pay"]
+    further = Script((0.0, says(1, **KNOWN)), (1.0, says(1, 3 * ATTEMPT, **KNOWN)))
+    end = exchange(further)
+    with pytest.raises(BegunAnew):
+        swap(end)
+    assert end.number == 3 * ATTEMPT
 
 
 def test_a_diverged_peer_infects_nobody() -> None:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from worlds import met
 
 from gossipfl.peer.neighbour import NEXT, Health
-from gossipfl.peer.rumours import FAR, NONE, Rumours
+from gossipfl.peer.rumours import CUTS, FAR, NONE, Rumours
 
-rumours = st.builds(Rumours, st.integers(0, 500), st.integers(0, 20), st.booleans())
+cuts = st.lists(st.tuples(st.integers(0, 3), st.integers(4, 6), st.integers(0, 9)), max_size=4)
+cuts = cuts.map(lambda found: NONE.join(cuts=tuple(found)).cuts)
+rumours = st.builds(Rumours, st.integers(0, 500), st.integers(0, 20), st.booleans(), cuts)
 
 
 @pytest.mark.parametrize(("before", "after"), [*product(Health, Health)])
@@ -28,6 +30,15 @@ def test_health_changes_as_the_table_says(before: Health, after: Health) -> None
 def test_every_health_can_be_reached_and_left() -> None:
     assert set(NEXT) == set(Health) == set().union(*NEXT.values())
     assert all(Health.UP in NEXT[health] for health in Health if health is not Health.UP)
+
+
+def test_the_latest_word_of_an_edge_counts_and_of_too_many_those_that_are_cut() -> None:
+    known = NONE.join(cuts=((1, 2, 2 * 5 + 1),))
+    assert known.cut == [(1, 2)]
+    assert known.join(cuts=((1, 2, 2 * 4),)) == known, "older"
+    assert known.join(cuts=((1, 2, 2 * 7),)).cut == []
+    many = tuple((1, k, 2 * k + (k % 2)) for k in range(2, 3 * CUTS))
+    assert known.join(cuts=many).cut == [(1, k) for k in range(3 * CUTS - 2 * CUTS + 1, 3 * CUTS, 2)]
 
 
 @given(rumours, rumours, rumours)

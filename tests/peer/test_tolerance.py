@@ -12,10 +12,11 @@ from gossipfl.engine import Run
 from gossipfl.errors import Departed
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.exchange import StateTransferred
+from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Health, Neighbour
 from gossipfl.peer.patience import LOOPBACK, Delays, Patience
-from gossipfl.peer.rumours import Rumours
-from gossipfl.peer.wire import Header, decode, encode
+from gossipfl.peer.rumours import FAR, Rumours
+from gossipfl.peer.wire import ATTEMPT, Header, decode, encode
 from gossipfl.topology import Links, static
 
 MINE = 7  # the number that Basel draws, again and again
@@ -225,7 +226,7 @@ def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:
     script = Script(
         (0.0, tells(ZUR, 0)),
         (0.0, tells(CLE, 0)),
-        (0.0, says(CLE, 1, b"", leaving="done")),
+        (0.0, tells(CLE, 1, payload=b"", leaving="done")),
         (0.0, tells(ZUR, 1)),
     )
     exchange = end(script)
@@ -331,7 +332,8 @@ def test_while_somebody_is_absent_nobody_is_whole() -> None:
 
 def test_a_newcomer_is_told_what_was_agreed_and_not_more_often_than_needed() -> None:
     script = Script(
-        *((0.0, says(CLE, 0, mine=5)) for _ in range(5)), *((0.01, tells(peer, 40)) for peer in (ZUR, CLE))
+        *((0.0, says(CLE, 0, mine=5, opens=OPENING)) for _ in range(5)),
+        *((0.01, tells(peer, 40)) for peer in (ZUR, CLE)),
     )
     exchange = end(script)
     exchange.begin(20, lambda: b"facts")
@@ -340,10 +342,75 @@ def test_a_newcomer_is_told_what_was_agreed_and_not_more_often_than_needed() -> 
     assert len(hello) == 1
     assert hello[0][1] == b"facts"
     newcomer = Script((0.0, hello[0]))
-    agreeing = Exchange(CLE, NAMES, STUDY, {0: OPENING}, newcomer, 30.0, newcomer.clock)
+    agreeing = Exchange(CLE, NAMES, STUDY, {0: OPENING}, newcomer, 30.0, newcomer.clock, draw=lambda: 5)
     with pytest.raises(StateTransferred) as told:
         agreeing.swap(0, [0], [0], b"own")
-    assert (told.value.payload, told.value.number) == (b"facts", 40)
+    assert (told.value.state, told.value.number) == (b"facts", 40)
+
+
+@pytest.mark.parametrize("number", [0, ATTEMPT])
+def test_who_agrees_alone_is_a_newcomer_whatever_its_attempt(number: int) -> None:
+    newcomer = says(CLE, number, mine=5, opens=OPENING)
+    exchange = end(Script((0.0, newcomer), *((0.01, tells(peer, 40)) for peer in (ZUR, CLE))))
+    exchange.begin(20, lambda: b"facts")
+    assert swap(exchange, 40) == [CLE, ZUR]
+    assert exchange.neighbours[CLE].reached == 40
+    assert [decode(f[0]).yours for to, f in exchange.transport.sent if decode(f[0]).transfer] == [5]
+
+
+@pytest.mark.parametrize("bad", [(float("nan"),), (float("inf"),)])
+def test_numbers_that_are_not_finite_count_as_lost_and_their_sender_hears_that(bad: tuple[float]) -> None:
+    script = Script(
+        *((0.0, tells(ZUR, number, payload=numbers(3.0), used=1)) for number in range(2)),
+        (0.0, tells(CLE, 0, payload=numbers(*bad))), (0.0, tells(CLE, 1, payload=numbers(3.0))),
+    )  # fmt: skip
+    peer = two_neighbours(end(script))
+    run = peer.step(peer.init(torch.ones(1, 1, dtype=torch.float64)))
+    assert float(run.state.x) == 1.5, "Zurich's, with its weight"
+    assert script.now == 100.0, "nobody waits"
+    peer.step(run)
+    cle, zur = (sent_to(script, to)[1] for to in (CLE, ZUR))
+    assert [(header.last, header.used) for header in (cle, zur)] == [(0, 0), (0, 1)]
+    assert peer.exchange.neighbours.rumours.broken == 0 == peer.exchange.number - 2
+
+
+def two_neighbours(exchange: Exchange) -> Peer:
+    """D-PSGD without a gradient."""
+    ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
+    both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
+    peer = Peer(exchange, DPSGD(0.0), None, static(Links(*both, torch.cat([ends[2]] * 2))))
+    peer.tolerate(60.0)
+    return peer
+
+
+def test_rumours_of_strangers_and_beyond_the_study_are_not_believed() -> None:
+    far = Rumours(2**61, 20_000, True)
+    for limits, forged, believed in (
+        (Limits(timed=False), {}, Rumours(1 + FAR, 2, False)),
+        (Limits(), {}, Rumours(1 + FAR, 2, True)),
+        (Limits(), {"yours": 0}, Rumours(1)),  # it cannot be used
+        (Limits(), {"mine": 9, "yours": MINE + 1}, Rumours(1)),
+    ):
+        script = Script(
+            *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
+            (0.1, tells(CLE, 1, rumours=far, **forged)), (0.2, tells(ZUR, 1)), (0.2, tells(CLE, 1)),
+        )  # fmt: skip
+        exchange = Exchange(
+            0, NAMES, STUDY, NEAR, script, 30.0, script.clock, patience=BEAR, draw=lambda: MINE, limits=limits
+        )
+        exchange.tolerate()
+        swap(exchange, 0)
+        swap(exchange, 1)
+        assert exchange.neighbours.rumours == believed
+
+
+def test_a_step_below_the_shortest_is_not_heard() -> None:
+    for step, heard in ((0.02, 0.02), (1e-300, 0.0)):
+        opens = OPENING.__class__(OPENING.weight, OPENING.graph, step)
+        exchange = end(Script((0.0, tells(CLE, 40, opens=opens)), (0.0, tells(ZUR, 40))))
+        exchange.begin(20, lambda: b"", step=0.01)
+        swap(exchange, 40)
+        assert exchange.neighbours.step == heard
 
 
 def test_what_only_one_end_used_is_given_back() -> None:
@@ -434,7 +501,7 @@ def test_what_a_neighbour_has_contributed_stays_if_it_learned_to_the_end(why: st
     """Else my last round, without what only its model balances, would lead away from where all have arrived."""
     script = Script(
         *((0.0, tells(peer, number, used=number)) for number in range(2) for peer in (CLE, ZUR)),
-        (0.0, says(CLE, 2, b"", leaving=why)),
+        (0.0, tells(CLE, 2, payload=b"", leaving=why)),
         (0.1, tells(ZUR, 2, used=0b11)),
     )
     exchange = end(script)
@@ -454,7 +521,7 @@ def test_the_header_says_what_is_wrong_anywhere() -> None:
     swap(exchange, 10)
     said = sent_to(script, ZUR)[-1]
     assert said.rumours == Rumours(8, 2, True)
-    far = Script((0.0, tells(CLE, 9, rumours=Rumours(2**61, 30_000))), (0.0, tells(ZUR, 9)))
+    far = Script((0.0, tells(CLE, 9, rumours=Rumours(2**61, 20_000))), (0.0, tells(ZUR, 9)))
     exchange = end(far)
     swap(exchange, 9)
     assert exchange.neighbours.rumours.broken < 100, "nobody can say that the far future is broken"

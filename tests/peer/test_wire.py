@@ -11,8 +11,9 @@ from worlds import STUDY, met
 
 from gossipfl.errors import BadMessage
 from gossipfl.peer.inbox import AHEAD, Inbox, Late
+from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Message
-from gossipfl.peer.rumours import Rumours
+from gossipfl.peer.rumours import CUTS, MASK, Rumours
 from gossipfl.peer.wire import MAX_EXCHANGE, MAX_HEADER, MAX_NONCE, Header, decode, encode
 
 ME_AT, SIZE = 10, 16
@@ -21,7 +22,7 @@ headers = st.builds(
     study=st.binary(min_size=8, max_size=8),
     sender=st.integers(0, 2**31 - 1),
     number=st.integers(0, MAX_EXCHANGE - 1),
-    converged=st.binary(max_size=MAX_HEADER - 128),
+    converged=st.binary(max_size=MASK),
     leaving=st.text("abcdefghijklmnopqrstuvwxyz", max_size=16),
     mine=st.integers(0, MAX_NONCE - 1),
     yours=st.integers(0, MAX_NONCE - 1),
@@ -30,7 +31,7 @@ headers = st.builds(
     rumours=st.builds(
         Rumours,
         broken=st.integers(0, MAX_EXCHANGE - 1),
-        depth=st.integers(0, 30_000),
+        depth=st.integers(0, 20_000),
         over=st.booleans(),
     ),
     transfer=st.booleans(),
@@ -69,13 +70,15 @@ def test_longest_honest_header_fits() -> None:
         STUDY,
         2**31 - 1,
         MAX_EXCHANGE - 1,
-        converged=b"x" * (MAX_HEADER - 128),
+        converged=b"x" * (MASK),
         leaving="y" * 16,
         mine=MAX_NONCE - 1,
         yours=MAX_NONCE - 1,
         last=MAX_EXCHANGE - 1,
         used=MAX_NONCE - 1,
-        rumours=Rumours(MAX_EXCHANGE - 1, 31_743, True),
+        rumours=Rumours(
+            MAX_EXCHANGE - 1, 24_575, True, tuple((2**31 - 1, k, 2**63 - 1) for k in range(CUTS))
+        ),
         transfer=True,
     )
     assert len(encode(longest)) <= MAX_HEADER
@@ -98,7 +101,7 @@ def test_any_bytes_are_a_header_in_bounds_or_a_bad_message(frame: bytes) -> None
     assert len(header.study) == 8
     assert 0 <= header.sender < 2**31
     assert 0 <= header.number < MAX_EXCHANGE
-    assert len(header.converged) <= MAX_HEADER - 128
+    assert len(header.converged) <= MASK
     assert len(header.leaving) <= 16
     assert decode(encode(header)) == header
 
@@ -194,6 +197,28 @@ def test_a_flood_fills_no_memory() -> None:
     assert box.missing([1, 2]) == []
     box.advance(ME_AT + AHEAD, SIZE)
     assert kept(box) == []
+
+
+def test_later_messages_of_another_length_fill_their_room_and_no_more() -> None:
+    """Later exchanges may have other lengths; of 64 large messages of each neighbour only the nearest are kept."""
+    box = Inbox(STUDY, met(1, 2), limits=Limits(room=3000))
+    box.advance(ME_AT, SIZE)
+    for number in (ME_AT + 9, ME_AT + 8, ME_AT + 2, ME_AT + 7, ME_AT + 1):
+        with suppress(BadMessage):
+            box.put(honest(1, number, size=1000))
+    with pytest.raises(BadMessage, match=r"peer 1 sends 1,000 bytes of a later exchange: there is no room"):
+        box.put(honest(1, ME_AT + 30, size=1000))
+    with pytest.raises(BadMessage, match="no room"):
+        box.put(honest(2, ME_AT + 1, size=3001))
+    box.put(honest(1, ME_AT + 3))
+    assert sorted(one.header.number - ME_AT for one in kept(box)) == [1, 2, 3, 7]
+
+
+def test_an_exchange_that_the_study_does_not_have_is_refused() -> None:
+    box = Inbox(STUDY, met(1, 2), limits=Limits(last=20))
+    box.put(honest(1, 20))
+    with pytest.raises(BadMessage, match="peer 1 speaks of exchange 21, which this study does not have"):
+        box.put(honest(1, 21))
 
 
 @given(st.permutations(range(ME_AT, ME_AT + 9)))

@@ -107,7 +107,7 @@ def test_silence(opened: list[ZeroMQ]) -> None:
 
 def test_nothing_is_lost_on_close(opened: list[ZeroMQ], endpoint: str) -> None:
     """A peer that is done closes right after its last message, even one to a neighbour that starts later."""
-    sender = ZeroMQ(ANY, 100)
+    sender = ZeroMQ(ANY, 10**6)
     sender.connect({1: endpoint})
     large = b"x" * 300_000
     for k in range(50):
@@ -199,12 +199,30 @@ def test_close_lets_go_of_everything() -> None:
     again.term()
 
 
-@given(st.lists(st.binary(max_size=20), max_size=4))
-def test_frames_survive_being_joined(frames: list[bytes]) -> None:
-    assert _split(_join(frames)) == frames
+@given(st.tuples(st.binary(max_size=20), st.binary(max_size=20)))
+def test_frames_survive_being_joined(frames: tuple[bytes, bytes]) -> None:
+    assert _split(_join(*frames)) == [*frames]
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_frames_or_one_that_is_refused(message: bytes) -> None:
     frames = _split(message)
-    assert frames == [message] or _join(frames) == message
+    assert frames == [message] or _join(*frames) == message
+
+
+@pytest.mark.parametrize(
+    "joined", [b"", bytes(4), bytes(12), b"\1\0\0\0x" + bytes(5), b"\xff" * 8, bytes(2**26)]
+)
+def test_what_is_not_exactly_two_frames_is_one_that_is_refused_at_once(joined: bytes) -> None:
+    """64 MiB of zeros are 16 million empty frames."""
+    assert _split(joined) == [joined]
+
+
+def test_a_message_that_no_peer_accepts_is_not_sent(opened: list[ZeroMQ]) -> None:
+    peer = listening(opened, largest=1000)
+    peer.connect({1: listening(opened).endpoint})
+    assert peer.send(1, [b"head", bytes(1000 - 4 - 8)])
+    with pytest.raises(
+        NetworkError, match="has 1,001 bytes, and the peers of this study accept at most 1,000"
+    ):
+        peer.send(1, [b"head", bytes(1000 - 4 - 8 + 1)])

@@ -42,6 +42,12 @@ def test_what_is_written_is_read_to_the_last_bit_and_the_one_before_is_kept(tmp_
     assert sorted(file.name for file in tmp_path.iterdir()) == [OLD], "nothing half written is left"
 
 
+def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    for round in (1, 2):
+        write(tmp_path, STUDY, point(round))
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
 def test_a_torn_checkpoint_is_refused_by_name_and_the_older_one_used(tmp_path: Path) -> None:
     write(tmp_path, STUDY, point(1))
     write(tmp_path, STUDY, point(2))
@@ -126,7 +132,7 @@ def test_facts_and_models_survive_their_bytes() -> None:
         ({"origin": 2**62}, "out of range"),
         ({"mean": (1.0,)}, "different numbers"),
         ({"mean": (1.0,), "deviation": (1.0,)}, "1 means for 3 features"),
-        ({"deviation": (1.0, 0.0, 1.0)}, "a deviation that is not above 0"),
+        ({"deviation": (1.0, -1.0, 1.0)}, "a deviation below 0"),
     ],
 )
 def test_what_cannot_have_been_agreed_is_refused(wrong: dict[str, object], why: str) -> None:

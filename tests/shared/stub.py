@@ -13,6 +13,10 @@ TICK = 0.002  # seconds of a round
 
 def main(pipe, made, me, table, folder, endpoint, rejoin=False, chances=None):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if made.experiment.name == f"early-{me}":
+        os._exit(3)
+    if made.experiment.name == "stubborn":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(4))
     port = 0 if endpoint.endswith("*") else int(endpoint.rpartition(":")[2])
     listening = socket.create_server(("127.0.0.1", port))
     own = f"tcp://127.0.0.1:{listening.getsockname()[1]}"

@@ -1,9 +1,10 @@
 """The verdict on a run, as a sentence and an exit code; must not know how it was carried out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+NAMED = 12  # peers that a sentence names
 DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 
 
@@ -38,10 +39,9 @@ def _ended(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         sentence += f"; {never} planned fault{s} did not happen: learning ended before {them}"
     if lost := summary.get("lost"):
         names = ", ".join(lost[:8]) + (" ..." if len(lost) > 8 else "")
-        died = (
-            f"{len(lost)} of {len(summary['peer_status'])} peers died during the run ({names}); the others: "
-        )
-        return code if summary["stopped"] in ("diverged", "interrupted") else NETWORK, died + sentence
+        rest = "the others" if summary["peers"] > 1 else "the last one"
+        died = f"{len(lost)} of {len(summary['peer_status'])} peers died during the run ({names}); {rest}: "
+        return code if summary["stopped"] == "diverged" else NETWORK, died + sentence
     return code, sentence
 
 
@@ -59,6 +59,8 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     met = not tolerance or summary["stopped"] == "tolerance"
     if peers == 1:
         sentence = f"{_alone(summary)}; {rounds:,} rounds"
+        if met and tolerance and summary.get("without") and not summary.get("without_wanted"):
+            return NOT_REACHED, f"{sentence}: the tolerance is met on a part of the rows only"
         return (
             (DONE, sentence) if met else (NOT_REACHED, f"{sentence}: tolerance {tolerance:.0e} was not met")
         )
@@ -70,12 +72,26 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
 
 def _alone(summary: Mapping[str, Any]) -> str:
     """The beginning of the sentence for one peer: the last one left, one of several processes, or a single one."""
+    if "learned_with" in summary:
+        return whose(summary["learned_with"], summary["without"])
     if gone(summary):
         return f"{_left(summary)} learned alone"
     *most, last = summary.get("neighbours") or [""]
     if not last:
         return "one peer learned"
     return f"learned with {', '.join(most)} and {last}" if most else f"learned with {last}"
+
+
+def whose(learned_with: Sequence[str], without: Sequence[str]) -> str:
+    """Whose rows are in the model of one peer, beside its own, and whose are not."""
+    inside = f"learned with {_listed(learned_with)}" if learned_with else "learned alone"
+    return f"{inside}, without {_listed(without)}" if without else inside
+
+
+def _listed(names: Sequence[str]) -> str:
+    """All names in a sentence; of very many, the first."""
+    *most, last = names if len(names) <= NAMED else (*names[:NAMED], f"{len(names) - NAMED} more")
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _held(summary: dict[str, Any], tolerance: float) -> str:

@@ -19,6 +19,7 @@ from gossipfl.runs.events import Progress, Struck, Warned
 
 __all__ = ["Crew", "Failed"]
 
+TERMINATED = "killed by SIGTERM"  # the end of a peer that was asked to end before it could answer
 Told = Progress | Struck | Warned
 
 
@@ -46,6 +47,7 @@ class Crew:
         self._learning: set[int] = set()
         self._began = self._asked = False
         self._killed: set[int] = set()  # on purpose
+        self._warned: set[str] = set()
         self._away: set[int] = set()  # they may continue, and have sent no progress since
         self._round = 0
         for me in range(len(self.names)):
@@ -86,10 +88,14 @@ class Crew:
 
     @property
     def lost(self) -> list[int]:
-        """The peers that died without a report and that no fault killed."""
-        if self._asked:
-            return []
-        return [me for me in sorted(self.status) if me not in self.reports and me not in self._killed]
+        """The peers that died without a report, and neither because of a fault nor because they were asked to end."""
+        return [
+            me
+            for me in sorted(self.status)
+            if me not in self.reports
+            and me not in self._killed
+            and not (self._asked and self.status[me] == TERMINATED)
+        ]
 
     def failure(self) -> GossipError | None:
         """The error that ended the run, or None."""
@@ -120,11 +126,20 @@ class Crew:
             case "progress":
                 self._round = max(self._round, what.round)
                 return [*self._back(me), *self._chorus.hear(me, what)]
+            case "agreed":
+                return self._once(what)
             case "warning":
                 return [Warned(self.names[me], what)]
             case "report":
                 self.reports[me] = what
         return []
+
+    def _once(self, warning: str) -> list[Warned]:
+        """A warning that all peers give, when the first one gives it."""
+        if warning in self._warned:
+            return []
+        self._warned.add(warning)
+        return [Warned("", warning)]
 
     def _back(self, me: int) -> list[Struck]:
         """An event if this peer was away and learns again."""

@@ -24,10 +24,8 @@ def failure(lost: Sequence[str], reports: Mapping[int, Report]) -> GossipError |
     causes = [r for r in reports.values() if r.error and not r.departed]
     well = [r for r in reports.values() if r.model is not None and not r.error]
     if lost and (causes or not well):
-        who = ", ".join(lost[:8])
-        return NetworkError(
-            f"peer {who}, and its neighbours waited for it in vain; see its log.jsonl in the run folder"
-        )
+        who = "; ".join(f"peer {one}" for one in lost[:8]) + ("; ..." if len(lost) > 8 else "")
+        return NetworkError(f"{who}: the others could not learn without; see log.jsonl in its folder")
     departed = [r for r in reports.values() if r.error]
     if first := (causes or departed)[:1]:
         return Failed(first[0].error, first[0].exit_code)

@@ -17,7 +17,7 @@ from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.launch.crew import Crew
 from gossipfl.experiment.launch.processes import Processes, forkserver
-from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.tables import notes, tables
 from gossipfl.experiment.live.reports import collect
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.method import study
@@ -28,6 +28,7 @@ from gossipfl.runs.attempt import Attempts
 from gossipfl.runs.checkpoint import NEW
 from gossipfl.runs.events import Event, Finished, Started, Warned
 from gossipfl.runs.learned import Summary
+from gossipfl.runs.lock import holders
 from gossipfl.runs.summary import read_summary
 
 
@@ -35,7 +36,8 @@ def resume(folder: Path) -> Iterator[Event]:
     """Continue an interrupted run in its folder, from the checkpoints of its peers, without its faults; else as `run`.
 
     Raises:
-        BadExperiment: the folder has no run, a complete or a damaged one, or no checkpoint of any peer.
+        BadExperiment: the folder has no run, a complete or a damaged one, or no checkpoint of any peer; or its
+            peers still live.
     """
     experiment = load(folder / "config.toml").model_copy(update={"faults": ()})
     ended = read_summary(folder).get("stopped", "")
@@ -44,6 +46,11 @@ def resume(folder: Path) -> Iterator[Event]:
             f"the run in {folder} is complete ({ended}): start a new one, gossipfl run {folder}/config.toml"
         )
     files.check_format(folder)
+    if alive := holders(folder):
+        raise BadExperiment(
+            f"{len(alive)} peers of the run in {folder} still learn ({', '.join(list(alive)[:8])}): wait until they end, or "
+            f"end them first: kill {' '.join(alive.values())}"
+        )
     if not any((folder / "peers").glob(f"*/{NEW}")):
         raise BadExperiment(
             f"no peer in {folder} has a checkpoint to continue from: start a new run, gossipfl run {folder}/config.toml. Peers "
@@ -71,6 +78,8 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
     rows = tables(made)
     folder = out if out and again else files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
+    for note in notes(rows, made.names):
+        yield Warned("", note)
     warnings: deque[str] = deque()
     attempt = Attempts(warnings.append)
     crew = local(made, rows, folder, again)

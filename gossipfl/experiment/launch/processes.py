@@ -29,8 +29,21 @@ NUMBERS: dict[Signal, signal.Signals] = {
 }
 
 
+LONGEST = 70  # bytes of a temporary folder in which sockets have paths that the system accepts
+
+
+def short_temporary() -> None:
+    """Make temporary files in another folder, if the path of the present one is too long for sockets."""
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST:
+        tempfile.tempdir = next(
+            (place for place in ("/tmp", "/var/tmp") if os.access(place, os.W_OK | os.X_OK)),
+            tempfile.tempdir,
+        )
+
+
 def forkserver() -> ForkServerContext:
     """The context whose server forks the peers. Starts the server if none runs, and does not wait for its imports."""
+    short_temporary()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gossipfl.experiment.launch.preload"])
     threads = os.environ.get("OMP_NUM_THREADS")

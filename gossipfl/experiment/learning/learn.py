@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gossipfl.config.experiment import StopSettings
 from gossipfl.engine import Engine, Run, relative_distance
@@ -41,6 +42,12 @@ class Outcome:
         """Seconds of learning so far."""
         return self.before + time.monotonic() - self.began
 
+    def diverged(self, why: str, when: str) -> bool:
+        """Learning ends by divergence if `why` is not empty; whether it does."""
+        if why:
+            self.stopped, self.why = "diverged", f"{why} {when}"
+        return bool(why)
+
 
 class Rhythm(NamedTuple):
     """The intervals of the learning loop.
@@ -62,41 +69,13 @@ def learn(
 ) -> Iterator[Progress]:
     """Drive `engine` from `outcome.run` until `stop` holds, and yield a line of metrics every `pace.every` exchanges.
 
-    The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model that
-    is not finite, or a measured loss that has grown a thousandfold), a neighbour that ends, removal from the topology, and
-    KeyboardInterrupt at any point.
+    The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model or a
+    measured loss that is not finite, or a loss that has grown a thousandfold), a neighbour that ends, removal from the
+    topology, and KeyboardInterrupt at any point.
     """
-    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
-    rest, lines = Rest(engine, outcome.run, stop.tolerance, pace), Lines(pace.every, stop.seconds is not None)
+    lines = Lines(pace.every, stop.seconds is not None)
     try:
-        for run in engine.rounds(outcome.run):
-            x = run.state.x
-            if not math.isfinite(x.sum()):
-                outcome.stopped, outcome.why = (
-                    "diverged",
-                    f"the model is not finite in round {outcome.rounds + 1}",
-                )
-                break
-            if run.round % pace.local_steps:
-                continue
-            outcome.run, outcome.rounds = run, run.round // pace.local_steps
-            over = stop.seconds is not None and outcome.elapsed >= stop.seconds
-            if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
-                outcome.stopped = (
-                    "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
-                )
-                break
-            if lines.due(outcome):
-                yield measure(engine, problem, outcome)
-                # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
-                if pace.cycle() == 1 and bool((problem.loss(x) > ceiling).any()):
-                    outcome.stopped, outcome.why = (
-                        "diverged",
-                        f"the loss has grown a thousandfold by round {outcome.rounds}",
-                    )
-                    break
-            if outcome.rounds >= stop.rounds:
-                break
+        yield from _rounds(engine, problem, outcome, stop, pace, lines)
     except Departed as departed:
         if departed.reason not in ("diverged", "interrupted"):
             raise
@@ -109,6 +88,44 @@ def learn(
     outcome.seconds = outcome.elapsed
     if outcome.rounds and lines.last != outcome.rounds:
         yield measure(engine, problem, outcome)
+
+
+def _rounds(
+    engine: Engine, problem: Problem, outcome: Outcome, stop: StopSettings, pace: Rhythm, lines: "Lines"
+) -> Iterator[Progress]:
+    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
+    if outcome.diverged(unbounded(ceiling), "before the first round: values in the data may be too large"):
+        return
+    rest = Rest(engine, outcome.run, stop.tolerance, pace)
+    for run in engine.rounds(outcome.run):
+        x = run.state.x
+        if not math.isfinite(x.sum()):
+            outcome.diverged("the model is not finite", f"in round {outcome.rounds + 1}")
+            return
+        if run.round % pace.local_steps:
+            continue
+        outcome.run, outcome.rounds = run, run.round // pace.local_steps
+        over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
+        if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
+            outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
+            break
+        if lines.due(outcome):
+            yield measure(engine, problem, outcome)
+            # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
+            if pace.cycle() == 1 and outcome.diverged(
+                unbounded(problem.loss(x), ceiling), f"in round {outcome.rounds}"
+            ):
+                return
+        if outcome.rounds >= stop.rounds:
+            break
+    outcome.diverged(unbounded(problem.loss(outcome.run.state.x)), f"in round {outcome.rounds}")
+
+
+def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
+    """Why losses (n,) show divergence; "" if they do not."""
+    if not loss.isfinite().all():
+        return "the loss is not finite"
+    return "the loss has grown a thousandfold" if ceiling is not None and bool((loss > ceiling).any()) else ""
 
 
 class Lines:

@@ -115,6 +115,11 @@ class Session:
         return 0 if self.study.experiment.algorithm.step == "auto" else 1
 
     @property
+    def present(self) -> Study:
+        """The study over the present topology."""
+        return self._parts().study if self._parts else self.study
+
+    @property
     def facts(self) -> Facts:
         """The present facts."""
         return self._parts().prepared.facts if self._parts else self.prepared.facts

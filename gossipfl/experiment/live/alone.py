@@ -10,14 +10,15 @@ import networkx as nx
 import torch
 
 from gossipfl import topology
-from gossipfl.config.experiment import Experiment
+from gossipfl.config.experiment import Experiment, StopSettings
 from gossipfl.config.file import load
 from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.live.journal import Tell, log_to
+from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.news import news
-from gossipfl.experiment.live.process import LARGEST, live
+from gossipfl.experiment.live.process import live
 from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.gossip import unreal
@@ -26,7 +27,13 @@ from gossipfl.peer import ZeroMQ
 from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
+from gossipfl.runs.lock import locked
 from gossipfl.runs.summary import read_summary
+
+
+def without_wanted(experiment: Experiment) -> bool:
+    """Whether peers may end without others that are absent: `stop.absent` has been set."""
+    return experiment.stop.absent != StopSettings().absent
 
 
 def unsuitable(experiment: Experiment) -> None:
@@ -74,13 +81,13 @@ def neighbours(study: Study, name: str) -> list[str]:
 
 
 def watched(study: Study, name: str, listen: str | None, tell: Tell) -> Reread:
-    """The topology file, read again when it changes, and on SIGHUP. Call this in the main thread."""
+    """The topology file, read again when it changes, and on SIGUSR1. Call this in the main thread."""
 
     def places(changed: Study) -> dict[str, str]:
         return {other: place for other, place in endpoints(changed, name, listen).items() if other != name}
 
     reread = Reread(study, name, places, lambda warning: tell("warning", warning))
-    signal.signal(signal.SIGHUP, reread.ask)
+    signal.signal(signal.SIGUSR1, reread.ask)
     return reread
 
 
@@ -134,8 +141,8 @@ def peer(
         folder: its run folder.
         places: the endpoints of this peer and its neighbours, by name.
         again: continue from its checkpoint.
-        tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("warning", sentence) or
-            ("news", sentence).
+        tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("agreed", warning),
+            ("warning", sentence) or ("news", sentence).
         reread: the topology file, if it may change.
 
     Raises:
@@ -144,12 +151,11 @@ def peer(
     began = time.monotonic()
     torch.set_num_threads(1)
     log_to(folder)
-    transport = ZeroMQ(places[name], LARGEST)
-    tell("listening", None)
-    me = study.names.index(name)
+    me, own = study.names.index(name), files.peer_folder(folder, name)
     near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}
-    own = files.peer_folder(folder, name)
-    with news(lambda sentence: tell("news", sentence)):
+    with locked(own), news(lambda sentence: tell("news", sentence)):
+        transport = ZeroMQ(places[name], largest(study, table))
+        tell("listening", None)
         report = live(study, me, table, own, transport, near, tell, again, reread=reread)
     final = reread.study if reread else study
     if final is not study:
@@ -161,10 +167,13 @@ def peer(
     if learned := collect(study, {me: report}, {me: table}, {name: report.stopped}, startup):
         summary = finish(study, [table], learned, folder)
         known = {
-            "agreed": report.stopped == "tolerance",
+            "agreed": report.stopped == "tolerance" and not report.without,
             "consensus_distance": None,
             "error": report.error or None,
             "neighbours": neighbours(final, name),
+            "learned_with": report.learned_with,
+            "without": report.without,
+            "without_wanted": without_wanted(study.experiment),
         }
         summary = conclude(summary | known, folder)
         if lost := summary.get("unwritten"):

@@ -81,6 +81,10 @@ class Following:
     def disagreement(self, run: Run) -> Tensor:
         return self.inner.disagreement(run)
 
+    @property
+    def over(self) -> bool:
+        return self.inner.over
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return self.inner.settled(converged, over)
 

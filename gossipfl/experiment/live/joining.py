@@ -9,18 +9,22 @@ from collections.abc import Callable, Iterable
 
 from gossipfl.config.experiment import Experiment
 from gossipfl.data import Table
-from gossipfl.errors import BadMessage, NetworkError
+from gossipfl.errors import BadData, BadMessage
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Change, Following
 from gossipfl.experiment.live.journal import Journal
 from gossipfl.experiment.study.study import Study
+from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
-from gossipfl.peer.exchange import StateTransferred
+from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 from gossipfl.runs.facts import Checkpoint, pack, unpack
 
 log = logging.getLogger(__name__)
+
+MORE = 64  # times as many exchanges as a study has now: it never has more
+SHORTEST = 1e-3  # times the agreed step: the shortest step that a newcomer may ask for
 
 
 def begin(
@@ -42,35 +46,67 @@ def begin(
         )
 
     point, how = journal.read() if rejoin else None, "continues from round {} of its checkpoint"
-    if point is None:
+    begun: Session | None = None
+    while begun is None and point is None:
         try:
             begun, how = session(), "all peers have agreed: learning begins"
-        except StateTransferred as state:
+        except StateTransferred as transferred:
             log.info("the others are learning already: a neighbour sent the agreed facts")
-            point, how = _received(state.payload), "the others are learning already: joins in round {}"
+            point, how = transferred.state, "the others are learning already: joins in round {}"
+        except BegunAnew:
+            continue
     if point is not None:
-        exchange.begin(point.facts.origin, lambda: pack(begun.point))
+        exchange.begin(point.facts.origin)
         begun = session(point)
+        if begun.facts.working_step < SHORTEST * point.facts.working_step:
+            raise BadData(
+                f"{study.names[me]} needs a step of {begun.facts.working_step:.1g}, and all others learn with "
+                f"{point.facts.working_step:.1g}: are its features in the same units as theirs?"
+            )
         if begun.facts.working_step < point.facts.working_step:
             log.info("the others' step is too long for these rows, which need %g", begun.facts.working_step)
-    if isinstance(begun.engine, Following):
-        exchange.begin(begun.facts.origin, lambda: pack(begun.point))
-        journal.resumable = True
-    elif isinstance(begun.engine, GossipPeer):
-        # A peer that agreed with me may resend its last agreement message; it is no newcomer.
-        newcomers = begun.facts.origin - (point is None)
-        begun.engine.gossiper.begin(newcomers, lambda: pack(begun.point))
-        journal.resumable = True
+    assert begun is not None
+    _ready(study, begun, exchange, newcomers=begun.facts.origin - (point is None))
+    journal.resumable = isinstance(begun.engine, Following | GossipPeer)
     return begun, how.format(begun.outcome.rounds)
 
 
-def _received(message: bytes) -> Checkpoint:
-    try:
-        return unpack(message)
-    except BadMessage as error:
-        raise NetworkError(
-            f"a neighbour sent facts that are not valid: {error}; use the same experiment file and version at all peers"
-        ) from error
+def _ready(study: Study, begun: Session, exchange: Exchange, newcomers: int) -> None:
+    """Tell the ends of all edges that learning begins, within what limits, and what a newcomer gets."""
+    engine, stop = begun.engine, study.experiment.stop
+    if isinstance(engine, GossipPeer):
+        # A peer that agreed with me may resend its last agreement message; it is no newcomer.
+        engine.gossiper.begin(newcomers, lambda: pack(begun.point))
+        return
+    main = engine.parts.main.mixing if isinstance(engine, Following) else Mixing()
+    transfer = (lambda: pack(begun.point)) if isinstance(engine, Following) else None
+    rounds = stop.rounds * study.experiment.algorithm.local_steps
+    # Links may change, and with them the number of exchanges in a round.
+    exchange.begin(
+        begun.facts.origin, transfer, MORE * rounds * main.exchanges, SHORTEST * begun.facts.working_step
+    )
+
+
+def received(study: Study, table: Table, message: bytes) -> Checkpoint:
+    """The state of the others, as a neighbour has sent it to a peer with these rows.
+
+    Raises:
+        BadMessage: the bytes are no such message, or it is the state of other columns or of a model of another size.
+    """
+    point = unpack(message)
+    schema, p = point.facts.schema, point.x.shape[1]
+    if schema.columns != table.columns:
+        raise BadMessage(f"it has other columns than {table.where}: {', '.join(schema.columns[:20])}")
+    if study.experiment.model.kind != "module":
+        outputs = study.loss.outputs(len(schema.classes or ()))
+        if p != (width := (len(schema.features) + study.experiment.model.intercept) * outputs):
+            raise BadMessage(f"a model of {p} parameters, where this study has {width}")
+    rank = min(study.experiment.algorithm.precondition, p)
+    if len(point.facts.curvature) != rank * p:
+        raise BadMessage(
+            f"{len(point.facts.curvature)} numbers of a curvature, where this study has {rank * p}"
+        )
+    return point
 
 
 def patience(experiment: Experiment, endpoints: Iterable[str]) -> Patience:

@@ -16,20 +16,22 @@ from gossipfl.data import Table
 from gossipfl.errors import Departed, GossipError
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.following import Following, called, openings
-from gossipfl.experiment.live.joining import begin, patience
+from gossipfl.experiment.live.joining import begin, patience, received
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
+from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.inbox import AHEAD
+from gossipfl.peer.limits import Limits
 from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
+from gossipfl.runs.lock import locked
 from gossipfl.signals import interrupt_once, unheard
 
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
 PARTING = 1.0  # seconds to wait for the goodbyes of neighbours that end at the same time
-LARGEST = 2**30  # bytes of a message: about 128 million float64 parameters
 GOODBYES = {
     "tolerance": "settled",
     "seconds": "settled",
@@ -59,7 +61,8 @@ def live(
         folder: of its files.
         transport: bound, but not yet connected.
         endpoints: of its neighbours, by number.
-        tell: called with ("learning", sentence), ("progress", line of metrics) or ("warning", sentence).
+        tell: called with ("learning", sentence), ("agreed", a warning that all peers give), ("progress", line of metrics) or
+            ("warning", sentence).
         rejoin: continue from the checkpoint in the folder, if there is one.
         chances: for faults, the present probabilities that a message is lost and that it is duplicated.
         reread: the topology file, if it may change.
@@ -67,7 +70,7 @@ def live(
     e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
     # The horizon is measured from some rounds only; others may be longer by chance.
-    ahead = AHEAD + 4 * study.horizon
+    ahead, most = AHEAD + 4 * study.horizon, largest(study, table)
     exchange = Exchange(
         ident(study.names[me]),
         called(study),
@@ -77,6 +80,8 @@ def live(
         e.peers.wait,
         ahead=ahead,
         patience=patience(e, endpoints.values()),
+        limits=Limits(most, timed=e.stop.seconds is not None),
+        unpack=lambda message: received(study, table, message),
     )
     session: Session | None = None
     failure: dict[str, Any] = {}
@@ -85,6 +90,8 @@ def live(
         transport.connect(near, 2 * ahead)
         session, how = begin(study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
         tell("learning", how)
+        if session.prepared.warning:
+            tell("agreed", session.prepared.warning)
         unheeded = None if isinstance(session.engine, Following) else reread
         if unheeded:
             unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
@@ -133,9 +140,6 @@ def main(
 
     Once it learns it does not need the launcher any more.
     """
-    interrupt_once()
-    torch.set_num_threads(1)
-    log_to(folder)
 
     def tell(*what: Any) -> None:
         try:
@@ -143,22 +147,26 @@ def main(
         except OSError:
             log.warning("the launcher has ended and does not receive: %s", what[0])
 
+    report = Report()
     try:
-        transport = ZeroMQ(endpoint, LARGEST)
-        pipe.send(("endpoint", transport.endpoint))
-        endpoints = pipe.recv()
-        report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
-        with unheard():
-            tell("report", report)
-    except KeyboardInterrupt:
-        tell("report", Report())
-    except GossipError as error:
-        tell("report", Report(exit_code=error.exit_code, error=str(error)))
-    except (BrokenPipeError, EOFError):
-        log.error("the launcher ended before this peer could begin")
-    except Exception as error:
-        log.exception("unexpected error")
-        sentence = (
-            f"peer {study.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
-        )
-        tell("report", Report(exit_code=1, error=sentence))
+        try:
+            interrupt_once()
+            torch.set_num_threads(1)
+            log_to(folder)
+            with locked(folder):
+                transport = ZeroMQ(endpoint, largest(study, table))
+                pipe.send(("endpoint", transport.endpoint))
+                endpoints = pipe.recv()
+                report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
+        except GossipError as error:
+            report = Report(exit_code=error.exit_code, error=str(error))
+        except (BrokenPipeError, EOFError):
+            log.error("the launcher ended before this peer could begin")
+        except Exception as error:
+            log.exception("unexpected error")
+            sentence = f"peer {study.names[me]}: {type(error).__name__}: {error}; the trace is in {folder / 'log.jsonl'}"
+            report = Report(exit_code=1, error=sentence)
+    except KeyboardInterrupt:  # it comes once, at any place above
+        log.info("interrupted before it learned")
+    with unheard():
+        tell("report", report)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
 import torch
 
 from gossipfl.data import Table, encode
@@ -36,6 +37,8 @@ class Report:
     exit_code: int = 0
     error: str = ""
     departed: bool = False  # the error is only that a neighbour left first
+    learned_with: tuple[str, ...] = ()  # the other peers whose rows are in the model
+    without: tuple[str, ...] = ()  # those whose rows are not
     unwritten: str = ""  # a sentence for the files that could not be written at the end
     model: list[float] | None = None
     kept: list[list[float]] | None = None  # the newest models, for gossip learning
@@ -62,14 +65,28 @@ def reported(exchange: Exchange, session: Session | None, failure: Mapping[str, 
     if session is None:
         return Report(**traffic, **failure)
     outcome, prepared = session.outcome, session.prepared
+    learned_with, without = parts(exchange, session)
     stopped = "interrupted" if failure else outcome.stopped
     return Report(
         rounds=outcome.rounds, stopped=stopped, why=outcome.why, followed=outcome.followed, algorithm=prepared.kind,
         step=session.facts.step,
         seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
-        schema=prepared.schema, scale=prepared.scales[0], **traffic, **failure,
+        schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, **traffic, **failure,
     )  # fmt: skip
+
+
+def parts(exchange: Exchange, session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The other peers whose rows are in the model of this one, and those whose rows are not.
+
+    The first are those that a path of edges leads to whose ends have not given each other up.
+    """
+    names, me = exchange.names, exchange.names[exchange.me]
+    graph = session.present.graph.to_undirected()
+    graph.remove_edges_from((names.get(a), names.get(b)) for a, b in exchange.neighbours.rumours.cut)
+    near = nx.node_connected_component(graph, me)
+    others = [name for name in session.present.names if name != me]
+    return tuple(n for n in others if n in near), tuple(n for n in others if n not in near)
 
 
 def collect(

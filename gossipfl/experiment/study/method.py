@@ -297,14 +297,17 @@ def lowest(links: Links, peers: int) -> float:
     return 1.0 - 2.0 * float(given.max())
 
 
-def study(experiment: Experiment) -> Study:
-    """The checked study of an experiment. Raises BadExperiment or Incompatible if its settings do not fit each other."""
+def study(experiment: Experiment, divided: bool = False) -> Study:
+    """The checked study of an experiment; `divided` as in `Study`.
+
+    Raises BadExperiment or Incompatible if its settings do not fit each other.
+    """
     graph = load(experiment.topology.graph, experiment.seed)
     graph = nx.Graph(graph) if len(graph) == 1 else graph  # a single peer has no directed links
     holders = list(graph)
     if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:
         graph = load("full:1")
-    made = Study(experiment, graph, holders)
+    made = Study(experiment, graph, holders, divided)
     made.check()
     check_fit(made)
     return made

@@ -1,0 +1,52 @@
+"""How large a message of a study may be; must not know sockets.
+
+A peer needs the number when it begins to listen, before it knows the levels and classes of others: there is room for many.
+"""
+
+from gossipfl.algorithms import METHODS
+from gossipfl.data import Table, classes, levels
+from gossipfl.errors import BadData
+from gossipfl.experiment.learning.prepare import is_classification
+from gossipfl.experiment.study.method import SMALL
+from gossipfl.experiment.study.problem import load_module
+from gossipfl.experiment.study.study import Study
+
+ROOM, EACH = 2**20, 2**16  # bytes for tables of agreement, and for each peer's words in them
+MORE = 4  # times as many levels and classes as this peer has itself
+OUTPUTS = 32  # of a softmax model, at least: a peer may have rows of one class only
+
+
+def largest(study: Study, table: Table) -> int:
+    """Bytes of the largest message that a peer with these rows accepts.
+
+    Messages are tables of words, a model with what a method sends beside it, second derivatives, or a state transfer.
+    """
+    e, peers = study.experiment, len(study.names)
+    words = _words(study, table)
+    width = _width(study, len(table.columns) + MORE * len(words), len(words))
+    method = METHODS.get(e.algorithm.kind)
+    square = min(width, SMALL) if method is None else width if method.averages else 0
+    tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in words))
+    return tables + 16 * (square**2 + width * (4 + e.algorithm.precondition))
+
+
+def _words(study: Study, table: Table) -> list[str]:
+    """The levels and classes of these rows; none where they cannot be told: then the peer cannot agree either."""
+    try:
+        known = [
+            c + level
+            for c, found in levels(table, study.experiment.data.categorical).items()
+            for level in found
+        ]
+        return known + list(classes(table)) if is_classification(study) else known
+    except BadData:
+        return []
+
+
+def _width(study: Study, features: int, labels: int) -> int:
+    """At most so many parameters."""
+    model = study.experiment.model
+    if model.kind == "module":
+        module, _ = load_module(str(model.module), study.experiment.seed)
+        return sum(part.numel() for part in module.parameters())
+    return (features + 1) * (max(OUTPUTS, MORE * labels) if study.loss.task == "multiclass" else 1)
