@@ -66,9 +66,9 @@ class Engine(Protocol):
         """The runs after each further round. It never ends."""
 
     def disagreement(self, run: Run) -> Tensor:
-        """max_j |r_j - r_i| / |r_i| over the neighbours j heard in the last round with links, (n,).
+        """max_j |m_j - m_i| / |m_i| over the neighbours j heard in the last round with links, (n,).
 
-        The run must have replicas. If a method sends several tensors, the first one counts: it stands for the parameters.
+        m are the models that the replicas stand for (`algorithms.models`). The run must have replicas.
         """
 
     def settled(self, converged: Tensor, over: bool = False) -> bool:

@@ -10,6 +10,7 @@ from gossipfl.algorithms.algorithm import (
     Record,
     State,
     leaves,
+    models,
     no_penalty,
     rebuilt,
 )
@@ -25,6 +26,7 @@ from gossipfl.algorithms.newton import Newton
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
+from gossipfl.algorithms.stability import Round, longest_step
 
 __all__ = [
     "ALGORITHMS",
@@ -53,11 +55,14 @@ __all__ = [
     "PushSum",
     "QuasiGlobal",
     "Record",
+    "Round",
     "State",
     "Tracked",
     "leaves",
+    "longest_step",
     "made",
     "misfit",
+    "models",
     "no_hessian",
     "no_penalty",
     "rebuilt",

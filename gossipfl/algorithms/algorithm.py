@@ -24,6 +24,7 @@ __all__ = [
     "Record",
     "State",
     "leaves",
+    "models",
     "no_penalty",
     "rebuilt",
     "subgradient",
@@ -81,6 +82,10 @@ class Algorithm(Protocol):
     def accounts(self) -> Mapping[str, Account]:
         """The fields of the state that sum what was heard, by name. "inner.e" is field e of the field `inner`."""
 
+    @property
+    def weighted(self) -> bool:
+        """Whether the first tensor of a message is a model times a weight, and its last number is that weight."""
+
     def init(self, x: Tensor) -> State:
         """The state before round 0, from x (n, d)."""
 
@@ -109,6 +114,12 @@ def rebuilt(tensors: Mapping[str, Tensor], like: R, path: str = "") -> R:
         name = path + field
         fields[field] = tensors[name] if isinstance(value, Tensor) else rebuilt(tensors, value, f"{name}.")
     return like._replace(**fields)
+
+
+def models(algorithm: Algorithm, messages: Tensor, width: int) -> Tensor:
+    """The models (k, width) that messages (k, D) of this algorithm stand for: their first tensor, without its weight."""
+    first = messages[:, :width]
+    return first / messages[:, -1:] if algorithm.weighted else first
 
 
 class Mixer:

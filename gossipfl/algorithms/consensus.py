@@ -21,6 +21,7 @@ class Consensus:
     requires: ClassVar[Property] = Property.CONSENSUS
     min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Iterate:
         return Iterate(x)

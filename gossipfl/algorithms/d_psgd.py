@@ -34,6 +34,7 @@ class DPSGD:
     requires: ClassVar[Property] = Property.CONSENSUS
     min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Iterate:
         return Iterate(x)

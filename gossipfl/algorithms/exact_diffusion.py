@@ -37,6 +37,7 @@ class ExactDiffusion:
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
     min_eigenvalue: ClassVar[float] = -1.0 / 3.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=1.0)}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Corrected:
         return Corrected(x, torch.zeros_like(x))

@@ -31,6 +31,7 @@ class Extra:
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
     min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=0.5)}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Corrected:
         return Corrected(x, torch.zeros_like(x))

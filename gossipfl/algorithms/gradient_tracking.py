@@ -44,6 +44,7 @@ class GradientTracking:
     requires: ClassVar[Property] = Property.CONSENSUS | Property.MEAN | Property.SETTLING | Property.RELIABLE
     min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {"c": Account(block=1, factor=1.0)}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Tracked:
         return Tracked(x, *(torch.zeros_like(x) for _ in range(3)))

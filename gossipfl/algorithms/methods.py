@@ -53,7 +53,7 @@ class Method(NamedTuple):
     step: Literal["smoothness", "whole", "pegasos"] = (
         "smoothness"  # what step = "auto" is: stride/L, 1, or 1/(l2 t)
     )
-    stride: float = 1.0  # the safe step in units of 1/L
+    stride: float = 1.0  # the safe step in units of 1/L, where the links allow it
     tracks: bool = (
         False  # it tracks gradients from exchange to exchange, so that local steps divide the safe step
     )
@@ -132,7 +132,7 @@ ALGORITHMS: dict[str, Method] = {
     "push-pull": Method(
         "exact over directed links that lose messages",
         lambda i: PushPull(i.step, i.prox),
-        exact=True, sends="2d", aggregator=PullAndPush(), stride=0.3,
+        exact=True, sends="2d", aggregator=PullAndPush(), stride=0.3, tracks=True,
     ),
     "push-diging": Method(
         "exact over directed links",

@@ -44,6 +44,10 @@ class Momentum:
     def accounts(self) -> Mapping[str, Account]:
         return {f"inner.{name}": account for name, account in self.inner.accounts.items()}
 
+    @property
+    def weighted(self) -> bool:
+        return self.inner.weighted
+
     def init(self, x: Tensor) -> Moving:
         return Moving(x, self.inner.init(x), torch.zeros_like(x))
 
@@ -83,6 +87,7 @@ class QuasiGlobal:
     requires: ClassVar[Property] = Property.CONSENSUS
     min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Paced:
         return Paced(x, torch.zeros_like(x))

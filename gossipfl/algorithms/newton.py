@@ -52,6 +52,7 @@ class Newton:
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE
     min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Iterating:
         n, d = x.shape
@@ -106,12 +107,15 @@ def _huge(like: Tensor) -> tuple[float, float, float]:
 def _solve(matrices: Tensor, vectors: Tensor) -> Tensor:
     """H^+ g for each row. H is scaled to have diagonal 1, so that the scale of the features does not matter.
 
+    Where the diagonal is 0, so is the step: the parameter is of a feature that is 0 in all rows, or of rows on a flat piece.
     The result is 0 where H cannot be a mean of Hessians, because a scaled entry is far larger than the diagonal. Then a
     peer was missing from the averaging.
     """
     tiny = torch.finfo(matrices.dtype).tiny
-    units = matrices.diagonal(dim1=1, dim2=2).clamp(min=tiny).rsqrt()
-    scaled = units[:, :, None] * matrices * units[:, None, :]
+    curvature = matrices.diagonal(dim1=1, dim2=2)
+    flat = curvature == 0
+    units = torch.where(flat, 0.0, curvature.clamp(min=tiny).rsqrt())
+    scaled = units[:, :, None] * matrices * units[:, None, :] + torch.diag_embed(flat.to(units))
     strange = ~(scaled.abs() <= STRANGE).flatten(1).all(1)[:, None]
     scaled = torch.where(strange[:, :, None], torch.eye(scaled.shape[1]).to(scaled), scaled)
     return units * _scaled(scaled, torch.where(strange, 0.0, units * vectors))

@@ -40,6 +40,7 @@ class NIDS:
     requires: ClassVar[Property] = ExactDiffusion.requires
     min_eigenvalue: ClassVar[float] = ExactDiffusion.min_eigenvalue
     accounts: ClassVar[Mapping[str, Account]] = ExactDiffusion.accounts
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Moved:
         return Moved(x, torch.zeros_like(x), torch.zeros_like(x))

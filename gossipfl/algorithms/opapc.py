@@ -46,6 +46,7 @@ class OPAPC:
     requires: ClassVar[Property] = Property.EXACT | Property.RELIABLE | Property.SYMMETRIC
     min_eigenvalue: ClassVar[float] = 0.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=1.0)}
+    weighted: ClassVar[bool] = False
 
     @property
     def tau(self) -> float:

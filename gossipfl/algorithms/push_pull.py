@@ -48,6 +48,7 @@ class PushPull:
     )
     min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Totalled:
         return Totalled(x, *(torch.zeros_like(x) for _ in range(5)))

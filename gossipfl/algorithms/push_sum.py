@@ -35,6 +35,7 @@ class PushSum:
     requires: ClassVar[Property] = Property.MEAN | Property.LINEAR | Property.SETTLING | Property.RELIABLE
     min_eigenvalue: ClassVar[float] = float("-inf")
     accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = True
 
     def init(self, x: Tensor) -> Pushed:
         return Pushed(x, self.inner.init(x), x.new_ones(len(x), 1))

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gossipfl.cli.options import As, File, Set
-from gossipfl.cli.say import say
+from gossipfl.cli.say import error, say
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gossipfl.config.experiment import DataSettings
     from gossipfl.data import Table
 
 app = typer.Typer(help="Show the data of each peer, or write one file per peer.", no_args_is_help=True)
@@ -21,18 +22,48 @@ app = typer.Typer(help="Show the data of each peer, or write one file per peer."
     epilog="""\b
 Examples:
   gossipfl data describe demo.toml
+  gossipfl data describe hospitals.toml --data va.csv
   gossipfl data describe demo.toml -s 'data.partition={scheme="dirichlet", alpha=0.3}'"""
 )
-def describe(file: File, set: Set = None, format: As = "text") -> None:
-    """Show the rows and classes of each peer, and how much the peers differ."""
-    from dataclasses import asdict
+def describe(
+    file: File,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Describe only this file: the rows of one site."),
+    ] = None,
+    set: Set = None,
+    format: As = "text",
+) -> int:
+    """Show the rows and classes of each peer, and how much the peers differ.
 
+    If learning would refuse the rows, the command says so, with the same sentence and exit code.
+    """
+    from dataclasses import asdict, replace
+
+    from gossipfl.config.file import load
+
+    experiment = load(file, set or ())
     from gossipfl.data import describe
+    from gossipfl.data.clean import holes
+    from gossipfl.experiment.learning.check import look
+    from gossipfl.experiment.learning.tables import notes
+    from gossipfl.experiment.study.method import study
     from gossipfl.report.data import shares
 
-    _, names, tables = _tables(file, set)
-    found = describe(tables, names)
-    say(format, asdict(found), *shares(found))
+    seen = look(study(experiment), data)
+    found = describe(seen.tables, seen.names)
+    found = replace(
+        found,
+        shares=[
+            replace(share, missing=holes(raw)) for share, raw in zip(found.shares, seen.raw, strict=True)
+        ],
+    )
+    told, refusal = notes(seen.tables, seen.names), seen.refusal
+    known = {"notes": told, "refused": None if refusal is None else str(refusal)}
+    say(format, asdict(found) | known, *shares(found), *told)
+    if refusal is None:
+        return 0
+    return refusal.exit_code if format == "json" else error(str(refusal), refusal.exit_code, as_json=False)
 
 
 @app.command(
@@ -66,14 +97,17 @@ def partition(
     try:
         out.mkdir(parents=True)
         for name, table in zip(names, tables, strict=True):
-            _frame(table, target, test).to_csv(out / f"{name}.csv", index=False)
+            _frame(table, target, test, experiment.data).to_csv(out / f"{name}.csv", index=False)
     except OSError as why:
         raise BadExperiment(f"cannot write to --out {out}: {why.strerror}") from None
     old = experiment.data
     section: dict[str, Any] = {"source": str(out.absolute()), "target": target, "test": test}
+    holes = old.missing in ("mean", "median", "mode")  # the peers fill them in when they learn
     section |= {"standardise": old.standardise} | (
-        {"categorical": list(old.categorical)} if old.categorical else {}
+        {"missing": old.missing} if holes else {"missing_words": []}
     )
+    section |= {"categorical": list(old.categorical)} if old.categorical else {}
+    section |= old.model_dump(include={"positive", "row_weights", "offset"}, exclude_none=True)
     written = tomli_w.dumps({"data": section})
     rows = sum(map(len, tables))
     told = f"wrote {len(names)} files with {rows} rows in total to {out}. Use this data section with them:\n"
@@ -97,13 +131,15 @@ def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Ta
     return experiment, made.names, tables(made)
 
 
-def _frame(table: "Table", target: str, test: str) -> "pd.DataFrame":
+def _frame(table: "Table", target: str, test: str, data: "DataSettings") -> "pd.DataFrame":
     import pandas as pd
 
     features = table.features
+    numbers = ((data.row_weights, table.weights), (data.offset, table.offset))
+    aside = {str(name): values for name, values in numbers if values is not None}
     if not isinstance(features, pd.DataFrame):
         features = pd.DataFrame(features.toarray(), columns=list(table.columns), index=table.target.index)
-    return features.assign(**{target: table.target, test: table.test.astype(int)})
+    return features.assign(**aside, **{target: table.target, test: table.test.astype(int)})
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ Set = Annotated[
         "-s",
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Change a setting of the file, e.g. -s stop.rounds=100. Can be repeated.",
+        help="Change a setting of the file, e.g. -s stop.rounds=100 or -s topology=ring:8. Can be repeated.",
     ),
 ]
 Out = Annotated[

@@ -65,7 +65,8 @@ def peer(
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.learning.tables import own_table
+    from gossipfl.data import divisible
+    from gossipfl.experiment.learning.tables import notes, own_table
     from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
     from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
@@ -74,7 +75,7 @@ def peer(
     from gossipfl.runs.events import Progress, Started, Warned
 
     unsuitable(experiment)
-    made = study(experiment)
+    made = study(experiment, divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
@@ -83,11 +84,13 @@ def peer(
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
+        for note in notes([table], [name]):
+            view.show(Warned("", note))
 
         def tell(what: str, told: Any) -> None:
             if isinstance(told, Progress):
                 view.show(told)
-            elif what == "warning":
+            elif what in ("warning", "agreed"):
                 view.show(Warned(name, told))
             elif what == "listening":
                 view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")

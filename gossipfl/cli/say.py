@@ -24,11 +24,12 @@ def say(format: Format, value: Any, *readable: Any) -> None:
         return
     from rich.text import Text
 
-    from gossipfl.report.console import console
+    from gossipfl.report.console import console, visible
 
     screen = console()
     for part in readable:
-        screen.print(part, soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
+        shown = visible(part) if isinstance(part, str) else part
+        screen.print(shown, soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
 
 
 def error(sentence: str, exit_code: int, as_json: bool) -> int:
@@ -36,7 +37,9 @@ def error(sentence: str, exit_code: int, as_json: bool) -> int:
     from rich.console import Console
     from rich.text import Text
 
+    from gossipfl.report.console import visible
+
     if as_json:
         say("json", {"error": sentence, "exit_code": exit_code})
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), sentence))
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), visible(sentence)))
     return exit_code

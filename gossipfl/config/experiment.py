@@ -3,6 +3,7 @@
 Editors show the texts below the keys, and `gossipfl config schema` prints them.
 """
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
@@ -18,6 +19,14 @@ def _scheme(value: object) -> object:
     return {"scheme": value} if isinstance(value, str) else value
 
 
+def _word(value: object) -> object:
+    """Accept a number or a truth value in place of its word."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+Word = Annotated[str, BeforeValidator(_word)]
+
+
 class DataSettings(Section):
     """The data, and which peer holds which rows."""
 
@@ -26,14 +35,28 @@ class DataSettings(Section):
     each peer); or "openml:NAME". Paths are relative to the experiment file."""
     target: str | None = None
     """The column to predict; required for files."""
+    positive: Word | None = None
+    """The class of which a positive coefficient makes a row more likely, if there are two classes. The default is the last of
+    them in natural order."""
     columns: tuple[str, ...] | None = None
     """The names of the columns, for CSV files without a header."""
     drop: tuple[str, ...] = ()
-    """Columns to leave out."""
+    """Columns to leave out. A site's file may lack them."""
     categorical: tuple[str, ...] = ()
     """Categorical columns; each becomes one-hot columns, without the first level."""
-    missing: Literal["refuse", "drop", "mean"] = "refuse"
-    """Missing values: refuse the file, drop the rows, or fill in the mean of the peer's training rows."""
+    missing: Literal["refuse", "drop", "mean", "mode", "median", "level"] = "refuse"
+    """Missing values: refuse the file; drop the rows; fill in the mean, the most frequent value or the median of the column,
+    over the training rows of all peers, by gossip; or, in categorical columns, a level of their own, "(missing)"."""
+    missing_words: tuple[Word, ...] | None = None
+    """The words in text files that count as missing, for example ["NA", "-9"] if "None" is a level; an empty field always
+    does. The default is ?, NA, N/A, n/a, #N/A, #NA, #N/A N/A, <NA>, NaN, nan, -NaN, -nan, NULL, null, None, 1.#IND, -1.#IND,
+    1.#QNAN and -1.#QNAN."""
+    decimal: Literal[".", ","] = "."
+    """The decimal sign of numbers in text files."""
+    row_weights: str | None = None
+    """The column with the weight of each row in the objective: a number, 0 or above. It is no feature."""
+    offset: str | None = None
+    """The column with a number that is added to each row's margin, for example log(exposure). It is no feature."""
     partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = Field({"scheme": "iid"})
     """How one source is split: { scheme = "iid" | "dirichlet" | "shards" | "sorted" | "column" | "quantity", ... }, or the
     scheme alone."""
@@ -79,6 +102,9 @@ class ModelSettings(Section):
     """Adds l2/2 |w|^2 to the objective; the intercept is not penalised. Ridge regression is "linear" with l2."""
     l1: NonNegative = 0.0
     """Adds l1 |w|_1 to the objective, by a proximal step; the intercept is not penalised."""
+    class_weight: Literal["balanced"] | dict[str, NonNegative] | None = None
+    """The weight of the rows of each class: { yes = 5.0 }, and 1 for others; or "balanced": the same total for each class, over
+    the training rows of all peers."""
     delta: PositiveFloat = 1.0
     """The residual at which the Huber loss becomes linear, in units of the target."""
     intercept: bool = True

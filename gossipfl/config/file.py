@@ -3,6 +3,7 @@
 One error reports everything that is wrong in a file: each key, and the key that was probably meant.
 """
 
+import glob
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,10 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.config.fault import FaultSettings
 from gossipfl.errors import BadExperiment
 
-__all__ = ["Experiment", "dump", "load", "parse", "schema"]
+__all__ = ["Experiment", "dump", "full_key", "load", "parse", "schema"]
+
+# the key that the name of a section stands for on the command line
+MAIN = {"data": "source", "topology": "graph", "model": "kind", "algorithm": "kind"}
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -28,7 +32,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         BadExperiment: the file cannot be read, or its content is wrong; the message lists all errors.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         if path.is_dir():
             files = ", ".join(sorted(p.name for p in path.glob("*.toml"))[:8]) or "none"
@@ -75,7 +79,7 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
 
     data, topology, model = experiment.data, experiment.topology, experiment.model
     if data.source not in BUNDLED and not data.source.startswith("openml:"):
-        data = data.model_copy(update={"source": str(folder / data.source)})
+        data = data.model_copy(update={"source": _source(data.source, folder)})
     if Path(topology.graph).suffix in FORMATS or (folder / topology.graph).is_file():
         topology = topology.model_copy(update={"graph": str(folder / topology.graph)})
     if model.module is not None:
@@ -83,12 +87,47 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     return experiment.model_copy(update={"data": data, "topology": topology, "model": model})
 
 
+def full_key(key: str, value: str) -> str:
+    """The full key of a setting on the command line: `topology` is `topology.graph`, and a key of one section needs no section.
+
+    Raises:
+        BadExperiment: no section has the key, or several have it.
+    """
+    sections = _sections()
+    if key in MAIN and not value.startswith("{"):
+        return f"{key}.{MAIN[key]}"
+    if "." in key or key in Experiment.model_fields:
+        return key
+    owners = [name for name, section in sections.items() if key in section.model_fields]
+    if len(owners) == 1:
+        return f"{owners[0]}.{key}"
+    found = " or ".join(f"{owner}.{key}" for owner in owners)
+    raise BadExperiment(
+        f"-s {key}=...: "
+        + (f"write {found}" if owners else "no section has this key: write section.key=value")
+    )
+
+
+def _sections() -> Mapping[str, type[BaseModel]]:
+    fields = {name: field.annotation for name, field in Experiment.model_fields.items()}
+    return {
+        name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
+
+
+def _source(source: str, folder: Path) -> str:
+    """The absolute path of data. What the folder's own name has of the signs of a pattern is no pattern."""
+    path = folder / source
+    pattern = glob.has_magic(source) and not path.exists() and not Path(source).is_absolute()
+    return f"{glob.escape(str(folder))}/{source}" if pattern else str(path)
+
+
 def _set(raw: dict[str, Any], override: str) -> None:
     """Put "section.key=value" into the tables. A value that is no TOML is a string."""
     key, equals, text = override.partition("=")
-    path = [part.strip() for part in key.split(".")]
-    if not equals or not all(path):
+    if not equals or not all(part.strip() for part in key.split(".")):
         raise BadExperiment(f"-s {override}: write section.key=value, for example -s stop.rounds=100")
+    path = [part.strip() for part in full_key(key.strip(), text.strip()).split(".")]
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,22 +6,14 @@ The name of a cell's folder has its values, its seed and a digest of its whole e
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel
-
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.file import dump, load
+from gossipfl.config.file import dump, full_key, load
 from gossipfl.errors import BadExperiment
 
-MAIN = {
-    "data": "source",
-    "topology": "graph",
-    "model": "kind",
-    "algorithm": "kind",
-}  # the key that the name of a section stands for
 MOST = 10_000  # cells
 
 
@@ -103,31 +95,7 @@ def _setting(text: str) -> tuple[str, tuple[str, ...]]:
         raise BadExperiment(
             f"-s {text}: {twice[0]} is listed twice: write it once, and use --repeat for more seeds"
         )
-    return _full(key.strip(), found[0]), found
-
-
-def _full(key: str, value: str) -> str:
-    """The full key that a short key stands for."""
-    sections = _sections()
-    if key in MAIN and not value.startswith("{"):
-        return f"{key}.{MAIN[key]}"
-    if "." in key or key in Experiment.model_fields:
-        return key
-    owners = [name for name, section in sections.items() if key in section.model_fields]
-    if len(owners) == 1:
-        return f"{owners[0]}.{key}"
-    found = " or ".join(f"{owner}.{key}" for owner in owners)
-    raise BadExperiment(
-        f"-s {key}=...: "
-        + (f"write {found}" if owners else "no section has this key: write section.key=value")
-    )
-
-
-def _sections() -> Mapping[str, type[BaseModel]]:
-    fields = {name: field.annotation for name, field in Experiment.model_fields.items()}
-    return {
-        name: kind for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, BaseModel)
-    }
+    return full_key(key.strip(), found[0]), found
 
 
 def _toml(key: str, value: str) -> str:

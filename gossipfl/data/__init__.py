@@ -9,14 +9,15 @@ from gossipfl.data.describe import DataDescription, Share, describe
 from gossipfl.data.encode import Rows, Schema, classes, encode, levels
 from gossipfl.data.matching import by_name
 from gossipfl.data.partition import partition
-from gossipfl.data.readers import READERS
+from gossipfl.data.readers import MISSING, READERS
 from gossipfl.data.schemes import PARTITIONS
-from gossipfl.data.sources import BUNDLED, read
+from gossipfl.data.sources import BUNDLED, divisible, read
 from gossipfl.data.split import split
 from gossipfl.data.table import Table
 
 __all__ = [
     "BUNDLED",
+    "MISSING",
     "PARTITIONS",
     "READERS",
     "DataDescription",
@@ -29,6 +30,7 @@ __all__ = [
     "classes",
     "clean",
     "describe",
+    "divisible",
     "encode",
     "levels",
     "partition",

@@ -8,19 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gossipfl.data.names import listed
+from gossipfl.data.names import listed, text
 from gossipfl.data.table import Table, words, wordy
 from gossipfl.errors import BadData
 
-Missing = Literal["refuse", "drop", "mean"]
+Missing = Literal["refuse", "drop", "mean", "mode", "median", "level"]
+LEVEL = "(missing)"  # of missing values, with "level"
 
 
 def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] = ()) -> Table:
-    """A table without missing values.
+    """A table without missing values, or with those that all peers together will fill in (`fill`).
 
     - "refuse": raise BadData with the column, the number of values and the first row.
     - "drop": leave out rows with missing values. Call it before `split`, which then divides the remaining rows.
-    - "mean": fill in the mean of the peer's own training rows. Call it after `split`. A word or a level has no mean.
+    - "level": a missing value of a categorical column is a level of its own.
+    - "mean", "median": the column must be numeric. "mode": any column. The values stay missing until the peers agree.
 
     An infinite value is always refused, a missing target unless its row is dropped.
     """
@@ -31,11 +33,12 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
         kept = ~np.any([unlabelled, *holes.values()], axis=0)
         if not kept.any():
             raise BadData(f'{table.where} has a missing value in every row, so missing = "drop" leaves none')
-        return table if kept.all() else table.take(kept)
+        return table if kept.all() else _told(table.take(kept), table, holes, unlabelled)
     if unlabelled.any():
         raise BadData(
             f"{table.where}: the target {table.target.name!r} is missing in {unlabelled.sum()} rows, first "
-            f'in row {table.row(int(unlabelled.argmax()))}; drop them with missing = "drop"'
+            f"in row {table.row(int(unlabelled.argmax()))}{_word(table, str(table.target.name))}; drop them with "
+            'missing = "drop"'
         )
     if not holes:
         return table
@@ -44,11 +47,31 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
         others = f" (also in {listed(list(holes)[1:])})" if len(holes) > 1 else ""
         raise BadData(
             f"{table.where}: column {name!r} has {where.sum()} missing values, first in row "
-            f'{table.row(int(where.argmax()))}{others}; leave the rows out with missing = "drop", fill in '
-            f'the mean of the training rows with missing = "mean", or leave out the column with '
-            f"drop = [{name!r}]"
+            f'{table.row(int(where.argmax()))}{_word(table, name)}{others}; leave the rows out with missing = "drop", fill in '
+            f'a value with missing = "mean", "median" or "mode", make it a level with missing = "level", or leave out the '
+            f"column with drop = [{name!r}]"
         )
-    return replace(table, features=_filled(table, holes, set(categorical)))
+    return _levelled(table, holes, missing, set(categorical))
+
+
+def _told(
+    kept: Table, table: Table, holes: dict[str, npt.NDArray[np.bool_]], unlabelled: npt.NDArray[np.bool_]
+) -> Table:
+    """The kept rows of a table, with a note of those that were left out."""
+    counts = {name: int(where.sum()) for name, where in holes.items()}
+    counts |= {str(table.target.name): int(unlabelled.sum())} if unlabelled.any() else {}
+    why = [f"{name!r} in {count}{_word(table, name)}" for name, count in counts.items()]
+    why = [*why[:8], f"{len(why) - 8} more columns"] if len(why) > 9 else why
+    note = (
+        f"{len(table) - len(kept)} of {len(table)} rows are left out, as values are missing: {', '.join(why)}"
+    )
+    return replace(kept, notes=(*kept.notes, note))
+
+
+def _word(table: Table, name: str) -> str:
+    """The words of a column that count as missing, and the key that says so, in brackets; "" if it has none."""
+    words = table.absent.get(name)
+    return f" ({listed(words)} counts as missing: see missing_words)" if words else ""
 
 
 def holes(table: Table) -> dict[str, int]:
@@ -87,22 +110,27 @@ def _refuse_infinite(table: Table) -> None:
         )
 
 
-def _filled(table: Table, holes: dict[str, npt.NDArray[np.bool_]], categorical: set[str]) -> pd.DataFrame:
+def _levelled(
+    table: Table, holes: dict[str, npt.NDArray[np.bool_]], missing: Missing, categorical: set[str]
+) -> Table:
+    """Check that `missing` fits the columns with holes; for "level", the table with that level."""
     if not isinstance(table.features, pd.DataFrame):
-        raise BadData(f'{table.where}: missing = "mean" cannot fill sparse columns; use missing = "drop"')
-    filled = table.features.copy()
+        raise BadData(
+            f'{table.where}: missing = "{missing}" cannot fill sparse columns; use missing = "drop"'
+        )
     for name in holes:
-        column = filled[name]
-        if name in categorical or words(column):
+        levels = name in categorical or words(table.features[name])
+        if levels and missing in ("mean", "median"):
             raise BadData(
-                f"{table.where}: column {name!r} is categorical: its missing values cannot be filled with a mean; "
-                f'use missing = "drop" or drop = [{name!r}]'
+                f"{table.where}: column {name!r} is categorical: its missing values cannot be filled with a {missing}; "
+                f'use missing = "level", "mode" or "drop", or drop = [{name!r}]'
             )
-        mean = column[~table.test].mean()
-        if np.isnan(mean):
+        if missing == "level" and not levels:
             raise BadData(
-                f"{table.where}: column {name!r} has no value in any training row, so it has no mean; leave it "
-                f"out with drop = [{name!r}]"
+                f"{table.where}: column {name!r} is numeric: its missing values cannot be a level; declare it in categorical, "
+                'or use missing = "mean", "median", "mode" or "drop"'
             )
-        filled[name] = column.fillna(mean)
-    return filled
+    if missing != "level":
+        return table
+    columns = {name: table.features[name].map(text, na_action="ignore").fillna(LEVEL) for name in holes}
+    return replace(table, features=table.features.assign(**columns))

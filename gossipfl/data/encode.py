@@ -3,17 +3,17 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array, issparse
 
-from gossipfl.data.clean import clean
-from gossipfl.data.names import NUMBER, listed, natural, text
-from gossipfl.data.table import Table, words, wordy
+from gossipfl.data.clean import clean, holes
+from gossipfl.data.names import COMMA, FALSE, GROUPED, NUMBER, TRUE, listed, natural, text
+from gossipfl.data.table import Table, numbers, wordy
 from gossipfl.errors import BadData
 
 
@@ -22,30 +22,82 @@ class Rows(NamedTuple):
 
     x: npt.NDArray[np.float64] | csr_array  # (n, p)
     y: npt.NDArray[np.float64]  # (n,): the number, or the class as 0..K-1
+    weight: npt.NDArray[np.float64] | None = None  # (n,) of each row in the objective; None: 1
+    offset: npt.NDArray[np.float64] | None = None  # (n,) added to each row's margin; None: 0
+
+    @property
+    def total(self) -> float:
+        """The sum of the rows' weights."""
+        return float(len(self.y) if self.weight is None else self.weight.sum())
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer."""
+    """What the columns mean at every peer. `agree` builds it, in an order that is the same at every peer.
+
+    Levels and classes are in natural order, those without training rows last.
+    """
 
     columns: tuple[str, ...]  # of the raw table
-    levels: Mapping[str, tuple[str, ...]]  # of each categorical column, in natural order
-    classes: tuple[str, ...] | None  # of the target, in natural order; None: the target is a number
+    levels: Mapping[str, tuple[str, ...]]  # of each categorical column
+    classes: (
+        tuple[str, ...] | None
+    )  # of the target, the positive one last of two; None: the target is a number
+    unseen: tuple[str, ...] = ()  # classes without training rows; a model learns nothing about them
+    constant: tuple[str, ...] = ()  # features with one value in all training rows; they become 0
+    fill: Mapping[str, float | str] = field(default_factory=dict)  # what replaces missing values of a column
+    class_weights: tuple[float, ...] = ()  # factors of the rows' weights, in the order of classes; empty: 1
 
     @classmethod
     def agree(
-        cls, columns: Sequence[str], levels: Mapping[str, Iterable[str]], classes: Iterable[str] | None
+        cls,
+        columns: Sequence[str],
+        levels: Mapping[str, Iterable[str]],
+        classes: Iterable[str] | None,
+        positive: str | None = None,
+        seen: Mapping[str | None, Iterable[str]] | None = None,
     ) -> "Schema":
-        """The schema from the unions over all peers; raises BadData if there is only one class in all."""
-        ordered = None if classes is None else tuple(sorted(set(classes), key=natural))
-        if ordered is not None and len(ordered) < 2:
+        """The schema from the unions over all peers.
+
+        Args:
+            columns: of the raw tables.
+            levels: of each categorical column.
+            classes: of the target; None: it is a number.
+            positive: becomes the last of two classes.
+            seen: the levels, and for None the classes, that have training rows; the default is all.
+
+        Raises:
+            BadData: fewer than two classes have rows, or training rows, `positive` is none of two classes, or two levels or
+                classes are so alike that they may be the same.
+        """
+
+        def ordered(words: Iterable[str], key: str | None) -> tuple[str, ...]:
+            known = set(words)
+            _apart(known, "the target has the classes" if key is None else f"column {key!r} has the levels")
+            trained = known if seen is None else set(seen.get(key, ()))
+            return tuple(sorted(known, key=lambda word: (word not in trained, natural(word))))
+
+        named = None if classes is None else ordered(classes, None)
+        unseen = () if named is None or seen is None else tuple(c for c in named if c not in set(seen[None]))
+        if named is not None and len(named) - len(unseen) < 2:
+            which = "training rows" if unseen else "rows"
             raise BadData(
-                f"the target is {listed(ordered)} in all rows of all peers: use a target with at least two classes"
+                f"the target is {listed(named[: len(named) - len(unseen)])} in all {which} of all peers: use a target with at "
+                "least two classes"
             )
+        if positive is not None:
+            last = text(positive)
+            if named is None or len(named) != 2 or last not in named:
+                has = "is a number" if named is None else f"has the classes {listed(named)}"
+                raise BadData(
+                    f"positive = {positive!r} must be one of two classes of the target, which {has}"
+                )
+            named = tuple(sorted(named, key=lambda name: name == last))
         return cls(
             tuple(columns),
-            {name: tuple(sorted(set(levels[name]), key=natural)) for name in columns if name in levels},
-            ordered,
+            {name: ordered(levels[name], name) for name in columns if name in levels},
+            named,
+            unseen,
         )
 
     @property
@@ -62,13 +114,17 @@ class Schema:
         )
 
     def fingerprint(self) -> int:
-        """A number in [0, 2^53), which a float64 can hold: the same for equal schemas, almost never for others."""
-        canonical = json.dumps([self.columns, list(self.levels.items()), self.classes])
-        return int.from_bytes(hashlib.blake2b(canonical.encode(), digest_size=8).digest(), "big") >> 11
+        """`mark` of the schema: the same for equal schemas, almost never for others."""
+        return mark(json.dumps([self.columns, list(self.levels.items()), self.classes]))
 
 
-def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]:
-    """The levels that this peer has of each categorical column, test rows included.
+def mark(words: str) -> int:
+    """A number in [0, 2^53), which a float64 can hold: the same for equal words, almost never for others."""
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def levels(table: Table, categorical: Sequence[str] = (), training: bool = False) -> dict[str, set[str]]:
+    """The levels that this peer has of each categorical column, in all rows or only in the training rows.
 
     Raises:
         BadData: a column of words is not declared categorical, or a declared column does not exist.
@@ -81,12 +137,25 @@ def levels(table: Table, categorical: Sequence[str] = ()) -> dict[str, set[str]]
     unclear = {c: _no_numbers(table.features[c]) for c in wordy(table.features) if c not in set(categorical)}
     if unclear := {name: values for name, values in unclear.items() if len(values)}:
         first = next(iter(unclear.values()))
+        commas = [name for name, values in unclear.items() if all(map(_marked, values))]
+        if commas:
+            value = unclear[commas[0]]
+            raise BadData(
+                f"{table.where}: the columns {listed(commas)} have numbers with a comma or thousands separators (for example "
+                f'{value.iloc[0]!r} in row {value.index[0] + 1}): set decimal = "," if it is a decimal comma, and write '
+                "numbers without thousands separators"
+            )
         raise BadData(
             f"{table.where}: the columns {listed(unclear)} are not numbers (for example {first.iloc[0]!r} in row "
             f"{first.index[0] + 1}): set categorical = {json.dumps(list(unclear), ensure_ascii=False)}, or leave "
             "them out with drop"
         )
-    return {name: _distinct(table.features[name]) for name in categorical}
+    return {name: _distinct(table, table.features[name], training) for name in categorical}
+
+
+def _marked(value: object) -> bool:
+    """Whether a word is a number with a decimal comma or thousands separators."""
+    return any(pattern.fullmatch(str(value)) for pattern in (COMMA, GROUPED))
 
 
 def _no_numbers(column: pd.Series) -> pd.Series:
@@ -95,28 +164,71 @@ def _no_numbers(column: pd.Series) -> pd.Series:
     return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
 
 
-def classes(table: Table) -> set[str]:
-    """The classes that this peer has, test rows included."""
-    return _distinct(table.target)
+def classes(table: Table, training: bool = False) -> set[str]:
+    """The classes that this peer has, in all rows or only in the training rows."""
+    return _distinct(table, table.target, training)
 
 
 def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     """The training rows and the test rows, as numbers.
 
-    A categorical column is one-hot without its first level. Classes are numbered in the order of the schema.
+    Missing values become those of the schema. A categorical column is one-hot without its first level. Classes are numbered in
+    the order of the schema. Constant features are 0.
 
     Raises:
         BadData: a value is missing or infinite, the columns are not those of the schema, a level or class is unknown, or the
             target has words where it must be a number.
     """
-    table = clean(table, "refuse")
-    if table.columns != schema.columns:
-        raise BadData(
-            f"{table.where} has the columns {listed(table.columns)}, but the peers agreed on "
-            f"{listed(schema.columns)}"
+    table = clean(_filled(table, schema.fill), "refuse")
+    if set(table.columns) != set(schema.columns):
+        lacks, more = (
+            [name for name in some if name not in set(others)]
+            for some, others in ((schema.columns, table.columns), (table.columns, schema.columns))
         )
+        parts = [f"lacks {listed(lacks)}"] * bool(lacks) + [f"also has {listed(more)}"] * bool(more)
+        raise BadData(
+            f"{table.where} does not have the columns that the peers agreed on: it {' and '.join(parts)}; leave columns out "
+            f"with drop = {json.dumps(more or lacks, ensure_ascii=False)} at all peers, or change the file"
+        )
+    table = table.select(schema.columns)
     x, y = _features(table, schema), _target(table, schema)
-    return Rows(x[~table.test], y[~table.test]), Rows(x[table.test], y[table.test])
+    rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
+    return _taken(rows, ~table.test), _taken(rows, table.test)
+
+
+def _filled(table: Table, fill: Mapping[str, float | str]) -> Table:
+    lacking = [name for name in holes(table) if name in fill] if fill else []
+    if not lacking or not isinstance(table.features, pd.DataFrame):
+        return table
+    columns = {}
+    for name in lacking:
+        column, value = table.features[name], fill[name]
+        columns[name] = (column.map(text, na_action="ignore") if isinstance(value, str) else column).fillna(
+            value
+        )
+    return replace(table, features=table.features.assign(**columns))
+
+
+def without(rows: Rows, schema: Schema) -> Rows:
+    """The rows with 0 in the constant features of the schema."""
+    if not schema.constant:
+        return rows
+    kept = ~np.isin(schema.features, schema.constant)
+    x = rows.x @ diags_array(kept.astype(np.float64)) if issparse(rows.x) else np.where(kept, rows.x, 0.0)
+    return rows._replace(x=csr_array(x) if issparse(x) else x)
+
+
+def weighted(rows: Rows, schema: Schema) -> Rows:
+    """The rows with their weights times those of their classes."""
+    if not schema.class_weights:
+        return rows
+    factor = np.array(schema.class_weights)[rows.y.astype(np.int64)]
+    return rows._replace(weight=factor if rows.weight is None else rows.weight * factor)
+
+
+def _taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+    weight, offset = (None if part is None else part[which] for part in (rows.weight, rows.offset))
+    return Rows(rows.x[which], rows.y[which], weight, offset)
 
 
 def _features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:
@@ -144,12 +256,13 @@ def _target(table: Table, schema: Schema) -> npt.NDArray[np.float64]:
     if schema.classes is not None:
         codes = _number(table.target, schema.classes, f"{table.where}: the target has the class")
         return codes.astype(np.float64)
-    if words(table.target):
+    target = numbers(table.target)
+    if target is None:
         raise BadData(
             f"{table.where}: the target {table.target.name!r} is not a number (for example "
             f"{table.target.iloc[0]!r}): use a classification model, or another target"
         )
-    y: npt.NDArray[np.float64] = table.target.to_numpy(dtype=np.float64, copy=True)
+    y: npt.NDArray[np.float64] = target.to_numpy(dtype=np.float64, copy=True)
     return y
 
 
@@ -164,5 +277,21 @@ def _number(column: pd.Series, known: Sequence[str], complaint: str) -> npt.NDAr
     return numbers
 
 
-def _distinct(column: pd.Series) -> set[str]:
-    return {text(value) for value in column.dropna().unique()}
+def _apart(words: Iterable[str], what: str) -> None:
+    """Raise BadData if two words differ only by blanks or line breaks, or if some are truth values and others 0 or 1."""
+    words = sorted(words, key=natural)
+    seen: dict[str, str] = {}
+    for word in words:
+        if (other := seen.setdefault(" ".join(word.split()), word)) != word:
+            raise BadData(
+                f"{what} {other!r} and {word!r}, which differ only by blanks or line breaks: write them alike in all files"
+            )
+    if {TRUE, FALSE} & set(words) and {"0", "1"} & set(words):
+        raise BadData(
+            f"{what} {listed(words)}: truth values and numbers: write {TRUE} and {FALSE}, or 1 and 0, in all files"
+        )
+
+
+def _distinct(table: Table, column: pd.Series, training: bool) -> set[str]:
+    chosen = column[~table.test] if training and table.test.any() else column
+    return {text(value) for value in chosen.dropna().unique()}

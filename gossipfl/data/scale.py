@@ -1,19 +1,55 @@
-"""Standardisation of features; must not know how peers agree on it."""
+"""Standardisation of features, and which of them are constant; must not know how peers agree on it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 
-from gossipfl.data.encode import Rows
+from gossipfl.data.encode import Rows, mark
+
+ROUNDING = (
+    1e-12  # the spread of a constant column, relative to its values: a mean of equal numbers is not exact
+)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Standardisation of features: x -> (x - mean) / deviation, both (p,)."""
+    """Standardisation of features: x -> (x - mean) / deviation, both (p,); a feature with deviation 0 becomes 0."""
 
     mean: npt.NDArray[np.float64]
     deviation: npt.NDArray[np.float64]
 
+    @classmethod
+    def of(cls, mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]) -> "Scale":
+        """The scale for these moments (p,); deviations that are only rounding errors are 0."""
+        deviation = np.sqrt(variance)
+        return cls(mean, np.where(deviation <= ROUNDING * np.abs(mean), 0.0, deviation))
+
     def apply(self, rows: Rows) -> Rows:
-        return Rows((rows.x - self.mean) / self.deviation, rows.y)
+        varies = self.deviation > 0
+        return rows._replace(
+            x=np.where(varies, (rows.x - self.mean) / np.where(varies, self.deviation, 1.0), 0.0)
+        )
+
+
+def marks(rows: Rows, intercept: bool) -> npt.NDArray[np.float64]:
+    """What a peer says of its features, (2, p): (m, -m) if a feature has one value in all rows, m being its `mark`;
+    else (1, 1).
+
+    The maximum over all peers then adds up to 0 if and only if the feature has the same value at all of them, and nobody sees
+    the value. Values that differ in their 13th digit count as one. Without an intercept only 0 is constant: the model needs
+    other values.
+    """
+    high, low = (_extreme(rows, end) for end in ("max", "min"))
+    single = (high - low <= ROUNDING * np.maximum(np.abs(high), np.abs(low))) & (intercept | (high == 0))
+    said = np.ones((2, len(high)))
+    values, place = np.unique(high[single] + 0.0, return_inverse=True)
+    numbers = np.array([mark(f"{value:.11e}") for value in values], dtype=np.float64)[place]
+    said[:, single] = numbers, -numbers
+    return said
+
+
+def _extreme(rows: Rows, end: str) -> npt.NDArray[np.float64]:
+    found = getattr(rows.x, end)(axis=0)
+    return np.asarray(found.todense() if issparse(found) else found, dtype=np.float64).ravel()

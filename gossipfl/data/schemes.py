@@ -1,6 +1,7 @@
 """Which peer each row goes to, one function a scheme; must not know how tables are divided or used.
 
-The schemes have the names and definitions of flwr-datasets (Beutel et al. 2020, Flower).
+The schemes have the names and definitions of flwr-datasets (Beutel et al. 2020, Flower). `partition` moves rows to peers that
+`dirichlet` and `quantity` give too few.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from gossipfl.errors import BadData, BadExperiment
 Owner = npt.NDArray[np.int64]  # (rows,): the number of the peer that a row goes to
 Scheme = Callable[..., Owner]  # (table, peers, generator, *, settings of the scheme)
 
-_TRIES = 1000
+LEAST = 5  # training rows: standardisation by gossip sends sums over no fewer
 
 
 def iid(table: Table, peers: Sequence[str], draw: np.random.Generator, *, imbalance: float = 1.0) -> Owner:
@@ -33,24 +34,15 @@ def sorted_(
 
 
 def quantity(table: Table, peers: Sequence[str], draw: np.random.Generator, *, alpha: float) -> Owner:
-    """Rows at random, with sizes in proportion to Dirichlet(alpha), drawn again until every peer has a row."""
+    """Rows at random, with sizes in proportion to Dirichlet(alpha)."""
     _above_zero("alpha", alpha)
-    rows = draw.permutation(len(table))
-    return _until(1, len(peers), lambda: _deal(rows, draw.dirichlet(np.full(len(peers), alpha))), alpha)
+    return _deal(draw.permutation(len(table)), _shares(len(peers), draw, alpha))
 
 
-def dirichlet(
-    table: Table,
-    peers: Sequence[str],
-    draw: np.random.Generator,
-    *,
-    alpha: float,
-    min_partition_size: int = 1,
-) -> Owner:
+def dirichlet(table: Table, peers: Sequence[str], draw: np.random.Generator, *, alpha: float) -> Owner:
     """Each class divided in proportions Dirichlet(alpha) (Hsu, Qi, Brown 2019).
 
-    They are drawn again until every peer has `min_partition_size` rows (Li et al. 2022). With a small alpha each peer has few
-    classes; a large alpha is close to iid.
+    With a small alpha each peer has few classes; a large alpha is close to iid.
     """
     _above_zero("alpha", alpha)
     codes = _codes(table.target)
@@ -61,14 +53,10 @@ def dirichlet(
             'rows, too many for classes; use scheme "sorted", "shards" or "quantity" instead of "dirichlet"'
         )
     members = [draw.permutation(np.flatnonzero(codes == c)) for c in range(classes)]
-
-    def share() -> Owner:
-        owner = np.empty(len(table), dtype=np.int64)
-        for rows in members:
-            owner[rows] = _runs(len(rows), draw.dirichlet(np.full(len(peers), alpha)))
-        return owner
-
-    return _until(min_partition_size, len(peers), share, alpha)
+    owner = np.empty(len(table), dtype=np.int64)
+    for rows in members:
+        owner[rows] = _runs(len(rows), _shares(len(peers), draw, alpha))
+    return owner
 
 
 def shards(table: Table, peers: Sequence[str], draw: np.random.Generator, *, per_peer: int = 2) -> Owner:
@@ -106,6 +94,7 @@ PARTITIONS: dict[str, Scheme] = {
     "column": column,
     "quantity": quantity,
 }
+UNEVEN = {"dirichlet", "quantity"}  # may leave peers without rows; they have the setting `min_partition_size`
 
 
 def _codes(target: pd.Series) -> npt.NDArray[np.int64]:
@@ -141,16 +130,10 @@ def _deal(rows: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> Owner
     return owner
 
 
-def _until(least: int, peers: int, share: Callable[[], Owner], alpha: float) -> Owner:
-    """The first draw that gives every peer at least `least` rows."""
-    for _ in range(_TRIES):
-        owner = share()
-        if np.bincount(owner, minlength=peers).min() >= least:
-            return owner
-    raise BadData(
-        f"alpha = {alpha} leaves one of {peers} peers with fewer than {least} rows in each of {_TRIES} "
-        "draws: use a larger alpha or fewer peers"
-    )
+def _shares(peers: int, draw: np.random.Generator, alpha: float) -> npt.NDArray[np.float64]:
+    """Shares of the peers, Dirichlet(alpha). For a tiny alpha all would be 0 / 0: then one peer has everything."""
+    shares: npt.NDArray[np.float64] = draw.dirichlet(np.full(peers, alpha))
+    return shares if np.isfinite(shares).all() and shares.sum() > 0 else np.eye(peers)[draw.integers(peers)]
 
 
 def _above_zero(name: str, value: float) -> None:

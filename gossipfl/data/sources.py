@@ -1,23 +1,30 @@
 """From the value of `source =` to raw tables; must not know how rows are divided or used."""
 
 import bz2
+import glob
 import gzip
+import json
 import lzma
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pandas as pd
 from scipy.sparse import csr_array, issparse
 
 from gossipfl.data.names import did_you_mean, listed, natural
-from gossipfl.data.readers import READERS, Raw, trim_libsvm
+from gossipfl.data.readers import MISSING, READERS, How, Raw, trim_libsvm
 from gossipfl.data.table import Table
-from gossipfl.data.target import pick
+from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+
+_INDEX = re.compile(r"|Unnamed: \d+|\.\.\.\d+")  # how pandas and readr name a column without a name
 
 _OPEN: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
@@ -29,37 +36,67 @@ def read(
     folder: Path = Path(),
     drop: Sequence[str] = (),
     columns: Sequence[str] | None = None,
+    verbatim: Collection[str] = (),
+    missing: Collection[str] = MISSING,
+    decimal: str = ".",
+    one_of_many: bool = False,
 ) -> Table | dict[str, Table]:
     """Raw tables: one that is to be divided, or one for each peer (file name -> table, in natural order).
 
     Args:
         source: a data set of scikit-learn (`BUNDLED`), `openml:NAME`, a file (`READERS`, also .gz .xz .bz2),
-            or a folder or glob of files, one for each peer.
+            or a folder or glob of files, one for each peer. Hidden files are left out.
         target: the column to be predicted, or a comparison such as "num > 0", which makes two classes. Needed if the source
             has no natural target.
-        folder: the base of a relative path.
-        drop: columns to leave out.
+        folder: the base of a relative path. It is no part of a glob.
+        drop: columns to leave out. If there is a file for each peer, one of them must have the column.
         columns: the names of the columns of a file without a header line.
+        verbatim: columns whose values are kept as words, as they are written.
+        missing: words that count as missing in text files.
+        decimal: the decimal sign of text files, "." or ",".
+        one_of_many: a file is that of one peer, so it may lack columns of `drop`.
 
     Raises:
         BadData: there is no such source or column, a file is unreadable or empty, or the files do not fit together.
     """
-    raws, several = _raws(source, folder, columns)
-    tables = {name: _table(raw, target, drop, name if several else source) for name, raw in raws.items()}
-    return _same_columns(tables, source) if several else tables[source]
+    how = How(columns, columns_of(target), verbatim, missing, decimal)
+    if (raw := _whole(source, folder, how)) is not None:
+        return _table(raw, target, drop, verbatim, source, one_of_many)
+    files = _one_per_peer(folder / source, source, folder)
+    with _perhaps_astray():
+        raws = _harmonise({name: _file(file, how) for name, file in files.items()})
+        tables = {
+            name: _table(raw, target, drop, verbatim, files[name].name, lenient=True)
+            for name, raw in raws.items()
+        }
+    _known(drop, raws, source)
+    return _same_columns(tables, source)
 
 
-def _raws(source: str, folder: Path, columns: Sequence[str] | None) -> tuple[dict[str, Raw], bool]:
-    """The raw contents by name, and whether there is one for each peer."""
+def divisible(source: str) -> bool:
+    """Whether a source is one table, which the peers divide; otherwise it has one file for each peer."""
+    return source in BUNDLED or source.startswith("openml:") or Path(source).is_file()
+
+
+def _whole(source: str, folder: Path, how: How) -> Raw | None:
+    """The content of a source that is one table; None if it has a file for each peer."""
     if source in BUNDLED:
-        return {source: _bundled(source)}, False
+        return _bundled(source)
     if source.startswith("openml:"):
-        return {source: _openml(source.removeprefix("openml:"))}, False
+        return _openml(source.removeprefix("openml:"))
     path = folder / source
-    if path.is_file():
-        return _harmonise({source: _file(path, columns)}), False
-    paths = _one_per_peer(path, source)
-    return _harmonise({name: _file(file, columns) for name, file in paths.items()}), True
+    return _harmonise({source: _file(path, how)})[source] if path.is_file() else None
+
+
+@contextmanager
+def _perhaps_astray() -> Iterator[None]:
+    """Errors of one of several files say that it may be none of a peer's."""
+    try:
+        yield
+    except BadData as error:
+        raise BadData(
+            f'{error}; if this is not a file of a peer, remove it, or select the others with a glob ("folder/*.csv")'
+        ) from None
 
 
 def _bundled(name: str) -> Raw:
@@ -83,7 +120,7 @@ def _openml(name: str) -> Raw:
     return Raw(found.frame, default)
 
 
-def _file(path: Path, columns: Sequence[str] | None) -> Raw:
+def _file(path: Path, how: How) -> Raw:
     """The raw content of one file; any error of a parser becomes one sentence."""
     kind = _kind(path)
     if kind not in READERS:
@@ -94,7 +131,7 @@ def _file(path: Path, columns: Sequence[str] | None) -> Raw:
         raise BadData(f"{path} is empty")
     try:
         with _OPEN.get(path.suffix.lower(), _plain)(path) as file:
-            raw = READERS[kind](file, columns)
+            raw = READERS[kind](file, how)
     except BadData as error:
         raise BadData(f"{path} {error}") from None
     except UnicodeDecodeError as error:
@@ -117,13 +154,16 @@ def _kind(path: Path) -> str:
     return plain.suffix.lower()
 
 
-def _one_per_peer(path: Path, source: str) -> dict[str, Path]:
-    """The files of a folder or glob by stem, without the words before a dot that all of them begin with."""
+def _one_per_peer(path: Path, source: str, folder: Path) -> dict[str, Path]:
+    """The files of a folder or glob by name without suffixes. Hidden files are left out: some systems make them."""
     if path.is_dir():
         files = [p for p in path.iterdir() if p.is_file() and p.name[0] != "." and _kind(p) in READERS]
-    elif any(sign in source for sign in "*?["):
-        pattern = path.relative_to(path.anchor)
-        files = [p for p in Path(path.anchor).glob(str(pattern)) if p.is_file()]
+    elif glob.has_magic(source):
+        found = glob.glob(source, root_dir=folder, recursive=True)
+        found = found or glob.glob(
+            re.sub(r"\[", "[[]", source), root_dir=folder, recursive=True
+        )  # a name with brackets
+        files = [p for p in map(folder.joinpath, found) if p.is_file()]
     else:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         known = did_you_mean(source, BUNDLED) if path.name == source and not path.suffix else ""
@@ -133,10 +173,8 @@ def _one_per_peer(path: Path, source: str) -> dict[str, Path]:
         raise BadData(
             f"{source!r} matches no data file: give one file for each peer, with a suffix of {listed(READERS)}"
         )
-    words = [(p.stem if p.suffix.lower() in _OPEN else p.name).split(".")[:-1] for p in files]
-    while len(words) > 1 and all(len(w) > 1 and w[0] == words[0][0] for w in words):
-        words = [w[1:] for w in words]
-    named = sorted(zip((".".join(w) for w in words), files, strict=True), key=lambda pair: natural(pair[0]))
+    stems = [(p.stem if p.suffix.lower() in _OPEN else p.name).rpartition(".")[0] or p.name for p in files]
+    named = sorted(zip(stems, files, strict=True), key=lambda pair: natural(pair[0]))
     for (name, first), (again, second) in pairwise(named):
         if name == again:
             raise BadData(
@@ -152,27 +190,67 @@ def _harmonise(raws: dict[str, Raw]) -> dict[str, Raw]:
     return trim_libsvm(raws) if any(sparse.values()) else raws
 
 
-def _table(raw: Raw, target: str | None, drop: Sequence[str], where: str) -> Table:
+def _table(
+    raw: Raw, target: str | None, drop: Sequence[str], verbatim: Collection[str], where: str, lenient: bool
+) -> Table:
     if isinstance(raw.features, pd.DataFrame):
-        features, y = pick(raw.features, target or raw.target, where)
-        table = Table.of(features, y, where).without(drop)
+        frame = _worded(raw.features, {*verbatim, *columns_of(target or cast("str", raw.target))})
+        features, y = pick(frame, target or raw.target, where)
+        table = replace(Table.of(features, y, where), absent=dict(raw.absent))
     else:
         if target is not None:
             raise BadData(f"{where} has sparse columns and its own target: leave out target = {target!r}")
-        table = Table.of(raw.features, raw.target, where, raw.names).without(drop)
+        table = Table.of(raw.features, raw.target, where, raw.names)
+    table = table.without(
+        name for name in drop if not lenient or name in table.columns or name == table.target.name
+    )
+    numbered = [name for name in table.columns if _INDEX.fullmatch(name)]
+    if numbered and isinstance(raw.features, pd.DataFrame):
+        place = list(raw.features.columns).index(numbered[0]) + 1
+        named = f"the name {numbered[0]!r}" if numbered[0] else "no name"
+        raise BadData(
+            f"{where}: column {place} has {named}, like row numbers that a program wrote: leave it out with "
+            f"drop = [{json.dumps(numbered[0])}], or name it in the file"
+        )
     if not table.columns:
         raise BadData(f"{where} has only the target column: it needs at least one feature")
     return table
 
 
+def _worded(frame: pd.DataFrame, names: set[str]) -> pd.DataFrame:
+    """The frame with words in place of truth values, and of whole numbers that a float may not hold, in these columns."""
+    kinds = pd.api.types
+    words = {
+        name: frame[name].astype(object).map(str, na_action="ignore")
+        for name in names & set(frame.columns)
+        if kinds.is_bool_dtype(frame[name]) or kinds.infer_dtype(frame[name]) in {"boolean", "integer"}
+    }
+    return frame.assign(**words)
+
+
+def _known(drop: Sequence[str], raws: dict[str, Raw], source: str) -> None:
+    """Raise BadData if a column of `drop` is in none of the files."""
+    there = {str(name) for raw in raws.values() for name in (raw.names or raw.features.columns)}
+    for name in drop:
+        if name not in there:
+            raise BadData(f"none of the files in {source!r} has a column {name!r}{did_you_mean(name, there)}")
+
+
 def _same_columns(tables: dict[str, Table], source: str) -> dict[str, Table]:
-    """The same columns in the same order in every file; else BadData, which names a file and what it lacks."""
-    first = next(iter(tables.values()))
-    everything = dict.fromkeys(column for table in tables.values() for column in table.columns)
-    for name, table in tables.items():
-        if lacking := [c for c in everything if c not in set(table.columns)]:
+    """The same columns in the same order in every file. Raises BadData with a column that only some files have, and which.
+
+    The order is that of the files if it is the same in all; otherwise the natural order of the names.
+    """
+    every = dict.fromkeys(column for table in tables.values() for column in table.columns)
+    holders = {column: [name for name, t in tables.items() if column in t.columns] for column in every}
+    for column, holding in holders.items():
+        if len(holding) < len(tables):
+            lacking = [name for name in tables if name not in holding]
             raise BadData(
-                f"the peers' files in {source!r} differ: {name!r} lacks {listed(lacking)}; "
-                'select the files that belong together with a glob ("folder/site_*.csv"), or drop the columns'
+                f"the peers' files in {source!r} differ: column {column!r} is in {listed(holding)}, but not in "
+                f"{listed(lacking)}; leave it out with drop = [{json.dumps(column)}], or select the files that belong "
+                'together with a glob ("folder/site_*.csv")'
             )
-    return {name: table.select(first.columns) for name, table in tables.items()}
+    orders = {table.columns for table in tables.values()}
+    columns = orders.pop() if len(orders) == 1 else tuple(sorted(holders, key=natural))
+    return {name: table.select(columns) for name, table in tables.items()}

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gossipfl.data.names import NUMBER, did_you_mean, listed, text
+from gossipfl.data.names import FALSE, NUMBER, TRUE, did_you_mean, listed, text
+from gossipfl.data.table import numbers, values, words
 from gossipfl.errors import BadData
 
 _SIGNS: dict[str, Callable[[pd.Series, float | str], pd.Series]] = {
@@ -20,6 +21,13 @@ _SIGNS: dict[str, Callable[[pd.Series, float | str], pd.Series]] = {
     "<": operator.lt,
 }
 _COMPARISON = re.compile(r"(.+?)\s*(==|!=|>=|<=|>|<)\s*(.+)", re.DOTALL)
+
+
+def columns_of(target: str | None) -> tuple[str, ...]:
+    """What may be the name of the target's column: the target itself, and the part of it before a sign."""
+    if target is None:
+        return ()
+    return (target, match[1]) if (match := _COMPARISON.fullmatch(target)) else (target,)
 
 
 def pick(
@@ -45,8 +53,10 @@ def pick(
 
 def _compare(column: pd.Series, sign: str, value: str, where: str) -> pd.Series:
     """1.0 where the comparison is true, 0.0 where it is false, NaN where the value is missing."""
-    if pd.api.types.is_numeric_dtype(column) and NUMBER.fullmatch(value):
-        holds = _SIGNS[sign](column.astype(np.float64), float(value))
+    column = pd.Series(values(column), index=column.index, name=column.name)
+    equal = sign in {"==", "!="} and words(column) and not set(column.dropna()) <= {TRUE, FALSE}
+    if NUMBER.fullmatch(value) and not equal and (plain := numbers(column)) is not None:
+        holds = _SIGNS[sign](plain, float(value))
     elif sign in {"==", "!="}:
         holds = _SIGNS[sign](column.map(text, na_action="ignore"), text(value))
     else:

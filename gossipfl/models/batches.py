@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from gossipfl import rng
@@ -21,11 +22,13 @@ def batches(
     starts: Tensor,
     numbers: int,
     gather: Callable[[Tensor], Sequence[T]],
+    chances: Tensor | None = None,
 ) -> Callable[[int], T]:
     """round -> that round's mini-batch: the result of `gather` for the positions of its draws, peer by peer.
 
-    A peer draws uniformly with replacement from its own rows, by its number in the whole network, so it draws the same alone
-    and among many. Rounds are drawn and gathered in blocks, for the overhead of one round. The last block is kept.
+    A peer draws with replacement from its own rows, uniformly or by `chances`, by its number in the whole network, so it draws
+    the same alone and among many. Rounds are drawn and gathered in blocks, for the overhead of one round. The last block is
+    kept.
 
     Args:
         seed: of the experiment.
@@ -34,6 +37,7 @@ def batches(
         batch: draws of each peer.
         starts: position of each peer's first row, (n,) int64.
         numbers: the approximate count of numbers in a data row.
+        chances: the cumulative probabilities of each peer's rows, (n, largest number of rows), 1 from its last row on.
         gather: positions (rounds, n * batch) int64 -> the mini-batch of each of these rounds.
     """
     length = max(1, _NUMBERS // (len(rows) * batch * numbers))
@@ -41,8 +45,14 @@ def batches(
     @lru_cache(maxsize=1)
     def block(number: int) -> Sequence[T]:
         rounds = range(number * length, (number + 1) * length)
-        drawn = rng.integers(seed, "batch", rows, rounds, batch, sizes).to(starts.device)
-        return gather((drawn + starts[:, None]).view(length, len(rows) * batch))
+        if chances is None:
+            drawn = rng.integers(seed, "batch", rows, rounds, batch, sizes)
+        else:
+            places = rng.uniform(seed, "batch", rows, rounds, batch).transpose(0, 1).flatten(1)
+            drawn = torch.searchsorted(chances, places.contiguous(), right=True)
+            drawn = drawn.view(len(rows), length, batch).transpose(0, 1)
+        drawn = drawn.to(starts.device)
+        return gather((drawn + starts[:, None]).reshape(length, len(rows) * batch))
 
     def draw(round: int) -> T:
         number, place = divmod(round, length)

@@ -16,9 +16,10 @@ class Block(NamedTuple):
 
     features: Tensor  # (n, m, q)
     target: Tensor  # (n, m)
+    offset: Tensor | None = None  # (n, m, 1)
 
     def times(self, w: Tensor) -> Tensor:
-        """Margins, (n, q, outputs) -> (n, m, outputs)."""
+        """X_i w_i, (n, q, outputs) -> (n, m, outputs): the margins without the offset."""
         return torch.bmm(self.features, w)
 
     def back(self, slopes: Tensor) -> Tensor:
@@ -40,9 +41,10 @@ class Wide(NamedTuple):
     features: Tensor  # (all rows, q)
     positions: Tensor  # (n, m) int64
     target: Tensor  # (n, m)
+    offset: Tensor | None = None  # (n, m, 1)
 
     def times(self, w: Tensor) -> Tensor:
-        """Margins, (n, q, outputs) -> (n, m, outputs)."""
+        """X_i w_i, (n, q, outputs) -> (n, m, outputs)."""
         margins = [
             torch.dot(self.features[place], column)
             for columns, places in zip(w.mT.contiguous(), self.positions.tolist(), strict=True)
@@ -67,44 +69,64 @@ class Dense:
     Args:
         shards: each peer's (x, y), x (n_i, p).
         ones: append a column of ones to the features, for the intercept.
+        offsets: each peer's offsets, (n_i,).
     """
 
     def __init__(
-        self, shards: Sequence[tuple[Any, npt.NDArray[Any]]], ones: bool, dtype: torch.dtype, device: str
+        self,
+        shards: Sequence[tuple[Any, npt.NDArray[Any]]],
+        ones: bool,
+        dtype: torch.dtype,
+        device: str,
+        offsets: Sequence[npt.NDArray[Any]] | None = None,
     ):
         self.sizes = torch.tensor([len(y) for _, y in shards])
         n, m, p = len(shards), int(self.sizes.max()), shards[0][0].shape[1]
-        # The target is the last column, so that a mini-batch is one gather.
-        joined = torch.zeros(n, m, p + ones + 1, dtype=dtype)
+        self._q = q = p + ones
+        # Target and offset are the last columns, so that a mini-batch is one gather.
+        self.numbers = q + 1 + (offsets is not None)
+        joined = torch.zeros(n, m, self.numbers, dtype=dtype)
         for place, (x, y) in zip(joined, shards, strict=True):
             place[: len(y), :p] = torch.from_numpy(np.ascontiguousarray(x))
-            place[: len(y), p:-1] = 1
-            place[: len(y), -1] = torch.from_numpy(np.ascontiguousarray(y))
+            place[: len(y), p:q] = 1
+            place[: len(y), q] = torch.from_numpy(np.ascontiguousarray(y))
+        self._real = (torch.arange(m) < self.sizes[:, None]).to(device)
+        if offsets is not None:
+            joined[..., -1:] = self.laid(offsets)
         self._joined = joined.to(device)
         self._rows = self._joined.flatten(0, 1)
-        self.numbers = p + ones + 1
-        self.real = (torch.arange(m) < self.sizes[:, None]).to(device)
         self.starts = (torch.arange(n) * m).to(device)
         # A copy of the targets: read from the joined rows, each would cost a cache line.
-        self.full = Block(self._joined[..., :-1], self._joined[..., -1].contiguous())
+        features, target, offset = self._parts(self._joined)
+        self.full = Block(features, target.contiguous(), offset)
 
-    def _block(self, joined: Tensor) -> Block:
-        return Block(joined[..., :-1], joined[..., -1])
+    def _parts(self, joined: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Features, targets and offsets of joined rows."""
+        q = self._q
+        return joined[..., :q], joined[..., q], joined[..., q + 1 :] if self.numbers > q + 1 else None
 
     def spread(self, weights: Tensor) -> Tensor:
         """Weights of rows from weights of peers, zero on padding: (n,) -> (n, m, 1)."""
-        return (self.real * weights[:, None]).unsqueeze(-1)
+        return (self._real * weights[:, None]).unsqueeze(-1)
+
+    def laid(self, values: Sequence[npt.NDArray[Any]]) -> Tensor:
+        """Numbers of rows, from those of each peer, (n_i,), zero on padding: (n, m, 1) float64."""
+        rows = torch.zeros(self._real.shape, dtype=torch.float64)
+        rows[self._real.cpu()] = torch.from_numpy(np.concatenate(values)).double()
+        return rows.unsqueeze(-1).to(self._real.device)
 
     def gather(self, positions: Tensor) -> list[Block] | list[Wide]:
         """The mini-batches at positions (rounds, n * batch), with equally many rows of each peer."""
         if self.numbers > WIDE and self._rows.is_cpu:
+            features, target, offset = self._parts(self._rows)
             places = [of_round.view(len(self.sizes), -1) for of_round in positions]
-            return [Wide(self._rows[:, :-1], at, self._rows[at, -1]) for at in places]
+            return [Wide(features, at, target[at], None if offset is None else offset[at]) for at in places]
         joined = self._rows.index_select(0, positions.flatten())
-        block = self._block(joined.view(len(positions), len(self.sizes), -1, self.numbers))
-        return [Block(*parts) for parts in zip(block.features.unbind(), block.target.unbind(), strict=True)]
+        features, target, offset = self._parts(joined.view(len(positions), len(self.sizes), -1, self.numbers))
+        offsets = [None] * len(positions) if offset is None else offset.unbind()
+        return [Block(*parts) for parts in zip(features.unbind(), target.unbind(), offsets, strict=True)]
 
     def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
         """Each peer's features, with the column of ones, and targets, as float64."""
         for joined, size in zip(self._joined.cpu().double().numpy(), self.sizes.tolist(), strict=True):
-            yield joined[:size, :-1], joined[:size, -1]
+            yield joined[:size, : self._q], joined[:size, self._q]

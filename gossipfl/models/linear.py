@@ -13,7 +13,7 @@ from gossipfl import rng
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.models.batches import batches
 from gossipfl.models.dense import Block, Dense
-from gossipfl.models.losses import Loss
+from gossipfl.models.losses import Loss, Softmax
 from gossipfl.models.problem import Grad
 from gossipfl.models.sparse import Sparse
 
@@ -21,7 +21,9 @@ _GRAM = 1000
 
 
 class Linear:
-    """Row i is (n_i / n_mean) (mean of loss(X_i w + b, y_i) + l2/2 |w|^2 + l1 |w|_1).
+    """Row i is (n_i / n_mean) (mean of loss(X_i w + b + o_i, y_i) + l2/2 |w|^2 + l1 |w|_1), with the offsets o_i, if any.
+
+    With weights of rows, n_i is the sum of the weights of a peer, and the mean is weighted by them.
 
     The average of the rows of any peers is the pooled problem of their data. Parameters are `x.view(n, q, outputs)` with
     q = p + 1; the intercept b is last and never penalised. Without an intercept q = p.
@@ -31,9 +33,11 @@ class Linear:
         loss: one of `losses`.
         outputs: margins of a row, `loss.outputs(classes)`.
         l2, l1: penalties, 0 or above; l1 acts only through `prox`.
+        weights: each peer's row weights, (n_i,), 0 or above with a sum above 0; None: 1.
+        offsets: each peer's offsets, (n_i,); None: 0.
         mean_rows: n_mean over all peers of the network; None: the mean over those held here.
         rows: the peers' numbers in the network, (n,) int64; None: 0, 1, ...
-        batch: rows drawn with replacement for a gradient; None: all rows.
+        batch: rows drawn with replacement for a gradient, by their weights; None: all rows.
         seed: of these draws.
         dtype: float64 or float32.
 
@@ -49,6 +53,8 @@ class Linear:
         outputs: int = 1,
         l2: float = 0.0,
         l1: float = 0.0,
+        weights: Sequence[npt.NDArray[Any]] | None = None,
+        offsets: Sequence[npt.NDArray[Any]] | None = None,
         mean_rows: float | None = None,
         rows: Tensor | None = None,
         seed: int = 0,
@@ -60,14 +66,19 @@ class Linear:
         peers = torch.arange(len(shards)) if rows is None else rows
         _check(shards, peers.tolist())
         kind = Sparse if sparse.issparse(shards[0][0]) else Dense
-        self.data: Dense | Sparse = kind(shards, intercept, dtype, device)
+        self.data: Dense | Sparse = kind(shards, intercept, dtype, device, offsets)
         self.loss_of_row, self.outputs, self.l2, self.l1 = loss, outputs, l2, l1
         self._shape = (len(shards), shards[0][0].shape[1] + intercept, outputs)
         self.width = self._shape[1] * outputs
 
-        sizes = self.data.sizes.double()
+        self.offset = None if offsets is None else torch.from_numpy(np.concatenate(offsets)).double()[:, None]
+        # Each peer's row weights, which sum to 1.
+        self.fractions = [w / w.sum() for w in weights or (np.ones(len(y)) for _, y in shards)]
+        sums = [w.sum() for w in weights] if weights else self.data.sizes.tolist()
+        sizes = torch.tensor(sums, dtype=torch.float64)
         self.share = (sizes / (sizes.mean() if mean_rows is None else mean_rows)).to(device)  # n_i / n_mean
-        self._weights = self.data.spread(self.share / sizes.to(device)).to(dtype)
+        spread = self.data.spread(self.share)
+        self._weights = (spread * self.data.laid(self.fractions)).to(dtype)
         penalised = torch.ones(self._shape[1:], dtype=dtype, device=device)
         penalised[self._shape[1] - intercept :] = 0
         self.penalised = penalised.view(-1)  # (d,), 1 for weights and 0 for the intercept
@@ -77,7 +88,7 @@ class Linear:
         if batch is not None:
             data = self.data
             self._draw: Callable[[int], Any] = batches(
-                seed, peers, data.sizes, batch, data.starts, data.numbers, data.gather
+                seed, peers, data.sizes, batch, data.starts, data.numbers, data.gather, _chances(weights)
             )
             share = (self.share / batch).to(dtype)
             self._batch_weights = (
@@ -93,7 +104,7 @@ class Linear:
     def loss(self, x: Tensor) -> Tensor:
         """Each peer's own objective, with penalties, (n, d) -> (n,)."""
         rows = self.data.full
-        values = self.loss_of_row.value(rows.times(x.reshape(self._shape)), rows.target)
+        values = self.loss_of_row.value(self._margins(rows, x), rows.target)
         smooth = rows.total(values * self._weights.squeeze(-1)) + (self._ridge * x.square()).sum(1) / 2
         return smooth + (self._lasso * x.abs()).sum(1) if self.l1 else smooth
 
@@ -105,19 +116,24 @@ class Linear:
 
     def _oracle(self, rows: Any, weights: Tensor) -> Grad:
         slope, shape, ridge = self.loss_of_row.slope, self._shape, self._ridge
-        times, back, target = rows.times, rows.back, rows.target
+        times, back, target, offset = rows.times, rows.back, rows.target, rows.offset
 
         def gradient(x: Tensor) -> Tensor:
-            slopes = slope(times(x.reshape(shape)), target) * weights
+            z = times(x.reshape(shape))
+            slopes = slope(z if offset is None else z + offset, target) * weights
             return torch.addcmul(back(slopes).reshape(x.shape), ridge, x)
 
         return gradient
+
+    def _margins(self, rows: Any, x: Tensor) -> Tensor:
+        z: Tensor = rows.times(x.reshape(self._shape))
+        return z if rows.offset is None else z + rows.offset
 
     def hessian(self, x: Tensor) -> Tensor:
         """The second derivative of loss and l2 on all rows, (n, d) -> (n, d, d); only for dense features.
 
         Softmax with free intercepts is constant along their common shift. There the Hessian gets the curvature 1, so that it is
-        invertible. Gradients have no part in that direction, so nothing moves along it.
+        invertible. Gradients have no part in that direction, so nothing moves along it. Classes without rows take no part.
         """
         n, q, outputs = self._shape
         rows = self.data.full
@@ -125,20 +141,19 @@ class Linear:
             raise Incompatible(
                 'the Hessian of sparse features is too large: set algorithm.kind = "exact-diffusion"'
             )
-        curve = (
-            self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target) * self._weights[..., None]
-        )
+        curve = self.loss_of_row.curve(self._margins(rows, x), rows.target) * self._weights[..., None]
         blocks = [rows.gram(curve[..., a, b]) for a in range(outputs) for b in range(outputs)]
         smooth = torch.stack(blocks).view(outputs, outputs, n, q, q).permute(2, 3, 0, 4, 1)
         hessian = smooth.reshape(n, self.width, self.width) + torch.diag_embed(self._ridge)
-        if outputs > 1 and not self.penalised[-1]:
-            hessian[:, -outputs:, -outputs:] += 1.0 / outputs
+        if isinstance(self.loss_of_row, Softmax) and not self.penalised[-1]:
+            seen, first = outputs - self.loss_of_row.unseen, self.width - outputs
+            hessian[:, first : first + seen, first : first + seen] += 1.0 / seen
         return hessian
 
     def hessian_times(self, x: Tensor, v: Tensor) -> Tensor:
         """H_i(x_i) v_i, H being the second derivative of loss and l2 on all rows, (n, d) -> (n, d); sparse too."""
         rows = self.data.full
-        curve = self.loss_of_row.curve(rows.times(x.reshape(self._shape)), rows.target)
+        curve = self.loss_of_row.curve(self._margins(rows, x), rows.target)
         slopes = (curve @ rows.times(v.reshape(self._shape)).unsqueeze(-1)).squeeze(-1)
         return rows.back(slopes * self._weights).reshape(v.shape) + self._ridge * v
 
@@ -156,14 +171,21 @@ class Linear:
         return x - x.clamp(-bound, bound)
 
     def smoothness(self) -> Tensor:
-        """(n_i / n_mean) (curvature * lambda_max(X_i^T X_i / n_i) + l2), X_i with the column of ones: (n,) float64.
+        """(n_i / n_mean) (curvature * lambda_max(X_i^T D_i X_i) + l2), X_i with the column of ones: (n,) float64.
+
+        D_i are the row weights, with the sum 1.
 
         It is inf if the loss has no curvature bound.
         """
         curvature = self.loss_of_row.curvature
         if curvature == float("inf"):
             return torch.full_like(self.share, curvature)
-        top = [_squared_norm(x) / len(y) for x, y in self.data.shards()]
+        top = [
+            _squared_norm(x) / len(y)
+            if f.min() == f.max()
+            else _squared_norm(sparse.diags_array(np.sqrt(f)) @ x)
+            for (x, y), f in zip(self.data.shards(), self.fractions, strict=True)
+        ]
         return self.share * (curvature * self.share.new_tensor(top) + self.l2)
 
 
@@ -189,6 +211,14 @@ def _squared_norm(x: Any) -> float:
         return float(np.linalg.eigvalsh(product)[-1])
     start = rng.generator(0, "smoothness").standard_normal(min(x.shape))
     return float(sparse.linalg.svds(x, k=1, v0=start, return_singular_vectors=False)[0]) ** 2
+
+
+def _chances(weights: Sequence[npt.NDArray[Any]] | None) -> Tensor | None:
+    """The cumulative probabilities of rows, for `batches`."""
+    if weights is None:
+        return None
+    sums = [torch.from_numpy(np.cumsum(w)) for w in weights]
+    return torch.nn.utils.rnn.pad_sequence([s / s[-1] for s in sums], batch_first=True, padding_value=1.0)
 
 
 def _check(shards: Sequence[tuple[Any, npt.NDArray[Any]]], peers: list[int]) -> None:

@@ -89,20 +89,34 @@ class Logistic(_Single):
 
 @dataclass(frozen=True)
 class Softmax:
-    """log sum_c exp z_c - z_y, multinomial logistic. The Hessian diag(p) - p p^T has norm at most 1/2."""
+    """log sum_c exp z_c - z_y, multinomial logistic. The Hessian diag(p) - p p^T has norm at most 1/2.
 
+    unseen: the number of classes, the last ones, that have no rows. They are left out of the sum, so that an optimum exists.
+    """
+
+    unseen: int = 0
     task: ClassVar[Task] = "multiclass"
     curvature: ClassVar[float] = 0.5
 
     def value(self, z: Tensor, y: Tensor) -> Tensor:
-        return z.logsumexp(-1) - z.gather(-1, y.long().unsqueeze(-1)).squeeze(-1)
+        return self._seen(z).logsumexp(-1) - z.gather(-1, y.long().unsqueeze(-1)).squeeze(-1)
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        return z.softmax(-1) - (y.unsqueeze(-1) == torch.arange(z.shape[-1], device=z.device)).to(z.dtype)
+        return self._chances(z) - (y.unsqueeze(-1) == torch.arange(z.shape[-1], device=z.device)).to(z.dtype)
 
     def curve(self, z: Tensor, y: Tensor) -> Tensor:
-        p = z.softmax(-1)
+        p = self._chances(z)
         return torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
+
+    def _seen(self, z: Tensor) -> Tensor:
+        return z[..., : z.shape[-1] - self.unseen]
+
+    def _chances(self, z: Tensor) -> Tensor:
+        return (
+            torch.nn.functional.pad(self._seen(z).softmax(-1), (0, self.unseen))
+            if self.unseen
+            else z.softmax(-1)
+        )
 
     def outputs(self, classes: int) -> int:
         return classes

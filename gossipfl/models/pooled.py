@@ -25,9 +25,8 @@ class Pooled:
             sparse.vstack(features, format="csr") if sparse.issparse(features[0]) else np.vstack(features)
         )
         self.y = torch.from_numpy(np.concatenate(targets))
-        self.weights = np.concatenate(
-            [np.full(len(y), s / len(y)) for s, y in zip(share, targets, strict=True)]
-        )
+        self.weights = np.concatenate([s * f for s, f in zip(share, problem.fractions, strict=True)])
+        self.offset = problem.offset
         self.loss, self.outputs = problem.loss_of_row, problem.outputs
         penalised = problem.penalised.cpu().double().numpy()
         self.ridge, self.l1 = (share.sum() * strength * penalised for strength in (problem.l2, problem.l1))
@@ -35,7 +34,8 @@ class Pooled:
         self.zero = np.zeros(problem.width)
 
     def margins(self, x: Array) -> Tensor:
-        return torch.from_numpy(self.X @ x.reshape(-1, self.outputs))
+        z = torch.from_numpy(self.X @ x.reshape(-1, self.outputs))
+        return z if self.offset is None else z + self.offset
 
     def value(self, x: Array) -> float:
         return float(self.weights @ self.loss.value(self.margins(x), self.y).numpy() + self.ridge @ x**2 / 2)

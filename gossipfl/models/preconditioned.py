@@ -31,10 +31,15 @@ class Preconditioner:
         return x
 
 
-def probes(width: int, rank: int, seed: int) -> Tensor:
-    """The directions along which all peers send their curvature, orthonormal, (d, r), drawn from the seed."""
-    drawn = rng.uniform(seed, "preconditioner", torch.arange(rank), 0, width).T - 0.5
-    basis: Tensor = torch.linalg.qr(drawn).Q
+def probes(free: Tensor, rank: int, seed: int) -> Tensor:
+    """The directions along which all peers send their curvature, orthonormal, (d, r), drawn from the seed.
+
+    `free` (d,) is 1, or 0 for a parameter that stays 0 whatever is learned: directions have no part in it. The rank is at most
+    the number of free parameters.
+    """
+    rank = min(rank, int(free.sum()))
+    drawn = free[:, None] * (rng.uniform(seed, "preconditioner", torch.arange(rank), 0, len(free)).T - 0.5)
+    basis: Tensor = torch.linalg.qr(drawn).Q * free[:, None]
     return basis
 
 

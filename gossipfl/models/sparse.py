@@ -19,9 +19,10 @@ class Matrix(NamedTuple):
     target: Tensor  # (M,)
     owner: Tensor  # (M,) int64, the row's peer, 0 to n - 1
     peers: int
+    offset: Tensor | None = None  # (M, 1)
 
     def times(self, w: Tensor) -> Tensor:
-        """Margins, (n, q, outputs) -> (M, outputs)."""
+        """X_i w_i, (n, q, outputs) -> (M, outputs): the margins without the offset."""
         return self.features @ w.flatten(0, 1)
 
     def back(self, slopes: Tensor) -> Tensor:
@@ -41,9 +42,10 @@ class Entries(NamedTuple):
     value: Tensor  # (nonzeros, 1)
     target: Tensor  # (B,)
     shape: tuple[int, int]  # n, q
+    offset: Tensor | None = None  # (B, 1)
 
     def times(self, w: Tensor) -> Tensor:
-        """Margins, (n, q, outputs) -> (B, outputs)."""
+        """X_i w_i, (n, q, outputs) -> (B, outputs)."""
         margins = w.new_zeros(len(self.target), w.shape[-1])
         return margins.index_add_(0, self.row, self.value * w.flatten(0, 1)[self.column])
 
@@ -58,7 +60,12 @@ class Sparse:
     """The shards of n peers, features as scipy CSR. See `Dense` for the arguments."""
 
     def __init__(
-        self, shards: Sequence[tuple[Any, npt.NDArray[Any]]], ones: bool, dtype: torch.dtype, device: str
+        self,
+        shards: Sequence[tuple[Any, npt.NDArray[Any]]],
+        ones: bool,
+        dtype: torch.dtype,
+        device: str,
+        offsets: Sequence[npt.NDArray[Any]] | None = None,
     ):
         columns = [sparse.hstack([x, np.ones((len(y), int(ones)))], format="csr") for x, y in shards]
         self._shape = (len(shards), columns[0].shape[1])
@@ -69,13 +76,17 @@ class Sparse:
         self._owner = torch.arange(len(shards)).repeat_interleave(self.sizes).to(device)
         self.starts = (self.sizes.cumsum(0) - self.sizes).to(device)
         features = _csr(self._stacked, dtype, device)
-        self.full = Matrix(
-            features, _csr(self._stacked.T.tocsr(), dtype, device), target, self._owner, len(shards)
-        )
+        adjoint = _csr(self._stacked.T.tocsr(), dtype, device)
+        offset = None if offsets is None else self.laid(offsets).to(dtype)
+        self.full = Matrix(features, adjoint, target, self._owner, len(shards), offset)
 
     def spread(self, weights: Tensor) -> Tensor:
         """Weights of rows from weights of peers: (n,) -> (M, 1)."""
         return weights[self._owner, None]
+
+    def laid(self, values: Sequence[npt.NDArray[Any]]) -> Tensor:
+        """Numbers of rows, from those of each peer, (n_i,): (M, 1) float64."""
+        return torch.from_numpy(np.concatenate(values)).double()[:, None].to(self._owner.device)
 
     def gather(self, positions: Tensor) -> list[Entries]:
         """The mini-batches at positions (rounds, n * batch), with equally many rows of each peer."""
@@ -90,7 +101,8 @@ class Sparse:
         start = count.cumsum(0) - count
         place = torch.arange(len(row), device=row.device) + (first - start)[row]
         column, value = features.col_indices()[place], features.values()[place]
-        return Entries(row, column, value[:, None], self.full.target[positions], self._shape)
+        offset = None if self.full.offset is None else self.full.offset[positions]
+        return Entries(row, column, value[:, None], self.full.target[positions], self._shape, offset)
 
     def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
         """Each peer's features, with the column of ones, and targets, as float64."""

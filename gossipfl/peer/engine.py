@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, takes_back
+from gossipfl.algorithms import Algorithm, models, takes_back
 from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
 from gossipfl.errors import BadMessage
 from gossipfl.mixing import Mixing, Payload
@@ -130,7 +130,7 @@ class Peer:
 
     def disagreement(self, run: Run) -> Tensor:
         assert run.replicas is not None
-        replicas = run.replicas[:, : run.state.x.shape[1]]
+        replicas = models(self.algorithm, run.replicas, run.state.x.shape[1])
         own, heard = replicas[:1], replicas[1:]
         if self._edges and self._edges.places is not None:
             heard = replicas[self._edges.places[1:]]

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from gossipfl.report.console import console
+from gossipfl.report.console import console, visible
 from gossipfl.report.tables import number, plain, seconds
 from gossipfl.runs.events import Event, Finished, Progress, Started, Struck, Warned
 
@@ -97,7 +97,7 @@ class View:
     def say(self, sentence: str) -> None:
         """Print a line, unless quiet."""
         if not self._quiet:
-            self._screen.print(sentence, soft_wrap=True)
+            self._screen.print(visible(sentence), soft_wrap=True)
 
     def _warn(self, event: Warned) -> None:
         """Print a warning; if many peers send the same one, print only the first few."""

@@ -12,7 +12,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from gossipfl.config.grid import MAIN, Cell, Grid
+from gossipfl.config.file import MAIN
+from gossipfl.config.grid import Cell, Grid
 from gossipfl.experiment.launch.sweep import CellEnded, CellProgress
 from gossipfl.report.result import METRICS, RISING
 from gossipfl.report.tables import bytes_, number, plain, seconds

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Sequence
 from rich import box
 from rich.table import Table
 
+from gossipfl.report.console import visible
+
 
 def plain(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[int] = ()) -> Table:
     """A table without a frame; the columns at the indices `numbers` are aligned to the right."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i in numbers else "left", no_wrap=i == 0)
+        table.add_column(visible(heading), justify="right" if i in numbers else "left", no_wrap=i == 0)
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(visible(str(cell)) for cell in row))
     return table
 
 

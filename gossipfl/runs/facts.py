@@ -21,7 +21,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all peers have agreed on.
 
     schema: columns, category levels and classes.
-    mean_rows: the mean number of training rows of a peer.
+    mean_rows: the mean number of training rows of a peer or, if rows have weights, the mean of their sum.
     step: the learning rate.
     fallback_step: the learning rate of the method that replaces Newton's method after a fault; 0 if there is none.
     mean, deviation: (p,) of the features, if the peers gossiped them; else empty.
@@ -102,6 +102,8 @@ def check(facts: Facts) -> Facts:
         *facts.mean,
         *facts.deviation,
         *facts.curvature,
+        *facts.schema.class_weights,
+        *(value for value in facts.schema.fill.values() if isinstance(value, float)),
     )
     features = len(facts.schema.features)
     for wrong, what in (
@@ -118,7 +120,13 @@ def check(facts: Facts) -> Facts:
             bool(facts.mean) and len(facts.mean) != features,
             f"{len(facts.mean)} means for {features} features",
         ),
-        (any(d <= 0 for d in facts.deviation), "a deviation that is not above 0"),
+        (any(d < 0 for d in facts.deviation), "a deviation below 0"),
+        (not set(facts.schema.constant) <= set(facts.schema.features), "constant features that do not exist"),
+        (
+            len(facts.schema.class_weights) not in (0, len(facts.schema.classes or ())),
+            f"{len(facts.schema.class_weights)} class weights for {len(facts.schema.classes or ())} classes",
+        ),
+        (not set(facts.schema.unseen) <= set(facts.schema.classes or ()), "classes that do not exist"),
     ):
         if wrong:
             raise BadMessage(f"the agreed facts have {what}")

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State, leaves, rebuilt, takes_back
+from gossipfl.algorithms import Algorithm, State, leaves, models, rebuilt, takes_back
 from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
@@ -76,7 +76,8 @@ class Simulator:
 
     def disagreement(self, run: Run) -> Tensor:
         assert run.replicas is not None
-        own = run.replicas[: len(run.state.x), : run.state.x.shape[1]]
+        peers, width = run.state.x.shape
+        own = models(self.algorithm, run.replicas[:peers], width)
         heard = self._along(self._links(run.linked), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
         sides = self._links(run.round - 1).sides

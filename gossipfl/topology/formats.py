@@ -105,6 +105,8 @@ def _parse_graphml(content: bytes) -> Listed:
     root = ET.fromstring(text)
     keys = {key.get("id"): key for key in root.iterfind("{*}key")}
     graph = root.find("{*}graph")
+    if len(root.findall(".//{*}graph")) > 1 or root.find(".//{*}hyperedge") is not None:
+        raise ValueError("it has several graphs, a graph in a node, or a hyperedge; write one plain graph")
     if graph is None:
         raise ValueError(
             'it has no <graph>: add <graph edgedefault="undirected"> or <graph edgedefault="directed">'
@@ -118,14 +120,19 @@ def _parse_graphml(content: bytes) -> Listed:
             number = key.get("attr.type") in ("int", "long", "float", "double")
             yield str(key.get("attr.name")), float(data.text or "") if number else data.text or ""
 
+    edges, default = list(graph.iterfind("{*}edge")), str(graph.get("edgedefault") == "directed").lower()
+    ways = [edge.get("directed", default) in ("true", "1") for edge in edges]
+    if len(set(ways)) > 1:
+        odd = edges[ways.index(not ways[0])]
+        raise ValueError(
+            f'the edge "{odd.get("source")}" - "{odd.get("target")}" is {"" if not ways[0] else "not "}directed and others are '
+            f"{'not' if not ways[0] else 'directed'}; make all alike (two directed edges are one that leads both ways)"
+        )
     return Listed(
         dict(attributes(graph)),
         [(node.get("id"), dict(attributes(node))) for node in graph.iterfind("{*}node")],
-        [
-            (edge.get("source"), edge.get("target"), dict(attributes(edge)))
-            for edge in graph.iterfind("{*}edge")
-        ],
-        graph.get("edgedefault") == "directed",
+        [(edge.get("source"), edge.get("target"), dict(attributes(edge))) for edge in edges],
+        ways[0] if ways else default == "true",
     )
 
 

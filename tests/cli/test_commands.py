@@ -1,5 +1,6 @@
 """The command as a user runs it, from --help to the comparison of two runs."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -7,7 +8,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from commands import SMALL, gossipfl, small
+from commands import SMALL, gossipfl, rows, small
 
 from gossipfl.cli import built_in
 from gossipfl.config.file import load
@@ -246,3 +247,50 @@ def test_weights_are_optimised(tmp_path: Path) -> None:
 
 def test_the_small_experiment_of_the_tests_is_valid(tmp_path: Path) -> None:
     assert load(small(tmp_path, text=SMALL)).stop.rounds == 400
+
+
+def test_one_file_is_described_and_what_learning_would_refuse_is_found(runs: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site.csv"
+    site.write_text("a,b,y\n" + "".join(f"{i},{i % 5},1\n" for i in range(9)) + "1,,1\n")
+    said = gossipfl("data", "describe", runs / "small.toml", "--data", site)
+    assert said.code == 4
+    assert "missing values" in said.out, "it is described all the same"
+    assert "column 'b' has 1 missing values, first in row 10" in said.err
+    dropped = gossipfl("data", "describe", runs / "small.toml", "--data", site, "-s", "data.missing=drop")
+    assert dropped.code == 0, "one class is no harm: other sites may have the other"
+    assert "site: 1 of 10 rows are left out, as values are missing: 'b' in 1" in dropped.out
+    few = gossipfl(
+        "data", "describe", runs / "small.toml", "-s", "topology.graph=ring:15", "--format", "json"
+    )
+    assert few.code == 4
+    assert "has 3 training rows" in few.json["refused"]
+    three = gossipfl("data", "describe", runs / "small.toml", "-s", "data.target=a")
+    assert three.code == 4
+    assert 'model.kind = "logistic" needs two classes' in three.err
+
+
+def test_control_characters_of_files_are_shown_as_escapes(tmp_path: Path) -> None:
+    file = small(tmp_path, data=rows().replace("a,", "a\x1b[2J\x07,", 1))
+    said = gossipfl("simulate", file, "-s", 'data.target="z"', "--out", tmp_path / "run")
+    assert said.code == 4
+    assert r"a\x1b[2J\x07" in said.err
+    odd = small(tmp_path, data=rows(lambda i: "no\x1b[31m" if i % 2 else "yes\x85"))
+    described = gossipfl("data", "describe", odd)
+    assert r"class no\x1b[31m" in described.out
+    assert not {"\x1b", "\x07", "\x85"} & set(said.err + described.out + described.err)
+
+
+def test_rows_that_are_left_out_are_told_by_peer(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name, hole in (("0", ""), ("1", "1"), ("2", "?"), ("3", "2")):
+        text = rows().splitlines()[:21]
+        (tmp_path / "data" / f"{name}.csv").write_text(
+            "\n".join([text[0], hole + text[1][text[1].index(",") :], *text[2:]])
+        )
+    file = small(tmp_path)
+    words = ["-s", "data.source=data", "-s", "data.missing=drop"]
+    for command in ("simulate", "run"):
+        said = gossipfl(command, file, *words, "--out", tmp_path / command)
+        told = "0, 2: 1 of 20 rows are left out, as values are missing: 'a' in 1"
+        assert f"warning: {told}" in said.out
+        assert json.loads((tmp_path / command / "summary.json").read_text())["notes"] == [told]

@@ -96,8 +96,15 @@ def test_overrides(tmp_path):
     assert (e.stop.rounds, e.algorithm.kind, e.topology.graph) == (7, "extra", "star:4")
     assert e.algorithm.decay
     assert e.algorithm.decay.rounds == 3
+    e = load(
+        file, ["algorithm=extra", "topology=star:4", "rounds=7", "seed=3", "partition=sorted", "data=wine"]
+    )
+    assert (e.stop.rounds, e.algorithm.kind, e.topology.graph) == (7, "extra", "star:4")
+    assert (e.seed, e.data.partition, e.data.source) == (3, {"scheme": "sorted"}, "wine")
     for bad, words in {
         "stop.rounds": "section.key=value",
+        "drop=x": "write data.drop or topology.drop",
+        "stpe=1": "no section has this key",
         "=3": "section.key=value",
         "stop.round=3": "did you mean rounds",
     }.items():

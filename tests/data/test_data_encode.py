@@ -93,7 +93,7 @@ def test_the_fingerprint_fits_a_float_and_sees_every_part():
 def test_levels_and_classes_are_canonical_text():
     frame = pd.DataFrame({"a": [1.0, 2.5, 1.0], "b": [True, False, None], "c": ["1.0", "x", "01"]})
     table = Table.of(frame, [1, 0, 1])
-    assert levels(table, ["a", "b", "c"]) == {"a": {"1", "2.5"}, "b": {"0", "1"}, "c": {"1", "x"}}
+    assert levels(table, ["a", "b", "c"]) == {"a": {"1", "2.5"}, "b": {"0", "1"}, "c": {"1", "x", "01"}}
     assert classes(table) == {"0", "1"}
 
 

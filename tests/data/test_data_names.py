@@ -1,9 +1,10 @@
 """Natural order is total and by value; each value has one text."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipfl.data.names import did_you_mean, listed, natural, text
+from gossipfl.data.names import did_you_mean, listed, natural, number, text
 
 WORDS = st.text(alphabet="ab01289.-+e²٣ ", max_size=8)
 
@@ -32,9 +33,20 @@ def test_a_number_has_one_text_however_it_is_written(number):
 
 
 def test_text_of_the_rest():
-    assert [text(v) for v in (True, -0.0, 2.5, "2.50", "red ", "12345678901234567890")] == [
-        *("1", "0", "2.5", "2.5", "red", "12345678901234567890")
+    assert [text(v) for v in (True, "true", -0.0, 2.5, "2.50", "1e+05")] == [
+        "TRUE",
+        "TRUE",
+        "0",
+        "2.5",
+        "2.5",
+        "100000",
     ]
+
+
+@pytest.mark.parametrize("word", ["red ", " a\n", "007", "1E2", "900000000000000001", "1e+400", "٣"])
+def test_what_a_float_would_change_stays_as_it_is_written(word):
+    assert text(word) == word
+    assert number(word) is None
 
 
 def test_did_you_mean_names_the_nearest_or_all():

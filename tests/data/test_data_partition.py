@@ -1,13 +1,19 @@
 """Properties of all partition schemes; each is compared with a simple version of itself or with its limit."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipfl.data import PARTITIONS, Table, by_name, describe, partition, read
+from gossipfl.config.file import parse
+from gossipfl.data import PARTITIONS, Table, by_name, describe, partition, read, split
 from gossipfl.errors import BadData, BadExperiment
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.train import train
+from gossipfl.experiment.study.method import study
 
 SCHEMES = [
     {"scheme": "iid"},
@@ -109,6 +115,32 @@ def test_dirichlet_keeps_the_smallest_peer_at_the_stated_size():
     assert min(len(p) for p in partition(table(600, 5), scheme, names(5), 0)) >= 20
 
 
+@pytest.mark.parametrize("kind", ["dirichlet", "quantity"])
+@pytest.mark.parametrize("alpha", [1e-9, 0.1])
+def test_rows_move_from_the_largest_peers_to_those_with_too_few_and_it_is_said(kind, alpha):
+    whole = table(1000, 1)
+    for seed in range(8):
+        scheme = {"scheme": kind, "alpha": alpha}
+        free = partition(whole, scheme | {"min_partition_size": 0}, names(1), seed)
+        parts = partition(whole, scheme, names(20), seed, test=0.2)
+        assert len(free[0]) == len(whole)
+        assert sorted(row for part in parts for row in rows(part)) == list(range(1000))
+        assert min(len(split(part, 0.2, seed)) - split(part, 0.2, seed).test.sum() for part in parts) >= 5
+        poor = [part for part in parts if part.notes]
+        (note,) = {note for part in poor for note in part.notes}
+        moved = int(re.search(r"(\d+) of 1000 rows were moved", note)[1])
+        assert f"left {len(poor)} of 20 peers with fewer than 5 training rows" in note
+        assert all(len(part) == 7 for part in poor)  # of 7 rows, 2 are for testing
+        assert 0 < moved <= 7 * len(poor)
+
+
+def test_without_a_peer_below_the_minimum_nothing_moves():
+    scheme, whole = {"scheme": "dirichlet", "alpha": 1e4}, table(600, 5)
+    free = partition(whole, scheme | {"min_partition_size": 0}, names(5), 0)
+    assert [rows(p) for p in partition(whole, scheme, names(5), 0)] == [rows(p) for p in free]
+    assert not any(part.notes for part in free)
+
+
 def test_column_matches_peers_by_name_then_by_number_and_leaves_the_features():
     whole = Table.of(pd.DataFrame({"row": range(3), "site": ["va", "b2", "b10"]}), [0, 1, 2])
     scheme = {"scheme": "column", "name": "site"}
@@ -122,6 +154,12 @@ def test_files_are_matched_to_peers_like_values():
     tables = {"b10": table(3, 1), "b2": table(4, 1)}
     assert [len(t) for t in by_name(tables, ["b10", "b2"])] == [3, 4]
     assert [len(t) for t in by_name(tables, ["0", "1"])] == [4, 3]
+    assert [len(t) for t in by_name({"p.b10": table(3, 1), "p.b2": table(4, 1)}, ["b2", "b10"])] == [4, 3]
+    whole = {"St. Mary": table(3, 1), "St. John": table(4, 1)}
+    assert [len(t) for t in by_name(whole, ["St. John", "St. Mary"])] == [4, 3]
+    assert [len(t) for t in by_name({"Zu\u0308rich": table(3, 1)}, ["Z\u00fcrich"])] == [3]
+    with pytest.raises(BadData, match="'notes' may be no data"):
+        by_name(tables | {"notes": table(1, 1)}, ["b2", "b10"])
     with pytest.raises(BadData, match=r"files \(2: 'b2', 'b10'\).*'a', 'b'"):
         by_name(tables, ["a", "b"])
     with pytest.raises(BadData, match="use equally many"):
@@ -134,7 +172,13 @@ BAD = [
     ({"scheme": "dirichlet", "alhpa": 1}, BadExperiment, "did you mean 'alpha'"),
     ({"scheme": "dirichlet", "alpha": 0}, BadExperiment, "above 0"),
     ({"scheme": "quantity", "alpha": -1}, BadExperiment, "above 0"),
-    ({"scheme": "quantity", "alpha": 1e-4}, BadData, "larger alpha"),
+    (
+        {"scheme": "quantity", "alpha": 1.0, "min_partition_size": 11},
+        BadData,
+        "4 peers with 11 rows each.*fewer peers",
+    ),
+    ({"scheme": "quantity", "alpha": 1.0, "min_partition_size": -1}, BadExperiment, "at least 0"),
+    ({"scheme": "iid", "min_partition_size": 5}, BadExperiment, "no setting 'min_partition_size'"),
     ({"scheme": "iid", "imbalance": 0.5}, BadExperiment, "at least 1"),
     ({"scheme": "shards", "per_peer": 0}, BadExperiment, "at least 1"),
     ({"scheme": "shards", "per_peer": 1.5}, BadExperiment, "per_peer = 1.5 must be a whole number"),
@@ -159,3 +203,20 @@ def test_more_peers_than_rows_and_a_continuous_target_are_told():
         partition(table(3, 1), {"scheme": "iid"}, names(5), 0)
     with pytest.raises(BadData, match="too many for classes"):
         partition(read("diabetes"), {"scheme": "dirichlet", "alpha": 1.0}, names(4), 0)
+
+
+def test_learning_begins_on_a_very_uneven_partition(tmp_path):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.normal(size=(5000, 30))).add_prefix("x")
+    frame.assign(y=(draw.random(5000) < 0.08).astype(int)).to_csv(tmp_path / "rows.csv", index=False)
+    for seed in range(8):
+        raw = {
+            "seed": seed,
+            "data": {
+                "source": str(tmp_path / "rows.csv"), "target": "y",
+                "partition": {"scheme": "dirichlet", "alpha": 0.1},
+            },
+            "topology": {"graph": "ring:20"}, "model": {"l2": 0.1}, "stop": {"rounds": 2},
+        }  # fmt: skip
+        made = study(parse(raw))
+        assert train(made, tables(made)).stopped == "rounds"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from gossipfl.data import BUNDLED, READERS, Table, clean, read
+from gossipfl.data import BUNDLED, READERS, Table, clean, read, split
 from gossipfl.data.table import words
 from gossipfl.errors import BadData
 
@@ -148,7 +148,7 @@ def test_a_folder_or_a_glob_is_one_table_per_peer_in_natural_order(tmp_path):
     assert all(t.columns == tables["s9"].columns for t in tables.values())
     assert tables["s9"].features["a"].tolist() == tables["s10"].features["a"].tolist()
     put(tmp_path, **{"p.va.data": csv_bytes(), "p.ohio.data": csv_bytes()})
-    assert list(read("p.*.data", "y", folder=tmp_path)) == ["ohio", "va"]
+    assert list(read("p.*.data", "y", folder=tmp_path)) == ["p.ohio", "p.va"]
 
 
 def test_libsvm_files_get_one_width_and_one_numbering(tmp_path):
@@ -167,6 +167,16 @@ def test_sparse_columns_can_be_dropped_and_selected(tmp_path):
     table = read("t.svm", folder=tmp_path, drop=["x1"])
     assert table.columns == ("x2",)
     assert table.column("x2").tolist() == [0, -1, 3, 0.5]
+
+
+def test_a_column_of_a_libsvm_file_marks_its_test_rows(tmp_path):
+    put(tmp_path, **{"t.svm": b"1 1:1 7:1\n0 2:-1\n1 1:2.5 2:3 7:1\n"})
+    marked = split(read("t.svm", folder=tmp_path), "x7", 0)
+    assert marked.test.tolist() == [True, False, True]
+    assert "x7" not in marked.columns
+    put(tmp_path, **{"t.svm": b"1 1:1 7:2\n"})
+    with pytest.raises(BadData, match="column 'x7' must be 1 in test rows and 0 in all others"):
+        split(read("t.svm", folder=tmp_path), "x7", 0)
 
 
 def test_openml_is_fetched_by_scikit_learn(monkeypatch):
@@ -199,7 +209,11 @@ BAD = {
     "4.csv": ({"4.csv": b"a,a,y\n1,2,3\n"}, "y", "two columns named 'a'"),
     "5.csv": ({"5.csv": b"1.0,2.0,3\n1,2,3\n"}, "y", "no header line"),
     "6.csv": ({"6.csv": b"a,y\n1,2,3\n"}, "y", "2 column names but 3 values"),
-    "7.csv": ({"7.csv": b"a,y\n1,2\n1,2,3\n"}, "y", "Expected 2 fields"),
+    "7.csv": (
+        {"7.csv": b"a,y\n1,2\n1,2,3\n"},
+        "y",
+        "3 values in line 2 below its header, and 2 in the lines above",
+    ),
     "8.csv": ({"8.csv": b"a,y\n\xff\xfe,2\n"}, "y", "not UTF-8"),
     "9.csv": ({"9.csv": b"y\n1\n"}, "y", "only the target column"),
     "10.csv": ({"10.csv": b"w,y\nred,2\n"}, "w > 3", "compares values that are not numbers"),
@@ -211,7 +225,7 @@ BAD = {
     "f.svm": ({"f.svm": b"1 1:1\n"}, "y", "its own target"),
     "*.none": ({}, "y", "matches no data file"),
     "u*": ({"u.csv": csv_bytes(), "u.tsv": csv_bytes(sep="\t")}, "y", "both be the data of peer 'u'"),
-    "v*": ({"v1.csv": csv_bytes(), "v2.csv": b"a,y\n1,2\n"}, "y", "'v2' lacks 'b'"),
+    "v*": ({"v1.csv": csv_bytes(), "v2.csv": b"a,y\n1,2\n"}, "y", "column 'b' is in 'v1', but not in 'v2'"),
     "w*": ({"w1.npz": npz_bytes(**XY), "w2.svm": LIBSVM}, None, "one format"),
 }
 

@@ -87,11 +87,15 @@ def test_missing_values_are_refused_with_column_count_and_row_or_dropped(whole):
         clean(whole.take(np.array([1, 2])))
 
 
-def test_the_mean_is_that_of_the_training_rows():
-    marked = split(Table.of(HOLES.assign(t=[0, 0, 0, 1]), DENSE.target), "t", 0)
-    filled = clean(marked, "mean").features
-    assert filled["a"].tolist() == [1, 2, 1.5, 4]
-    assert filled["b"].tolist() == [1, 1, 1, 3]
+def test_what_peers_fill_in_together_stays_missing():
+    for missing in ("mean", "median", "mode"):
+        assert clean(DENSE, missing) is DENSE
+
+
+def test_a_missing_level_is_a_level():
+    numbers = clean(DENSE, "level", ["a", "b"]).features
+    assert numbers["a"].tolist() == ["1", "2", "(missing)", "4"]
+    assert clean(Table.of(WORDS, [0, 1]), "level").features["w"].tolist() == ["red", "(missing)"]
 
 
 INFINITE = pd.DataFrame({"a": [1.0, np.inf]})
@@ -102,7 +106,7 @@ REFUSED = [
     (Table.of(INFINITE, [np.inf, 1]), "drop", "target is infinite in row 1"),
     (Table.of(HOLES[:1], [NAN]), "mean", "target 'target' is missing in 1 rows, first in row 1"),
     (Table.of(HOLES[:1], [0]), "drop", "leaves none"),
-    (Table.of(HOLES[:1], [0]), "mean", "'b' has no value in any training row"),
+    (DENSE, "level", "'a' is numeric"),
     (Table.of(WORDS, [0, 1]), "mean", "'w' is categorical"),
     (Table.of(WORDS, [0, 1]), "refuse", "'w' has 1 missing values"),
     (SPARSE, "mean", "sparse"),

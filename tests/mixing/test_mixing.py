@@ -12,7 +12,7 @@ from worlds import after, dense, graphs, live, metropolis, start
 from gossipfl import topology
 from gossipfl.algorithms import Consensus
 from gossipfl.mixing import Average, Direct, Maximum, Mixing, Property, Union
-from gossipfl.mixing.union import to_row, to_set
+from gossipfl.mixing.union import to_row, to_set, too_long
 from gossipfl.peer import Exchange, Peer
 from gossipfl.simulator import Simulator
 from gossipfl.topology import WEIGHTS, static
@@ -102,6 +102,16 @@ def test_union_among_live_peers() -> None:
     x = torch.stack([to_row({"shared", f"level {i}", "ü\u4e2d"}, 80) for i in range(4)])
     for row in live_consensus(graph, x, Mixing(Union()), 3):
         assert to_set(row) == {"shared", "ü\u4e2d", *(f"level {i}" for i in range(4))}
+
+
+def test_a_union_that_is_too_long_is_too_long_at_all_peers_and_both_engines() -> None:
+    graph = GRAPHS["line:4"]
+    x = torch.stack([to_row({"shared", f"level {i}"}, 33) for i in range(4)])  # the union has 38 bytes
+    for engine in (consensus, live_consensus):
+        found = engine(graph, x, Mixing(Union()), 3)
+        assert torch.equal(found, torch.full_like(x, 0xFF))
+        assert all(map(too_long, found))
+    assert not any(map(too_long, consensus(graph, x, Mixing(Union()), 1)))
 
 
 @given(st.binary(max_size=30))

@@ -29,7 +29,7 @@ def problem(kind: str = "linear", as_sparse: bool = False) -> Linear:
 
 
 def preconditioned(of: Linear, rank: int) -> Preconditioned:
-    directions = probes(of.width, rank, 0)
+    directions = probes(torch.ones(of.width, dtype=torch.float64), rank, 0)
     told = curvature(of, directions).mean(0).view(rank, of.width).T
     return Preconditioned(of, nystrom(directions, told))
 

@@ -132,7 +132,7 @@ def test_facts_and_models_survive_their_bytes() -> None:
         ({"origin": 2**62}, "out of range"),
         ({"mean": (1.0,)}, "different numbers"),
         ({"mean": (1.0,), "deviation": (1.0,)}, "1 means for 3 features"),
-        ({"deviation": (1.0, 0.0, 1.0)}, "a deviation that is not above 0"),
+        ({"deviation": (1.0, -1.0, 1.0)}, "a deviation below 0"),
     ],
 )
 def test_what_cannot_have_been_agreed_is_refused(wrong: dict[str, object], why: str) -> None:

@@ -153,6 +153,10 @@ GRAPHML = (
     '<node id="a"/><node id="b"/><edge source="a" target="b"><data key="{}">{}</data></edge>'
     "</graph></graphml>"
 )
+THREE = (
+    '<graphml><graph edgedefault="{}"><node id="a"/><node id="b"/><node id="c"/><edge source="a" target="b" directed="{}"/>'
+    '<edge source="b" target="c" directed="{}"/><edge source="c" target="a" directed="{}"/></graph></graphml>'
+)
 BROKEN = [
     (".json", "{", "cannot be read"), (".json", "[]", "must be a table"), (".json", "[" * 100_000, "nested"),
     (".json", '{"nodes": 1, "edges": []}', '"nodes" must be a list'), (".json", '{"nodes": []}', '"edges"'),
@@ -202,6 +206,12 @@ BROKEN = [
     (".graphml", GRAPHML.format("double", "undirected", "k", "x"), "x"),
     (".graphml", GRAPHML.format("double", "undirected", "k", "NaN"), "finite"),
     (".graphml", GRAPHML.format("string", "undirected", "k", 1), "weight must be"),
+    (".graphml", THREE.format("undirected", "true", "false", "true"), '"b" - "c" is not directed and others are directed'),
+    (".graphml", THREE.format("directed", "true", "true", "false"), '"c" - "a" is not directed'),
+    (".graphml", THREE.format("undirected", "0", "1", "0"), '"b" - "c" is directed and others are not'),
+    (".graphml", '<graphml><graph><node id="a"><graph/></node></graph></graphml>', "a graph in a node"),
+    (".graphml", "<graphml><graph/><graph/></graphml>", "several graphs"),
+    (".graphml", '<graphml><graph><node id="a"/><hyperedge/></graph></graphml>', "hyperedge"),
     (".gml", "graph [", "cannot be read"), (".gml", "graph [ directed 1 ]", "no peers"),
     (".gml", "graph [ multigraph 1 ]", "single"),
     (".gml", "graph [ node [ id 1 ] edge [ source 1 target 2 ] ]", "undefined target"),
@@ -279,3 +289,13 @@ def test_the_hospitals_are_named_and_have_endpoints() -> None:
     g = load(ROOT / "topologies" / "hospitals.toml")
     assert list(g) == ["cleveland", "hungary", "switzerland", "va"]
     assert all(endpoint.startswith("tcp://127.0.0.1:55") for _, endpoint in g.nodes(data="endpoint"))
+
+
+@pytest.mark.parametrize("default", ["directed", "undirected"])
+@pytest.mark.parametrize("way", ["true", "false", "1", "0"])
+def test_the_edges_of_graphml_say_themselves_whether_they_are_directed(
+    tmp_path: Path, default: str, way: str
+) -> None:
+    path = tmp_path / "g.graphml"
+    path.write_text(THREE.format(default, way, way, way))
+    assert load(path).is_directed() == (way in ("true", "1"))

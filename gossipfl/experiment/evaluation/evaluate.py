@@ -27,7 +27,7 @@ def evaluate(
         parts: the peers' test rows, standardised.
         names: the peers.
     """
-    margins = [scores(part.x) for part in parts]
+    margins = [scores(p.x) + (0.0 if p.offset is None else p.offset[:, None]) for p in parts]
     each = {name: metrics(kind, z, part.y) for name, z, part in zip(names, margins, parts, strict=True)}
     everything = metrics(kind, np.concatenate(margins), np.concatenate([part.y for part in parts]))
     rows = {"rows": sum(len(part.y) for part in parts)}

@@ -14,6 +14,7 @@ from gossipfl.data import Rows, Table
 from gossipfl.engine import relative_distance
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.evaluate import evaluate, own
+from gossipfl.experiment.learning.tables import notes
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, pooled_optimum, scores
@@ -38,7 +39,7 @@ def judge(study: Study, learned: Learned) -> Judged:
     """The summary of a run: whether the peers hold one model, and its metrics. Reads and writes no file."""
     e, train, test = study.experiment, learned.train, learned.test
     rows = torch.tensor([study.names.index(name) for name in learned.names])
-    mean_rows = sum(len(part.y) for part in train) / len(train)
+    mean_rows = sum(part.total for part in train) / len(train)
     problem = make_problem(study, learned.schema, train, rows, mean_rows)
 
     mean = learned.models.mean(0)
@@ -59,6 +60,8 @@ def judge(study: Study, learned: Learned) -> Judged:
         "rounds": learned.rounds,
         "stopped": learned.stopped,
         "why": learned.why,
+        "constant": learned.schema.constant,
+        "unseen": learned.schema.unseen,
         "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),
         "consensus_distance": consensus if finite else None,
         "distance_to_optimum": None,
@@ -101,6 +104,8 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     if judged.optimum is not None:
         keep("optimum.safetensors", files.write_tensor, judged.optimum)
     _write(study, tables, learned, judged.problem, judged.mean, keep)
+    if told := notes(tables, learned.names):
+        judged.summary["notes"] = told
     if keep.unwritten:
         judged.summary["unwritten"] = {"files": keep.unwritten, "why": keep.why}
     return judged.summary
@@ -167,8 +172,5 @@ def _write(
         keep(f"peers/{name}/rows.json", files.write_rows, table)
     if isinstance(problem, Linear):
         shared = learned.scales[0] if e.data.standardise == "gossip" else None
-        how = e.data.standardise
-        described = files.describe_model(
-            e.model.kind, mean, learned.schema, problem.outputs, shared, how, e.model.intercept
-        )
+        described = files.describe_model(e, mean, learned.schema, problem.outputs, shared)
         keep("model.json", files.write_json, described)

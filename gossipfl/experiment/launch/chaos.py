@@ -12,7 +12,7 @@ from gossipfl.errors import Incompatible
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.study.method import study
 from gossipfl.faults.footprint import GROWTH, LONG, SLACK, Footprints
-from gossipfl.runs.events import Event, Finished, Started, Struck
+from gossipfl.runs.events import Event, Finished, Started, Struck, Warned
 from gossipfl.runs.learned import Summary
 
 EXACT = 1e-8  # relative distance below which the optimum of all data is reached
@@ -71,7 +71,7 @@ def chaos(experiment: Experiment, how: Chaos, out: Path | None = None) -> Iterat
     events = run(asked, out)
     event = next(events)
     while not isinstance(event, Finished):
-        if not isinstance(event, Started):
+        if not isinstance(event, Started | Warned):  # a first warning comes before the peers
             footprints.look(time.monotonic())
         if isinstance(event, Struck) and event.begins:
             struck[event.do] += 1

@@ -47,6 +47,7 @@ class Crew:
         self._learning: set[int] = set()
         self._began = self._asked = False
         self._killed: set[int] = set()  # on purpose
+        self._warned: set[str] = set()
         self._away: set[int] = set()  # they may continue, and have sent no progress since
         self._round = 0
         for me in range(len(self.names)):
@@ -125,6 +126,8 @@ class Crew:
             case "progress":
                 self._round = max(self._round, what.round)
                 return [*self._back(me), *self._chorus.hear(me, what)]
+            case "agreed":
+                return self._once(what)
             case "warning":
                 return [Warned(self.names[me], what)]
             case "report":
@@ -132,6 +135,13 @@ class Crew:
                 if what.error and not self._began:  # then nobody can begin
                     self.interrupt()
         return []
+
+    def _once(self, warning: str) -> list[Warned]:
+        """A warning that all peers give, when the first one gives it."""
+        if warning in self._warned:
+            return []
+        self._warned.add(warning)
+        return [Warned("", warning)]
 
     def _back(self, me: int) -> list[Struck]:
         """An event if this peer was away and learns again."""

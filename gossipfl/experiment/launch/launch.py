@@ -17,7 +17,7 @@ from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.launch.crew import Crew
 from gossipfl.experiment.launch.processes import Processes, forkserver
-from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.tables import notes, tables
 from gossipfl.experiment.live.reports import collect
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.method import study
@@ -78,6 +78,8 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
     rows = tables(made)
     folder = out if out and again else files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
+    for note in notes(rows, made.names):
+        yield Warned("", note)
     warnings: deque[str] = deque()
     attempt = Attempts(warnings.append)
     crew = local(made, rows, folder, again)

@@ -12,7 +12,7 @@ import torch
 from gossipfl.config.experiment import Experiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.learning.simulated import Simulated
-from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.tables import notes, tables
 from gossipfl.experiment.learning.train import training
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
@@ -43,6 +43,8 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     rows = tables(made)
     folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
+    for note in notes(rows, made.names):
+        yield Warned("", note)
     learned = yield from _recorded(training(made, rows, engines, began), made, director, folder)
     present = [rows[made.names.index(name)] for name in learned.names]
     summary = finish(made, present, learned, folder) | _faults(made.faults, director)
@@ -50,7 +52,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
 
 
 def _recorded(
-    learning: Generator[Progress, None, Learned], study: Study, director: Director, folder: Path
+    learning: Generator[Progress | Warned, None, Learned], study: Study, director: Director, folder: Path
 ) -> Generator[Event, None, Learned]:
     """Yield the lines of metrics, each after the faults before it, and write them to metrics.jsonl."""
     warnings: deque[str] = deque()
@@ -62,6 +64,9 @@ def _recorded(
         except StopIteration as end:
             learned: Learned = end.value
             return learned
+        if isinstance(progress, Warned):
+            yield progress
+            continue
         try:
             for event in [*_struck(director, study, progress), progress]:
                 line = msgspec.json.encode(event._asdict()) + b"\n"

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 import networkx as nx
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from gossipfl.algorithms import Algorithm, Consensus, PushSum
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Average, Maximum, Mixing, Push, Union
-from gossipfl.mixing.union import to_row, to_set
+from gossipfl.mixing.union import to_row, to_set, too_long
 from gossipfl.topology import WEIGHTS, Averaging, Topology, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
@@ -45,6 +47,11 @@ class Agreement:
         mixed = self._consensus(x, lambda k: self._schedule[k], how[1], len(self._schedule), how[0])
         return self.maximum(mixed)  # the means may differ in their last bits; all peers take the largest
 
+    def total(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The sum over all peers, (n, k) -> (k,), exact except for rounding."""
+        found: npt.NDArray[np.float64] = self.mean(torch.from_numpy(x))[0].numpy() * self.peers
+        return found
+
     def maximum(self, x: Tensor) -> Tensor:
         """The elementwise maximum over all peers, (n, k) -> (n, k)."""
         return self._consensus(x, self._flood, Mixing(Maximum()), self.diameter)
@@ -52,16 +59,24 @@ class Agreement:
     def union(self, words: Sequence[Iterable[str]]) -> set[str]:
         """The union of the words of all peers; `words` has those of the peers in this process."""
         rows = [to_row(json.dumps(word) for word in own) for own in words]
-        width = torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64)
-        most = self.peers * int(self.maximum(width)[0])
-        wide = torch.stack([torch.nn.functional.pad(row, (0, most - len(row))) for row in rows])
+        length = torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64)
+        longest = int(self.maximum(length)[0])
+        width, most = 2 * longest, max(2, self.peers) * longest  # the union of all is no longer than `most`
         try:
-            row = self._consensus(wide, self._flood, Mixing(Union()), self.diameter)[0]
+            while too_long(row := self._united(rows, width)):
+                if width == most:
+                    raise ValueError(f"they are longer than {most} bytes")
+                width = min(2 * width, most)
             return {str(json.loads(word)) for word in to_set(row)}
         except ValueError as error:
             raise NetworkError(
                 f"a peer sent classes or category levels that cannot be read: {error}"
             ) from error
+
+    def _united(self, rows: Sequence[Tensor], width: int) -> Tensor:
+        """The union of the rows of all peers, (width,) uint8."""
+        wide = torch.stack([torch.nn.functional.pad(row, (0, width - len(row))) for row in rows])
+        return self._consensus(wide, self._flood, Mixing(Union()), self.diameter)[0]
 
     def _consensus(
         self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int, algorithm: Algorithm = CONSENSUS

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gossipfl.config.experiment import StopSettings
 from gossipfl.engine import Engine, Run, relative_distance
@@ -41,6 +42,12 @@ class Outcome:
         """Seconds of learning so far."""
         return self.before + time.monotonic() - self.began
 
+    def diverged(self, why: str, when: str) -> bool:
+        """Learning ends by divergence if `why` is not empty; whether it does."""
+        if why:
+            self.stopped, self.why = "diverged", f"{why} {when}"
+        return bool(why)
+
 
 class Rhythm(NamedTuple):
     """The intervals of the learning loop.
@@ -62,41 +69,13 @@ def learn(
 ) -> Iterator[Progress]:
     """Drive `engine` from `outcome.run` until `stop` holds, and yield a line of metrics every `pace.every` exchanges.
 
-    The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model that
-    is not finite, or a measured loss that has grown a thousandfold), a neighbour that ends, removal from the topology, and
-    KeyboardInterrupt at any point.
+    The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model or a
+    measured loss that is not finite, or a loss that has grown a thousandfold), a neighbour that ends, removal from the
+    topology, and KeyboardInterrupt at any point.
     """
-    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
-    rest, lines = Rest(engine, outcome.run, stop.tolerance, pace), Lines(pace.every, stop.seconds is not None)
+    lines = Lines(pace.every, stop.seconds is not None)
     try:
-        for run in engine.rounds(outcome.run):
-            x = run.state.x
-            if not math.isfinite(x.sum()):
-                outcome.stopped, outcome.why = (
-                    "diverged",
-                    f"the model is not finite in round {outcome.rounds + 1}",
-                )
-                break
-            if run.round % pace.local_steps:
-                continue
-            outcome.run, outcome.rounds = run, run.round // pace.local_steps
-            over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
-            if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
-                outcome.stopped = (
-                    "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
-                )
-                break
-            if lines.due(outcome):
-                yield measure(engine, problem, outcome)
-                # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
-                if pace.cycle() == 1 and bool((problem.loss(x) > ceiling).any()):
-                    outcome.stopped, outcome.why = (
-                        "diverged",
-                        f"the loss has grown a thousandfold by round {outcome.rounds}",
-                    )
-                    break
-            if outcome.rounds >= stop.rounds:
-                break
+        yield from _rounds(engine, problem, outcome, stop, pace, lines)
     except Departed as departed:
         if departed.reason not in ("diverged", "interrupted"):
             raise
@@ -109,6 +88,44 @@ def learn(
     outcome.seconds = outcome.elapsed
     if outcome.rounds and lines.last != outcome.rounds:
         yield measure(engine, problem, outcome)
+
+
+def _rounds(
+    engine: Engine, problem: Problem, outcome: Outcome, stop: StopSettings, pace: Rhythm, lines: "Lines"
+) -> Iterator[Progress]:
+    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
+    if outcome.diverged(unbounded(ceiling), "before the first round: values in the data may be too large"):
+        return
+    rest = Rest(engine, outcome.run, stop.tolerance, pace)
+    for run in engine.rounds(outcome.run):
+        x = run.state.x
+        if not math.isfinite(x.sum()):
+            outcome.diverged("the model is not finite", f"in round {outcome.rounds + 1}")
+            return
+        if run.round % pace.local_steps:
+            continue
+        outcome.run, outcome.rounds = run, run.round // pace.local_steps
+        over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
+        if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
+            outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
+            break
+        if lines.due(outcome):
+            yield measure(engine, problem, outcome)
+            # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
+            if pace.cycle() == 1 and outcome.diverged(
+                unbounded(problem.loss(x), ceiling), f"in round {outcome.rounds}"
+            ):
+                return
+        if outcome.rounds >= stop.rounds:
+            break
+    outcome.diverged(unbounded(problem.loss(outcome.run.state.x)), f"in round {outcome.rounds}")
+
+
+def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
+    """Why losses (n,) show divergence; "" if they do not."""
+    if not loss.isfinite().all():
+        return "the loss is not finite"
+    return "the loss has grown a thousandfold" if ceiling is not None and bool((loss > ceiling).any()) else ""
 
 
 class Lines:
@@ -137,15 +154,19 @@ class Lines:
 class Rest:
     """Whether the peers in this process have converged.
 
-    A peer has converged if its last step is below the tolerance, and its distance to each neighbour is below tolerance / hops,
-    so that the distance between any two peers is below the tolerance.
+    A peer is near if its last step is below the tolerance, and its distance to each neighbour below tolerance / (2 hops).
+    It has converged if it was near in 2 hops + 1 exchanges in a row. All peers know that after `hops` more. A distance that
+    changes evenly has then at most doubled, so that the distance between any two peers is below the tolerance. Without this,
+    peers would stop where an oscillation passes through zero. Methods that take one step in a whole cycle of exchanges take the
+    same step at all peers: for them, being near once is enough.
     """
 
     def __init__(self, engine: Engine, run: Run, tolerance: float, pace: Rhythm) -> None:
         self._engine, self._before, self._tolerance, self._cycle = engine, run, tolerance, pace.cycle
-        self._near = tolerance / max(1, pace.hops)
+        self._hops, self._near = pace.hops, 0  # how often in a row all were near
         self._seen = 0  # exchanges since this process began to learn
-        self._converged = torch.zeros(len(run.state.x), dtype=torch.bool)
+        self._converged, peers = False, len(run.state.x)
+        self._answer = torch.zeros(peers, dtype=torch.bool), torch.ones(peers, dtype=torch.bool)
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
 
     @property
@@ -160,12 +181,20 @@ class Rest:
         """
         cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:
-            converged = relative_distance(run.state.x, self._before.state.x) < self._tolerance
-            if run.replicas is not None and bool(converged.all()):
-                converged = converged & (self._engine.disagreement(run) < self._near)
-            self._converged, self._before = converged & (self._seen > cycle), run
-        self._were.append(bool(self._converged.all()))
-        return self._engine.settled(self._converged, over)
+            near = self._seen > cycle and self._still(run) and self._close(run)
+            self._near = self._near + 1 if near else 0
+            self._converged, self._before = self._near > (0 if cycle > 1 else 2 * self._hops), run
+        self._were.append(self._converged)
+        return self._engine.settled(self._answer[self._converged], over)
+
+    def _still(self, run: Run) -> bool:
+        """Whether the last step of each peer in this process was below the tolerance."""
+        return bool((relative_distance(run.state.x, self._before.state.x) < self._tolerance).all())
+
+    def _close(self, run: Run) -> bool:
+        """Whether the peers in this process are close enough to their neighbours."""
+        limit = self._tolerance / max(1, 2 * self._hops)
+        return run.replicas is None or bool((self._engine.disagreement(run) < limit).all())
 
 
 def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:

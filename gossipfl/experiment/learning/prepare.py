@@ -3,29 +3,35 @@
 A live peer has one table, and the simulator all of them.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
+from gossipfl.data.encode import mark, weighted, without
+from gossipfl.data.fill import agree_fill
+from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.standardise import standardise
-from gossipfl.experiment.study.method import choose, momentum
+from gossipfl.experiment.learning.standardise import constant, standardise
+from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 from gossipfl.runs.facts import Facts
+from gossipfl.topology.names import several
 
 COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
-_COLUMN, _CLASS = "column", "class"
+TOLD = 5  # of the columns that a peer lacks
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,18 @@ class Prepared:
     @property
     def step(self) -> float:
         return self.facts.step
+
+    @property
+    def warning(self) -> str:
+        """A sentence for what the model cannot learn about, because no training row shows it; "" if there is none."""
+        levels = {f"{c}={level}" for c, names in self.schema.levels.items() for level in names}
+        found = {
+            "one value in all training rows": [f for f in self.schema.constant if f not in levels],
+            "no training row with the level": [f for f in self.schema.constant if f in levels],
+            "no training row of the class": self.schema.unseen,
+        }
+        parts = [f"{what}: {listed(names)}" for what, names in found.items() if names]
+        return "; ".join(parts) + ". The model has the coefficient 0 there" if parts else ""
 
     def continued(self, x: Tensor) -> Tensor:
         """A peer's earlier model (1, d) as a start. Raises NetworkError if it has another width."""
@@ -85,10 +103,17 @@ def prepare(
     Raises:
         BadData: a peer cannot learn from its rows; the message names the peer.
     """
-    schema = known.schema if known else agree_schema(study, tables, agreement)
+    schema = known.schema if known else agree_schema(study, tables, rows, agreement)
+    if known is None:
+        fill = agree_fill(tables, schema, study.experiment.data.missing, agreement.total, agreement.union)
+        schema = dataclasses.replace(schema, fill=fill)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
-    mean_rows = known.mean_rows if known else agree_size(study, train, rows, agreement)
+    if known:
+        mean_rows = known.mean_rows
+    else:
+        schema, mean_rows, mean_weight = agree_size(study, schema, train, rows, agreement)
+        train, test = ([weighted(r, schema) for r in part] for part in (train, test))
     check_targets(study, train, rows)
     shared = known.scale if known else None
     scales: list[Scale | None] = [shared] * len(train)
@@ -97,13 +122,19 @@ def prepare(
     train, test = (
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
+    if known is None:
+        schema = dataclasses.replace(schema, constant=constant(study, train, schema, agreement))
+        train, test = ([without(r, schema) for r in part] for part in (train, test))
+        mean_rows = mean_weight
     local = make_problem(study, schema, train, rows, mean_rows, device)
     kind, step = choose(study, local), 0.0
     problem: Linear | Module | Preconditioned = local
     curves: tuple[float, ...] = ()
     if study.experiment.algorithm.precondition:
-        curves = known.curvature if known else agree_curvature(study, local, agreement)
-        problem = precondition(study, local, curves)
+        assert isinstance(local, Linear)
+        directions = directions_for(study, schema, local)
+        curves = known.curvature if known else agree_curvature(local, directions, agreement)
+        problem = precondition(local, directions, curves)
     most = largest(agreement, alone=known is not None)
     if study.experiment.algorithm.step != "auto":
         step = study.experiment.algorithm.step
@@ -125,43 +156,77 @@ def prepare(
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 
-def agree_size(study: Study, train: Sequence[Rows], rows: Tensor, agreement: Agreement) -> float:
-    """The mean number of training rows of all peers."""
-    sizes = torch.tensor([[float(len(r.y))] for r in train], dtype=torch.float64)
-    for size, row in zip(sizes.flatten().tolist(), rows.tolist(), strict=True):
-        if size == 0:
+def agree_size(
+    study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agreement: Agreement
+) -> tuple[Schema, float, float]:
+    """The schema with its class weights, the mean number of training rows of all peers, and the mean of their total weight."""
+    given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
+    for part, row in zip(train, rows.tolist(), strict=True):
+        if weighted(part, given).total == 0:
+            what = "no training rows" if not len(part.y) else "training rows of weight 0 only"
+            raise BadData(f"peer {study.names[row]} has {what}: give it some, or remove it from the topology")
+    classes = len(schema.classes or ())
+    sums = [
+        [
+            len(part.y),
+            weighted(part, given).total,
+            *(np.bincount(part.y.astype(np.int64), part.weight, classes).tolist() if balanced else ()),
+        ]
+        for part in train
+    ]
+    size, weight, *counts = agreement.mean(torch.tensor(sums, dtype=torch.float64))[0].tolist()
+    size = round(size * agreement.peers) / agreement.peers
+    if not balanced:
+        return given, size, size if all(weighted(r, given).weight is None for r in train) else weight
+    seen = classes - len(schema.unseen)
+    factors = tuple(sum(counts) / (seen * count) if count else 0.0 for count in counts)
+    return dataclasses.replace(schema, class_weights=factors), size, sum(counts)
+
+
+def class_weights(study: Study, schema: Schema) -> Schema:
+    """The schema with the class weights that the experiment gives. Raises BadData if a class does not exist."""
+    given = study.experiment.model.class_weight
+    if not isinstance(given, dict):
+        return schema
+    for name in given:
+        if name not in (schema.classes or ()):
             raise BadData(
-                f"peer {study.names[row]} has no training rows: give it some, or remove it from the topology"
+                f"model.class_weight: the peers have no class {name!r}{did_you_mean(name, schema.classes or ())}"
             )
-    return round(float(agreement.mean(sizes)[0]) * agreement.peers) / agreement.peers
+    return dataclasses.replace(
+        schema, class_weights=tuple(given.get(name, 1.0) for name in schema.classes or ())
+    )
 
 
-def agree_curvature(study: Study, problem: Linear | Module, agreement: Agreement) -> tuple[float, ...]:
-    """The curvature of the pooled objective along `rank` directions, (d rank), for a preconditioner."""
-    assert isinstance(problem, Linear)
-    rank = min(study.experiment.algorithm.precondition, problem.width)
-    directions = probes(problem.width, rank, study.experiment.seed)
+def agree_curvature(problem: Linear, directions: Tensor, agreement: Agreement) -> tuple[float, ...]:
+    """The curvature of the pooled objective along `directions` (d, r), for a preconditioner, (d r)."""
     curves = agreement.mean(curvature(problem, directions.to(problem.penalised)).double().cpu())[0]
     return tuple(curves.tolist())
 
 
-def precondition(study: Study, problem: Linear | Module, curves: Sequence[float]) -> Preconditioned:
+def precondition(problem: Linear, directions: Tensor, curves: Sequence[float]) -> Preconditioned:
     """The problem in coordinates in which its directions of largest mean curvature over all peers are flatter.
 
     Raises:
         NetworkError: `curves`, which a neighbour may have sent, has a wrong length.
     """
-    assert isinstance(problem, Linear)
-    rank = min(study.experiment.algorithm.precondition, problem.width)
-    if len(curves) != rank * problem.width:
+    if len(curves) != directions.numel():
         raise NetworkError(
-            f"the agreed curvature has {len(curves)} numbers, but this study needs {rank * problem.width}: use the same "
+            f"the agreed curvature has {len(curves)} numbers, but this study needs {directions.numel()}: use the same "
             "experiment file at all peers"
         )
-    directions = probes(problem.width, rank, study.experiment.seed)
-    made = nystrom(directions, torch.tensor(curves, dtype=torch.float64).view(rank, problem.width).T)
-    like = problem.penalised
-    return Preconditioned(problem, Preconditioner(made.directions.to(like), made.curvatures.to(like)))
+    made = nystrom(directions, torch.tensor(curves, dtype=torch.float64).view(-1, problem.width).T)
+    like, free = problem.penalised, directions.any(1)[:, None]
+    return Preconditioned(
+        problem, Preconditioner((made.directions * free).to(like), made.curvatures.to(like))
+    )
+
+
+def directions_for(study: Study, schema: Schema, problem: Linear) -> Tensor:
+    """The directions of a preconditioner, (d, r), without the constant features."""
+    free = torch.ones(problem.width // problem.outputs, problem.outputs, dtype=torch.float64)
+    free[: len(schema.features)] = torch.tensor([[float(f not in schema.constant)] for f in schema.features])
+    return probes(free.flatten(), study.experiment.algorithm.precondition, study.experiment.seed)
 
 
 def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
@@ -189,37 +254,76 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
             f'algorithm.step = "auto" is 1/L for algorithm "{kind}", and model.kind = "{e.model.kind}" has no L: set a number, '
             "for example algorithm.step = 0.01"
         )
-    part = method.stride if e.channel.compress == "none" else min(method.stride, COMPRESSED)
-    part *= 1.0 - momentum(study, kind)
-    if method.tracks:  # the tracked quantities are sent only once in local_steps rounds
-        part /= e.algorithm.local_steps
-    return part / largest(problem)
+    part = stride(study, kind)
+    if e.channel.compress != "none":
+        part = min(part, COMPRESSED)
+    return part * (1.0 - momentum(study, kind)) / largest(problem)
 
 
-def agree_schema(study: Study, tables: Sequence[Table], agreement: Agreement) -> Schema:
+def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Schema:
     """The columns, category levels and classes of all peers."""
-    categorical = study.experiment.data.categorical
-    labelled = is_classification(study)
+    data, labelled = study.experiment.data, is_classification(study)
+    columns = agree_columns(study, tables, rows, agreement)
     words: list[set[str]] = []
     for table in tables:
-        own = [[_COLUMN, c, level] for c, found in levels(table, categorical).items() for level in found]
-        own += [[_CLASS, c] for c in classes(table)] if labelled else []
+        own: set[tuple[str | None, str, bool]] = set()
+        for training in (True, False) if table.test.any() else (True,):
+            found: dict[str | None, set[str]] = dict(levels(table, data.categorical, training).items())
+            found |= {None: classes(table, training)} if labelled else {}
+            own |= {
+                (name, word, training)
+                for name, distinct in found.items()
+                for word in distinct
+                if (name, word, True) not in own
+            }
         words.append({json.dumps(word) for word in own})
-    union = [json.loads(word) for word in agreement.union(words)] if labelled or categorical else []
-    everything: dict[str, set[str]] = {column: set() for column in categorical}
-    for kind, *word in union:
-        if kind == _COLUMN:
-            everything.setdefault(word[0], set()).add(word[1])
-    names = {word[0] for kind, *word in union if kind == _CLASS} if labelled else None
-    schema = Schema.agree(tables[0].columns, everything, names)
-    mark = float(schema.fingerprint())
-    most = agreement.maximum(torch.tensor([[mark, -mark]] * len(tables), dtype=torch.float64))[0]
-    if float(most[0]) != -float(most[1]):
-        raise BadData(
-            f"the peers have different columns: {tables[0].where} has {', '.join(tables[0].columns[:20])}; "
-            "use the same columns in the same order in each peer's file"
-        )
-    return schema
+    everything: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
+    seen: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
+    for name, word, training in map(
+        json.loads, agreement.union(words) if labelled or data.categorical else ()
+    ):
+        everything[name].add(word)
+        if training:
+            seen[name].add(word)
+    names = everything.pop(None) if labelled else None
+    return Schema.agree(
+        columns, {str(c): everything[c] for c in data.categorical}, names, data.positive, seen
+    )
+
+
+def agree_columns(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Sequence[str]:
+    """The columns, in the order of the tables if it is the same at all peers; otherwise in natural order.
+
+    Raises:
+        BadData: a peer lacks a column that another has; the message names column and peers.
+    """
+    marks = [
+        [float(mark(json.dumps(names))) for names in (table.columns, sorted(table.columns))]
+        for table in tables
+    ]
+    own = torch.tensor([[*mark, *(-m for m in mark)] for mark in marks], dtype=torch.float64)
+    ordered, same, *least = agreement.maximum(own)[0].tolist()
+    if [ordered, same] == [-m for m in least]:
+        return tables[0].columns
+    if same == -least[1]:
+        return sorted(tables[0].columns, key=natural)
+    every = agreement.union([table.columns for table in tables])
+    lacks = [sorted(every - set(table.columns), key=natural)[:TOLD] for table in tables]
+    named = [study.names[row] for row in rows.tolist()]
+    told = agreement.union([[json.dumps([c, me]) for c in own] for me, own in zip(named, lacks, strict=True)])
+    lacking: dict[str, list[str]] = {}
+    for column, peer in (json.loads(word) for word in told):
+        lacking.setdefault(column, []).append(peer)
+    first = sorted(lacking, key=natural)[:TOLD]  # of these all peers have told whether they lack them
+    parts = []
+    for name in first:
+        without = [peer for peer in study.names if peer in lacking[name]]
+        others = [peer for peer in study.names if peer not in lacking[name]]
+        parts.append(f"column {name!r} is at {several(others)}, but not at {several(without)}")
+    raise BadData(
+        f"the peers have different columns: {'; '.join(parts)}. Leave columns out with drop = "
+        f"{json.dumps(first, ensure_ascii=False)} at all peers, or give all files the same columns"
+    )
 
 
 def is_classification(study: Study) -> bool:

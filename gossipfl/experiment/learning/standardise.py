@@ -1,20 +1,18 @@
-"""Scale features to mean 0 and standard deviation 1, by statistics that the peers agree on; must not know models."""
+"""Scale features to mean 0 and standard deviation 1, and find the constant ones; must not know models."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.sparse import issparse
 from torch import Tensor
 
-from gossipfl.data import Rows
-from gossipfl.data.scale import Scale
+from gossipfl.data import Rows, Schema
+from gossipfl.data.fill import MIN_ROWS
+from gossipfl.data.scale import Scale, marks
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
-
-MIN_ROWS = 5  # a sum over fewer rows reveals too much of them
 
 
 def standardise(
@@ -22,7 +20,7 @@ def standardise(
 ) -> list[Scale | None]:
     """The scale of each peer's features: over the training rows of all peers, over its own rows, or None.
 
-    The peers gossip two means: of x, and then of (x - mean)^2. The deviation of a constant feature is set to 1.
+    The peers gossip two means: of x, and then of (x - mean)^2.
 
     Raises:
         BadExperiment: features are sparse.
@@ -34,7 +32,7 @@ def standardise(
     if issparse(train[0].x):
         raise BadExperiment('sparse features would become dense when centred: set data.standardise = "none"')
     if how == "local":
-        return [_scale(r.x.mean(0), r.x.var(0)) for r in train]
+        return [Scale.of(r.x.mean(0), r.x.var(0)) for r in train]
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
             raise BadData(
@@ -45,10 +43,11 @@ def standardise(
     share = 1 / mean_rows
     mean = agreement.mean(torch.from_numpy(np.stack([r.x.sum(0) for r in train])))[0].numpy() * share
     squares = torch.from_numpy(np.stack([np.square(r.x - mean).sum(0) for r in train]))
-    return [_scale(mean, agreement.mean(squares)[0].numpy() * share)] * len(train)
+    return [Scale.of(mean, agreement.mean(squares)[0].numpy() * share)] * len(train)
 
 
-def _scale(mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]) -> Scale:
-    deviation = np.sqrt(variance)
-    constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    return Scale(mean, np.where(constant, 1.0, deviation))
+def constant(study: Study, train: Sequence[Rows], schema: Schema, agreement: Agreement) -> tuple[str, ...]:
+    """The features that have one value in all training rows of all peers."""
+    said = torch.from_numpy(np.stack([marks(r, study.experiment.model.intercept) for r in train]))
+    high, low = agreement.maximum(said.flatten(1))[0].view(2, -1)
+    return tuple(name for name, same in zip(schema.features, (high + low == 0).tolist(), strict=True) if same)

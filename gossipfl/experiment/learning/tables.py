@@ -1,26 +1,32 @@
 """The rows of each peer; must not know models or engines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import vstack
 
-from gossipfl.data import Table, by_name, clean, partition, read, split
+from gossipfl.data import MISSING, Table, by_name, clean, partition, read, split
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.study.study import Study
+from gossipfl.topology.names import several
 
 
 def tables(study: Study) -> list[Table]:
     """The raw rows of all peers, with test rows marked: one file each, or one source that `partition` splits."""
+    found = [ready(study, part) for part in raw_tables(study)]
+    return [pooled(found)] if study.method and study.method.gathers else found
+
+
+def raw_tables(study: Study) -> list[Table]:
+    """The rows of all peers, before `missing` and `test`."""
     data = study.experiment.data
-    found = read(data.source, data.target, drop=data.drop, columns=data.columns)
+    found = _read(study, data.source)
     if isinstance(found, dict):
-        parts = by_name(found, study.holders)
-    else:
-        parts = partition(found, data.partition, study.holders, study.experiment.seed)
-    ready = [_ready(study, part) for part in parts]
-    return [_pooled(ready)] if study.method and study.method.gathers else ready
+        return by_name(found, study.holders)
+    return partition(found, data.partition, study.holders, study.experiment.seed, data.test)
 
 
 def own_table(study: Study, name: str, file: Path | None) -> Table:
@@ -29,30 +35,57 @@ def own_table(study: Study, name: str, file: Path | None) -> Table:
         raise BadExperiment(
             f"there is no peer {name} in the topology; its peers are {', '.join(study.names[:20])}"
         )
-    data = study.experiment.data
     if file is None:
-        found = read(data.source, data.target, drop=data.drop, columns=data.columns)
+        found = _read(study, study.experiment.data.source)
         if not isinstance(found, dict):
             return tables(study)[study.names.index(name)]
-        return _ready(
+        return ready(
             study, found[name] if name in found else by_name(found, study.names)[study.names.index(name)]
         )
-    found = read(str(file.absolute()), data.target, drop=data.drop, columns=data.columns)
+    return ready(study, own_raw_table(study, file))
+
+
+def own_raw_table(study: Study, file: Path) -> Table:
+    """The rows of one peer's own file, before `missing` and `test`."""
+    found = _read(study, str(file.absolute()), one_of_many=True)
     if isinstance(found, dict):
-        raise BadData(f"--data {file} is a folder: give the file with the rows of {name}")
-    return _ready(study, found)
+        raise BadData(f"--data {file} is a folder: give the file with the rows of one peer")
+    return found
 
 
-def _ready(study: Study, table: Table) -> Table:
+def _read(study: Study, source: str, one_of_many: bool = False) -> Table | dict[str, Table]:
+    """The raw rows of a source, read as the experiment says."""
+    data = study.experiment.data
+    words = {*data.categorical, *(value for key, value in data.partition.items() if key == "name")}
+    return read(
+        source,
+        data.target,
+        drop=data.drop,
+        columns=data.columns,
+        verbatim=set(map(str, words)),
+        missing=MISSING if data.missing_words is None else data.missing_words,
+        decimal=data.decimal,
+        one_of_many=one_of_many,
+    )
+
+
+def notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
+    """What was done to the rows that a person should know, each with the peers that it is about."""
+    told: dict[str, list[str]] = {}
+    for name, table in zip(names, tables, strict=True):
+        for note in table.notes:
+            told.setdefault(note, []).append(name)
+    return [f"{several(about)}: {note}" for note, about in told.items()]
+
+
+def ready(study: Study, table: Table) -> Table:
     """The table after `missing` and `test` of the experiment."""
-    data, missing = study.experiment.data, study.experiment.data.missing
-    if missing != "mean":
-        table = clean(table, missing)
-    table = split(table, data.test, study.experiment.seed)
-    return clean(table, "mean", data.categorical) if missing == "mean" else table
+    data = study.experiment.data
+    table = clean(table.aside(data.row_weights, data.offset), data.missing, data.categorical)
+    return split(table, data.test, study.experiment.seed)
 
 
-def _pooled(parts: list[Table]) -> Table:
+def pooled(parts: list[Table]) -> Table:
     """All rows in one table, for the baseline "pooled"."""
     dense = isinstance(parts[0].features, pd.DataFrame)
     features = [part.features for part in parts]
@@ -62,4 +95,11 @@ def _pooled(parts: list[Table]) -> Table:
         np.concatenate([part.test for part in parts]),
         "all peers together",
         parts[0].sparse_names,
+        weights=_joined([part.weights for part in parts]),
+        offset=_joined([part.offset for part in parts]),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
+
+
+def _joined(arrays: list[npt.NDArray[np.float64] | None]) -> npt.NDArray[np.float64] | None:
+    return None if arrays[0] is None else np.concatenate([a for a in arrays if a is not None])

@@ -7,7 +7,7 @@ from gossipfl.data import Table
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.study.study import Study
-from gossipfl.runs.events import Progress
+from gossipfl.runs.events import Progress, Warned
 from gossipfl.runs.learned import Learned
 
 AWAY = "absent at the end, because of the faults"
@@ -34,14 +34,16 @@ def train(study: Study, tables: Sequence[Table]) -> Learned:
 
 def training(
     study: Study, tables: Sequence[Table], engines: Simulated, began: float | None = None
-) -> Generator[Progress, None, Learned]:
-    """As `train`, but yields lines of metrics. KeyboardInterrupt ends learning early, at any point.
+) -> Generator[Progress | Warned, None, Learned]:
+    """As `train`, but yields a warning and lines of metrics. KeyboardInterrupt ends learning early, at any point.
 
     `began` is the start of the start-up (time.monotonic); the default is now.
     """
     began = time.monotonic() if began is None else began
     session = Session(study, tables, range(len(study.names)), engines, study.experiment.model.device)
     startup = time.monotonic() - began
+    if session.prepared.warning:
+        yield Warned("", session.prepared.warning)
     for progress in session:
         try:
             yield progress

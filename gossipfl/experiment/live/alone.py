@@ -141,8 +141,8 @@ def peer(
         folder: its run folder.
         places: the endpoints of this peer and its neighbours, by name.
         again: continue from its checkpoint.
-        tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("warning", sentence) or
-            ("news", sentence).
+        tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("agreed", warning),
+            ("warning", sentence) or ("news", sentence).
         reread: the topology file, if it may change.
 
     Raises:

@@ -61,7 +61,8 @@ def live(
         folder: of its files.
         transport: bound, but not yet connected.
         endpoints: of its neighbours, by number.
-        tell: called with ("learning", sentence), ("progress", line of metrics) or ("warning", sentence).
+        tell: called with ("learning", sentence), ("agreed", a warning that all peers give), ("progress", line of metrics) or
+            ("warning", sentence).
         rejoin: continue from the checkpoint in the folder, if there is one.
         chances: for faults, the present probabilities that a message is lost and that it is duplicated.
         reread: the topology file, if it may change.
@@ -89,6 +90,8 @@ def live(
         transport.connect(near, 2 * ahead)
         session, how = begin(study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
         tell("learning", how)
+        if session.prepared.warning:
+            tell("agreed", session.prepared.warning)
         unheeded = None if isinstance(session.engine, Following) else reread
         if unheeded:
             unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gossipfl.experiment.live.following import Change, called
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.topology import symmetric
+from gossipfl.topology.names import several
 
 log = logging.getLogger(__name__)
 
@@ -79,15 +81,21 @@ class Reread:
             return None
         if self._refused:
             raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them again")
+        if self.study.divided and (added := sorted(set(changed.names) - set(self.study.holders))):
+            raise BadExperiment(
+                f"{self._path}: {several(added)} would hold rows that other peers hold, because {several(self.study.holders)} "
+                "divide one data.source among them: give each peer its own file with --data, or stop all peers and start "
+                "them again"
+            )
         if changed.graph.is_directed() or changed.changing or not symmetric(changed.links):
             raise BadExperiment(
                 f"{self._path}: running peers can only use new links that have both directions, equal weights in both, and "
                 "do not change between rounds: stop all peers and start them again"
             )
         called(changed)
-        self.study = changed
+        self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
         moved = [peer for peer, place in places.items() if before.get(peer, place) != place]
-        return Change(changed, places, moved)
+        return Change(self.study, places, moved)
 
     def _own(self, study: Study) -> None:
         """Warn if the file has another endpoint for this peer, which keeps its own."""

@@ -14,6 +14,8 @@ from gossipfl.algorithms import (
     Algorithm,
     Ingredients,
     NetworkTraits,
+    Round,
+    longest_step,
     made,
     no_hessian,
     no_penalty,
@@ -242,6 +244,51 @@ def network(study: Study, composed: Composition) -> NetworkTraits:
     )
 
 
+def stride(study: Study, kind: str) -> float:
+    """The safe step of a kind of algorithm on the links of a study, in units of 1/L.
+
+    Raises:
+        Incompatible: no step is known.
+    """
+    method, e, peers = METHODS[kind], study.experiment, len(study.names)
+    most = method.stride
+    if method.tracks:  # the tracked quantities are sent only once in local_steps rounds
+        most /= e.algorithm.local_steps
+    mixed = mixing(study, kind)
+    plain = isinstance(mixed.aggregator, Average)
+    if not method.talks or (plain and not study.graph.is_directed()):
+        return most
+    if peers > DENSE:
+        raise Incompatible(
+            f'algorithm.step = "auto" for algorithm "{kind}" needs at most {DENSE} peers on links that lead one way: set a '
+            "number, for example algorithm.step = 0.01"
+        )
+    links = topology(study, kind)
+    period = e.algorithm.local_steps * (SAMPLE if study.changing else 1)
+    rounds = [step_matrices(links(k)._replace(arrives=None), peers, mixed) for k in range(period)]
+    weighted = Property.CONSENSUS not in mixed.aggregator.preserves
+    step = longest_step(rounds, most, weighted, method.tracks)
+    if not step:
+        raise Incompatible(
+            f'no step makes algorithm "{kind}" stable on these links: use another topology.graph, or set algorithm.step'
+        )
+    return step
+
+
+def step_matrices(links: Links, peers: int, mixed: Mixing) -> Round:
+    """How an exchange along these links mixes parameters and trackers."""
+    w = dense(links, peers)
+    if isinstance(mixed.aggregator, Average):
+        w = (1 - mixed.gamma) * np.eye(peers) + mixed.gamma * w
+        return Round(w, w)
+    off = w - np.diag(np.diag(w))
+    push = off + np.diag(1 - off.sum(0))
+    if not isinstance(mixed.aggregator, PullAndPush):
+        return Round(push, push)
+    heard = (off != 0) + np.eye(peers)
+    return Round(heard / heard.sum(1, keepdims=True), push)
+
+
 def lowest(links: Links, peers: int) -> float:
     """The smallest real part of the eigenvalues of W, whose rows sum to 1; for many peers Gershgorin's lower bound of it."""
     if peers <= DENSE:
@@ -250,14 +297,17 @@ def lowest(links: Links, peers: int) -> float:
     return 1.0 - 2.0 * float(given.max())
 
 
-def study(experiment: Experiment) -> Study:
-    """The checked study of an experiment. Raises BadExperiment or Incompatible if its settings do not fit each other."""
+def study(experiment: Experiment, divided: bool = False) -> Study:
+    """The checked study of an experiment; `divided` as in `Study`.
+
+    Raises BadExperiment or Incompatible if its settings do not fit each other.
+    """
     graph = load(experiment.topology.graph, experiment.seed)
     graph = nx.Graph(graph) if len(graph) == 1 else graph  # a single peer has no directed links
     holders = list(graph)
     if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:
         graph = load("full:1")
-    made = Study(experiment, graph, holders)
+    made = Study(experiment, graph, holders, divided)
     made.check()
     check_fit(made)
     return made

@@ -1,5 +1,6 @@
 """The local problems of a study: a linear model or the user's torch module; must not know engines."""
 
+import dataclasses
 import importlib.util
 import re
 from collections.abc import Sequence
@@ -43,16 +44,19 @@ def make_problem(
             ) from error
         return problem
     shards = [(r.x, r.y) for r in train]
+    weights = [r.weight for r in train if r.weight is not None]
+    offsets = [r.offset for r in train if r.offset is not None]
     labels = len(schema.classes or ())
     if study.loss.task == "binary" and labels != 2:
         raise BadData(
             f'model.kind = "{model.kind}" needs two classes, and the peers have {labels}: '
             f"{', '.join((schema.classes or ())[:8])}; {_instead(schema.classes or ())}"
         )
+    loss = dataclasses.replace(study.loss, unseen=len(schema.unseen)) if schema.unseen else study.loss  # type: ignore[type-var]
     return Linear(
-        shards, study.loss, outputs=study.loss.outputs(labels), l2=model.l2, l1=model.l1, mean_rows=mean_rows,
+        shards, loss, outputs=study.loss.outputs(labels), l2=model.l2, l1=model.l1, mean_rows=mean_rows,
         rows=rows, seed=study.experiment.seed, batch=batch, intercept=model.intercept, dtype=study.dtype,
-        device=device,
+        device=device, weights=weights or None, offsets=offsets or None,
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class Study:
     holders: list[
         str
     ]  # the peers of the file's topology, which split the rows; "pooled" has another graph, of one peer
+    divided: bool = False  # whether this peer's rows are its part of a source that `holders` divide
 
     def __getstate__(self) -> dict[str, Any]:
         """The state for a peer's process, with the cached numbers, so that they are computed only once."""
@@ -57,6 +58,7 @@ class Study:
             "experiment",
             "graph",
             "holders",
+            "divided",
             "diameter",
             "horizon",
             "averaging",
@@ -150,8 +152,12 @@ class Study:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """8 bytes that are equal for two peers of the same study. They do not depend on the data's place, nor on the graph."""
-        return digest(shared(self.experiment))
+        """8 bytes that are equal for two peers of the same study. They do not depend on the data's place, nor on the graph.
+
+        If the rows are parts of one source, they depend on who divides it: else two peers could hold the same rows.
+        """
+        parts = self.holders if self.divided else None
+        return digest([shared(self.experiment), parts] if parts else shared(self.experiment))
 
     @cached_property
     def wiring(self) -> bytes:
@@ -192,6 +198,7 @@ class Study:
             raise Incompatible(
                 f'the peers of algorithm "{kind}" never communicate and cannot agree to stop: set stop.tolerance = 0'
             )
+        self._weights()
         if model.l1 and e.algorithm.decay:
             raise Incompatible(
                 "model.l1 needs a constant step, as its proximal step has no decay: leave out model.l1 or algorithm.decay"
@@ -216,6 +223,29 @@ class Study:
                 f'algorithm.step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
                 "set a number, for example algorithm.step = 0.01"
                 + (', or set model.kind = "squared-svm"' if model.kind == "svm" else "")
+            )
+
+    def _weights(self) -> None:
+        """Refuse weights and offsets that have no meaning. Raises Incompatible."""
+        e, model = self.experiment, self.experiment.model
+        asked = {
+            "data.row_weights": e.data.row_weights,
+            "data.offset": e.data.offset,
+            "model.class_weight": model.class_weight,
+        }
+        given = [name for name, value in asked.items() if value is not None]
+        if given and (model.kind == "module" or (self.method and not self.method.rounds)):
+            what = 'model.kind = "module"' if model.kind == "module" else f'algorithm "{e.algorithm.kind}"'
+            raise Incompatible(
+                f"{what} does not use {' and '.join(given)}: leave {'them' if len(given) > 1 else 'it'} out"
+            )
+        if model.class_weight is not None and self.loss.task not in ("binary", "multiclass"):
+            raise Incompatible(
+                f'model.class_weight is for classes, and the target of model.kind = "{model.kind}" is a number: leave it out'
+            )
+        if e.data.offset and self.loss.task == "multiclass":
+            raise Incompatible(
+                'data.offset added to the margins of all classes changes nothing: leave it out, or set model.kind = "logistic"'
             )
 
 

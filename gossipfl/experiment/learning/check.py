@@ -1,0 +1,77 @@
+"""What learning would refuse of the peers' rows, found without learning; must not know how it is shown."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import networkx as nx
+import torch
+
+from gossipfl.data import Table, classes, encode, levels
+from gossipfl.data.encode import Schema
+from gossipfl.errors import GossipError
+from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.prepare import is_classification, prepare
+from gossipfl.experiment.learning.tables import own_raw_table, pooled, raw_tables, ready
+from gossipfl.experiment.study.study import Study
+from gossipfl.simulator import Simulator
+
+
+class Found(NamedTuple):
+    """The peers' rows, and the first error that learning from them would end with."""
+
+    names: list[str]
+    raw: list[Table]  # as they were read
+    tables: list[
+        Table
+    ]  # without missing values, and with test rows marked; as they were read, where that is refused
+    refusal: GossipError | None
+
+
+def look(study: Study, file: Path | None = None) -> Found:
+    """Read the rows of all peers, or one site's file, and prepare them as if they were to be learned from.
+
+    Raises:
+        GossipError: the rows cannot be read.
+    """
+    if file is None:
+        names, raw = study.holders, raw_tables(study)
+    else:
+        names, raw = [file.name.partition(".")[0] or file.name], [own_raw_table(study, file)]
+        alone = nx.Graph()
+        alone.add_node(names[0])
+        study = replace(study, graph=alone, holders=names)
+    tables, refusals = list[Table](), list[GossipError]()
+    for table in raw:
+        try:
+            tables.append(ready(study, table))
+        except GossipError as error:
+            tables.append(table)
+            refusals.append(error)
+    if not refusals:
+        try:
+            _prepare(
+                study, [pooled(tables)] if study.method and study.method.gathers else tables, file is not None
+            )
+        except GossipError as error:
+            refusals.append(error)
+    return Found(names, raw, tables, next(iter(refusals), None))
+
+
+def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> None:
+    """Agree and prepare as peers do, in this process; of one site's rows only what they must have by themselves."""
+    found = classes(tables[0], training=True) if is_classification(study) else None
+    if alone and found is not None and len(found) < 2:  # other sites may have the other classes
+        own = {
+            name: tuple(words) for name, words in levels(tables[0], study.experiment.data.categorical).items()
+        }
+        encode(tables[0], Schema(tables[0].columns, own, tuple(classes(tables[0]))))
+        return
+    agreement = Agreement(
+        study.graph,
+        study.diameter,
+        study.averaging,
+        lambda how, topology, mixing: Simulator(how, None, topology, mixing),
+    )
+    prepare(study, tables, torch.arange(len(tables)), agreement)

@@ -1,0 +1,69 @@
+"""How peers agree on words before they learn: the union, with rows that widen as it needs, in both engines."""
+
+from collections.abc import Sequence
+
+import networkx as nx
+import pytest
+import torch
+from worlds import live
+
+from gossipfl import topology
+from gossipfl.errors import NetworkError
+from gossipfl.experiment.learning.agree import Agree, Agreement
+from gossipfl.mixing.union import to_row
+from gossipfl.peer import Exchange, Peer
+from gossipfl.simulator import Simulator
+
+
+def agreement(graph: nx.Graph, make: Agree | None = None) -> Agreement:
+    def simulator(algorithm, links, mixing):
+        return Simulator(algorithm, None, links, mixing)
+
+    return Agreement(graph, topology.diameter(graph), topology.averaging(graph), make or simulator)
+
+
+def agreed_live(graph: nx.Graph, words: Sequence[set[str]]) -> list[set[str]]:
+    def act(i: int, exchange: Exchange) -> set[str]:
+        def peer(algorithm, links, mixing):
+            return Peer(exchange, algorithm, None, links, mixing, origin=exchange.number)
+
+        return agreement(graph, peer).union([words[i]])
+
+    return live("memory", graph, act)
+
+
+@pytest.mark.parametrize("each", [1, 40], ids=["short", "long"])
+def test_words_of_all_peers_are_found_however_many_there_are(each: int) -> None:
+    graph = topology.load("line:7")
+    words = [{f"level {i} {k}" for k in range(each if i else 1)} for i in range(7)]
+    whole = set().union(*words)
+    assert agreement(graph).union(words) == whole
+    assert agreed_live(graph, words) == [whole] * 7
+
+
+def test_no_words_at_all() -> None:
+    graph = topology.load("ring:4")
+    assert agreement(graph).union([set()] * 4) == set()
+
+
+def test_messages_are_as_long_as_the_words_not_as_the_network_is_large() -> None:
+    graph, words = topology.load("regular:300:4"), {"a", "b"}
+    agreed = agreement(graph)
+    assert agreed.union([words] * 300) == words
+    assert agreed.bytes_sent / agreed.messages_sent <= 3 * len(to_row({'"a"', '"b"'}))
+
+
+def test_a_union_that_never_fits_is_an_error_and_no_memory_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agreed = agreement(topology.load("ring:4"))
+    widths = []
+
+    def forged(rows, width):
+        widths.append(width)
+        return torch.full((width,), 0xFF, dtype=torch.uint8)
+
+    monkeypatch.setattr(agreed, "_united", forged)
+    with pytest.raises(NetworkError, match="classes or category levels"):
+        agreed.union([{"a"}, {"b"}, {"c"}, {"d"}])
+    assert max(widths) <= 4 * len(to_row({'"a"'})) + 4
