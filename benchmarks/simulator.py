@@ -27,7 +27,7 @@ from gossipfl.simulator import HeardByAll, Simulator
 from gossipfl.topology import Links, static
 
 FEATURES, DEGREE = 57, 20
-RATE, RATIO = 160_000, 1.5  # aims, at 1,000 and 10,000 peers
+RATE, RATIO = 160_000, 1.3  # aims, at 1,000 and 10,000 peers
 AIMED = (1_000, 10_000)
 SHARDS = 1_000  # different shards; peer i holds a copy of shard i mod SHARDS
 
@@ -64,15 +64,19 @@ def problem(peers: int, rows: int) -> Linear:
 
 
 def bare(links: Links, features: Tensor, width: int) -> Callable[[], None]:
-    """The calls that every simulator needs: two batched products, the sigmoid, the sparse product."""
-    peers = len(features)
+    """The calls that every simulator needs, each the fastest that there is: two products, the sigmoid, the sparse product.
+
+    numpy multiplies by a single column in a tenth to a half of the time of `torch.bmm`.
+    """
+    peers, rows = len(features), features.numpy()
     x = torch.zeros(peers, width)
+    columns = x.view(peers, width, 1).numpy()
     heard = HeardByAll(links, x)
     heard.average(x)
 
     def turn() -> None:
-        slopes = torch.sigmoid(torch.bmm(features, x.view(peers, width, 1)))
-        torch.bmm(slopes.mT, features)
+        slopes = torch.from_numpy(np.matmul(rows, columns)).sigmoid_().numpy()
+        np.matmul(slopes.swapaxes(1, 2), rows)
         heard.average(x)
 
     return turn

@@ -99,12 +99,12 @@ def carry_out(
     Raises:
         RuntimeError: the algorithm did not mix exactly once.
     """
-    replicas, times = run.replicas, 0
+    replicas, times, linked = run.replicas, 0, links.receivers.numel() > 0
 
     def mix(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
         nonlocal replicas, times
         times += 1
-        if times > 1 or not len(links.receivers):
+        if times > 1 or not linked:
             return tensors
         blocks = [t.shape[1] for t in tensors]
         sent = tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
@@ -117,8 +117,7 @@ def carry_out(
     state = algorithm.round(run.state, grad, Mixer(mix))
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
-    linked = run.round if len(links.receivers) else run.linked
-    return run._replace(round=run.round + 1, state=state, replicas=replicas, linked=linked)
+    return Run(run.round + 1, state, replicas, run.edges, run.round if linked else run.linked, run.turn)
 
 
 def give_back(algorithm: Algorithm, state: State, pulled: Tensor, blocks: Sequence[int]) -> State:
@@ -173,3 +172,9 @@ def relative_distance(x: Tensor, y: Tensor) -> Tensor:
     """|x - y| / |y| of each row, (n,) from (n, d): 0 where x and y are equal, inf where only y is 0."""
     gap = torch.linalg.vector_norm(x - y, dim=1)
     return torch.where(gap == 0, 0.0, gap / torch.linalg.vector_norm(y, dim=1))
+
+
+def within(x: Tensor, y: Tensor, tolerance: float) -> Tensor:
+    """Whether |x - y| <= tolerance |y| in each row, (n,) bool from (n, d)."""
+    gap: Tensor = torch.linalg.vector_norm(x - y, dim=1)
+    return gap <= tolerance * torch.linalg.vector_norm(y, dim=1)

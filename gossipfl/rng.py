@@ -5,6 +5,7 @@ numbers again, and all peers compute the same random schedule without communicat
 """
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +39,22 @@ def bits(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) 
         round: 0 or above; a range gives the same words as its rounds give one by one.
         width: the number of words for each row.
     """
-    with np.errstate(over="ignore"):
-        key = _hash(np.asarray([seed], np.uint64)) ^ np.uint64(zlib.crc32(purpose.encode()))
-        key = _hash(_hash(key) ^ np.asarray(round, np.uint64))
-        row = _hash(key[:, None] ^ rows.cpu().numpy().astype(np.uint64))
-        words = _hash(row[..., None] ^ _hash(np.arange(width, dtype=np.uint64)))
-        return words if isinstance(round, range) else words[0]
+    key = _hash(_key(seed, purpose) ^ np.asarray(round, np.uint64))
+    row = _hash(key[:, None] ^ rows.cpu().numpy().astype(np.uint64))
+    words = _hash(row[..., None] ^ _columns(width))
+    return words if isinstance(round, range) else words[0]
+
+
+@lru_cache(maxsize=64)
+def _key(seed: int, purpose: str) -> npt.NDArray[np.uint64]:
+    """hash(hash(seed) ^ purpose), (1,)."""
+    return _hash(_hash(np.asarray([seed], np.uint64)) ^ np.uint64(zlib.crc32(purpose.encode())))
+
+
+@lru_cache(maxsize=8)
+def _columns(width: int) -> npt.NDArray[np.uint64]:
+    """hash(column), (width,)."""
+    return _hash(np.arange(width, dtype=np.uint64))
 
 
 def uniform(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) -> Tensor:

@@ -12,6 +12,8 @@ from gossipfl.errors import BadExperiment
 if TYPE_CHECKING:
     import networkx as nx
 
+SHOWN = 500_000  # links above which a graph is not even made
+
 app = typer.Typer(help="Show, make and check graphs of peers and links.", no_args_is_help=True)
 
 
@@ -46,11 +48,11 @@ def show(
     from dataclasses import asdict
 
     from gossipfl.report.topology import table
-    from gossipfl.topology import WEIGHTS, describe
+    from gossipfl.topology import WEIGHTS, describe, load
 
     if weights is not None and weights not in WEIGHTS:
         raise BadExperiment(f"--weights {weights}: unknown rule; use one of {', '.join(WEIGHTS)}")
-    graph = _load(spec, seed)
+    graph = load(spec, seed, SHOWN)
     if weights is not None and "schedule" in graph.graph:
         raise BadExperiment(f"--weights {weights}: {spec} has its own weights; remove --weights")
     found = asdict(describe(graph, None if weights is None else [weights], seed))

@@ -4,6 +4,7 @@ The order of calls is: `read`, `partition` or `by_name`, `clean` ("refuse" or "d
 `classes` (from these the peers agree on a `Schema`), `encode`.
 """
 
+from gossipfl.data.bundled import BUNDLED
 from gossipfl.data.clean import Missing, clean
 from gossipfl.data.describe import DataDescription, Share, describe
 from gossipfl.data.encode import Rows, Schema, classes, encode, levels
@@ -11,7 +12,7 @@ from gossipfl.data.matching import by_name
 from gossipfl.data.partition import partition
 from gossipfl.data.readers import MISSING, READERS
 from gossipfl.data.schemes import PARTITIONS
-from gossipfl.data.sources import BUNDLED, divisible, read
+from gossipfl.data.sources import divisible, read
 from gossipfl.data.split import split
 from gossipfl.data.table import Table
 

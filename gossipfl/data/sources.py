@@ -16,13 +16,12 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 from scipy.sparse import csr_array, issparse
 
+from gossipfl.data.bundled import BUNDLED, bundled
 from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.readers import MISSING, READERS, How, Raw, trim_libsvm
 from gossipfl.data.table import Table
 from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
-
-BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 _INDEX = re.compile(r"|Unnamed: \d+|\.\.\.\d+")  # how pandas and readr name a column without a name
 
@@ -81,7 +80,7 @@ def divisible(source: str) -> bool:
 def _whole(source: str, folder: Path, how: How) -> Raw | None:
     """The content of a source that is one table; None if it has a file for each peer."""
     if source in BUNDLED:
-        return _bundled(source)
+        return Raw(bundled(source), "target")
     if source.startswith("openml:"):
         return _openml(source.removeprefix("openml:"))
     path = folder / source
@@ -97,12 +96,6 @@ def _perhaps_astray() -> Iterator[None]:
         raise BadData(
             f'{error}; if this is not a file of a peer, remove it, or select the others with a glob ("folder/*.csv")'
         ) from None
-
-
-def _bundled(name: str) -> Raw:
-    from sklearn import datasets
-
-    return Raw(getattr(datasets, f"load_{name}")(as_frame=True).frame, "target")
 
 
 def _openml(name: str) -> Raw:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,9 @@ def split(table: Table, test: float | str, seed: int) -> Table:
 
     Args:
         table: one peer's rows.
-        test: 0 for none; or a fraction, of which scikit-learn's `train_test_split(random_state=seed)` draws the rows, by
-            class if the target has at most 20 values and each occurs often enough; or the name of a column that is 1 in
-            test rows and 0 in others, and that is then removed from the features.
+        test: 0 for none; or a fraction, of which the rows are those that scikit-learn's `train_test_split` draws with
+            `random_state=seed`, by class if the target has at most 20 values and each occurs often enough; or the name
+            of a column that is 1 in test rows and 0 in others, and that is then removed from the features.
         seed: 0 or above.
 
     Raises:
@@ -45,12 +46,40 @@ def _draw(table: Table, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
     size = math.ceil(len(table) * fraction)
     if size == 0 or size == len(table):
         return ~chosen if size else chosen
-    from sklearn.model_selection import train_test_split
-
     counts = table.target.value_counts()
     by_class = discrete(table.target) and counts.min() >= 2 and len(counts) <= min(size, len(table) - size)
-    labels = table.target.to_numpy() if by_class and not table.target.isna().any() else None
-    rows = np.arange(len(table))
-    _, test = train_test_split(rows, test_size=fraction, random_state=seed, stratify=labels)
-    chosen[test] = True
+    rng = np.random.RandomState(seed)
+    if by_class and not table.target.isna().any():
+        chosen[_stratified(table.target.to_numpy(), size, rng)] = True
+    else:
+        chosen[rng.permutation(len(table))[:size]] = True
     return chosen
+
+
+def _stratified(labels: npt.NDArray[Any], size: int, rng: np.random.RandomState) -> npt.NDArray[np.int64]:
+    """The rows that scikit-learn's `StratifiedShuffleSplit` draws, with the same calls of the generator; its import is slow."""
+    _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    train = _apportioned(counts, len(labels) - size, rng)
+    test = _apportioned(counts - train, size, rng)
+    rows = np.split(np.argsort(number, kind="stable"), np.cumsum(counts)[:-1])
+    drawn = [
+        members[rng.permutation(len(members))][k : k + m]
+        for members, k, m in zip(rows, train, test, strict=True)
+    ]
+    chosen: npt.NDArray[np.int64] = np.concatenate(drawn)
+    return chosen
+
+
+def _apportioned(
+    counts: npt.NDArray[np.int64], size: int, rng: np.random.RandomState
+) -> npt.NDArray[np.int64]:
+    """How many of `size` rows each class gets: in proportion, by largest remainder, where ties are drawn."""
+    share = counts / counts.sum() * size
+    found = np.floor(share)
+    rest = share - found
+    for value in np.unique(rest)[::-1]:
+        if (lacking := size - int(found.sum())) <= 0:
+            break
+        tied = np.flatnonzero(rest == value)
+        found[rng.choice(tied, size=min(len(tied), lacking), replace=False)] += 1
+    return found.astype(np.int64)

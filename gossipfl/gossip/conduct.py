@@ -58,11 +58,14 @@ class Conduct:
         """Uniform numbers, (m, 3): for receiver, loss and delay of the sender's message number `number` (m,) in this tick."""
         width = int(number.max()) + 1
         u = self.draw("message", run, who, 3 * width).view(len(who), width, 3)
-        return u[torch.arange(len(who)), number]
+        return u[:, 0] if width == 1 else u[torch.arange(len(who)), number]
 
     def speaks(self, run: World, who: Tensor, u: Tensor) -> Tensor:
         """Whether peers that wake send, (m,) bool, decided by uniform numbers u (m,). A peer that does not saves a token."""
-        speaks = u < self.learning.control.proactive(run.tokens[who])
+        control = self.learning.control
+        if not control.capacity:
+            return torch.ones_like(who, dtype=torch.bool)
+        speaks = u < control.proactive(run.tokens[who])
         run.tokens[who[~speaks]] += 1
         return speaks
 

@@ -86,12 +86,14 @@ class Gossip:
             self._turn(run)
         said = torch.zeros_like(run.tokens)  # messages sent by each peer in this tick
         letters = arriving(run.letters, run.tick)
-        here = run.online[letters.receiver]
-        _count(run, MISSED, letters.receiver[~here])
-        letters = take(letters, here)
+        if self.network.churn:
+            here = run.online[letters.receiver]
+            _count(run, MISSED, letters.receiver[~here])
+            letters = take(letters, here)
         rank = ranks(letters.receiver)
-        for wave in range(int(rank.max()) + 1 if len(rank) else 0):
-            run = self._hear(run, said, take(letters, rank == wave), wave)
+        waves = int(rank.max()) + 1 if rank.numel() else 0
+        for wave in range(waves):
+            run = self._hear(run, said, take(letters, rank == wave) if waves > 1 else letters, wave)
         return self._wake(run, said)._replace(tick=run.tick + 1)
 
     def _turn(self, run: World) -> None:
@@ -104,25 +106,30 @@ class Gossip:
     def _wake(self, run: World, said: Tensor) -> World:
         """Peers that are due and online send or save a token. The clocks of offline peers continue too."""
         who = (run.wake == run.tick).nonzero()[:, 0]
+        if not who.numel():
+            return run
         u = self._conduct.draw("wake", run, who, 2)
         run.wake[who] = run.tick + period(self.learning.jitter, u[:, 0], self.ticks)
-        who, chance = who[run.online[who]], u[run.online[who], 1]
-        speaks = self._conduct.speaks(run, who, chance)
+        if self.network.churn:
+            here = run.online[who]
+            who, u = who[here], u[here]
+        speaks = self._conduct.speaks(run, who, u[:, 1])
         return self._send(run, said, who[speaks], self.learning.kind)
 
     def _hear(self, run: World, said: Tensor, letters: Letters, wave: int) -> World:
         """Receive at most one message for each peer: answer requests, learn from models, and maybe send models on."""
-        asking = (letters.kind & ASKS) > 0
         _count(run, RECEIVED, letters.receiver)
-        run = self._send(run, said, letters.receiver[asking], CARRIES, letters.sender[asking])
-        letters = take(letters, (letters.kind & CARRIES) > 0)
+        if self.learning.kind & ASKS:
+            asking = (letters.kind & ASKS) > 0
+            run = self._send(run, said, letters.receiver[asking], CARRIES, letters.sender[asking])
+            letters = take(letters, (letters.kind & CARRIES) > 0)
         who = letters.receiver
         spent = self._conduct.hears(run, who, Model(letters.w, letters.age), wave)
-        return self._send(run, said, who.repeat_interleave(spent), CARRIES)
+        return self._send(run, said, who.repeat_interleave(spent), CARRIES) if bool(spent.any()) else run
 
     def _send(self, run: World, said: Tensor, who: Tensor, kind: int, to: Tensor | None = None) -> World:
         """Each peer in `who` sends its current model to a random neighbour, or to `to`. Equal entries of `who` are adjacent."""
-        if not len(who):
+        if not who.numel():
             return run
         number = said[who] + ranks(who)
         _add(said, who)
@@ -135,7 +142,8 @@ class Gossip:
         now = torch.full_like(who, run.tick)
         due = run.tick + self.network.travel(u[:, 2], self.ticks)
         to = self._choose(who, u[:, 0]) if to is None else to
-        every = Letters(due, now, number, who, to, torch.full_like(who, kind), run.ages[who], run.x[who])
+        head = torch.stack((due, now, number, who, to, torch.full_like(who, kind), run.ages[who]), 1)
+        every = Letters(head, run.x[who])
         return run._replace(letters=put(run.letters, take(every, arrives), run.tick))
 
 

@@ -20,11 +20,12 @@ class Block(NamedTuple):
 
     def times(self, w: Tensor) -> Tensor:
         """X_i w_i, (n, q, outputs) -> (n, m, outputs): the margins without the offset."""
-        return torch.bmm(self.features, w)
+        return _products(self.features, w)
 
     def back(self, slopes: Tensor) -> Tensor:
         """X_i^T s_i, (n, m, outputs) -> (n, q, outputs)."""
-        return torch.bmm(slopes.mT, self.features).mT  # twice as fast as bmm(features.mT, slopes) at n = 1000
+        # twice as fast as (features.mT, slopes) at n = 1000
+        return _products(slopes.mT, self.features).mT
 
     def gram(self, weights: Tensor) -> Tensor:
         """X_i^T diag(w_i) X_i, (n, m) -> (n, q, q)."""
@@ -33,6 +34,17 @@ class Block(NamedTuple):
     def total(self, values: Tensor) -> Tensor:
         """Sum of each peer's rows, (n, m) -> (n,)."""
         return values.sum(1)
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """a_i b_i, (n, j, k) and (n, k, l) -> (n, j, l).
+
+    For one row or column and several peers, numpy takes a tenth to a half of the time of `bmm`.
+    """
+    narrow = 1 in (a.shape[1], b.shape[2]) and a.shape[0] > 1
+    if narrow and a.is_cpu and not (a.requires_grad or b.requires_grad):
+        return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+    return torch.bmm(a, b)
 
 
 class Wide(NamedTuple):
@@ -64,7 +76,7 @@ class Wide(NamedTuple):
 
 
 class Dense:
-    """The shards of n peers. `bmm` takes 2.5 us at n = 1 where einsum takes 11; at n = 1000 they are equal.
+    """The shards of n peers.
 
     Args:
         shards: each peer's (x, y), x (n_i, p).

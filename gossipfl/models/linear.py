@@ -120,8 +120,9 @@ class Linear:
 
         def gradient(x: Tensor) -> Tensor:
             z = times(x.reshape(shape))
-            slopes = slope(z if offset is None else z + offset, target) * weights
-            return torch.addcmul(back(slopes).reshape(x.shape), ridge, x)
+            slopes = slope(z if offset is None else z + offset, target).mul_(weights)
+            total: Tensor = back(slopes).reshape(x.shape)
+            return total.addcmul_(ridge, x)
 
         return gradient
 

@@ -30,7 +30,7 @@ class Loss(Protocol):
         """The loss, (...)."""
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        """d value / d z, (..., outputs); one subgradient at a kink."""
+        """d value / d z, (..., outputs), a new tensor; one subgradient at a kink."""
 
     def curve(self, z: Tensor, y: Tensor) -> Tensor:
         """d slope / d z, (..., outputs, outputs); one of the one-sided derivatives at a kink of the slope."""

@@ -101,7 +101,8 @@ class Peer:
         if self._back is not None:
             after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._blocks))
             self._back = None
-        after = after._replace(round=self._next(after.round))
+        if (further := self._next(after.round)) != after.round:
+            after = after._replace(round=further)
         self.exchange.go_on(self._origin + after.round * self.mixing.exchanges)
         return after
 

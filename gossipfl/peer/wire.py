@@ -137,7 +137,7 @@ def from_bytes(messages: Sequence[bytes], like: Payload) -> Payload:
     table = np.frombuffer(bytearray().join(messages), np.uint8).reshape(len(messages), -1)
     made, here = [], 0
     for tensor in like:
-        size = tensor[0].numel() * tensor.element_size()
+        size = tensor.nbytes
         part = table if len(like) == 1 else np.ascontiguousarray(table[:, here : here + size])
         made.append(torch.from_numpy(part).view(tensor.dtype).view(len(messages), *tensor.shape[1:]))
         here += size

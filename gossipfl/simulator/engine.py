@@ -63,7 +63,7 @@ class Simulator:
         links, ledger = self._links(run.round), ledger_of(run)
         grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
         self._latest = run.round
-        sound = links.arrives is None and links.present is None and not len(ledger.ends)
+        sound = links.arrives is None and links.present is None and not ledger.ends.numel()
         tally = None if sound else self._tally(links)
         exchange = partial(self._exchange, links, run.round, tally)
         after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
@@ -125,12 +125,14 @@ class Simulator:
         blocks: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """The mixed rows and the new replicas: one of each row, then, if messages get lost, what each link's receiver holds."""
-        channel, peers = self.mixing.channel, len(x)
+        channel, peers = self.mixing.channel, x.shape[0]
         before = channel.init(x) if replicas is None else replicas[:peers]
         payload = channel.send(x, before, round, blocks)
         after = channel.receive(payload, before, round, blocks)
-        self.messages_sent += len(links.receivers)
-        self.bytes_sent += len(links.receivers) * sum(t[0].numel() * t.element_size() for t in payload)
+        messages = links.receivers.numel()
+        self.messages_sent += messages
+        for tensor in payload:
+            self.bytes_sent += messages * tensor.nbytes // peers
         if links.present is not None and channel.remembers:  # no peer heard from those that are away
             after = torch.where(links.present.to(x.device)[:, None], after, before)
         if tally:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from gossipfl.topology import Links
 
+DENSE = 8  # a matrix is faster dense than sparse if at least one in so many entries is not zero
+
 
 class HeardByAll:
     """One round's messages to all rows (a `Received`): the replicas, and the links along which they were heard."""
@@ -62,4 +64,4 @@ class HeardByAll:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)
             entries = torch.sparse_coo_tensor(places, torch.cat((weights, diagonal)), (peers, peers))
-            return entries.to_sparse_csr()
+            return entries.to_dense() if peers * peers <= DENSE * len(places[0]) else entries.to_sparse_csr()

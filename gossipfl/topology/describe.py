@@ -15,6 +15,7 @@ from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import STARTS, horizon, period
 from gossipfl.topology.spectrum import DENSE, dense, diameter, extreme, rounds_per_tenfold
 
+MOST_PEERS = 10_000  # the diameter of a ring takes seconds, and four times as long with twice the peers
 QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))
 
 
@@ -67,7 +68,15 @@ def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0)
         graph: connected, as `load` gives it.
         rules: some of WEIGHTS; by default all that suit the graph, except those that a solver computes.
         seed: for random schedules.
+
+    Raises:
+        BadExperiment: there are more than 10,000 peers.
     """
+    if len(graph) > MOST_PEERS:
+        raise BadExperiment(
+            f"this graph has {len(graph):,} peers, and figures take too long above {MOST_PEERS:,}: "
+            "use a smaller graph of its kind"
+        )
     degrees = [degree for _, degree in (graph.out_degree if graph.is_directed() else graph.degree)]
     changing = "schedule" in graph.graph
     if rules is None:

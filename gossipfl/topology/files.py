@@ -18,7 +18,7 @@ from gossipfl.topology.check import check
 from gossipfl.topology.families import FAMILIES
 from gossipfl.topology.formats import FORMATS, Format
 from gossipfl.topology.plan import fits
-from gossipfl.topology.shorthand import generate
+from gossipfl.topology.shorthand import MOST_LINKS, generate
 
 # What parsers raise on unexpected bytes.
 _UNREADABLE = (
@@ -27,11 +27,11 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def load(spec: str | PathLike[str], seed: int = 0) -> nx.Graph:
+def load(spec: str | PathLike[str], seed: int = 0, most: int = MOST_LINKS) -> nx.Graph:
     """The checked graph of a file or of a shorthand such as "ring:16": the value of an experiment's `graph` key.
 
     A spec that exists as a file or has the suffix of one is a file; anything else is a shorthand. Random shorthands draw from
-    `seed`.
+    `seed`, and have at most so many links.
 
     Raises:
         BadExperiment: there is no such file or shorthand, or the graph is not simple and connected (strongly connected if
@@ -39,7 +39,7 @@ def load(spec: str | PathLike[str], seed: int = 0) -> nx.Graph:
     """
     text = str(spec)
     file = Path(text).suffix in FORMATS or _is_file(text)
-    graph = read(text) if file else generate(text, seed)
+    graph = read(text) if file else generate(text, seed, most)
     check(graph, text)
     if file:
         fits(graph, text)

@@ -58,18 +58,19 @@ def shorthands() -> str:
     )
 
 
-def generate(shorthand: str, seed: int = 0) -> nx.Graph:
+def generate(shorthand: str, seed: int = 0, most: int = MOST_LINKS) -> nx.Graph:
     """The graph that a shorthand names, with peers "0" to "n-1" in that order; directed if the family is.
 
     Random families draw from `rng.generator(seed, "topology")`, again until the graph is connected. If links change from
     round to round, the graph has the edges of all rounds, and its attribute `schedule` is the shorthand.
 
     Raises:
-        BadExperiment: there is no such family, a parameter is out of range, or none of 50 draws is connected.
+        BadExperiment: there is no such family, a parameter is out of range, the graph would have more than `most` links, or
+            none of 50 draws is connected.
     """
     family, values = parse(shorthand)
     try:
-        graph = _make(family, values, seed)
+        graph = _make(family, values, seed, most)
     except (ValueError, BadExperiment) as why:
         raise _refused(shorthand, family, why) from None
     schedule = {"schedule": graph.graph.get("schedule", shorthand.strip())} if family.schedule else {}
@@ -116,9 +117,9 @@ def _parsed(family: Family, values: list[str]) -> list[object]:
     return parsed
 
 
-def _make(family: Family, values: list[object], seed: int) -> nx.Graph:
-    if family.links(*values) > MOST_LINKS:
-        raise ValueError(f"this graph would have more than {MOST_LINKS:,} links")
+def _make(family: Family, values: list[object], seed: int, most: int) -> nx.Graph:
+    if family.links(*values) > most:
+        raise ValueError(f"this graph would have more than {most:,} links")
     if not family.random:
         return family.make(*values)
     draw = rng.generator(seed, "topology")

@@ -125,6 +125,13 @@ def test_describe_counts_what_is_there(spec: str) -> None:
     assert d.edges == 0 or "no weight" in (d.weights["file"].reason or "")
 
 
+def test_a_graph_that_is_too_large_to_describe_is_refused_at_once() -> None:
+    with pytest.raises(BadExperiment, match="20,000 peers, and figures take too long above 10,000"):
+        describe(nx.path_graph(20_000))
+    with pytest.raises(BadExperiment, match=r'"ring:1000000": this graph would have more than 1,000 links'):
+        load("ring:1000000", most=1000)
+
+
 def test_describe_says_when_weights_only_swap() -> None:
     assert "never reach the mean" in (describe(weighted(1.0)).weights["file"].reason or "")
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gossipfl.config.experiment import StopSettings
-from gossipfl.engine import Engine, Run, relative_distance
+from gossipfl.engine import Engine, Run, within
 from gossipfl.errors import Departed, Dropped
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
@@ -189,7 +189,7 @@ class Rest:
 
     def _still(self, run: Run) -> bool:
         """Whether the last step of each peer in this process was below the tolerance."""
-        return bool((relative_distance(run.state.x, self._before.state.x) < self._tolerance).all())
+        return bool(within(run.state.x, self._before.state.x, self._tolerance).all())
 
     def _close(self, run: Run) -> bool:
         """Whether the peers in this process are close enough to their neighbours."""
