@@ -318,7 +318,7 @@ def test_nobody_who_does_not_know_my_nonce_ends_an_agreement(yours: int) -> None
     """Neither by a state transfer, nor by a goodbye of a session, nor by a new attempt to agree."""
     forged = (
         says(1, 40, b"state", transfer=True, yours=yours),
-        says(1, 0, b"", leaving="failed", mine=5, yours=yours),
+        says(1, 0, b"", leaving="failed", mine=6, yours=yours),
         says(1, ATTEMPT, b"own", mine=6, yours=yours, opens=OPENING),
         says(1, 0, b"own", mine=6, yours=yours, opens=OPENING),
     )
