@@ -178,4 +178,4 @@ def within(x: Tensor, y: Tensor, tolerance: float) -> Tensor:
     """Whether |x - y| <= tolerance |y| in each row, (n,) bool from (n, d)."""
     gap: Tensor = torch.linalg.vector_norm(x - y, dim=1)
     size: Tensor = torch.linalg.vector_norm(y, dim=1)
-    return gap <= tolerance * size
+    return gap.le(tolerance * size)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,39 +47,14 @@ def _draw(table: Table, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
         return ~chosen if size else chosen
     counts = table.target.value_counts()
     by_class = discrete(table.target) and counts.min() >= 2 and len(counts) <= min(size, len(table) - size)
-    rng = np.random.RandomState(seed)
     if by_class and not table.target.isna().any():
-        chosen[_stratified(table.target.to_numpy(), size, rng)] = True
-    else:
-        chosen[rng.permutation(len(table))[:size]] = True
+        from sklearn.model_selection import train_test_split
+
+        labels = table.target.to_numpy()
+        _, test = train_test_split(
+            np.arange(len(table)), test_size=fraction, random_state=seed, stratify=labels
+        )
+    else:  # as `train_test_split` draws them, whose import is slow
+        test = np.random.RandomState(seed).permutation(len(table))[:size]
+    chosen[test] = True
     return chosen
-
-
-def _stratified(labels: npt.NDArray[Any], size: int, rng: np.random.RandomState) -> npt.NDArray[np.int64]:
-    """The rows that scikit-learn's `StratifiedShuffleSplit` draws, with the same calls of the generator; its import is slow."""
-    _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    train = _apportioned(counts, len(labels) - size, rng)
-    test = _apportioned(counts - train, size, rng)
-    rows = np.split(np.argsort(number, kind="stable"), np.cumsum(counts)[:-1])
-    drawn = [
-        members[rng.permutation(len(members))][k : k + m]
-        for members, k, m in zip(rows, train, test, strict=True)
-    ]
-    chosen: npt.NDArray[np.int64] = np.concatenate(drawn)
-    return chosen
-
-
-def _apportioned(
-    counts: npt.NDArray[np.int64], size: int, rng: np.random.RandomState
-) -> npt.NDArray[np.int64]:
-    """How many of `size` rows each class gets: in proportion, by largest remainder, where ties are drawn."""
-    share = counts / counts.sum() * size
-    found = np.floor(share)
-    rest = share - found
-    for value in np.unique(rest)[::-1]:
-        if (lacking := size - int(found.sum())) <= 0:
-            break
-        tied = np.flatnonzero(rest == value)
-        found[rng.choice(tied, size=min(len(tied), lacking), replace=False)] += 1
-    whole: npt.NDArray[np.int64] = found.astype(np.int64)
-    return whole

@@ -43,7 +43,8 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
     """
     narrow = 1 in (a.shape[1], b.shape[2]) and a.shape[0] > 1
     if narrow and a.is_cpu and not (a.requires_grad or b.requires_grad):
-        return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+        with np.errstate(all="ignore"):  # as torch: what is not finite shows in the result
+            return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
     return torch.bmm(a, b)
 
 

@@ -67,12 +67,33 @@ class Pooled:
     def hessian(self, curves: Array, free: Indices) -> Array:
         """The Hessian of the parameters `free`, which are sorted by output first."""
         columns = [self.X[:, free[free % self.outputs == j] // self.outputs] for j in range(self.outputs)]
-        blocks = [
-            [a.T @ (sparse.diags_array(curves[:, j, k]) @ b) for k, b in enumerate(columns)]
-            for j, a in enumerate(columns)
-        ]
-        block: Array = sparse.block_array(blocks).toarray() if sparse.issparse(self.X) else np.block(blocks)
-        return block + np.diag(self.ridge[free])
+        ends = np.cumsum([0, *(a.shape[1] for a in columns)])
+        hessian = np.zeros((len(free), len(free)))
+        for j, a in enumerate(columns):
+            mine = slice(ends[j], ends[j + 1])
+            for k, b in enumerate(columns[: j + 1]):
+                bent = (
+                    sparse.diags_array(curves[:, j, k]) @ b
+                    if sparse.issparse(b)
+                    else curves[:, j, k, None] * b
+                )
+                block = a.T @ bent
+                block = block.toarray() if sparse.issparse(block) else block
+                theirs = slice(ends[k], ends[k + 1])
+                hessian[mine, theirs], hessian[theirs, mine] = block, block.T
+        return hessian + np.diag(self.ridge[free])
+
+    def shifts(self, free: Indices) -> Indices:
+        """The parameters that may shift together for all outputs without any effect, by their places in `free`.
+
+        (k, outputs): the rows of coefficients without a penalty, for softmax; none with one output.
+        """
+        if self.outputs == 1:
+            return np.zeros((0, 1), dtype=np.intp)
+        order = np.argsort(free, kind="stable")
+        loose = self.loose.ravel()[free[order]]
+        places: Indices = order[loose].reshape(-1, self.outputs)
+        return places
 
     def product(self, curves: Array, free: Indices) -> LinearOperator:
         """The same Hessian as a product with a vector."""

@@ -5,9 +5,11 @@ l1, FISTA (Beck and Teboulle 2009) runs until the signs are right, then Newton o
 """
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import torch
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import cg
 from torch import Tensor
 
@@ -18,6 +20,7 @@ from gossipfl.models.pooled import Array, Indices, Pooled
 
 _EXACT = 1000  # parameters up to which the Hessian is factorised
 _RANK = 1e-13  # eigenvalues below this share of the largest are treated as zero
+_PIVOT = 1e-9  # pivots below this mean that the rank may not be full
 _STEP = 1e-10  # the square of a Newton step this small, relative to x, is below rounding
 _ROUNDING = 1e-14  # a gradient this small, relative to what cancels in it, is rounding
 
@@ -41,9 +44,8 @@ def pooled_optimum(problem: Linear) -> Tensor:
     x = _composite(pooled) if problem.l1 else _smooth(pooled)
     if x is None:
         raise BadExperiment(
-            "The pooled problem has no finite optimum to compare with, or none that double precision can find "
-            "(if a plane separates the classes, or all targets are the same, parameters grow without limit); set "
-            "model.l2 above 0, or reference = false."
+            "the pooled problem has no finite optimum, or none that double precision can find (if a plane separates the "
+            "classes, or all targets are the same, parameters grow without limit): set model.l2 above 0"
         )
     return torch.from_numpy(x)
 
@@ -79,7 +81,10 @@ def _newton(pooled: Pooled, x: Array, tilt: Array, free: Indices) -> Array | Non
             rtol = min(0.1, max(norm / first, 1e-12))
             step = cg(pooled.product(curves, free), gradient, rtol=rtol, maxiter=10 * len(free))[0]
         else:
-            step = _solve(pooled.hessian(curves, free), gradient)
+            hessian = pooled.hessian(curves, free)
+            if not np.isfinite(hessian).all():
+                return None
+            step = _solve(hessian, gradient, pooled.shifts(free))
         change = np.linalg.norm(step) / (np.linalg.norm(x) + 1e-4)
         if change <= _STEP or (change <= 1e-4 and norm <= _ROUNDING * pooled.cancelling(x)):
             return _moved(x, free, step)
@@ -90,10 +95,24 @@ def _newton(pooled: Pooled, x: Array, tilt: Array, free: Indices) -> Array | Non
     return None
 
 
-def _solve(hessian: Array, gradient: Array) -> Array:
-    """The Newton step: equilibrated if the Hessian has full rank, otherwise the step of least norm."""
+def _solve(hessian: Array, gradient: Array, shifts: Indices) -> Array:
+    """The Newton step, by Cholesky if the Hessian has full rank but for `shifts`; otherwise the step of least norm.
+
+    A shift gets a curvature, which changes nothing, since the gradient has no part along it; the step gets none either.
+    """
     diagonal = np.sqrt(np.diag(hessian))
-    for scale in (1 / np.where(diagonal > 0, diagonal, 1.0), np.ones(len(gradient))):
+    flat = diagonal == 0  # constant columns
+    size = np.where(flat, 1.0, diagonal)
+    full = hessian / np.outer(size, size) + np.diag(flat.astype(float))
+    for same in shifts[~flat[shifts].any(1)]:
+        full[np.ix_(same, same)] += np.outer(size[same], size[same]) / (size[same] @ size[same])
+    with suppress(np.linalg.LinAlgError):
+        factor = cho_factor(full, lower=True)
+        if np.diag(factor[0]).min() ** 2 > _PIVOT:
+            solved: Array = cho_solve(factor, np.where(flat, 0.0, gradient / size)) / size
+            solved[shifts] -= solved[shifts].mean(1, keepdims=True)
+            return solved
+    for scale in (1 / size, np.ones(len(gradient))):
         values, vectors = np.linalg.eigh(scale[:, None] * hessian * scale)
         keep = values > _RANK * values[-1]
         if keep.all():

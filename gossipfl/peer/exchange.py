@@ -101,6 +101,8 @@ class Exchange:
         self._transfer: Callable[[], bytes] | None = None
         self._current = self._last = Said()
         self._parting, self._began = False, self.now
+        self._reason = ""  # of my goodbye
+        self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
 
     def tolerate(self) -> None:
         """From here on go on without neighbours that stay silent."""
@@ -200,6 +202,7 @@ class Exchange:
 
     def leave(self, reason: str) -> None:
         """Say goodbye to all neighbours, with the reason, so that nobody waits for me."""
+        self._reason = reason
         self._say_goodbye(reason, self.neighbours)
 
     def part(self, seconds: float) -> set[int]:
@@ -212,7 +215,12 @@ class Exchange:
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
                 self._hear(frames, self.now)
+                self._say_goodbye(self._reason, self._unaware())
         return self._gone()
+
+    def _unaware(self) -> list[int]:
+        """The neighbours whose nonce I did not know when I said goodbye: they do not believe it."""
+        return [peer for peer, nonce in self._parted.items() if self.neighbours[peer].edge.yours != nonce]
 
     def _gone(self) -> set[int]:
         return self.neighbours.left | self.transport.lost()
@@ -220,6 +228,7 @@ class Exchange:
     def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
         for peer in peers:
             edge = self.neighbours[peer].edge
+            self._parted[peer] = edge.yours
             header = Header(
                 self._study, self.me, self.number, leaving=reason, mine=edge.mine, yours=edge.yours
             )
@@ -243,7 +252,7 @@ class Exchange:
             used=edge.used, rumours=self.neighbours.rumours, opens=None if edge.named else edge.opens, robust=what.robust,
         )  # fmt: skip
         frames = [encode(header), what.payload]
-        one.called = self.now
+        one.called, one.told = self.now, one.told or not again
         if not self.transport.send(peer, frames):
             if not again:
                 self.waiting.refused(one.name)
@@ -309,9 +318,9 @@ class Exchange:
         lacked = peer in missing and self.number not in self.neighbours[peer].early
         last = self._last.number
         match self.neighbours.hear(header, self.number, last, lacked, self.now, began, twice):
-            case Answer.CURRENT:
+            case Answer.CURRENT if self._current.number >= 0:
                 self._say(peer, self._current, again=True)
-            case Answer.LAST:
+            case Answer.LAST if self._last.number >= 0:
                 self._say(peer, self._last, again=True)
             case Answer.TRANSFER if self._transfer:
                 edge = self.neighbours[peer].edge

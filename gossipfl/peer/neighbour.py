@@ -68,7 +68,8 @@ class Neighbour:
         self.delays = Delays(patience)
         self.goodbye = ""  # why it left, if it did
         self.strange = ""  # why its messages were refused, if they were
-        self.life = 0  # while all agree: the nonce of its process that has heard mine
+        self.told = False  # whether it is among those that I send to
+        self.life = 0  # the nonce with which it last named mine
         self.spoke = -1  # the latest exchange that it spoke of
         self.reached = -1  # the latest exchange that it spoke of in a message that names my nonce
         self.owes = -1  # the exchange in which it used my message, and so sent its own

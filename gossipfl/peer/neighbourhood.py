@@ -101,7 +101,7 @@ class Neighbourhood(dict[int, Neighbour]):
             return self._apart(one, header, now)
         arrival = "is back" if one.reached >= 0 else "is there"
         if mine:
-            one.reached = header.number
+            one.reached, one.life = header.number, header.mine
         self._session(one, header, early=header.number > number)
         if mine or one.reached < 0:  # else it has heard me before, and this is a stranger, or old
             self.rumours = self.rumours.heard(header.rumours, number, len(self.names), self.limits.timed)
@@ -129,9 +129,12 @@ class Neighbourhood(dict[int, Neighbour]):
         if not header.leaving:  # it agrees, and does not know that we learn
             self._session(one, header, early=True)
             return one.newcomer(now)
-        # A stranger knows neither nonce of a session.
-        if header.yours == edge.mine or header.mine == edge.yours or not edge.yours:
+        # A stranger knows neither nonce of a session. One that I send nothing to cannot know mine.
+        known = one.life or (0 if one.told else edge.yours)
+        if header.yours == edge.mine or header.mine == known != 0:
             self._leaves(one, header, now)
+        else:
+            one.strange = f"it said goodbye ({header.leaving})"
         return Answer.NOTHING
 
     def _used(self, one: Neighbour, which: int, number: int, now: float) -> None:

@@ -46,10 +46,9 @@ class LockStep:
         missing = self._inbox.missing(awaited)
         for peer in missing:
             one = self._neighbours[peer]
+            # One that was interrupted while all agree may come back.
             if one.health is Health.LEFT and not (self._inbox.agreeing and one.goodbye == "interrupted"):
-                raise Departed(
-                    one.name, one.goodbye
-                )  # one that was interrupted while all agree may come back
+                raise Departed(one.name, one.goodbye)
         return missing
 
     def look(self, missing: Sequence[int], now: float, began: float) -> None:

@@ -15,14 +15,12 @@ from gossipfl.errors import NetworkError
 from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
-INFLOW, FEWEST = (
-    2**25,
-    8,
-)  # bytes that may wait from each connection, and messages that may wait whatever their size
+INFLOW = 2**25  # bytes that may wait from each connection
+FEWEST = 8  # messages that may wait from each connection, whatever their size
 LARGE = 65536  # bytes from which sending without a copy is faster
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
 LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour
-HEARTBEAT_MS, SILENT_MS = 2000, 10_000  # a connection is cut when no answer comes for so long
+PROBE_S, PROBES = 2, 5  # a connection is cut when so many probes in a row, so far apart, have no answer
 WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
@@ -53,8 +51,12 @@ class Line:
         socket.setsockopt(zmq.SNDHWM, queue)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENT_MS)
+        # TCP's probes, not ZeroMQ's: libzmq 4.3.5 aborts when it reads a ping from a full queue whose connection has ended.
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, PROBE_S)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, PROBE_S)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, PROBES)
+        socket.setsockopt(zmq.TCP_MAXRT, 1000 * PROBE_S * PROBES)
         socket.setsockopt(zmq.IMMEDIATE, at_once)
         self._monitor = socket.get_monitor_socket(WATCHED)
         try:

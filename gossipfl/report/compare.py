@@ -88,8 +88,8 @@ def table(a: RunRow, b: RunRow, found: dict[str, Any]) -> list[RenderableType]:
     if worst := found["largest_difference"]:
         told += f"; largest difference: {number(worst['difference'])}, in {worst['feature']}"
     rows = [
-        (key.replace("_", " "), number(found["a"][key]), number(found["b"][key]))
-        for key in found["a"]
+        (key.replace("_", " "), number(found["a"].get(key)), number(found["b"].get(key)))
+        for key in found["a"] | found["b"]
         if key != "folder"
     ]
     return [told, plain(("", a.folder.name, b.folder.name), rows, (1, 2))]

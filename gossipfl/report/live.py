@@ -16,7 +16,7 @@ from rich.table import Table
 
 from gossipfl.report.console import console, visible
 from gossipfl.report.tables import number, plain, seconds
-from gossipfl.runs.events import Event, Finished, Progress, Started, Struck, Warned
+from gossipfl.runs.events import Comparing, Event, Finished, Progress, Started, Struck, Warned
 
 LINES = 8  # of progress, in the table of a terminal
 ALIKE = 2  # peers whose warning is shown when several send the same one
@@ -71,7 +71,7 @@ class View:
                 self._live.update(self._table(ended=True), refresh=True)
             self._live.stop()
 
-    def show(self, event: Started | Progress | Struck | Warned) -> None:
+    def show(self, event: Started | Progress | Struck | Warned | Comparing) -> None:
         """Show an event; progress at most every `TERMINAL` or `PLAIN` seconds."""
         if isinstance(event, Started):
             self._started(event)
@@ -82,6 +82,9 @@ class View:
             return
         if isinstance(event, Warned):
             self._warn(event)
+            return
+        if isinstance(event, Comparing):
+            self.say("Learning has ended. Computing the pooled optimum to compare with ...")
             return
         self._first, self._last = self._first or event, event
         now = time.monotonic()

@@ -104,12 +104,7 @@ def figures(summary: Summary) -> RenderableType:
             )
         )
     elif summary.get("pooled", {}) is None:
-        lines.append(
-            (
-                "distance to the pooled optimum",
-                "unknown: the data of the remaining peers have no finite optimum",
-            )
-        )
+        lines.append(("distance to the pooled optimum", "unknown: there is none to compare with"))
     if summary.get("consensus_distance") is not None and peers > 1:
         lines.append(
             (
@@ -128,9 +123,9 @@ def figures(summary: Summary) -> RenderableType:
         )
     if took:
         rate = f", {number(round(rounds / took['learning']))} rounds/s" if took.get("learning") else ""
-        lines.append(
-            ("time", f"{seconds(took['startup'])} to start, {seconds(took['learning'])} to learn{rate}")
-        )
+        compare = f", {seconds(took['reference'])} for the pooled optimum" if "reference" in took else ""
+        told = f"{seconds(took['startup'])} to start, {seconds(took['learning'])} to learn{rate}{compare}"
+        lines.append(("time", told))
     grid = Table.grid(padding=(0, 2))
     for line in lines:
         grid.add_row(*line)

@@ -42,6 +42,10 @@ class Warned(NamedTuple):
     warning: str
 
 
+class Comparing(NamedTuple):
+    """Learning has ended, and the pooled optimum is being computed, which may take longer."""
+
+
 class Finished(NamedTuple):
     """All files are written; the last event."""
 
@@ -49,4 +53,4 @@ class Finished(NamedTuple):
     summary: Summary
 
 
-Event = Started | Progress | Struck | Warned | Finished
+Event = Started | Progress | Struck | Warned | Comparing | Finished

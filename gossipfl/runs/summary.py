@@ -41,6 +41,7 @@ class PooledSummary(msgspec.Struct):
 class Seconds(msgspec.Struct):
     startup: float
     learning: float
+    reference: float = 0.0  # to compute the pooled optimum
 
 
 class RunSummary(PeerSummary):

@@ -27,6 +27,7 @@ def ends(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(100)
 def test_a_run_in_odd_surroundings(tmp_path):
     folder = tmp_path / "stü dy [2024] {x}"
@@ -55,6 +56,7 @@ def test_json_is_json_whatever_the_output_can_hold(tmp_path):
     assert json.loads(done.stdout)["folder"] == str(folder / "rün")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(100)
 def test_a_second_federation_on_the_same_ports_says_so_in_one_sentence(tmp_path):
     folder = tmp_path / "a"

@@ -166,6 +166,7 @@ def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["lost"] == ["2"]
 
 
+@pytest.mark.slow
 def test_each_side_of_a_cut_says_whose_rows_are_in_its_model(tmp_path):
     cut = {"do": "cut", "at": 1.0, "peers": ["0", "1", "2"], "lasts": 1000.0}
     *_, last = run(parse(experiment(cut, graph="ring:6", seconds=8.0, absent=0.5)), tmp_path / "run")

@@ -125,7 +125,7 @@ def test_a_step_that_is_far_too_long_is_divergence_though_nothing_overflows(engi
     raw = settings(topology__graph="ring:4", algorithm__step=1e9, stop__rounds=200)
     summary, _ = carry_out(engine, raw, tmp_path / "run")
     assert summary["stopped"] == "diverged"
-    assert "thousandfold by round" in summary["why"]
+    assert "thousandfold in round" in summary["why"]
 
 
 def free_port():

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.models.linear import Linear
 from gossipfl.models.losses import LOSSES, Huber
+from gossipfl.models.pooled import Pooled
 from gossipfl.models.reference import pooled_optimum
 
 RANDOM = np.random.default_rng(7)
@@ -166,3 +167,17 @@ def test_no_finite_optimum(case: str, exact: int, monkeypatch: pytest.MonkeyPatc
     name, x, y, l2 = ENDLESS[case]
     with pytest.raises(BadExperiment, match="no finite optimum"):
         pooled_optimum(linear(name, x, y, l2=l2))
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_the_hessian_is_that_of_the_products(few: bool) -> None:
+    """Block by block, of a part of the parameters, against products with unit vectors."""
+    x = np.random.default_rng(3).normal(size=(20, 3))
+    rows = (sparse.csr_array(x) if few else x, np.arange(20.0) % 3)
+    pooled = Pooled(Linear([rows], LOSSES["softmax"](), outputs=3, l2=0.1))
+    free = np.array([0, 3, 9, 1, 10, 5, 8, 11])  # sorted by output
+    curves = pooled.curves(np.linspace(-1, 1, 12), 0.0)
+    np.testing.assert_allclose(
+        pooled.hessian(curves, free), pooled.product(curves, free) @ np.eye(8), atol=1e-15
+    )
+    assert free[pooled.shifts(free)].tolist() == [[9, 10, 11]]

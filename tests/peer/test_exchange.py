@@ -146,7 +146,7 @@ def test_refused_messages_are_told_at_most_once_a_second(caplog: pytest.LogCaptu
 
 
 def test_goodbye() -> None:
-    script = Script((1.0, says(2)), (2.0, says(1, leaving="diverged", payload=b"")))
+    script = Script((1.0, says(2)), (2.0, says(1, leaving="diverged", payload=b"", yours=7)))
     with pytest.raises(Departed, match=r"neighbour Cleveland left \(diverged\)") as caught:
         swap(exchange(script))
     assert (caught.value.neighbour, caught.value.reason) == ("Cleveland", "diverged")
@@ -154,7 +154,7 @@ def test_goodbye() -> None:
 
 
 def test_goodbye_after_its_last_word_counts_only_when_more_is_awaited() -> None:
-    script = Script((1.0, says(1)), (1.0, says(1, leaving="failed", payload=b"")), (2.0, says(2)))
+    script = Script((1.0, says(1)), (1.0, says(1, leaving="failed", payload=b"", yours=7)), (2.0, says(2)))
     end = exchange(script)
     assert swap(end) == [b"pay", b"pay"]
     with pytest.raises(Departed, match="Cleveland"):
@@ -162,8 +162,17 @@ def test_goodbye_after_its_last_word_counts_only_when_more_is_awaited() -> None:
     assert script.now == 102.0, "known already: nothing to wait for"
 
 
+def test_a_goodbye_is_said_again_to_who_could_not_believe_it() -> None:
+    script = Script((0.5, says(1, mine=5, opens=OPENING)))
+    end = exchange(script)
+    end.leave("failed")
+    end.part(1.0)
+    goodbyes = [(to, header.yours) for to, frames in script.sent if (header := decode(frames[0])).leaving]
+    assert goodbyes == [(1, 0), (2, 0), (1, 5)]
+
+
 def test_who_is_not_awaited_may_leave() -> None:
-    script = Script((1.0, says(1, leaving="failed", payload=b"")), (2.0, says(2)))
+    script = Script((1.0, says(1, leaving="failed", payload=b"", yours=7)), (2.0, says(2)))
     assert len(exchange(script).swap(0, [2], [2], b"own")) == 1
 
 
@@ -238,11 +247,12 @@ def test_nobody_to_talk_to() -> None:
 def test_leaving_tells_every_neighbour_that_can_be_told() -> None:
     script = Script(full=[1])
     end = exchange(script)
+    end.neighbours[2].edge.yours = 5
     end.leave("failed")
     [(to, frames)] = script.sent
     assert (to, decode(frames[0]).leaving, frames[1]) == (2, "failed", b"")
     other = Script((0.0, frames))
-    heard = Exchange(2, NAMES, decode(frames[0]).study, {0: OPENING}, other, WAIT, other.clock)
+    heard = Exchange(2, NAMES, STUDY, {0: OPENING}, other, WAIT, other.clock, draw=lambda: 5)
     with pytest.raises(Departed, match="Basel left"):
         heard.swap(0, [0], [0], b"own")
 
@@ -293,7 +303,9 @@ def test_who_sends_nothing_else_is_named_in_the_end() -> None:
 
 def test_who_was_interrupted_while_all_agree_may_come_back() -> None:
     script = Script(
-        (0.0, says(2)), (1.0, says(1, leaving="interrupted", payload=b"")), (9.0, says(1, payload=b"pay"))
+        (0.0, says(2)),
+        (1.0, says(1, leaving="interrupted", payload=b"", yours=7)),
+        (9.0, says(1, payload=b"pay")),
     )
     assert swap(exchange(script), payload=b"own")[0] == b"pay"
 

@@ -242,7 +242,7 @@ def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:
 
 
 def test_divergence_of_a_neighbour_ends_the_learning() -> None:
-    script = Script((0.0, says(CLE, 0, b"", leaving="diverged")), (0.0, tells(ZUR, 0)))
+    script = Script((0.0, says(CLE, 0, b"", leaving="diverged", yours=MINE)), (0.0, tells(ZUR, 0)))
     exchange = end(script)
     swap(exchange, 0)
     with pytest.raises(Departed, match=r"Cleveland left \(diverged\)"):

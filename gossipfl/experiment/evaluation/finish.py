@@ -1,6 +1,7 @@
 """The peers' models -> the summary and the result files; must not know which engine learned them."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, pooled_optimum, scores
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import Kept
+from gossipfl.runs.events import Comparing
 from gossipfl.runs.learned import Learned, Summary
 from gossipfl.runs.summary import FORMAT
 
@@ -60,8 +62,8 @@ def judge(study: Study, learned: Learned) -> Judged:
         "rounds": learned.rounds,
         "stopped": learned.stopped,
         "why": learned.why,
-        "constant": learned.schema.constant,
-        "unseen": learned.schema.unseen,
+        "constant": list(learned.schema.constant),
+        "unseen": list(learned.schema.unseen),
         "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),
         "consensus_distance": consensus if finite else None,
         "distance_to_optimum": None,
@@ -81,14 +83,29 @@ def judge(study: Study, learned: Learned) -> Judged:
         summary["test"] |= own(e.model.kind, learned.kept, test)
     optimum = None
     if e.reference and isinstance(problem, Linear):
-        optimum, summary["pooled"] = _optimum(study, problem, learned), None
-        if optimum is not None:
+        began = time.monotonic()
+        optimum, why = _optimum(problem)
+        summary["seconds"]["reference"] = time.monotonic() - began
+        summary["pooled"] = None
+        if optimum is None:
+            summary["no_reference"] = why
+        else:
+            optimum = optimum.to(learned.models.dtype)
             summary["distance_to_optimum"] = apart(learned.models, optimum) if finite else None
             summary["pooled"] = {
                 "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
                 "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
             }
     return Judged(summary, problem, mean, optimum)
+
+
+def preface(study: Study) -> Iterator[Comparing]:
+    """Say that the pooled optimum will be computed, if it will. An interruption while this is shown loses nothing."""
+    if study.experiment.reference:
+        try:
+            yield Comparing()
+        except KeyboardInterrupt:
+            return
 
 
 def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path) -> Summary:
@@ -147,14 +164,14 @@ def apart(models: Tensor, x: Tensor) -> float:
     return float(relative_distance(models, x[None]).max())
 
 
-def _optimum(study: Study, problem: Linear, learned: Learned) -> Tensor | None:
-    """The optimum of the present peers' data; None if it is not finite without the missing peers, as with a single class."""
+def _optimum(problem: Linear) -> tuple[Tensor | None, str]:
+    """The optimum of the present peers' data, (d,); None and the reason if there is none, which must not cost the result."""
     try:
-        return pooled_optimum(problem).to(learned.models.dtype)
-    except BadExperiment:
-        if len(learned.names) == len(study.names):
-            raise
-        return None
+        return pooled_optimum(problem), ""
+    except BadExperiment as none:
+        return None, str(none)
+    except KeyboardInterrupt:
+        return None, "its computation was interrupted"
 
 
 def _write(

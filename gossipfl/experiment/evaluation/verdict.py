@@ -11,6 +11,8 @@ DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
+    if none := summary.get("no_reference"):
+        sentence += f"; there is no pooled optimum to compare with: {none}"
     if lacking := summary.get("unwritten"):
         files = f"{len(lacking['files'])} file{'s' * (len(lacking['files']) > 1)}"
         sentence += f"; but {files} of the result could not be written ({lacking['why']})"

@@ -132,6 +132,8 @@ class Crew:
                 return [Warned(self.names[me], what)]
             case "report":
                 self.reports[me] = what
+                if what.error and not self._began:  # then nobody can begin
+                    self.interrupt()
         return []
 
     def _once(self, warning: str) -> list[Warned]:

@@ -14,7 +14,7 @@ import networkx as nx
 from gossipfl.config.file import Experiment, load
 from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.evaluation.finish import conclude, finish
+from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.launch.crew import Crew
 from gossipfl.experiment.launch.processes import Processes, forkserver
 from gossipfl.experiment.learning.tables import notes, tables
@@ -60,7 +60,7 @@ def resume(folder: Path) -> Iterator[Event]:
 
 
 def run(experiment: Experiment, out: Path | None = None, again: bool = False) -> Iterator[Event]:
-    """Run an experiment with live peers on this machine: Started, then Progress, Struck and Warned, then Finished.
+    """Run an experiment with live peers on this machine: Started, then Progress, Struck, Warned, then Comparing, Finished.
 
     Args:
         experiment: what to run.
@@ -99,6 +99,7 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
     status = {made.names[me]: crew.status[me] for me in sorted(crew.status)}
     if learned := collect(made, crew.reports, dict(enumerate(rows)), status, crew.learning_since - began):
         present = [rows[made.names.index(name)] for name in learned.names]
+        yield from preface(made)
         summary = finish(made, present, learned, folder) | _faults(made, crew)
         if failure:
             summary["error"] = str(failure)

@@ -10,7 +10,7 @@ import msgspec
 import torch
 
 from gossipfl.config.experiment import Experiment
-from gossipfl.experiment.evaluation.finish import conclude, finish
+from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import notes, tables
 from gossipfl.experiment.learning.train import training
@@ -25,7 +25,7 @@ from gossipfl.runs.learned import Learned, Summary
 
 
 def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
-    """Run an experiment with all peers in this process: Started, then Progress, Struck and Warned, then Finished.
+    """Run an experiment with all peers in this process: Started, then Progress, Struck, Warned, then Comparing, Finished.
 
     Args:
         experiment: what to run.
@@ -47,6 +47,7 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
         yield Warned("", note)
     learned = yield from _recorded(training(made, rows, engines, began), made, director, folder)
     present = [rows[made.names.index(name)] for name in learned.names]
+    yield from preface(made)
     summary = finish(made, present, learned, folder) | _faults(made.faults, director)
     yield Finished(folder, conclude(summary, folder))
 

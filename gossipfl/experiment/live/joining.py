@@ -95,7 +95,7 @@ def received(study: Study, table: Table, message: bytes) -> Checkpoint:
     """
     point = unpack(message)
     schema, p = point.facts.schema, point.x.shape[1]
-    if schema.columns != table.columns:
+    if set(schema.columns) != set(table.columns):
         raise BadMessage(f"it has other columns than {table.where}: {', '.join(schema.columns[:20])}")
     if study.experiment.model.kind != "module":
         outputs = study.loss.outputs(len(schema.classes or ()))

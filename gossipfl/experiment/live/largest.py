@@ -26,7 +26,7 @@ def largest(study: Study, table: Table) -> int:
     width = _width(study, len(table.columns) + MORE * len(words), len(words))
     method = METHODS.get(e.algorithm.kind)
     square = min(width, SMALL) if method is None else width if method.averages else 0
-    tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in words))
+    tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in (*words, *table.columns)))
     return tables + 16 * (square**2 + width * (4 + e.algorithm.precondition))
 
 
