@@ -220,7 +220,11 @@ class Exchange:
 
     def _unaware(self) -> list[int]:
         """The neighbours whose nonce I did not know when I said goodbye: they do not believe it."""
-        return [peer for peer, nonce in self._parted.items() if self.neighbours[peer].edge.yours != nonce]
+        return [
+            peer
+            for peer in self.neighbours
+            if self._parted.get(peer) not in (None, self.neighbours[peer].edge.yours)
+        ]
 
     def _gone(self) -> set[int]:
         return self.neighbours.left | self.transport.lost()
