@@ -35,6 +35,7 @@ from gossipfl.data.clean import LEVEL
 from gossipfl.data.readers import MISSING
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadExperiment
+from gossipfl.runs.lock import holders
 from gossipfl.runs.summary import FORMAT
 
 RUNS = Path("runs")
@@ -47,9 +48,15 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Ite
         BadExperiment: `out` has a run already, or cannot be made.
     """
     folder = out or fresh(experiment.name)
-    if (folder / "config.toml").exists() or (folder / "summary.json").exists():
+    if _begun(folder) or ((folder / "config.toml").exists() and not (folder / "environment.json").exists()):
         raise taken(folder)
     return furnish(experiment, graph, folder, peers)
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a run in the folder learned something or still lives. A start that failed does neither."""
+    results = "summary.json", "metrics.jsonl", "peers/*/checkpoint*", "peers/*/*.safetensors"
+    return any(True for pattern in results for _ in folder.glob(pattern)) or bool(holders(folder))
 
 
 def taken(folder: Path) -> BadExperiment:

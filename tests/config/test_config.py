@@ -175,6 +175,14 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
         carry_out("simulator", settings(stop__rounds=2), tmp_path / "run")
 
 
+def test_a_start_that_failed_does_not_block_its_folder(tmp_path):
+    with pytest.raises(BadData, match="training rows"):
+        carry_out("simulator", settings(data__source="iris", topology__graph="ring:40"), tmp_path / "run")
+    assert (tmp_path / "run" / "config.toml").exists()
+    summary, _ = carry_out("simulator", settings(stop__rounds=2), tmp_path / "run")
+    assert summary["rounds"] == 2
+
+
 def test_a_scheme_alone_is_enough_and_a_section_is_no_value():
     assert parse({"data": {"source": "iris", "partition": "sorted"}}).data.partition == {"scheme": "sorted"}
     with pytest.raises(BadExperiment, match=r"stop is a section, not a key: write -s stop\.rounds=3"):
