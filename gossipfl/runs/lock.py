@@ -23,13 +23,13 @@ def locked(folder: Path) -> Iterator[None]:
     handle = -1
     try:
         with suppress(OSError):
-            handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # Not open for writing: that would keep the disk from being made read-only.
+            handle = os.open(folder / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             if not _take(handle):
                 raise BadExperiment(
                     f"process {_holder(folder) or 'another'} learns in {folder}: end it first (kill), or use another folder"
                 )
-            os.truncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            (folder / NAME).write_text(str(os.getpid()))
         yield
     finally:
         if handle >= 0:
@@ -41,7 +41,7 @@ def holders(folder: Path) -> dict[str, str]:
     alive = {}
     for file in sorted((folder / "peers").glob(f"*/{NAME}")):
         with suppress(OSError):
-            handle = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+            handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 if not _take(handle):
                     alive[file.parent.name] = _holder(file.parent)

@@ -74,7 +74,7 @@ def test_survivors_end_at_the_elastic_net_of_their_own_data(kind, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_real_survivors_do_too(tmp_path):
-    raw = experiment("exact-diffusion", faults=[{"do": "kill", "at": 2.0, "peers": ["2", "6"]}])
+    raw = experiment("nids", faults=[{"do": "kill", "at": 2.0, "peers": ["2", "6"]}])
     raw["stop"] |= {"rounds": 2**40, "seconds": 40.0}
     summary = ended(run(parse(raw), tmp_path / "run"))
     check(tmp_path / "run", summary, [name for name in ALL if name not in ("2", "6")])
