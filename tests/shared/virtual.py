@@ -175,8 +175,11 @@ class World:
         self.lives[me].wake()
 
     def begin(self, me: int, fresh: bool = False) -> None:
-        """Begin a life, from the checkpoint if there is one, otherwise from round 0 without a model."""
-        if me not in self.lives or self.lives[me].over:
+        """Begin a life, from the checkpoint if there is one, otherwise from round 0 without a model.
+
+        Where peers have learned to the end, nobody is left to come back to.
+        """
+        if not self.ended and (me not in self.lives or self.lives[me].over):
             point = None if fresh else self.points.get(me)
             self.lives[me] = Life(self, me, lambda life: self._learn(life, point))
 
