@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State, leaves, models, rebuilt, takes_back
+from gossipfl.algorithms import Algorithm, State, Summing, leaves, models, rebuilt, takes_back
 from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
@@ -75,6 +75,8 @@ class Simulator:
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
+        if isinstance(run.state, Summing):  # messages show no models, and a digest of each model was compared
+            return relative_distance(run.state.x, run.state.x[:1])
         assert run.replicas is not None
         peers, width = run.state.x.shape
         own = models(self.algorithm, run.replicas[:peers], width)
@@ -169,5 +171,11 @@ class Simulator:
 def _chosen(rows: Tensor, one: State, other: State) -> State:
     """The state with the rows of `one` where `rows` (n,) is True, and the rows of `other` elsewhere."""
     old = leaves(other)
-    mine = rows.to(one.x.device)[:, None]
-    return rebuilt({name: torch.where(mine, new, old[name]) for name, new in leaves(one).items()}, one)
+    mine = rows.to(one.x.device)
+    return rebuilt(
+        {
+            name: torch.where(mine.view(-1, *[1] * (new.dim() - 1)), new, old[name])
+            for name, new in leaves(one).items()
+        },
+        one,
+    )
