@@ -58,8 +58,8 @@ class AlgorithmSettings(Section):
     """The learning rate. "auto" is 1/L, where L is the largest smoothness constant of all peers; they agree on it by gossip.
     For gossip learning "auto" is 1/(l2 t) in step t (Pegasos)."""
     averaging: Literal["auto", "tree", "exact"] = "auto"
-    """How peers add up: "tree" sends sums up a tree and the total down again, "exact" repeats mixing until all hold the mean.
-    "auto" is "tree" for problems that only it can solve (l1, huber, sparse features, directed links), else "exact"."""
+    """How peers add up: "tree" sends sums up a tree and the total down again, "exact" repeats mixing until all hold the mean;
+    "auto" is "exact". Only "tree" takes l1, huber, sparse features and directed links, and says how far the optimum is."""
     decay: DecaySettings | None = None
     """A step that shrinks, for mini-batches: { kind = "inverse", rounds = 100 }."""
     batch: PositiveInt | Literal["full"] = "full"

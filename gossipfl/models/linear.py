@@ -73,7 +73,7 @@ class Linear:
         self.width = self._shape[1] * outputs
 
         self.offset = None if offsets is None else torch.from_numpy(np.concatenate(offsets)).double()[:, None]
-        self._row_weights = weights
+        self._row_weights, self._offsets = weights, offsets
         # Each peer's row weights, which sum to 1.
         self.fractions = [w / w.sum() for w in weights or (np.ones(len(y)) for _, y in shards)]
         sums = [w.sum() for w in weights] if weights else self.data.sizes.tolist()
@@ -118,13 +118,9 @@ class Linear:
 
     def of_peers(self, centre: float = 0.0) -> list[Shard]:
         """The rows of each peer, for sums over all rows; `centre` is subtracted from the targets."""
-        sizes = self.data.sizes.tolist()
-        offsets = (
-            [None] * len(sizes)
-            if self.offset is None
-            else [o[:, 0].numpy() for o in self.offset.split(sizes)]
-        )
-        weights = self._row_weights or [None] * len(sizes)
+        none = [None] * len(self.fractions)
+        weights: Sequence[npt.NDArray[Any] | None] = self._row_weights or none
+        offsets: Sequence[npt.NDArray[Any] | None] = self._offsets or none
         return [
             shard(x, y - centre, self.loss_of_row, self.outputs, w, o)
             for (x, y), w, o in zip(self.data.shards(), weights, offsets, strict=True)

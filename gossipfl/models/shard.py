@@ -112,9 +112,9 @@ class Shard:
 def _gram(left: Any, weights: Tensor, right: Any) -> Tensor:
     """A' diag(w) B."""
     if isinstance(left, Tensor):
-        return left.T @ (right * weights[:, None])
-    product = left.T @ (sparse.diags_array(weights.numpy()) @ right)
-    return torch.from_numpy(product.toarray())
+        dense: Tensor = left.T @ (right * weights[:, None])
+        return dense
+    return torch.from_numpy((left.T @ (sparse.diags_array(weights.numpy()) @ right)).toarray())
 
 
 def shard(

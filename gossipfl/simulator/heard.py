@@ -54,7 +54,8 @@ class HeardByAll:
         turn = torch.arange(len(self.rows), device=self.rows.device) - (count.cumsum(0) - count)[self.rows]
         order = turn.argsort(stable=True)
         sizes = torch.bincount(turn).tolist()
-        return list(zip(self.rows[order].split(sizes), self.senders[order].split(sizes), strict=True))
+        turns = torch.split(self.rows[order], sizes), torch.split(self.senders[order], sizes)
+        return list(zip(*turns, strict=True))
 
     @cached_property
     def _averaging(self) -> Tensor:

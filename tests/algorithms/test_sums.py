@@ -71,7 +71,8 @@ def test_newton_meets_the_optimum_and_says_so(loss: Loss, l2: float) -> None:
     problem = world(loss, l2)
     run = list(states(DampedNewton(objective(problem), loss, 1e-12), problem))
     assert predicted(run[-1].evidence) <= 1e-12
-    assert gap(run[-1].x, problem) <= 1e-11
+    # the reference has a flat direction of softmax only to 1e-16 / l2
+    assert gap(run[-1].x, problem) <= (1e-10 if isinstance(loss, Softmax) else 1e-11)
     assert len(run) <= (2 if isinstance(loss, Squared) else 30)
 
 

@@ -16,7 +16,8 @@ CONSISTENT = 1e-6  # guard A: |g - H s| / |g|
 CONTRACTION = 0.5  # guard B: |H^+ g(x - s)| / |s|
 FINE = 1e-6  # a certificate above this is not at rounding
 TAIL = 1e-3  # sqrt(g's) below which Newton's steps should contract, where there is an optimum
-STEPS = 5  # in a row that do not, where there is none
+SHRINKING = 0.5  # of the length of the last step; on an exponential tail steps keep their length
+STEPS = 5  # in a row that do not shrink, where there is no optimum
 
 
 class Units(NamedTuple):
@@ -60,7 +61,7 @@ class Verdict(IntEnum):
     OPEN = 0
     SEPARATED = 1  # without a penalty, and all rows on their side of 0: a proof
     ONE_SIDED = 2  # one class only, or counts that are all 0, with a free intercept: a proof
-    RECEDING = 3  # full Newton steps do not contract, though the objective falls no more
+    RECEDING = 3  # full Newton steps do not shrink, though the objective hardly falls
 
 
 class Evidence(NamedTuple):
@@ -93,7 +94,7 @@ def certified(
     residual: float,
     contraction: float,
     decrement: float = math.inf,
-    full: bool = False,
+    shrinking: float = 0.0,
     patience: int = 2,
 ) -> Evidence:
     """The evidence after one more certificate.
@@ -104,7 +105,7 @@ def certified(
         residual: |g - H s| / |g|.
         contraction: |H^+ g(x - s)| / |s| of the step that led here; inf if unknown.
         decrement: sqrt(g's).
-        full: the step that led here was a full Newton step.
+        shrinking: |s| relative to the step that led here, if that was a full Newton step.
         patience: how many certificates in a row may be not below half of the best one.
     """
     sound = residual <= CONSISTENT and contraction <= CONTRACTION and math.isfinite(length)
@@ -113,7 +114,7 @@ def certified(
         best, stalled = length, 0.0
     elif best <= FINE:
         stalled += 1.0 / patience
-    lost = full and decrement < TAIL and contraction > CONTRACTION and length > TAIL
+    lost = decrement < TAIL and shrinking > SHRINKING and length > TAIL
     tail = float(before.tail) + 1.0 if lost else 0.0
     verdict = float(before.verdict) or (Verdict.RECEDING if tail >= STEPS else Verdict.OPEN)
     numbers = length if sound else math.nan, contraction, best, stalled, tail, verdict

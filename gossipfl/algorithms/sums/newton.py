@@ -142,11 +142,11 @@ class DampedNewton:
         left = torch.where((z == 0) & (self.objective.lasso > 0), 0.0, left)
         size = float(torch.linalg.vector_norm(g))
         residual = float(torch.linalg.vector_norm(left)) / size if size else 0.0
-        full, contraction = bool(s.t == 1), math.inf
-        if full and (before := distance(s.p, x, units)):
-            contraction = distance(self._direction(x, g, s.h), x, units) / before
+        length, contraction, shrinking = distance(p, x, units), math.inf, 0.0
+        if s.t == 1 and (before := distance(s.p, x, units)):
+            contraction, shrinking = distance(self._direction(x, g, s.h), x, units) / before, length / before
         decrement = math.sqrt(max(-slope, 0.0))
-        return certified(s.evidence, distance(p, x, units), residual, contraction, decrement, full)
+        return certified(s.evidence, length, residual, contraction, decrement, shrinking)
 
     def _direction(self, x: Tensor, g: Tensor, h: Tensor) -> Tensor:
         if self.objective.l1:

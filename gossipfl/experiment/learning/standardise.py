@@ -1,6 +1,7 @@
 """Scale features to mean 0 and standard deviation 1, and find the constant ones; must not know models."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,8 @@ def agree_moments(train: Sequence[Rows], regression: bool, agreement: Agreement)
     mean, centre = sums[1:-1] / sums[0], sums[-1] / sums[0]
 
     def squares(rows: Rows) -> list[float]:
-        each = rows.x.power(2) if issparse(rows.x) else (rows.x - mean) ** 2
+        x: Any = rows.x
+        each = x.power(2) if issparse(x) else (x - mean) ** 2
         return [*(weights(rows) @ each), weights(rows) @ (rows.y - centre) ** 2]
 
     *deviation, spread = np.sqrt(total(squares) / sums[0]).tolist()

@@ -135,10 +135,8 @@ class Study:
 
     def sums(self, kind: str) -> bool:
         """Whether a kind of algorithm takes sums along the tree."""
-        method, e = METHODS[kind], self.experiment
-        if e.algorithm.averaging != "auto" or not method.averages:
-            return method.sums or (method.averages and e.algorithm.averaging == "tree")
-        return method.sums or bool(e.model.l1) or e.model.kind == "huber" or self.graph.is_directed()
+        method = METHODS[kind]
+        return method.sums or (method.averages and self.experiment.algorithm.averaging == "tree")
 
     def exchanges(self, kind: str) -> int:
         """The exchanges of a sum or an exact average, for a kind of algorithm that needs one; 0 if there is none."""
