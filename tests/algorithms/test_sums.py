@@ -1,11 +1,13 @@
 """Optimisers on totals against the pooled optimum; their certificates against the truth; sums in the simulator."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from runs import carry_out, settings
 from torch import Tensor
 
 from gossipfl import topology
@@ -211,3 +213,17 @@ def test_models_that_differ_are_averaged() -> None:
     assert run.state.finished
     assert (run.state.x == run.state.x[0]).all()
     assert gap(run.state.x[0], problem) <= 1e-11
+
+
+@pytest.mark.parametrize("peer", ["0", "3"])
+def test_a_peer_that_is_killed_and_comes_back(peer: str, tmp_path: Path) -> None:
+    """Sums without a peer are void; exact diffusion takes over, and sums end at the optimum of all data."""
+    faults = [{"do": "kill", "round": 5, "peers": [peer]}, {"do": "restart", "round": 14, "peers": [peer]}]
+    raw = settings(
+        reference=True, data__source="breast_cancer", model__kind="logistic", model__l2=0.1, stop__tolerance=1e-10,
+        topology__graph="er:8:0.4", algorithm__kind="newton", algorithm__averaging="tree", faults=faults, stop__rounds=300,
+    )  # fmt: skip
+    summary, _ = carry_out("simulator", raw, tmp_path / "run")
+    assert summary["stopped"] == "tolerance"
+    assert summary["distance_to_optimum"] <= 1e-9
+    assert summary["certificate"] <= 1e-10

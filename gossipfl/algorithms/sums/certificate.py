@@ -148,6 +148,8 @@ def reached(evidence: Evidence, tolerance: float) -> bool:
 
 def predicted(evidence: Evidence) -> float:
     """The distance to the optimum: the certificate or, at rounding, the best one; nan or inf if there is none."""
+    if evidence.verdict:
+        return math.nan
     return float(evidence.best) if at_rounding(evidence) else float(evidence.certificate)
 
 

@@ -83,6 +83,8 @@ class LBFGS:
         return torch.cat((*numbers, rows.hessian(x, self._free(x, s.g))) if s.curved else numbers)
 
     def update(self, s: Remembering, total: Tensor) -> Remembering:
+        if s.finished:
+            return s
         mean = total / total[0]
         if s.searching:
             return self._found(s, mean[1:])

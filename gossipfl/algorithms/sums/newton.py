@@ -83,6 +83,8 @@ class DampedNewton:
         return torch.cat((rows.size[None], f[None], rows.sides(x), g, rows.hessian(x, lent=float(s.lent))))
 
     def update(self, s: Stepping, total: Tensor) -> Stepping:
+        if s.finished:
+            return s
         if s.searching:
             return self._found(s, total[1:] / total[0])
         d, x, mean = len(s.x), s.x + s.t * s.p, total / total[0]
