@@ -133,9 +133,9 @@ class Scoring:
 
     def _logs(self, z: Array) -> Array:
         """The logarithms of the probabilities of the classes, (r, classes)."""
-        logs: Array
-        logs = log_softmax(z, axis=1) if self.outputs > 1 else -np.logaddexp(0.0, np.concatenate((z, -z), 1))
-        return logs
+        if self.outputs > 1:
+            return np.asarray(log_softmax(z, axis=1))
+        return np.asarray(-np.logaddexp(0.0, np.concatenate((z, -z), 1)))
 
     def _ranked(self, z: Array) -> Array:
         """What rows are ranked by, (r, curves): the margin, or a class's log odds against all others."""
