@@ -60,7 +60,7 @@ class Scoring:
             brier = np.square(np.exp(logs) - hot).sum(1)
             if self.outputs == 1:
                 brier = brier / 2  # the score of the positive class, as usual for two classes
-        counts = _counts(self._ranked(z), y, np.tile(_COARSE, (self._curves, 1)))
+        counts = _counts(self._ranked(z), y, np.tile(_COARSE, (self.outputs, 1)))
         return np.concatenate(([len(y), correct.sum(), losses.sum(), brier.sum()], counts.ravel()))
 
     def second(self, z: Array, y: Array, total: Array) -> Array:
@@ -123,11 +123,6 @@ class Scoring:
         """Whether the margins are those of probabilities."""
         return isinstance(self.loss, Logistic | Softmax)
 
-    @property
-    def _curves(self) -> int:
-        """One for two classes, else one for each class."""
-        return self.outputs
-
     def _predicted(self, z: Array) -> Array:
         return np.exp(z[:, 0]) if self._counts else z[:, 0]
 
@@ -138,19 +133,19 @@ class Scoring:
         return np.asarray(-np.logaddexp(0.0, np.concatenate((z, -z), 1)))
 
     def _ranked(self, z: Array) -> Array:
-        """What rows are ranked by, (r, curves): the margin, or a class's log odds against all others."""
+        """What rows are ranked by, (r, outputs): the margin, or a class's log odds against all others."""
         if self.outputs == 1:
             return z
         others = [np.logaddexp.reduce(np.delete(z, c, 1), axis=1) for c in range(self.outputs)]
-        return z - np.stack(others, 1)
+        return z - np.asarray(others).T
 
     def _split(self, vector: Array, start: int = 0) -> Array:
-        """The counts in a vector, (curves, 2, BINS)."""
-        size = self._curves * 2 * BINS
-        return vector[start : start + size].reshape(self._curves, 2, BINS)
+        """The counts in a vector, (outputs, 2, BINS)."""
+        size = self.outputs * 2 * BINS
+        return vector[start : start + size].reshape(self.outputs, 2, BINS)
 
     def _edges(self, total: Array) -> Array:
-        """Bins for the second sum, (curves, BINS - 1): half of them by rows, half by the error that coarse bins may cause."""
+        """Bins for the second sum, (outputs, BINS - 1): half of them by rows, half by the error that coarse bins may cause."""
         edges = []
         for positives, negatives in self._split(total, 4):
             error, rows = np.sqrt(positives * negatives), positives + negatives
@@ -176,7 +171,7 @@ def area(positives: Array, negatives: Array) -> Area | None:
 
 
 def _counts(ranked: Array, y: Array, edges: Array) -> Array:
-    """Rows of a class, and all others, in each bin, (curves, 2, BINS), from (r, curves), (r,) and (curves, BINS - 1)."""
+    """Rows of a class, and all others, in each bin, (outputs, 2, BINS), from (r, outputs), (r,) and (outputs, BINS - 1)."""
     found = []
     for c, (scores, between) in enumerate(zip(ranked.T, edges, strict=True)):
         positive = y == (c if len(edges) > 1 else 1)
