@@ -136,7 +136,7 @@ class Scoring:
         """What rows are ranked by, (r, outputs): the margin, or a class's log odds against all others."""
         if self.outputs == 1:
             return z
-        others = [np.logaddexp.reduce(np.delete(z, c, 1), axis=1) for c in range(self.outputs)]
+        others: list[Array] = [np.logaddexp.reduce(np.delete(z, c, 1), axis=1) for c in range(self.outputs)]
         return z - np.asarray(others).T
 
     def _split(self, vector: Array, start: int = 0) -> Array:
