@@ -123,6 +123,12 @@ def decode(frame: bytes) -> Header:
         raise BadMessage(f"not a header: {error}") from error
 
 
+def authentic(address: Address, sender: int | None) -> None:
+    """Raise BadMessage if a message names another sender than `sender`, with whose key it came; None: links have no keys."""
+    if sender is not None and address.sender != sender:
+        raise BadMessage("speaks in the name of another peer", sender)
+
+
 def to_bytes(payload: Payload) -> bytes:
     """One peer's payload, each tensor (1, ...), as its numbers lie in memory, one tensor after the other."""
     parts = [_bytes(tensor) for tensor in payload]
