@@ -87,7 +87,7 @@ class Gate:
 
     def serve(self, now: float) -> None:
         """Answer all questions that wait: who dials, and may it?"""
-        while self._questions.get(zmq.EVENTS) & zmq.POLLIN:
+        while self._questions.poll(0):
             question = self._questions.recv_multipart()
             version, number, domain, address, _, mechanism, *keys = (*question, b"", b"", b"", b"", b"", b"")[
                 :7

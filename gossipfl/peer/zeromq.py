@@ -32,7 +32,7 @@ WATCHED = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
-WHY = {
+WHY: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it has another key than the topology says",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "its links are not encrypted, and mine are",
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it does not know my key: its topology has another one for me, or none",

@@ -37,6 +37,11 @@ def endpoint(value: str, own: bool = False) -> str:
     )
 
 
+def local(endpoint: str) -> bool:
+    """Whether only processes of this machine can connect to an endpoint."""
+    return re.match(r"ipc://|tcp://(127\.|localhost:)", endpoint) is not None
+
+
 def apart(peers: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse peers, by name and with their attributes, if two of them listen on the same endpoint. Raises ValueError."""
     first: dict[str, str] = {}
