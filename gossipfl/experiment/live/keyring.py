@@ -33,18 +33,12 @@ def link_keys(
     security, listed = study.experiment.peers.security, study.experiment.topology.graph
     if security == "none":
         return None
-    keyless = [peer for peer, about in study.graph.nodes.items() if "public_key" not in about]
-    if len(keyless) == len(study.names):
+    if not keyed(study):
         if security == "auto" and all(map(local, places.values())):
             return None
         raise BadExperiment(
             f"{listed} names no public keys, so that anybody could read and forge the messages between machines. Make keys at "
             'each peer with gossipfl keys new, or write security = "none" in [peers]'
-        )
-    if keyless:
-        raise BadExperiment(
-            f"{listed} has no public_key for {several(keyless)}, but for other peers: each of them makes its own with "
-            "gossipfl keys new"
         )
     path = file or Path(listed).parent / f"{name}.key"
     owner, secrets = load(path)
@@ -55,6 +49,17 @@ def link_keys(
     return LinkKeys(
         _presented(_public(study.graph, name), secrets, path, listed).link, neighbour_keys(study, name)
     )
+
+
+def keyed(study: Study) -> bool:
+    """Whether the topology names public keys. Raises BadExperiment if it has them for some peers only."""
+    keyless = [peer for peer, about in study.graph.nodes.items() if "public_key" not in about]
+    if 0 < len(keyless) < len(study.names):
+        raise BadExperiment(
+            f"{study.experiment.topology.graph} has no public_key for {several(keyless)}, but for other peers: each of them "
+            "makes its own with gossipfl keys new"
+        )
+    return not keyless
 
 
 def throwaway(study: Study) -> dict[int, LinkKeys]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.live.following import Change, called
-from gossipfl.experiment.live.keyring import neighbour_keys
+from gossipfl.experiment.live.keyring import keyed, neighbour_keys
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.topology import symmetric
@@ -76,6 +76,11 @@ class Reread:
         changed = study(self.study.experiment)
         if self._name not in changed.graph:
             raise Dropped(f"{self._path} no longer names {self._name}, which has left")
+        if keyed(changed) != keyed(self.study):
+            raise BadExperiment(
+                f"{self._path}: links cannot change between open and encrypted while peers learn: stop all peers and start "
+                "them again"
+            )
         self._own(changed)
         places, before = self._endpoints(changed), self._endpoints(self.study)
         if changed.wiring == self.study.wiring and places == before:
