@@ -79,6 +79,7 @@ class Line:
         socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, PROBES)
         socket.setsockopt(zmq.TCP_MAXRT, 1000 * PROBE_S * PROBES)
         socket.setsockopt(zmq.IMMEDIATE, at_once)
+        socket.setsockopt(zmq.IPV6, "[" in endpoint)
         if gate:
             gate.dial(socket, peer, attempt)
         self._monitor = socket.get_monitor_socket(WATCHED)
@@ -131,6 +132,7 @@ class ZeroMQ:
         self._inbox.setsockopt(zmq.RCVHWM, max(FEWEST, min(QUEUE, INFLOW // largest)))
         self._inbox.setsockopt(zmq.MAXMSGSIZE, largest)
         self._inbox.setsockopt(zmq.LINGER, 0)
+        self._inbox.setsockopt(zmq.IPV6, "[" in endpoint)
         self._lines: dict[int, Line] = {}
         self._timeout = -1
         self._frames: list[bytes] = []
