@@ -156,7 +156,7 @@ def peer(
     log_to(folder)
     me, own = study.names.index(name), files.peer_folder(folder, name)
     near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}
-    with locked(own), news(lambda sentence: tell("news", sentence)):
+    with locked(own), news(lambda sentence: tell("news", sentence)), study.unrecorded():
         transport = ZeroMQ(places[name], largest(study, table), keys)
         tell("listening", None)
         report = live(study, me, table, own, transport, near, tell, again, reread=reread)

@@ -155,7 +155,7 @@ def main(
             interrupt_once()
             torch.set_num_threads(1)
             log_to(folder)
-            with locked(folder):
+            with locked(folder), study.unrecorded():
                 transport = ZeroMQ(endpoint, largest(study, table), keys)
                 pipe.send(("endpoint", transport.endpoint))
                 endpoints = pipe.recv()
