@@ -28,6 +28,7 @@ from gossipfl.algorithms.methods import (
     Sums,
     made,
     no_hessian,
+    no_sums,
     robust,
 )
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
@@ -80,6 +81,7 @@ __all__ = [
     "models",
     "no_hessian",
     "no_penalty",
+    "no_sums",
     "rebuilt",
     "robust",
     "takes_back",

@@ -6,6 +6,7 @@ No other file asks for a method by its name: it asks the row for a capability.
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from gossipfl.algorithms.algorithm import Algorithm, Prox, no_penalty
@@ -19,9 +20,10 @@ from gossipfl.algorithms.nids import NIDS
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
-from gossipfl.algorithms.sums import LBFGS, DampedNewton, Objective, Summed, SumMethod
+from gossipfl.algorithms.sums import LBFGS, DampedNewton, Objective, Summed, SumMethod, Units
 from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 from gossipfl.models import Loss
+from gossipfl.models.losses import Squared
 from gossipfl.models.shard import Shard
 
 
@@ -43,6 +45,12 @@ class Sums(NamedTuple):
 
     def of(self, method: SumMethod) -> Summed:
         return Summed(method, self.rows, self.peers, self.exchanges, self.shift)
+
+
+def no_sums(loss: Loss, peers: int = 1, exchanges: int = 1) -> Sums:
+    """A method over no rows, for checks and tables."""
+    nothing = torch.zeros(1, dtype=torch.float64)
+    return Sums(Objective(nothing, Units(nothing[:0], nothing[:0])), loss, 0.0, (), peers, exchanges, nothing)
 
 
 class Ingredients(NamedTuple):
@@ -114,8 +122,8 @@ def robust(penalty: bool) -> str:
 
 
 def _lbfgs(of: Ingredients) -> Algorithm:
-    assert of.sums is not None
-    return of.sums.of(LBFGS(of.sums.objective, of.sums.tolerance))
+    sums = of.sums or no_sums(Squared())
+    return sums.of(LBFGS(sums.objective, sums.tolerance))
 
 
 ALGORITHMS: dict[str, Method] = {

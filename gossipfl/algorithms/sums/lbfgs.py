@@ -54,13 +54,13 @@ class Remembering(NamedTuple):
 
 @dataclass(frozen=True)
 class LBFGS:
-    """x' = x - t B g, B from the last 60 changes of x and g by the two-loop recursion: [weight, f, g] is one sum.
+    """x' = x - t B g, g the mean gradient of all rows, B from the last 60 changes of x and g by the two-loop recursion.
 
-    With l1 a step stays in the orthant of x and of the steepest descent (Andrew, Gao, "Scalable training of L1-regularized
-    log-linear models", ICML 2007). Once the signs have held for 5 sums, or after 30, the sum has the Hessian of the support
-    and of zeros that are to change, too, and proximal Newton steps finish. Without l1 the certificate is |g| / (l2 |w|),
-    once Newton steps of the intercepts alone have made their gradient short: partly minimised, the objective has at least
-    the curvature l2.
+    [weight, f, g] is one sum over all peers. With l1 a step stays in the orthant of x and of the steepest descent (Andrew,
+    Gao, "Scalable training of L1-regularized log-linear models", ICML 2007). Once the signs have held for 5 sums, or after
+    30, the sum has the Hessian of the support and of zeros that are to change, too, and proximal Newton steps finish. Without
+    l1 the certificate is |g| / (l2 |w|), once Newton steps of the intercepts alone have made their gradient short: partly
+    minimised, the objective has at least the curvature l2.
 
     Nocedal, Wright, "Numerical optimization", 2nd ed. 2006, algorithm 7.4.
     """

@@ -22,6 +22,7 @@ from gossipfl.algorithms import (
     made,
     no_hessian,
     no_penalty,
+    no_sums,
     robust,
     takes_back,
 )
@@ -129,13 +130,13 @@ def composition(
 
 def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int) -> Sums:
     """What a sum method is made of. Targets are centred for linear models, where the intercept can take their mean."""
-    model, nothing = study.experiment.model, torch.zeros(1, dtype=torch.float64)
+    model = study.experiment.model
+    if not isinstance(problem, Linear):
+        return no_sums(study.loss, len(study.names), exchanges)
     units = Units(
         torch.tensor(moments.deviation, dtype=torch.float64), torch.tensor(moments.mean, dtype=torch.float64),
-        moments.spread, getattr(problem, "outputs", 1),
+        moments.spread, problem.outputs,
     )  # fmt: skip
-    if not isinstance(problem, Linear):
-        return Sums(Objective(nothing, units), study.loss, 0.0, [], len(study.names), exchanges, nothing)
     objective = Objective(
         problem.penalised.cpu().double(), units, model.l2, model.l1, problem.outputs,
         problem.outputs - getattr(problem.loss_of_row, "unseen", 0),
