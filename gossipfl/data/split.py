@@ -70,7 +70,7 @@ def _stratified(labels: npt.NDArray[Any], size: int, draw: np.random.RandomState
 def _shared(counts: npt.NDArray[np.int64], size: int, draw: np.random.RandomState) -> npt.NDArray[np.int64]:
     """`size` rows in proportion to the counts of the classes; the largest remainders are rounded up, equal ones by chance."""
     exact = counts / counts.sum() * size
-    shares = np.floor(exact)
+    shares: npt.NDArray[np.float64] = np.floor(exact)
     remainders = exact - shares
     for value in np.unique(remainders)[::-1]:
         if lacking := int(size - shares.sum()):
