@@ -13,7 +13,10 @@ from gossipfl.cli.say import Format, say
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gossipfl.config.experiment import Experiment
+    from gossipfl.runs.events import Event
 
 DEMO = "\b\nExample:\n  gossipfl demo"
 RUN = """\b
@@ -94,8 +97,6 @@ def _carry_out(
 
     experiment = load(file, set or ())  # reports errors in the file before the heavy imports
     from gossipfl.experiment.evaluation.verdict import INTERRUPTED, verdict
-    from gossipfl.experiment.launch.launch import resume, run
-    from gossipfl.experiment.launch.simulate import simulate
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
 
@@ -103,14 +104,25 @@ def _carry_out(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    engine = run if command == "run" else simulate
-    events = resume(again) if again else engine(experiment, out)
-    finished = follow(events, quiet, silent=format == "json")
+    finished = follow(_events(command, experiment, out, again), quiet, silent=format == "json")
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
     repeat = "" if quiet else _repeat(command, experiment, finished.folder, code == INTERRUPTED)
     say(format, told, *result(finished.summary, sentence, code == 0, repeat))
     return code
+
+
+def _events(
+    command: str, experiment: "Experiment", out: Path | None, again: Path | None
+) -> "Iterator[Event]":
+    """The events of a run; each engine is imported only where it is used."""
+    if command == "simulate":
+        from gossipfl.experiment.launch.simulate import simulate
+
+        return simulate(experiment, out)
+    from gossipfl.experiment.launch.launch import resume, run
+
+    return resume(again) if again else run(experiment, out)
 
 
 def _repeat(command: str, experiment: "Experiment", folder: Path, interrupted: bool) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gossipfl.data.names import listed, text
-from gossipfl.data.table import Table, words, wordy
+from gossipfl.data.table import Table, words
 from gossipfl.errors import BadData
 
 Missing = Literal["refuse", "drop", "mean", "mode", "median", "level"]
@@ -26,6 +26,8 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
 
     An infinite value is always refused, a missing target unless its row is dropped.
     """
+    if table.finite:
+        return table
     _refuse_infinite(table)
     holes = _holes(table)
     unlabelled = table.target.isna().to_numpy()
@@ -83,7 +85,7 @@ def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
     """Where values are missing, (n,) for each column that has a missing value."""
     if isinstance(table.features, pd.DataFrame):
         frame = table.features
-        absent = frame.isna().to_numpy() if wordy(frame) else np.isnan(frame.to_numpy())
+        absent = frame.isna().to_numpy() if table.wordy else np.isnan(frame.to_numpy())
         return {table.columns[j]: absent[:, j] for j in np.flatnonzero(absent.any(axis=0))}
     found = table.features.tocoo()
     rows, columns = (index[np.isnan(found.data)] for index in found.coords)
@@ -97,7 +99,7 @@ def _refuse_infinite(table: Table) -> None:
         row = table.row(int(np.isinf(table.target.to_numpy()).argmax()))
         raise BadData(f"{table.where}: the target is infinite in row {row}: correct the file")
     if isinstance(table.features, pd.DataFrame):
-        numbers = table.features.drop(columns=wordy(table.features))
+        numbers = table.features.drop(columns=list(table.wordy))
         names, (rows, columns) = numbers.columns, np.nonzero(np.isinf(numbers.to_numpy()))
     else:
         found = table.features.tocoo()

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, diags_array, issparse
 
 from gossipfl.data.clean import clean, holes
 from gossipfl.data.names import COMMA, FALSE, GROUPED, NUMBER, TRUE, listed, natural, text
-from gossipfl.data.table import Table, numbers, wordy
+from gossipfl.data.table import Table, numbers
 from gossipfl.errors import BadData
 
 
@@ -134,7 +134,7 @@ def levels(table: Table, categorical: Sequence[str] = (), training: bool = False
         if categorical:
             raise BadData(f"{table.where}: sparse columns cannot be categorical: {listed(categorical)}")
         return {}
-    unclear = {c: _no_numbers(table.features[c]) for c in wordy(table.features) if c not in set(categorical)}
+    unclear = {c: _no_numbers(table.features[c]) for c in table.wordy if c not in set(categorical)}
     if unclear := {name: values for name, values in unclear.items() if len(values)}:
         first = next(iter(unclear.values()))
         commas = [name for name, values in unclear.items() if all(map(_marked, values))]
@@ -268,7 +268,7 @@ def _target(table: Table, schema: Schema) -> npt.NDArray[np.float64]:
 
 def _number(column: pd.Series, known: Sequence[str], complaint: str) -> npt.NDArray[np.int64]:
     """The position of each value's text among the known ones."""
-    codes, found = pd.factorize(column)
+    codes, found = pd.factorize(column.to_numpy())
     place = {word: i for i, word in enumerate(known)}
     texts = [text(value) for value in found]
     if unknown := [word for word in texts if word not in place]:
@@ -293,5 +293,5 @@ def _apart(words: Iterable[str], what: str) -> None:
 
 
 def _distinct(table: Table, column: pd.Series, training: bool) -> set[str]:
-    chosen = column[~table.test] if training and table.test.any() else column
-    return {text(value) for value in chosen.dropna().unique()}
+    chosen = column.to_numpy()[~table.test] if training else column.to_numpy()
+    return {text(value) for value in pd.unique(chosen) if not pd.isna(value)}

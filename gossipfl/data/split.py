@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from gossipfl.data.table import Table, discrete
+from gossipfl.data.table import FEW, Table, words
 from gossipfl.errors import BadData, BadExperiment
 
 
@@ -45,16 +47,33 @@ def _draw(table: Table, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
     size = math.ceil(len(table) * fraction)
     if size == 0 or size == len(table):
         return ~chosen if size else chosen
-    counts = table.target.value_counts()
-    by_class = discrete(table.target) and counts.min() >= 2 and len(counts) <= min(size, len(table) - size)
-    if by_class and not table.target.isna().any():
-        from sklearn.model_selection import train_test_split
-
-        labels = table.target.to_numpy()
-        _, test = train_test_split(
-            np.arange(len(table)), test_size=fraction, random_state=seed, stratify=labels
-        )
-    else:  # as `train_test_split` draws them, whose import is slow
-        test = np.random.RandomState(seed).permutation(len(table))[:size]
-    chosen[test] = True
+    codes, counts = np.unique(pd.factorize(table.target.to_numpy())[0], return_counts=True)
+    labelled = words(table.target) or len(counts) <= FEW
+    if labelled and codes[0] >= 0 and counts.min() >= 2 and len(counts) <= min(size, len(table) - size):
+        chosen[_stratified(table.target.to_numpy(), size, np.random.RandomState(seed))] = True
+    else:
+        chosen[np.random.RandomState(seed).permutation(len(table))[:size]] = True
     return chosen
+
+
+def _stratified(labels: npt.NDArray[Any], size: int, draw: np.random.RandomState) -> npt.NDArray[np.int64]:
+    """The `size` rows that scikit-learn's `StratifiedShuffleSplit` draws for testing; importing it costs more than a run."""
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+    train = _shared(counts, len(labels) - size, draw)
+    test = _shared(counts - train, size, draw)
+    return np.concatenate([
+        own[draw.permutation(len(own))[a : a + b]] for own, a, b in zip(rows, train, test, strict=True)
+    ])  # fmt: skip
+
+
+def _shared(counts: npt.NDArray[np.int64], size: int, draw: np.random.RandomState) -> npt.NDArray[np.int64]:
+    """`size` rows in proportion to the counts of the classes; the largest remainders are rounded up, equal ones by chance."""
+    exact = counts / counts.sum() * size
+    shares: npt.NDArray[np.float64] = np.floor(exact)
+    remainders = exact - shares
+    for value in np.unique(remainders)[::-1]:
+        if lacking := int(size - shares.sum()):
+            alike = np.flatnonzero(remainders == value)
+            shares[draw.choice(alike, min(len(alike), lacking), replace=False)] += 1
+    return shares.astype(np.int64)

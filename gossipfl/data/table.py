@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,29 @@ class Table:
         """The names of the features, in order."""
         return tuple(self.features.columns) if isinstance(self.features, pd.DataFrame) else self.sparse_names
 
+    @cached_property
+    def wordy(self) -> tuple[str, ...]:
+        """The features that hold words."""
+        if not isinstance(self.features, pd.DataFrame):
+            return ()
+        if (
+            self.features.iloc[:0].to_numpy().dtype == np.float64
+        ):  # four times as fast as a look at each column
+            return ()
+        kinds = zip(self.features.columns, self.features.dtypes, strict=True)
+        return tuple(name for name, kind in kinds if kind != np.float64)
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether all values are finite numbers; False for sparse features."""
+        return (
+            isinstance(self.features, pd.DataFrame)
+            and not (self.wordy or words(self.target))
+            and bool(
+                np.isfinite(self.target.to_numpy()).all() and np.isfinite(self.features.to_numpy()).all()
+            )
+        )
+
     def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_], where: str | None = None) -> "Table":
         """The given rows (numbers or a mask), in that order."""
         dense = isinstance(self.features, pd.DataFrame)
@@ -81,6 +105,8 @@ class Table:
         Raises:
             BadData: there is no such column, a value is not a finite number, or a weight is below 0.
         """
+        if not (weights or offset):
+            return self
         numbers = {
             name: self._numbers(name, role)
             for name, role in ((weights, "data.row_weights"), (offset, "data.offset"))
@@ -151,11 +177,6 @@ class Table:
 def discrete(target: pd.Series) -> bool:
     """Whether a target looks like classes: words, or at most `FEW` distinct numbers."""
     return words(target) or bool(target.nunique() <= FEW)
-
-
-def wordy(frame: pd.DataFrame) -> list[str]:
-    """The columns that hold words."""
-    return [name for name, kind in zip(frame.columns, frame.dtypes, strict=True) if kind != np.float64]
 
 
 def words(column: pd.Series) -> bool:

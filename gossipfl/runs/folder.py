@@ -117,18 +117,21 @@ def fresh(name: str) -> Path:
     return path
 
 
-def write(path: Path, content: bytes, before: Path | None = None, mode: int = 0o666) -> None:
-    """Write a file whole or not at all: no reader sees half of it, also after a crash. The old file becomes `before`.
+def write(
+    path: Path, content: bytes, before: Path | None = None, mode: int = 0o666, synced: bool = True
+) -> None:
+    """Write a file whole or not at all: no reader sees half of it. The old file becomes `before`.
 
-    The umask takes rights from `mode`.
+    If it is `synced`, that holds after a crash of the machine, too. The umask takes rights from `mode`.
     Raises OSError; then nothing has changed, and no partial file is left.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         if before and path.exists():
             path.replace(before)
         partial.replace(path)
@@ -150,8 +153,8 @@ def append(path: Path, line: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def write_json(path: Path, value: Any) -> None:
-    write(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+def write_json(path: Path, value: Any, synced: bool = True) -> None:
+    write(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n", synced=synced)
 
 
 def read_json(path: Path) -> Any:
@@ -165,17 +168,18 @@ def peer_folder(folder: Path, name: str) -> Path:
     return path
 
 
-def write_tensor(path: Path, x: Tensor) -> None:
+def write_tensor(path: Path, x: Tensor, synced: bool = True) -> None:
     """One parameter vector, as the tensor "x"."""
-    write(path, save({"x": x.detach().contiguous()}))
+    write(path, save({"x": x.detach().contiguous()}), synced=synced)
 
 
-def write_rows(path: Path, table: Table) -> None:
+def write_rows(path: Path, table: Table, synced: bool = True) -> None:
     """Write the numbers, from 0, of the rows of the source that a peer trains on and tests on."""
     numbers: npt.NDArray[np.int64] = table.target.index.to_numpy()
     write_json(
         path,
         {"source": table.where, "train": numbers[~table.test].tolist(), "test": numbers[table.test].tolist()},
+        synced,
     )
 
 

@@ -27,6 +27,17 @@ def test_a_fraction_is_train_test_split(name, by_class, test):
     assert np.array_equal(np.flatnonzero(split(whole, test, 7).test), np.sort(twin))
 
 
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=20), st.floats(0.05, 0.6), st.integers(0, 2**32 - 1))
+def test_rows_by_class_are_train_test_splits(counts, test, seed):
+    labels = np.repeat([f"class {i}" for i in range(len(counts))], counts)
+    labels = np.random.RandomState(seed).permutation(labels)
+    whole = Table.of(pd.DataFrame({"row": range(len(labels))}), labels, "toy")
+    rows, size = len(labels), int(np.ceil(len(labels) * test))
+    by_class = labels if len(counts) <= min(size, rows - size) else None
+    _, twin = train_test_split(np.arange(rows), test_size=test, random_state=seed, stratify=by_class)
+    assert np.array_equal(np.flatnonzero(split(whole, test, seed).test), np.sort(twin))
+
+
 @given(st.integers(2, 60), st.integers(1, 25), st.floats(0.01, 0.5), st.integers(0, 2**32 - 1))
 def test_any_fraction_leaves_rows_to_learn_from_and_takes_the_stated_number(n, classes, test, seed):
     done = split(table(n, classes), test, seed)

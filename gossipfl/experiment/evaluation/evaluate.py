@@ -76,9 +76,7 @@ def metrics(kind: str, z: Array, y: Array) -> Metrics:
     residual, spread = float(np.mean((y - predicted) ** 2)), float(np.var(y))
     found: Metrics = {"r2": 1.0 - residual / spread if spread > 0 else None, "rmse": residual**0.5}
     if kind == "poisson":
-        from sklearn.metrics import mean_poisson_deviance
-
-        found["deviance"] = float(mean_poisson_deviance(y, np.maximum(predicted, 1e-300)))
+        found["deviance"] = _deviance(y, np.maximum(predicted, 1e-300))
     return found
 
 
@@ -88,8 +86,6 @@ def _predicted(kind: str, z: Array) -> Array:
 
 
 def _classes(kind: str, z: Array, y: Array) -> Metrics:
-    from sklearn.metrics import roc_auc_score
-
     several = z.shape[1] > 1
     accuracy = float(np.mean((z.argmax(1) if several else z[:, 0] > 0) == y))
     auc: float | None = None
@@ -98,12 +94,25 @@ def _classes(kind: str, z: Array, y: Array) -> Metrics:
         chance = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
         loss = float(np.mean(np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(y)), y.astype(int)]))
         if len(np.unique(y)) == z.shape[1]:
-            auc = float(roc_auc_score(y, chance, multi_class="ovr"))
+            auc = float(np.mean([_auc(chance[:, k], y == k) for k in range(z.shape[1])]))
     else:
         loss = float(np.mean(np.logaddexp(0.0, np.where(y == 1, -z[:, 0], z[:, 0]))))
         if len(np.unique(y)) == 2:
-            auc = float(roc_auc_score(y, z[:, 0]))
+            auc = _auc(z[:, 0], y == 1)
     return {"accuracy": accuracy, "auc": auc, "log_loss": loss if kind in ("logistic", "softmax") else None}
+
+
+def _auc(z: Array, positive: npt.NDArray[np.bool_]) -> float:
+    """The probability that a positive row has a larger margin than another one, ties counting half (Mann, Whitney 1947)."""
+    _, place, counts = np.unique(z, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    ones = int(positive.sum())
+    return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * (len(z) - ones)))
+
+
+def _deviance(y: Array, mean: Array) -> float:
+    """The mean of 2 (y log(y / mean) - y + mean), with 0 log 0 = 0, of Poisson's distribution."""
+    return float(2 * np.mean(np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mean), 0.0) - y + mean))
 
 
 def _mean(each: Sequence[Metrics]) -> Metrics:

@@ -183,11 +183,11 @@ def _write(
     mean: Tensor,
     keep: Kept,
 ) -> None:
-    e = study.experiment
+    e, synced = study.experiment, learned.engine != "simulator"  # a simulation can be repeated
     keep("model.safetensors", files.write_tensor, mean)
     for name, table, x in zip(learned.names, tables, learned.models, strict=True):
-        keep(f"peers/{name}/model.safetensors", files.write_tensor, x)
-        keep(f"peers/{name}/rows.json", files.write_rows, table)
+        keep(f"peers/{name}/model.safetensors", files.write_tensor, x, synced)
+        keep(f"peers/{name}/rows.json", files.write_rows, table, synced)
     if isinstance(problem, Linear):
         shared = learned.scales[0] if e.data.standardise == "gossip" else None
         described = files.describe_model(e, mean, learned.schema, problem.outputs, shared)

@@ -97,7 +97,7 @@ def learn(
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
     outcome.seconds = outcome.elapsed
     if outcome.rounds and lines.last != outcome.rounds:
-        yield measure(engine, problem, outcome)
+        yield measure(engine, problem.loss(outcome.run.state.x), outcome)
 
 
 def _rounds(
@@ -123,10 +123,11 @@ def _rounds(
             outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
             break
         if lines.due(outcome):
-            yield measure(engine, problem, outcome)
+            losses = problem.loss(x)
+            yield measure(engine, losses, outcome)
             # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
             if pace.cycle() == 1 and outcome.diverged(
-                unbounded(problem.loss(x), ceiling), f"in round {outcome.rounds}"
+                unbounded(losses, ceiling), f"in round {outcome.rounds}"
             ):
                 return
         if outcome.rounds >= stop.rounds:
@@ -213,11 +214,10 @@ class Rest:
         return run.replicas is None or bool((self._engine.disagreement(run) < limit).all())
 
 
-def measure(engine: Engine, problem: Problem, outcome: Outcome) -> Progress:
-    """The metrics of the last round."""
-    loss = float(problem.loss(outcome.run.state.x).mean())
+def measure(engine: Engine, losses: Tensor, outcome: Outcome) -> Progress:
+    """The metrics of the last round, from the losses (n,) of its models."""
     apart = 0.0 if outcome.run.replicas is None else float(engine.disagreement(outcome.run).max())
-    return Progress(outcome.rounds, loss, apart, outcome.elapsed)
+    return Progress(outcome.rounds, float(losses.mean()), apart, outcome.elapsed)
 
 
 def interval(stop: StopSettings, report: int | None) -> int:
