@@ -19,7 +19,7 @@ from gossipfl.errors import Departed, Dropped
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
 
-Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped"]
+Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "ended"]
 OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of rounds is not known in advance
 SELDOM = 1.0  # maximum seconds between two lines of metrics, if rounds are not longer
 
