@@ -1,5 +1,6 @@
 """The channel for rows that represent sets of words; must not know what the words mean."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from gossipfl.mixing.union import to_set, too_long
 
 
 class Words(NamedTuple):
-    """Complete rows, as `Direct` sends them, of which each represents a set of words (see `Union`).
+    """Complete rows, as `Direct` sends them, of which each represents a set of words (see `Union`), each a JSON string.
 
     Args:
         read: reads a word; raises ValueError, TypeError or RecursionError for one that no peer says.
@@ -33,7 +34,7 @@ class Words(NamedTuple):
         """The rows as they are. Raises BadMessage if one of those that are new represents no set of words."""
         rows = payload[0]
         new = rows[(rows != replica).any(1)]
-        for row in new.unique(dim=0) if len(new) > 1 else new:
+        for row in {row.numpy().tobytes(): row for row in new}.values():
             if not too_long(row):
                 self._check(row)
         return rows
@@ -41,6 +42,15 @@ class Words(NamedTuple):
     def _check(self, row: Tensor) -> None:
         try:
             for word in to_set(row):
-                self.read(word)
+                self.read(unquoted(word))
         except (ValueError, TypeError, RecursionError) as error:
             raise BadMessage(f"words that cannot be read: {error}") from error
+
+
+def unquoted(word: str) -> str:
+    """The word that a JSON string stands for. Raises ValueError."""
+    if not word.startswith('"'):
+        raise ValueError("a word without quotes")
+    said = str(json.loads(word))
+    said.encode()  # half of a surrogate pair cannot be written
+    return said

@@ -4,6 +4,7 @@ Sans-IO: the caller passes headers and the time, and carries out the answer.
 """
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gossipfl.peer.limits import ROOMY, Limits
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 
 REWIRED = "rewired"  # goodbye of a peer that has lost the edge to me, and goes on
 ENDED = "no neighbour answers: the others may have ended already, or have not begun"
-WAITS = "this peer waits until one of them answers"
+WAITS = "this peer waits for an answer"
 TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 
 
@@ -156,10 +157,10 @@ class Neighbourhood(dict[int, Neighbour]):
         # A peer that heard nobody any more, or that ended an earlier run, has settled alone: only our session counts.
         self.settled |= why == "settled" and one.edge.fits(header)
 
-    def attend(self, lost: Collection[int], now: float, number: int, waits: bool = False) -> list[int]:
+    def attend(self, lost: Collection[int], now: float, number: int, waits: float = 0.0) -> list[int]:
         """Look after neighbours that do not answer, `lost` being those without a connection; return those given up now.
 
-        `waits`: this peer has come back, and does not go on before one of them answers.
+        `waits`: this peer has come back, and waits so many seconds until one of them answers.
         """
         given_up = []
         for peer, one in self.items():
@@ -182,7 +183,8 @@ class Neighbourhood(dict[int, Neighbour]):
                     self._cut(peer, number, cut=True)
                 given_up.append(peer)
         if given_up and all(one.health is Health.DOWN and one.reached < 0 for one in self.values()):
-            log.info("%s%s", ENDED, f"; {WAITS}" * waits)
+            most = "" if math.isinf(waits) else f", {waits:g} s at most"
+            log.info("%s%s", ENDED, f"; {WAITS}{most}" if waits else "")
         return given_up
 
     def go_on_alone(self, number: int) -> None:

@@ -133,7 +133,8 @@ class Tolerant:
         """
         if self._neighbours.diverged:
             raise Departed(self._neighbours.diverged, "diverged")
-        for peer in self._neighbours.attend(self._transport.lost(), now, self._inbox.number, self._waits):
+        waits = self._alone if self._waits else 0.0
+        for peer in self._neighbours.attend(self._transport.lost(), now, self._inbox.number, waits):
             self._transport.forget(peer)
         if self._waits:
             if (ended := self._neighbours.ended) is not None:

@@ -10,7 +10,6 @@ from worlds import STUDY
 
 from gossipfl.algorithms import Consensus
 from gossipfl.errors import BadMessage, Departed, NetworkError
-from gossipfl.experiment.learning.agree import _unquoted
 from gossipfl.mixing import Mixing, Union
 from gossipfl.mixing.union import to_row, too_long
 from gossipfl.mixing.words import Words
@@ -325,7 +324,7 @@ def test_words_that_no_peer_says_count_as_lost_and_are_asked_for_again(payload: 
         if word not in ("a", "b"):
             raise ValueError(f"no letter: {word}")
 
-    mixing = Mixing(Union(), Words(lambda word: read(_unquoted(word))))
+    mixing = Mixing(Union(), Words(read))
     own = to_row(['"a"'], len(payload))[None]
     good, again = (to_row([f'"{word}"'], len(payload)).numpy().tobytes() for word in "ab")
     peer = basel(

@@ -17,7 +17,7 @@ from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Average, Maximum, Mixing, Push, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
-from gossipfl.mixing.words import Words
+from gossipfl.mixing.words import Words, unquoted
 from gossipfl.topology import WEIGHTS, Averaging, Topology, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
@@ -67,7 +67,7 @@ class Agreement:
         length = torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64)
         longest = int(self.maximum(length)[0])
         width, most = 2 * longest, max(2, self.peers) * longest  # the union of all is no longer than `most`
-        channel = Words(lambda word: read(_unquoted(word)))
+        channel = Words(read)
         try:
             if longest > LONGEST:
                 raise ValueError(f"they are longer than {LONGEST:,} bytes")
@@ -75,7 +75,7 @@ class Agreement:
                 if width == most:
                     raise ValueError(f"they are longer than {most} bytes")
                 width = min(2 * width, most)
-            return {str(json.loads(word)) for word in to_set(row)}
+            return {unquoted(word) for word in to_set(row)}
         except ValueError as error:
             raise NetworkError(
                 f"a peer sent classes or category levels that cannot be read: {error}"
@@ -98,12 +98,3 @@ class Agreement:
         self.bytes_sent += engine.bytes_sent - before[1]
         result: Tensor = run.state.x
         return result
-
-
-def _unquoted(word: str) -> str:
-    """A word of a row, which is a JSON string. Raises ValueError."""
-    if not word.startswith('"'):
-        raise ValueError("a word without quotes")
-    said = str(json.loads(word))
-    said.encode()  # half of a surrogate pair cannot be written
-    return said
