@@ -121,6 +121,7 @@ def peer(pipe: Connection, case: Case, me: int) -> None:
         bare(me, lambda round: own.grad(round)(start), own.width, inbox, outboxes),
         real(case, me, own, transport),
     )
+    torch.inference_mode().__enter__()  # as live peers do
     while (order := pipe.recv()) is not None:
         part, rounds = order
         began = process_time()

@@ -31,6 +31,7 @@ BELOW |= {
     "gossip": ENGINES,
 }
 BELOW["signals"] = set()
+BELOW["keys"] = {"topology", "errors"}
 BELOW["config"] = {"algorithms", "data", "topology", "errors"}
 BELOW["faults"] = {"config", "rng", "signals", "errors"}
 BELOW["runs"] = {"config", "data", "topology", "errors"}

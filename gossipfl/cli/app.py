@@ -10,6 +10,7 @@ from gossipfl.cli import (
     chaos,
     config,
     data,
+    keys,
     learn,
     optimise,
     peer,
@@ -67,6 +68,7 @@ app.command(epilog=algorithms.EXAMPLES)(algorithms.algorithms)
 app.command(epilog=built_in.EXAMPLES)(built_in.examples)
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 topology.app.command(epilog=optimise.EXAMPLES)(optimise.optimise)
 app.add_typer(topology.app, name="topology")
 app.add_typer(results.app, name="results")

@@ -39,6 +39,14 @@ def peer(
             help="The address to listen on. Default: the endpoint in the topology file.",
         ),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="The secret keys of this peer. Default: NAME.key beside the topology file.",
+        ),
+    ] = None,
     set: Set = None,
     format: As = "text",
 ) -> int:
@@ -46,8 +54,8 @@ def peer(
 
     The peer listens, waits for its neighbours, learns with them and writes the result. The topology must be a
     file with an endpoint for this peer and for each neighbour. Start all peers with the same experiment file,
-    in any order; only their data differ. Links are not encrypted, and neighbours can rebuild rows from the
-    messages.
+    in any order; only their data differ. If the topology names public keys (gossipfl keys new), links are
+    encrypted and nobody else gets in. Neighbours themselves can rebuild rows from the messages.
 
     SIGINT and SIGTERM stop the peer early and save its model; so does closing its terminal, if it has one
     (SIGHUP; without a terminal it is ignored). If it is started again with the same --out, it continues from
@@ -68,6 +76,7 @@ def peer(
     from gossipfl.data import divisible
     from gossipfl.experiment.learning.tables import notes, own_table
     from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
+    from gossipfl.experiment.live.keyring import link_keys
     from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
     from gossipfl.report.live import View
@@ -77,6 +86,7 @@ def peer(
     unsuitable(experiment)
     made = study(experiment, divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
+    keys = link_keys(made, name, places, key)
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
     folder = out or files.RUNS / stamp
@@ -93,12 +103,13 @@ def peer(
             elif what in ("warning", "agreed"):
                 view.show(Warned(name, told))
             elif what == "listening":
-                view.say(f"{name} listens on {places[name]} and waits for {neighbours} ...")
+                how = "encrypted links" if keys else "open links"
+                view.say(f"{name} listens on {places[name]} ({how}) and waits for {neighbours} ...")
             elif what in ("learning", "news"):
                 view.say(told)
 
         interrupt_once()
-        report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell))
+        report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell), keys)
     return _tell(name, folder, report, experiment.stop.tolerance, without_wanted(experiment), format)
 
 

@@ -127,6 +127,20 @@ def check(
     )
 
 
+@app.command(epilog="\b\nExample:\n  gossipfl topology fingerprint topologies/hospitals.toml")
+def fingerprint(
+    spec: Annotated[str, typer.Argument(metavar="FILE", help="A topology file.")], format: As = "text"
+) -> None:
+    """Print eight words that stand for the peers, links, endpoints and public keys of a topology.
+
+    Compare them by telephone: if all institutions read the same words, their files say the same.
+    """
+    from gossipfl.topology.phrase import phrase
+
+    words = phrase(_load(spec, 0))
+    say(format, {"phrase": words}, words)
+
+
 @app.command(epilog="\b\nExample:\n  gossipfl topology families")
 def families(format: As = "text") -> None:
     """List the shorthands for graphs, such as ring:16."""

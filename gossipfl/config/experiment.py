@@ -159,6 +159,9 @@ class PeersSettings(Section):
     """How live peers communicate."""
 
     transport: Literal["tcp", "ipc"] = "tcp"
+    security: Literal["auto", "keys", "none"] = "auto"
+    """Whether links are encrypted, and only known peers get in. "auto": if the topology file names public keys; without them a
+    `peer` refuses links to other machines. "keys": always; `run` makes keys that it throws away. "none": never."""
     wait: Annotated[float, Field(gt=0, le=1_000_000)] = 30.0
     """Seconds after which a silent neighbour is an error: while peers agree, and for methods that need every peer."""
     patience: Literal["auto", "loopback", "lan", "wan"] = "auto"

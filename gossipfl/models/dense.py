@@ -41,7 +41,7 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
     For one row or column and several peers, numpy takes a tenth to a half of the time of `bmm`.
     """
-    narrow = 1 in (a.shape[1], b.shape[2]) and a.shape[0] > 1
+    narrow = a.shape[0] > 1 and 1 in (a.shape[1], b.shape[2])
     if narrow and a.is_cpu and not (a.requires_grad or b.requires_grad):
         with np.errstate(all="ignore"):  # as torch: what is not finite shows in the result
             return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))

@@ -316,7 +316,7 @@ class Exchange:
         """One message: into the inbox, and what it says of its sender."""
         twice = False
         try:
-            header = self.inbox.put(frames)
+            header = self.inbox.put(frames, self.transport.sender)
         except Late as message:
             header = message.header
             twice = header.number == self.number

@@ -61,7 +61,7 @@ def live(
                 break
             timeout = 0.0
             try:
-                post(gossiper.heard(frames))
+                post(gossiper.heard(frames, transport.sender))
             except BadMessage as error:
                 refusal(error.told(names or {}), clock())
         if gossiper.waiting:

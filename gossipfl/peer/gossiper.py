@@ -20,7 +20,7 @@ from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.shards import Shards
 from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT
 from gossipfl.peer.letter import Letter, enclosed, opened, write
-from gossipfl.peer.wire import Header, attempt, encode, gossips
+from gossipfl.peer.wire import Header, attempt, authentic, encode, gossips
 from gossipfl.topology import Links
 
 Post = tuple[int, list[bytes]]  # to whom, and the frames
@@ -88,7 +88,7 @@ class Gossiper:
         """How many models wait for me to learn from them."""
         return len(self._waiting)
 
-    def heard(self, frames: list[bytes]) -> list[Post]:
+    def heard(self, frames: list[bytes], sender: int | None = None) -> list[Post]:
         """A message came: answer at once what it asks; the model that it carries waits.
 
         A neighbour that still agrees is a newcomer, and gets the state, once in each of my cycles, for it will ask again.
@@ -98,6 +98,7 @@ class Gossiper:
         """
         try:
             letter = opened(frames)
+            authentic(letter, sender)
             if letter.sender not in self.neighbours:
                 raise BadMessage("is not my neighbour", letter.sender)
             if letter.study == self._study and not letter.leaving:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gossipfl.errors import BadMessage
 from gossipfl.peer.limits import ROOMY, Limits
 from gossipfl.peer.neighbour import Message, Neighbour
-from gossipfl.peer.wire import Header, attempt, decode, gossips
+from gossipfl.peer.wire import Header, attempt, authentic, decode, gossips
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 LENGTH = "its messages have another length than mine"
@@ -51,15 +51,17 @@ class Inbox:
         self._later = gossips(study)
         self._size, self._robust = 0, False
 
-    def put(self, frames: list[bytes]) -> Header | None:
+    def put(self, frames: list[bytes], sender: int | None = None) -> Header | None:
         """Take in one message, and return its header; None for a message that is of no use yet.
+
+        `sender` is the peer with whose key the message came; None where links have no keys.
 
         Raises:
             Late: it comes too late, or again. Like any other BadMessage, but with the header.
             BadMessage: it is not for me, and changes nothing but the count of those refused.
         """
         try:
-            return self._put(frames)
+            return self._put(frames, sender)
         except Late:
             self.late += 1
             raise
@@ -67,10 +69,11 @@ class Inbox:
             self.refused += 1
             raise
 
-    def _put(self, frames: list[bytes]) -> Header | None:
+    def _put(self, frames: list[bytes], sender: int | None) -> Header | None:
         if len(frames) != 2:
             raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
         header = decode(frames[0])
+        authentic(header, sender)
         one = self._neighbours.get(header.sender)
         if one is None:
             raise BadMessage("is not my neighbour", header.sender)

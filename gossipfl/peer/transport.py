@@ -14,6 +14,10 @@ AT_ONCE = 128  # messages whose fate is drawn together
 class Transport(Protocol):
     """Moves messages (lists of frames) to neighbours, by number. One thread uses it; nothing is sent while receiving."""
 
+    @property
+    def sender(self) -> int | None:
+        """The peer with whose key the last message that was received came; None where links have no keys."""
+
     def send(self, to: int, frames: list[bytes]) -> bool:
         """Hand a message over without blocking. False: the neighbour's queue is full, and the message is refused."""
 
@@ -32,6 +36,8 @@ class Transport(Protocol):
 
 class Memory:
     """A `Transport` between the threads of one process. All share `hub`: one queue for each peer."""
+
+    sender = None
 
     def __init__(self, me: int, hub: "list[SimpleQueue[list[bytes]]]") -> None:
         self._inbox, self._hub = hub[me], hub
@@ -99,6 +105,10 @@ class Unreliable:
         if went and self._fates[place][1] < duplicate and self._transport.send(to, frames):
             self.doubled += 1
         return went
+
+    @property
+    def sender(self) -> int | None:
+        return self._transport.sender
 
     def recv(self, timeout: float) -> list[bytes] | None:
         return self._transport.recv(timeout)

@@ -123,6 +123,12 @@ def decode(frame: bytes) -> Header:
         raise BadMessage(f"not a header: {error}") from error
 
 
+def authentic(address: Address, sender: int | None) -> None:
+    """Raise BadMessage if a message names another sender than `sender`, with whose key it came; None: links have no keys."""
+    if sender is not None and address.sender != sender:
+        raise BadMessage("speaks in the name of another peer", sender)
+
+
 def to_bytes(payload: Payload) -> bytes:
     """One peer's payload, each tensor (1, ...), as its numbers lie in memory, one tensor after the other."""
     parts = [_bytes(tensor) for tensor in payload]
@@ -134,13 +140,15 @@ def from_bytes(messages: Sequence[bytes], like: Payload) -> Payload:
 
     Every message has as many bytes as `like`. Every pattern of bytes is some number.
     """
-    table = np.frombuffer(bytearray().join(messages), np.uint8).reshape(len(messages), -1)
+    joined = bytearray().join(messages)
+    if len(like) == 1:
+        return (torch.frombuffer(joined, dtype=like[0].dtype).view(len(messages), *like[0].shape[1:]),)
+    table = np.frombuffer(joined, np.uint8).reshape(len(messages), -1)
     made, here = [], 0
     for tensor in like:
-        size = tensor.nbytes
-        part = table if len(like) == 1 else np.ascontiguousarray(table[:, here : here + size])
+        part = np.ascontiguousarray(table[:, here : here + tensor.nbytes])
         made.append(torch.from_numpy(part).view(tensor.dtype).view(len(messages), *tensor.shape[1:]))
-        here += size
+        here += tensor.nbytes
     return tuple(made)
 
 

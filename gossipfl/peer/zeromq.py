@@ -6,12 +6,14 @@ thread connects, reconnects and buffers, so neighbours may start in any order: a
 
 import errno
 import math
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from gossipfl.errors import NetworkError
+from gossipfl.peer.gate import Gate, LinkKeys
 from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
@@ -21,7 +23,20 @@ LARGE = 65536  # bytes from which sending without a copy is faster
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
 LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour
 PROBE_S, PROBES = 2, 5  # a connection is cut when so many probes in a row, so far apart, have no answer
-WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+GATE_S = 0.05  # a peer that listens looks so often whether somebody dials
+WATCHED = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+WHY: dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it has another key than the topology says",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "its links are not encrypted, and mine are",
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it does not know my key: its topology has another one for me, or none",
+}
 
 
 class Line:
@@ -33,6 +48,8 @@ class Line:
         queue: messages that may wait.
         at_once: messages may wait only while there is a connection.
         lost: there was no connection before.
+        gate: encrypts the connection, as that to the peer `peer`; None: it is open.
+        attempt: which of the peer's keys to try.
 
     Raises:
         NetworkError: ZeroMQ cannot connect there.
@@ -45,8 +62,12 @@ class Line:
         queue: int,
         at_once: bool = False,
         lost: bool = False,
+        gate: Gate | None = None,
+        peer: int = -1,
+        attempt: int = 0,
     ) -> None:
-        self.endpoint, self._lost = endpoint, lost
+        self.endpoint, self.attempt, self._lost = endpoint, attempt, lost
+        self.why = ""  # there is no connection, as far as is known
         self.socket = socket = context.socket(zmq.PUSH)
         socket.setsockopt(zmq.SNDHWM, queue)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
@@ -58,6 +79,9 @@ class Line:
         socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, PROBES)
         socket.setsockopt(zmq.TCP_MAXRT, 1000 * PROBE_S * PROBES)
         socket.setsockopt(zmq.IMMEDIATE, at_once)
+        socket.setsockopt(zmq.IPV6, "[" in endpoint)
+        if gate:
+            gate.dial(socket, peer, attempt)
         self._monitor = socket.get_monitor_socket(WATCHED)
         try:
             socket.connect(endpoint)
@@ -75,6 +99,7 @@ class Line:
             except zmq.Again:
                 return self._lost
             self._lost = event != zmq.EVENT_HANDSHAKE_SUCCEEDED
+            self.why = WHY.get(event, self.why) if self._lost else ""
 
     def shut(self, linger: int) -> None:
         """Close both sockets; messages that wait have so many milliseconds to leave."""
@@ -89,19 +114,25 @@ class ZeroMQ:
     Args:
         endpoint: where to listen: "tcp://host:port", "tcp://127.0.0.1:*" for a free port, or "ipc://path".
         largest: bytes of the largest message that is accepted, or sent: both frames and their lengths together.
+        keys: of encrypted links, which only neighbours can use; None: links are open.
 
     Raises:
         NetworkError: the endpoint is in use, belongs to another machine, or is not an endpoint.
     """
 
-    def __init__(self, endpoint: str, largest: int) -> None:
+    def __init__(self, endpoint: str, largest: int, keys: LinkKeys | None = None) -> None:
         check_endpoint(endpoint, own=True)
+        self.sender: int | None = None
         self._context = zmq.Context()
         self._inbox = self._context.socket(zmq.PULL)
+        self._gate = Gate(self._context, keys) if keys else None
+        if self._gate:
+            self._gate.guard(self._inbox)
         self._largest = largest
         self._inbox.setsockopt(zmq.RCVHWM, max(FEWEST, min(QUEUE, INFLOW // largest)))
         self._inbox.setsockopt(zmq.MAXMSGSIZE, largest)
         self._inbox.setsockopt(zmq.LINGER, 0)
+        self._inbox.setsockopt(zmq.IPV6, "[" in endpoint)
         self._lines: dict[int, Line] = {}
         self._timeout = -1
         self._frames: list[bytes] = []
@@ -113,17 +144,25 @@ class ZeroMQ:
             raise NetworkError(f"cannot listen on {endpoint}: {_reason(error)}") from error
         self.endpoint: str = self._inbox.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def connect(self, neighbours: Mapping[int, str], queue: int = QUEUE) -> None:
+    def connect(
+        self,
+        neighbours: Mapping[int, str],
+        queue: int = QUEUE,
+        keys: Mapping[int, Sequence[bytes]] | None = None,
+    ) -> None:
         """Begin to connect to each neighbour's endpoint, and disconnect former neighbours; return at once.
 
-        `queue` messages to each may wait. A neighbour that is connected already, at the same endpoint, stays connected.
+        `queue` messages to each may wait. A neighbour that is connected already, at the same endpoint, stays connected. `keys`
+        replace those of the neighbours: from now on messages under another key are refused.
         """
+        if self._gate and keys is not None:
+            self._gate.admit(keys)
         for endpoint in neighbours.values():
             check_endpoint(endpoint)
         for peer in [peer for peer, line in self._lines.items() if neighbours.get(peer) != line.endpoint]:
             self._lines.pop(peer).shut(linger=LAST_WORDS_MS)
         for peer in neighbours.keys() - self._lines.keys():
-            self._lines[peer] = Line(self._context, neighbours[peer], queue)
+            self._lines[peer] = Line(self._context, neighbours[peer], queue, gate=self._gate, peer=peer)
 
     def send(self, to: int, frames: list[bytes]) -> bool:
         """As any transport does. Raises NetworkError for a message that no neighbour accepts."""
@@ -139,14 +178,39 @@ class ZeroMQ:
         return True
 
     def recv(self, timeout: float) -> list[bytes] | None:
+        while self._gate:
+            self._gate.serve(time.monotonic())
+            frames = self._next(min(timeout, GATE_S))
+            if frames is not None or timeout <= GATE_S:
+                return frames
+            timeout -= GATE_S
+            self._turn_keys()
+        return self._next(timeout)
+
+    def _next(self, timeout: float) -> list[bytes] | None:
         milliseconds = max(0, math.ceil(timeout * 1000))
         if milliseconds != self._timeout:
             self._inbox.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
         try:
-            return _split(self._inbox.recv())
+            if self._gate is None:
+                return _split(self._inbox.recv())
+            frame = self._inbox.recv(copy=False)
         except zmq.Again:
             return None
+        self.sender = self._gate.owner(frame)
+        return None if self.sender is None else _split(frame.bytes)
+
+    def _turn_keys(self) -> None:
+        """Dial neighbours that present another key than the one that was tried, with their other key."""
+        assert self._gate
+        for peer, line in self._lines.items():
+            if (
+                line.lost()
+                and line.why == WHY[zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL]
+                and self._gate.several(peer)
+            ):
+                self._dial(peer, QUEUE, at_once=False, attempt=line.attempt + 1)
 
     def _sized(self, message: bytes) -> bytes:
         if len(message) > self._largest:
@@ -160,10 +224,21 @@ class ZeroMQ:
         return {peer for peer, line in self._lines.items() if line.lost()}
 
     def forget(self, to: int) -> None:
-        line = self._lines.pop(to)
+        self._dial(to, QUEUE, at_once=True, attempt=self._lines[to].attempt)
+
+    def _dial(self, peer: int, queue: int, at_once: bool, attempt: int) -> None:
+        """Connect to a neighbour anew, without what has waited for it."""
+        line = self._lines[peer]
         lost = line.lost()
         line.shut(linger=0)
-        self._lines[to] = Line(self._context, line.endpoint, QUEUE, at_once=True, lost=lost)
+        self._lines[peer] = Line(
+            self._context, line.endpoint, queue, at_once, lost, self._gate, peer, attempt
+        )
+
+    def why(self, peer: int) -> str:
+        """Why there is no connection to a neighbour, as far as the handshake has told; else empty."""
+        line = self._lines.get(peer)
+        return line.why if line and line.lost() else ""
 
     def close(self, linger: float = 5.0, gone: Collection[int] = ()) -> None:
         """Wait at most `linger` seconds until neighbours that listen have all messages.
@@ -175,6 +250,8 @@ class ZeroMQ:
             for peer, line in self._lines.items():
                 line.shut(int(1000 * (short if peer in gone or line.lost() else linger)))
             self._inbox.close(linger=0)
+            if self._gate:
+                self._gate.close()
             self._context.term()
 
 

@@ -56,7 +56,9 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Ite
 def _begun(folder: Path) -> bool:
     """Whether a run in the folder learned something or still lives. A start that failed does neither."""
     results = "summary.json", "metrics.jsonl", "peers/*/checkpoint*", "peers/*/*.safetensors"
-    return any(file.stat().st_size for pattern in results for file in folder.glob(pattern)) or bool(holders(folder))
+    return any(file.stat().st_size for pattern in results for file in folder.glob(pattern)) or bool(
+        holders(folder)
+    )
 
 
 def taken(folder: Path) -> BadExperiment:

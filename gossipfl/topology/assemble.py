@@ -9,6 +9,7 @@ import networkx as nx
 
 from gossipfl.topology.endpoint import apart, endpoint
 from gossipfl.topology.names import name_of, natural
+from gossipfl.topology.public_key import distinct, public_keys, written
 
 
 class Listed(NamedTuple):
@@ -38,7 +39,7 @@ def _number(allowed: Callable[[float], bool], sentence: str) -> Callable[[Any], 
 GRAPH: dict[str, Callable[[Any], Any]] = {"name": _text, "schedule": _text}
 PEER: dict[str, Callable[[Any], Any]] = {
     "endpoint": lambda value: endpoint(_text(value)),
-    "public_key": _text,
+    "public_key": lambda value: written(public_keys(_text(value))),
     "role": _text,
 }
 LINK: dict[str, Callable[[Any], Any]] = {
@@ -66,6 +67,7 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
             raise ValueError(f'peer "{peer}" is listed twice; keep one')
         peers[peer] = _convert(attributes, PEER, f'peer "{peer}"', strict)
     apart(peers)
+    distinct(peers)
     links: dict[tuple[str, str], dict[str, Any]] = {}
     for one, other, attributes in listed.links:
         u, v = name_of(one), name_of(other)

@@ -2,32 +2,36 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from textwrap import shorten
 from typing import Any
 
 LONGEST = 107  # bytes of an ipc path: the limit of a Unix socket's address
-EVERY_HOST = "0.0.0.0"  # an address to listen on, as "*" is
-_TCP = re.compile(r"tcp://(\*|[a-z0-9][a-z0-9._-]*):(\*|\d{1,5})", re.ASCII | re.IGNORECASE)
+EVERY_HOST = "*", "0.0.0.0", "[::]"  # addresses to listen on
+_TCP = re.compile(
+    r"tcp://(\*|[a-z0-9][a-z0-9._-]*|\[(?P<six>[0-9a-f:.]+)\]):(\*|\d{1,5})", re.ASCII | re.IGNORECASE
+)
 
 
 def endpoint(value: str, own: bool = False) -> str:
     """The value, if it is an endpoint that others can connect to.
 
     Args:
-        value: "tcp://host:port" or "ipc://path".
-        own: the peer only listens there, so "*" or "0.0.0.0" may stand for any host, and "*" for a free port.
+        value: "tcp://host:port" or "ipc://path"; an IPv6 address stands in brackets.
+        own: the peer only listens there, so "*", "0.0.0.0" or "[::]" may stand for any host, and "*" for a free port.
 
     Raises:
         ValueError: it is not an endpoint. ZeroMQ itself accepts port 99999, and then waits forever.
     """
     shown = shorten(value, 60, placeholder="...") or '""'
-    if tcp := _TCP.fullmatch(value):
-        if not own and ("*" in tcp.groups() or tcp[1] == EVERY_HOST):
+    if (tcp := _TCP.fullmatch(value)) and _valid(tcp["six"]):
+        host, port = tcp[1], tcp[3]
+        if not own and (host in EVERY_HOST or port == "*"):
             raise ValueError(
                 f"{shown} is an address to listen on, but others cannot connect to it: write "
-                f"tcp://host:port with a host's name or address, not * or {EVERY_HOST}"
+                f"tcp://host:port with a host's name or address, not {', '.join(EVERY_HOST[:-1])} or {EVERY_HOST[-1]}"
             )
-        if tcp[2] == "*" or 0 < int(tcp[2]) < 65536:
+        if port == "*" or 0 < int(port) < 65536:
             return value
     elif value.startswith("ipc://") and 0 < len(value.removeprefix("ipc://").encode()) <= LONGEST:
         return value
@@ -35,6 +39,19 @@ def endpoint(value: str, own: bool = False) -> str:
         f"{shown} is not an endpoint: write tcp://host:port, with a port from 1 to 65535, or ipc://path of at most {LONGEST} "
         "bytes"
     )
+
+
+def _valid(six: str | None) -> bool:
+    """Whether this is an IPv6 address, or there is none."""
+    try:
+        return six is None or bool(IPv6Address(six))
+    except ValueError:
+        return False
+
+
+def local(endpoint: str) -> bool:
+    """Whether only processes of this machine can connect to an endpoint."""
+    return re.match(r"ipc://|tcp://(127\.|localhost:|\[::1\]:)", endpoint) is not None
 
 
 def apart(peers: Mapping[str, Mapping[str, Any]]) -> None:

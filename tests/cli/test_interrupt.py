@@ -21,9 +21,20 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", sparing([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
-@pytest.mark.parametrize("command", ["simulate", "run"])
-@pytest.mark.parametrize("kind", sparing(["auto", "gossip-learning"]))
+@pytest.mark.parametrize(
+    ("kind", "command", "number"),
+    sparing(
+        [
+            ("auto", "simulate", signal.SIGINT),
+            ("auto", "run", signal.SIGINT),
+            ("auto", "run", signal.SIGTERM),
+            ("auto", "run", signal.SIGHUP),
+            ("gossip-learning", "simulate", signal.SIGTERM),
+            ("gossip-learning", "run", signal.SIGINT),
+        ],
+        2,
+    ),
+)
 def test_a_signal_stops_the_run_early_and_saves_it(
     kind: str, command: str, number: int, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from commands import SMALL, gossipfl, rows, small
 
+from gossipfl.keys import fresh, save
+
 TOPOLOGY = """
 edges = [{edges}]
 [peers.a]
@@ -43,6 +45,23 @@ def _with_places(folder: Path, a: str = "tcp://127.0.0.1:5501") -> Path:
         'name = "small"', 'name = "small"\nreference = false'
     )
     return small(folder, text=text)
+
+
+def _with_keys(folder: Path, whose: str) -> Path:
+    """The same, with public keys for these peers, whose secret ones are nowhere."""
+    path = _with_places(folder)
+    text = (folder / "graph.toml").read_text()
+    for name in whose:
+        text = text.replace(f"[peers.{name}]\n", f'[peers.{name}]\npublic_key = "{fresh().public}"\n')
+    (folder / "graph.toml").write_text(text)
+    return path
+
+
+def _key(folder: Path, name: str) -> Path:
+    """A file of new secret keys for that peer."""
+    (folder / "keys").mkdir()
+    save(name, (fresh(),), folder / "keys" / f"{name}.key")
+    return folder / "keys" / f"{name}.key"
 
 
 def _checked(endpoint: str) -> Callable[[Path], list[object]]:
@@ -124,9 +143,47 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
         "a cannot listen on tcp://127.0.0.1:5502.*graph.toml gives it to b.*--listen",
     ),
     "peer: elsewhere": (
-        lambda f: ["peer", _with_places(f), "a", "--listen", "tcp://192.0.2.1:5501"],
+        lambda f: [
+            "peer",
+            _with_places(f),
+            "a",
+            "--listen",
+            "tcp://192.0.2.1:5501",
+            "-s",
+            "peers.security=none",
+        ],
         5,
         "cannot listen on tcp://192.0.2.1:5501: .*This machine has no such address",
+    ),
+    "peer: open links": (
+        lambda f: ["peer", _with_places(f), "a", "--listen", "tcp://*:5501"],
+        3,
+        "graph.toml names no public keys, .*gossipfl keys new, or write security = .none. in .peers.",
+    ),
+    "peer: no keys": (
+        lambda f: ["peer", _with_places(f), "a", "-s", "peers.security=keys"],
+        3,
+        "graph.toml names no public keys",
+    ),
+    "peer: some keys": (
+        lambda f: ["peer", _with_keys(f, "a"), "a"],
+        3,
+        "graph.toml has no public_key for b",
+    ),
+    "peer: no file of keys": (
+        lambda f: ["peer", _with_keys(f, "ab"), "a"],
+        3,
+        "cannot read the secret keys in .*a.key",
+    ),
+    "peer: another's keys": (
+        lambda f: ["peer", _with_keys(f, "ab"), "a", "--key", _key(f, "b")],
+        3,
+        "b.key has the keys of b, and this peer is a",
+    ),
+    "peer: other keys": (
+        lambda f: ["peer", _with_keys(f, "ab"), "a", "--key", _key(f, "a")],
+        3,
+        "names another public key than that of .*a.key",
     ),
     "no endpoint": (_checked("tcp://h:99999"), 3, "graph.toml.*peer .a.*tcp://h:99999.*65535"),
     "no endpoint in an experiment": (

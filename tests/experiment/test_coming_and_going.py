@@ -16,6 +16,8 @@ from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.following import called, openings
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.method import study
+from gossipfl.keys import fresh
+from gossipfl.peer.wire import ident
 from gossipfl.runs.events import Progress
 
 L2 = 0.05
@@ -217,6 +219,38 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of_once(tmp_path
         reread.ask()
         assert reread() is None
         assert re.search(f"cannot use the changed .*sites.toml.*{words}", told.pop())
+
+
+def test_a_changed_key_is_a_change_of_keys_only(tmp_path):
+    world = World(tmp_path, "exact-diffusion", seconds=1.0)
+    world.connect(RING)
+    told, keys, text = [], [fresh().public for _ in range(5)], (tmp_path / "sites.toml").read_text()
+
+    def name(*keys):
+        changed = text
+        for site, key in zip("abcd", keys, strict=True):
+            changed = changed.replace(f"[peers.{site}]", f'[peers.{site}]\npublic_key = "{key}"')
+        (tmp_path / "sites.toml").write_text(changed)
+
+    def reading():
+        around = lambda now: {b: endpoints(now, "a")[b] for b in now.graph["a"]}  # noqa: E731
+        return Reread(study(parse(world.raw)), "a", around, told.append)
+
+    reread = reading()
+    name(*keys[:4])
+    reread.ask()
+    assert reread() is None
+    assert "cannot change between open and encrypted" in told.pop()
+    reread = reading()
+    name(keys[0], keys[4], *keys[2:4])
+    reread.ask()
+    change = reread()
+    assert change is not None
+    assert not change.rewired
+    assert change.keys == {ident("b"): [keys[4].link], ident("d"): [keys[3].link]}
+    reread.ask()
+    assert reread() is None
+    assert not told
 
 
 def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):

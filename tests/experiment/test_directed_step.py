@@ -52,9 +52,8 @@ def test_directed_rings_reach_the_optimum(n: int, rounds: int, kind: str, rows: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_real_peers_on_a_directed_ring_reach_the_optimum(kind: str, rows: str) -> None:
-    summary = learned("peers", rows, "directed-ring:8", kind, 2500)
+def test_real_peers_on_a_directed_ring_reach_the_optimum(rows: str) -> None:
+    summary = learned("peers", rows, "directed-ring:8", "push-pull", 2500)
     assert summary["distance_to_optimum"] <= 1e-8
 
 

@@ -8,6 +8,13 @@ from sparing import sparing
 PROBLEMS = {"ridge": ("diabetes", "linear"), "logistic": ("breast_cancer", "logistic")}
 GRAPHS = ["ring:16", "torus:4x4", "regular:16:4"]
 EXACT = ["exact-diffusion", "extra", "gradient-tracking"]
+# each method on two graphs, each graph and problem with each method
+LIVE = [
+    ([*PROBLEMS][(i + j) % 2], graph, algorithm)
+    for i, graph in enumerate(GRAPHS)
+    for j, algorithm in enumerate(EXACT)
+    if i != j
+]
 
 
 def exact(problem, graph, algorithm, rounds=5000):
@@ -29,9 +36,7 @@ def test_the_simulator_reaches_the_pooled_optimum(problem, graph, algorithm, tmp
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("algorithm", EXACT)
-@pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize(("problem", "graph", "algorithm"), LIVE)
 def test_real_peers_reach_the_pooled_optimum(problem, graph, algorithm, tmp_path):
     summary, _ = carry_out("peers", exact(problem, graph, algorithm, rounds=3000), tmp_path / "run")
     assert summary["distance_to_optimum"] <= 1e-8

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from gossipfl import topology
 from gossipfl.cli.app import app
 from gossipfl.errors import BadExperiment
+from gossipfl.keys import fresh, save
 from gossipfl.runs.status import statuses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -124,7 +125,11 @@ def write(folder):
     graph = topology.load("torus:4x4")
     lines = [f"edges = {[[*edge] for edge in graph.edges]}"]
     for side, host in zip(SIDES, HOSTS, strict=True):
-        lines += [f'[peers.{name}]\nendpoint = "tcp://{host}:{PORT + int(name)}"' for name in side]
+        for name in side:
+            key = fresh()
+            save(name, (key,), folder / f"{name}.key")
+            place = f'endpoint = "tcp://{host}:{PORT + int(name)}"'
+            lines.append(f'[peers.{name}]\n{place}\npublic_key = "{key.public}"')
     (folder / "peers.toml").write_text("\n".join(lines))
     (folder / "rows").mkdir()
     rows = load_diabetes(as_frame=True).frame.sort_values("target", kind="stable")

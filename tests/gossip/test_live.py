@@ -20,6 +20,8 @@ PERIOD = 2.0
 class Script:
     """A transport and a clock. Each message has its time of arrival; time passes while there is no message."""
 
+    sender = None  # links have no keys
+
     def __init__(self, *messages, full=False):
         self.now, self.coming, self.full, self.sent = 0.0, list(messages), full, []
 

@@ -37,6 +37,8 @@ class Script:
         self.cut: set[int] = set()
         self.forgotten: list[int] = []
 
+    sender = None  # links have no keys
+
     def clock(self) -> float:
         return self.now
 

@@ -43,6 +43,17 @@ def listening(opened: list[ZeroMQ], endpoint: str = ANY, largest: int = 10**6) -
     return opened[-1]
 
 
+def test_ipv6(opened: list[ZeroMQ]) -> None:
+    try:
+        a, b = (listening(opened, "tcp://[::1]:*") for _ in range(2))
+    except NetworkError:
+        pytest.skip("this machine has no IPv6")
+    assert a.endpoint.startswith("tcp://[::1]:")
+    a.connect({1: b.endpoint})
+    assert a.send(1, [b"head", b""])
+    assert b.recv(SOON) == [b"head", b""]
+
+
 def test_a_port_in_use(opened: list[ZeroMQ]) -> None:
     taken = listening(opened).endpoint
     with pytest.raises(

@@ -85,6 +85,8 @@ class Life:
         if self._dying:
             raise Killed
 
+    sender = None  # links have no keys
+
     def clock(self) -> float:
         return self.world.now
 

@@ -12,6 +12,7 @@ from topology_graphs import SPECS, graph
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import FORMATS, check, load, read, write
 from gossipfl.topology.names import natural
+from gossipfl.topology.public_key import PublicKey
 
 ROOT = Path(__file__).parents[2]
 FULL = [".json", ".toml", ".graphml", ".gml"]
@@ -33,8 +34,11 @@ def graphs(draw: st.DrawFn, names: st.SearchStrategy[str] = name) -> nx.Graph:
     peers = sorted(draw(st.sets(names, min_size=1, max_size=6)), key=natural)
     g = nx.Graph(name=draw(text)) if draw(st.booleans()) else nx.Graph()
     places = draw(st.lists(endpoints, min_size=len(peers), max_size=len(peers), unique=True))
-    for peer, place in zip(peers, places, strict=True):
-        optional = {"endpoint": st.just(place), "public_key": text, "role": text}
+    parts = st.binary(min_size=32, max_size=32)
+    keys = draw(st.lists(parts, min_size=2 * len(peers), max_size=2 * len(peers), unique=True))
+    for i, (peer, place) in enumerate(zip(peers, places, strict=True)):
+        key = str(PublicKey(*keys[2 * i : 2 * i + 2]))
+        optional = {"endpoint": st.just(place), "public_key": st.just(key), "role": text}
         g.add_node(peer, **draw(st.fixed_dictionaries({}, optional=optional)))
     for i in range(1, len(peers)):
         for j in draw(st.sets(st.integers(0, i - 1), min_size=1)):
@@ -192,6 +196,9 @@ BROKEN = [
     (".toml", '[peers.a]\nendpoint = "tcp://h:0"', "with a port from 1 to 65535"),
     (".toml", '[peers.a]\nendpoint = "tcp://h:*"', "not *"), (".toml", '[peers.a]\nendpoint = "tcp://*:1"', "not *"),
     (".toml", '[peers.a]\nendpoint = "tcp://0.0.0.0:1"', "others cannot connect to it"),
+    (".toml", '[peers.a]\nendpoint = "tcp://[::]:1"', "others cannot connect to it"),
+    (".toml", '[peers.a]\nendpoint = "tcp://[::1:1"', "not an endpoint"),
+    (".toml", '[peers.a]\nendpoint = "tcp://[:::1]:1"', "not an endpoint"),
     (".toml", '[peers.a]\nendpoint = "tcp://a b:1"', "not an endpoint"),
     (".toml", f'[peers.a]\nendpoint = "ipc://{"x" * 108}"', "of at most 107 bytes"),
     (".toml", 'edges = [["a", "b"]]\n[peers]\na.endpoint = "tcp://h:1"\nb.endpoint = "tcp://h:1"',

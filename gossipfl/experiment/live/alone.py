@@ -25,6 +25,7 @@ from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.study import Study, differences
 from gossipfl.peer import ZeroMQ
+from gossipfl.peer.gate import LinkKeys
 from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
@@ -142,6 +143,7 @@ def peer(
     tell: Tell,
     again: bool = False,
     reread: Reread | None = None,
+    keys: LinkKeys | None = None,
 ) -> Report:
     """Run one peer from start to end, evaluate its model on its own test rows, and write the result to `folder`.
 
@@ -157,6 +159,7 @@ def peer(
         tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("agreed", warning),
             ("warning", sentence) or ("news", sentence).
         reread: the topology file, if it may change.
+        keys: of encrypted links (`keyring.link_keys`); None: links are open.
 
     Raises:
         NetworkError: the endpoint is in use, or not valid.
@@ -166,8 +169,8 @@ def peer(
     log_to(folder)
     me, own = study.names.index(name), files.peer_folder(folder, name)
     near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}
-    with locked(own), news(lambda sentence: tell("news", sentence)):
-        transport = ZeroMQ(places[name], largest(study, table))
+    with locked(own), news(lambda sentence: tell("news", sentence)), study.unrecorded():
+        transport = ZeroMQ(places[name], largest(study, table), keys)
         tell("listening", None)
         alone = study.experiment.stop.absent if without_wanted(study.experiment) else math.inf
         report = live(study, me, table, own, transport, near, tell, again, reread=reread, alone=alone)

@@ -5,7 +5,7 @@ It must not know files, nor how the peers agreed.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -25,11 +25,21 @@ log = logging.getLogger(__name__)
 
 
 class Change(NamedTuple):
-    """A study with changed links, the endpoints of this peer's neighbours by name, and the neighbours that have moved."""
+    """A study with changed links or keys, the endpoints of this peer's neighbours by name, and the neighbours that have moved.
+
+    `keys` are the neighbours' public keys; `rewired` is False if nothing else has changed.
+    """
 
     study: Study
     endpoints: dict[str, str]
     moved: Sequence[str] = ()
+    keys: Mapping[int, Sequence[bytes]] | None = None
+    rewired: bool = True
+
+    def connect(self, transport: ZeroMQ) -> None:
+        """Connect to these endpoints, with these keys."""
+        places = {ident(name): endpoint for name, endpoint in self.endpoints.items()}
+        transport.connect(places, keys=self.keys)
 
 
 class Following:
@@ -70,7 +80,9 @@ class Following:
         if asked and asked < self._facts.working_step:
             run = self._shorten(run, asked)
         if change := self._changed():
-            run = self._rewire(run, change)
+            if change.rewired:
+                run = self._rewire(run, change)
+            change.connect(self._transport)
         return self.inner.step(run)
 
     def rounds(self, run: Run) -> Iterator[Run]:
@@ -103,9 +115,7 @@ class Following:
         parts = ("gained", after - before), ("lost", before - after), ("moved", change.moved)
         news = [f"{what} {', '.join(sorted(names))}" for what, names in parts if names]
         log.info("the topology file has changed: %s", ", ".join(news) or "the same peers, other links")
-        run = self._again(run, change.study, self._facts)
-        self._transport.connect({ident(name): endpoint for name, endpoint in change.endpoints.items()})
-        return run
+        return self._again(run, change.study, self._facts)
 
     def _again(self, run: Run, study: Study, facts: Facts) -> Run:
         exchange = self._exchange

@@ -4,7 +4,6 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable
 
 from gossipfl.config.experiment import Experiment
@@ -21,6 +20,7 @@ from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 from gossipfl.runs.facts import Checkpoint, pack, unpack
+from gossipfl.topology.endpoint import local
 
 log = logging.getLogger(__name__)
 
@@ -140,5 +140,5 @@ def received(study: Study, table: Table, message: bytes) -> Checkpoint:
 def patience(experiment: Experiment, endpoints: Iterable[str]) -> Patience:
     """The time limits for silent neighbours: those of the experiment or, for "auto", by the neighbours' endpoints."""
     preset = experiment.peers.patience
-    here = all(re.match(r"ipc://|tcp://(127\.|localhost:)", endpoint) for endpoint in endpoints)
+    here = all(map(local, endpoints))
     return PRESETS[preset] if preset != "auto" else LOOPBACK if here else LAN

@@ -23,6 +23,7 @@ from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
+from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Message
@@ -105,8 +106,8 @@ def live(
         if unheeded:
             unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
         for progress in session:
-            if unheeded:
-                unheeded()
+            if unheeded and (change := unheeded()):  # of keys only
+                change.connect(transport)
             journal.line(progress, exchange)
             tell("progress", progress)
             journal.checkpoint(session, exchange)
@@ -154,6 +155,7 @@ def main(
     endpoint: str,
     rejoin: bool = False,
     chances: Sequence[float] = (),
+    keys: LinkKeys | None = None,
 ) -> None:
     """The main function of a peer's process: send the endpoint through the pipe, receive those of others, live, and report.
 
@@ -172,8 +174,8 @@ def main(
             interrupt_once()
             torch.set_num_threads(1)
             log_to(folder)
-            with locked(folder):
-                transport = ZeroMQ(endpoint, largest(study, table))
+            with locked(folder), study.unrecorded():
+                transport = ZeroMQ(endpoint, largest(study, table), keys)
                 pipe.send(("endpoint", transport.endpoint))
                 endpoints = pipe.recv()
                 report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.live.following import Change, called
+from gossipfl.experiment.live.keyring import keyed, neighbour_keys
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.topology import symmetric
@@ -75,10 +76,20 @@ class Reread:
         changed = study(self.study.experiment)
         if self._name not in changed.graph:
             raise Dropped(f"{self._path} no longer names {self._name}, which has left")
+        if keyed(changed) != keyed(self.study):
+            raise BadExperiment(
+                f"{self._path}: links cannot change between open and encrypted while peers learn: stop all peers and start "
+                "them again"
+            )
         self._own(changed)
         places, before = self._endpoints(changed), self._endpoints(self.study)
         if changed.wiring == self.study.wiring and places == before:
-            return None
+            keys = neighbour_keys(changed, self._name)
+            if keys == neighbour_keys(self.study, self._name):
+                return None
+            log.info("the topology file has other public keys for neighbours")
+            self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
+            return Change(self.study, places, keys=keys, rewired=False)
         if self._refused:
             raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them again")
         if self.study.divided and (added := sorted(set(changed.names) - set(self.study.holders))):
@@ -95,7 +106,7 @@ class Reread:
         called(changed)
         self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
         moved = [peer for peer, place in places.items() if before.get(peer, place) != place]
-        return Change(self.study, places, moved)
+        return Change(self.study, places, moved, neighbour_keys(self.study, self._name))
 
     def _own(self, study: Study) -> None:
         """Warn if the file has another endpoint for this peer, which keeps its own."""

@@ -1,0 +1,106 @@
+"""Who may connect: encrypted links (CURVE), and the answers to ZeroMQ's questions about keys (ZAP); must not know messages.
+
+ZeroMQ RFC 25 (ZMTP-CURVE) and 27 (ZAP). A connection is let in if its key is that of a
+neighbour. Whose message it is follows from the key of its connection, never from what it says.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import zmq
+from zmq.utils import z85
+
+from gossipfl.errors import NetworkError
+from gossipfl.peer.limits import RefusalLog
+
+log = logging.getLogger(__name__)
+
+DOMAIN = b"gossipfl"
+PLACE = "inproc://zeromq.zap.01"
+HANDSHAKE_MS = 500  # a handshake without an answer is tried again
+ACCEPTED, REFUSED = b"200", b"300"  # after a 300 a client dials again; after a 400 it never does
+
+
+class LinkKeys(NamedTuple):
+    """The keys of a peer's links, of 32 bytes each.
+
+    secret: its own, the first one that it presents.
+    neighbours: the public keys of each neighbour, by what messages call it; two while they are exchanged, the new one first.
+    """
+
+    secret: bytes
+    neighbours: Mapping[int, Sequence[bytes]]
+
+
+class Gate:
+    """Guards the sockets of one context, and serves ZAP in the peer's own loop: there is no thread.
+
+    Args:
+        context: of all sockets of the peer.
+        keys: the peer's own, and those of its neighbours.
+    """
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keys: LinkKeys) -> None:
+        self._secret = z85.encode(keys.secret)
+        self._public = zmq.curve_public(self._secret)
+        self._refusal = RefusalLog(log)
+        self.admit(keys.neighbours)
+        self._questions = context.socket(zmq.REP)
+        self._questions.bind(PLACE)
+
+    def admit(self, neighbours: Mapping[int, Sequence[bytes]]) -> None:
+        """From now on only these keys count, also on connections that stand."""
+        self._keys = {peer: [z85.encode(key) for key in keys] for peer, keys in neighbours.items()}
+        self._owners = {key.decode(): peer for peer, keys in self._keys.items() for key in keys}
+
+    def guard(self, socket: "zmq.Socket[bytes]") -> None:
+        """A socket that will accept connections lets in none but those of neighbours."""
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret)
+        socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+
+    def dial(self, socket: "zmq.Socket[bytes]", peer: int, attempt: int = 0) -> None:
+        """A socket that will connect to a neighbour speaks to its key only; of two keys, to one and the other in turn.
+
+        Raises:
+            NetworkError: the neighbour has no key.
+        """
+        keys = self._keys.get(peer)
+        if not keys:
+            raise NetworkError(
+                "a neighbour has no public key in the topology: each peer needs one where any has"
+            )
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys[attempt % len(keys)])
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, self._public)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+
+    def several(self, peer: int) -> bool:
+        """Whether a neighbour has more than one key."""
+        return len(self._keys.get(peer, ())) > 1
+
+    def owner(self, frame: zmq.Frame) -> int | None:
+        """The neighbour whose key the connection of this message has; None if it is no neighbour, or not any more."""
+        return self._owners.get(str(frame.get("User-Id")))
+
+    def serve(self, now: float) -> None:
+        """Answer all questions that wait: who dials, and may it?"""
+        while self._questions.poll(0):
+            question = self._questions.recv_multipart()
+            version, number, domain, address, _, mechanism, *keys = (*question, b"", b"", b"", b"", b"", b"")[
+                :7
+            ]
+            key = z85.encode(keys[0]).decode() if len(keys[0]) == 32 else ""
+            if version == b"1.0" and domain == DOMAIN and mechanism == b"CURVE" and key in self._owners:
+                answer = ACCEPTED, b"", key.encode()
+            else:
+                answer = REFUSED, b"unknown key", b""
+                self._refusal(
+                    f"{address.decode('ascii', 'replace')} has a key that the topology does not name", now
+                )
+            self._questions.send_multipart([b"1.0", number, *answer, b""])
+
+    def close(self) -> None:
+        self._questions.close(linger=0)

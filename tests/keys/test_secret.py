@@ -1,0 +1,77 @@
+"""Secret keys: in a file that only its owner reads, and never shown."""
+
+import stat
+import subprocess
+import sys
+
+import pytest
+import zmq
+from zmq.utils import z85
+
+from gossipfl.errors import BadExperiment
+from gossipfl.keys import fresh, load, save
+from gossipfl.topology.public_key import public_keys
+
+
+def test_what_is_saved_is_loaded_and_only_its_owner_may_read_it(tmp_path):
+    keys = fresh(), fresh()
+    save("oslo", keys, tmp_path / "oslo.key")
+    assert load(tmp_path / "oslo.key") == ("oslo", keys)
+    assert stat.S_IMODE((tmp_path / "oslo.key").stat().st_mode) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["oslo.key"]
+
+
+def test_a_link_key_is_one_of_curve():
+    secret = fresh()
+    assert zmq.curve_public(z85.encode(secret.link)) == z85.encode(secret.public.link)
+
+
+def test_keys_are_never_overwritten_or_shown(tmp_path):
+    path, secret = tmp_path / "oslo.key", fresh()
+    save("oslo", (secret,), path)
+    with pytest.raises(BadExperiment, match="exists already"):
+        save("oslo", (fresh(),), path)
+    assert repr(secret.link) not in repr(secret) + str(secret) + f"{(secret,)}"
+
+
+def test_a_file_that_others_may_read_is_refused(tmp_path):
+    save("oslo", (fresh(),), tmp_path / "oslo.key")
+    (tmp_path / "oslo.key").chmod(0o640)
+    with pytest.raises(BadExperiment, match="others may read it: chmod 600"):
+        load(tmp_path / "oslo.key")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"name = 1\nkeys = []", b'name = "oslo"\nkeys = []', b"[" * 3000,
+     b'name = "oslo"\n[[keys]]\nlink = "AAAA"\nsignature = "AAAA"', b'name = "oslo"\n[[keys]]\nlink = 1\nsignature = "*"'],
+)  # fmt: skip
+def test_any_other_file_is_refused_without_showing_it(content, tmp_path):
+    path = tmp_path / "oslo.key"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(BadExperiment, match="is not a file of secret keys") as refused:
+        load(path)
+    assert refused.value.__suppress_context__
+    with pytest.raises(BadExperiment, match="cannot read"):
+        load(tmp_path / "none.key")
+
+
+def gossipfl(folder, *words):
+    code = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_commands_print_the_line_for_the_topology(tmp_path):
+    made = gossipfl(tmp_path, "keys", "new", "oslo")
+    line = made.stdout.splitlines()[-1]
+    _, (secret,) = load(tmp_path / "oslo.key")
+    assert line == f'public_key = "{secret.public}"'
+    assert "[peers.oslo]" in made.stdout
+    assert gossipfl(tmp_path, "keys", "show", "oslo.key").stdout.splitlines()[-1] == line
+    turned = gossipfl(tmp_path, "keys", "rotate", "oslo.key").stdout.splitlines()[-1]
+    assert public_keys(turned.split('"')[1])[1] == secret.public
+    again = gossipfl(tmp_path, "keys", "new", "oslo")
+    assert (again.returncode, again.stderr.count("exists already")) == (3, 1)
