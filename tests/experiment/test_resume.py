@@ -282,6 +282,8 @@ def test_one_that_comes_back_to_nobody_says_so_and_waits(tmp_path):
 class Grave:
     """A transport to peers that have ended, and answer with a goodbye and their model."""
 
+    sender = None  # links have no keys
+
     def __init__(self, made, state):
         self._made, self._state, self._box = made, state, SimpleQueue()
 
