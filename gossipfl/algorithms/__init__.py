@@ -20,13 +20,24 @@ from gossipfl.algorithms.exact_diffusion import Corrected, ExactDiffusion
 from gossipfl.algorithms.extra import Extra
 from gossipfl.algorithms.fit import Misfit, NetworkTraits, misfit, takes_back
 from gossipfl.algorithms.gradient_tracking import GradientTracking, Tracked
-from gossipfl.algorithms.methods import ALGORITHMS, METHODS, Ingredients, Method, made, no_hessian, robust
+from gossipfl.algorithms.methods import (
+    ALGORITHMS,
+    METHODS,
+    Ingredients,
+    Method,
+    Sums,
+    made,
+    no_hessian,
+    no_sums,
+    robust,
+)
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
 from gossipfl.algorithms.newton import Newton
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
 from gossipfl.algorithms.stability import Round, longest_step
+from gossipfl.algorithms.sums import Objective, Summed, Summing, Units
 
 __all__ = [
     "ALGORITHMS",
@@ -50,6 +61,7 @@ __all__ = [
     "Momentum",
     "NetworkTraits",
     "Newton",
+    "Objective",
     "Prox",
     "PushPull",
     "PushSum",
@@ -57,7 +69,11 @@ __all__ = [
     "Record",
     "Round",
     "State",
+    "Summed",
+    "Summing",
+    "Sums",
     "Tracked",
+    "Units",
     "leaves",
     "longest_step",
     "made",
@@ -65,6 +81,7 @@ __all__ = [
     "models",
     "no_hessian",
     "no_penalty",
+    "no_sums",
     "rebuilt",
     "robust",
     "takes_back",

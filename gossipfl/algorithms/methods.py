@@ -3,9 +3,10 @@
 No other file asks for a method by its name: it asks the row for a capability.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from gossipfl.algorithms.algorithm import Algorithm, Prox, no_penalty
@@ -19,12 +20,37 @@ from gossipfl.algorithms.nids import NIDS
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
+from gossipfl.algorithms.sums import LBFGS, DampedNewton, Objective, Summed, SumMethod, Units
 from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
+from gossipfl.models import Loss
+from gossipfl.models.losses import Squared
+from gossipfl.models.shard import Shard
 
 
 def no_hessian(x: Tensor) -> Tensor:
     """The Hessian of a problem that has no second derivative. Raises NotImplementedError."""
     raise NotImplementedError("this problem has no Hessian")
+
+
+class Sums(NamedTuple):
+    """What a sum method is made of: public numbers, and the rows of the peers held here."""
+
+    objective: Objective
+    loss: Loss
+    tolerance: float
+    rows: Sequence[Shard]
+    peers: int
+    exchanges: int  # of a sum
+    shift: Tensor  # (d,): the model is what the method finds, plus this
+
+    def of(self, method: SumMethod) -> Summed:
+        return Summed(method, self.rows, self.peers, self.exchanges, self.shift)
+
+
+def no_sums(loss: Loss, peers: int = 1, exchanges: int = 1) -> Sums:
+    """A method over no rows, for checks and tables."""
+    nothing = torch.zeros(1, dtype=torch.float64)
+    return Sums(Objective(nothing, Units(nothing[:0], nothing[:0])), loss, 0.0, (), peers, exchanges, nothing)
 
 
 class Ingredients(NamedTuple):
@@ -38,6 +64,7 @@ class Ingredients(NamedTuple):
     cycle: int = 1  # exchanges of an exact average
     mu: float = 1.0  # a lower bound of the objective's curvature
     chi: float = 1.0  # the condition number of I - W
+    sums: Sums | None = None  # for a method that takes sums along a tree
 
 
 class Method(NamedTuple):
@@ -63,8 +90,9 @@ class Method(NamedTuple):
     feedback: bool = False  # it is made for compressed messages with error feedback
     with_feedback: str = ""  # what this kind is called over such messages
     averages: bool = (
-        False  # a step needs an exact average: whole cycles of exchanges along links that do not fail
+        False  # a step needs an exact average or sum: whole cycles of exchanges along links that do not fail
     )
+    sums: bool = False  # it can only take sums along a tree
     curvature: bool = False  # it needs the second derivative of the loss
     mu: bool = False  # it needs a lower bound of the objective's curvature
     spectrum: bool = False  # it needs the eigenvalues of one W
@@ -93,10 +121,15 @@ def robust(penalty: bool) -> str:
     return "nids" if penalty else "exact-diffusion"
 
 
+def _lbfgs(of: Ingredients) -> Algorithm:
+    sums = of.sums or no_sums(Squared())
+    return sums.of(LBFGS(sums.objective, sums.tolerance))
+
+
 ALGORITHMS: dict[str, Method] = {
     "newton": Method(
         "exact in a few dozen exchanges, for up to some thousand parameters",
-        lambda i: Newton(i.cycle, i.hessian),
+        lambda i: i.sums.of(DampedNewton(*i.sums[:3])) if i.sums else Newton(i.cycle, i.hessian),
         exact=True, sends="2d + d(d + 1)/2", step="whole", penalty=False, with_penalty="nids", averages=True, curvature=True,
     ),
     "exact-diffusion": Method(
@@ -164,6 +197,10 @@ METHODS: dict[str, Method] = ALGORITHMS | {
     "choco-sgd": ALGORITHMS["d-psgd"]._replace(
         summary="D-PSGD over compressed messages with error feedback; biased as D-PSGD is",
         sends="d, compressed", feedback=True, with_feedback="",
+    ),
+    "lbfgs": Method(
+        "exact by sums of gradients along a tree, for thousands of parameters",
+        _lbfgs, exact=True, step="whole", averages=True, sums=True,
     ),
     "gossip-learning": Method(
         "models that walk, merge and learn, asynchronously: no peer waits for another",

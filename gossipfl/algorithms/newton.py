@@ -76,7 +76,7 @@ class Newton:
         curved = torch.where(
             better[:, :, None], _unpacked(packed, d), torch.eye(d, dtype=x.dtype, device=x.device)
         )
-        p = torch.where(better, -_solve(curved, torch.where(better, g, 0.0)), s.p)
+        p = torch.where(better, -solve(curved, torch.where(better, g, 0.0)), s.p)
         base, norm = torch.where(better, x, s.base), torch.where(better, norm, s.norm)
         largest = torch.maximum(s.largest, norm)
         t = torch.where(better, 1.0, s.t / 2)
@@ -104,7 +104,7 @@ def _huge(like: Tensor) -> tuple[float, float, float]:
     return huge, huge, -huge
 
 
-def _solve(matrices: Tensor, vectors: Tensor) -> Tensor:
+def solve(matrices: Tensor, vectors: Tensor) -> Tensor:
     """H^+ g for each row. H is scaled to have diagonal 1, so that the scale of the features does not matter.
 
     Where the diagonal is 0, so is the step: the parameter is of a feature that is 0 in all rows, or of rows on a flat piece.

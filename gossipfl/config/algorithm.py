@@ -14,7 +14,8 @@ MIXED = (*STEPS, "local_steps", "momentum", "gamma")
 PLAIN = (*MIXED, "exchanges")
 KEYS: dict[str, tuple[str, ...]] = {
     "auto": ("step", "batch", "local_steps", "momentum"),
-    "newton": (),
+    "newton": ("averaging",),
+    "lbfgs": (),
     "exact-diffusion": (*PLAIN, "precondition"),
     "nids": PLAIN,
     "d2": (*PLAIN, "precondition"),
@@ -46,7 +47,7 @@ class AlgorithmSettings(Section):
     """The algorithm and its parameters."""
 
     kind: Literal[
-        "auto", "newton", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking", "beer", "push-pull",
+        "auto", "newton", "lbfgs", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking", "beer", "push-pull",
         "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
     ] = "auto"  # fmt: skip
     """The algorithm. "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("nids" with l1,
@@ -56,6 +57,9 @@ class AlgorithmSettings(Section):
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     """The learning rate. "auto" is 1/L, where L is the largest smoothness constant of all peers; they agree on it by gossip.
     For gossip learning "auto" is 1/(l2 t) in step t (Pegasos)."""
+    averaging: Literal["auto", "tree", "exact"] = "auto"
+    """How peers add up: "tree" sends sums up a tree and the total down again, "exact" repeats mixing until all hold the mean;
+    "auto" is "exact". Only "tree" takes l1, huber, sparse features and directed links, and says how far the optimum is."""
     decay: DecaySettings | None = None
     """A step that shrinks, for mini-batches: { kind = "inverse", rounds = 100 }."""
     batch: PositiveInt | Literal["full"] = "full"
@@ -75,7 +79,16 @@ class AlgorithmSettings(Section):
     of them has only the curvature of the r-th. 0 for none."""
 
     @field_validator(
-        "step", "decay", "batch", "local_steps", "gamma", "momentum", "exchanges", "mu", "precondition"
+        "averaging",
+        "step",
+        "decay",
+        "batch",
+        "local_steps",
+        "gamma",
+        "momentum",
+        "exchanges",
+        "mu",
+        "precondition",
     )
     @classmethod
     def _used_by_kind(cls, value: Any, info: ValidationInfo) -> Any:

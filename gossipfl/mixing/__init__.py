@@ -23,6 +23,7 @@ from gossipfl.mixing.maximum import Maximum
 from gossipfl.mixing.properties import Property
 from gossipfl.mixing.push import PullAndPush, Push
 from gossipfl.mixing.received import Received
+from gossipfl.mixing.sum import Sum
 from gossipfl.mixing.union import Union
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "PullAndPush",
     "Push",
     "Received",
+    "Sum",
     "Union",
 ]  # fmt: skip
 

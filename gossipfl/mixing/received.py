@@ -23,5 +23,11 @@ class Received(Protocol):
     def pull(self, own: Tensor) -> Tensor:
         """(own_i + sum_j r_j) / (1 + number that arrived), (n, d): the plain average, without the weights."""
 
+    def total(self, own: Tensor) -> Tensor:
+        """(1 - sum_j w_ij) own_i + sum_j r_j + 0, (n, d): one addition after the other, in the order of the senders.
+
+        Weights are 0, or 1 for one message alone.
+        """
+
     def stack(self) -> tuple[Tensor, Tensor]:
         """All messages that arrived: the replicas (e, d), and the row (e,) int64 that received each."""

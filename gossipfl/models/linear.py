@@ -15,6 +15,7 @@ from gossipfl.models.batches import batches
 from gossipfl.models.dense import Block, Dense
 from gossipfl.models.losses import Loss, Softmax
 from gossipfl.models.problem import Grad
+from gossipfl.models.shard import Shard, shard
 from gossipfl.models.sparse import Sparse
 
 _GRAM = 1000
@@ -72,6 +73,7 @@ class Linear:
         self.width = self._shape[1] * outputs
 
         self.offset = None if offsets is None else torch.from_numpy(np.concatenate(offsets)).double()[:, None]
+        self._row_weights, self._offsets = weights, offsets
         # Each peer's row weights, which sum to 1.
         self.fractions = [w / w.sum() for w in weights or (np.ones(len(y)) for _, y in shards)]
         sums = [w.sum() for w in weights] if weights else self.data.sizes.tolist()
@@ -113,6 +115,16 @@ class Linear:
         if self._batch is None:
             return self._full
         return self._oracle(self._draw(round), self._batch_weights)
+
+    def of_peers(self, centre: float = 0.0) -> list[Shard]:
+        """The rows of each peer, for sums over all rows; `centre` is subtracted from the targets."""
+        none = [None] * len(self.fractions)
+        weights: Sequence[npt.NDArray[Any] | None] = self._row_weights or none
+        offsets: Sequence[npt.NDArray[Any] | None] = self._offsets or none
+        return [
+            shard(x, y - centre, self.loss_of_row, self.outputs, w, o)
+            for (x, y), w, o in zip(self.data.shards(), weights, offsets, strict=True)
+        ]
 
     def _oracle(self, rows: Any, weights: Tensor) -> Grad:
         slope, shape, ridge = self.loss_of_row.slope, self._shape, self._ridge

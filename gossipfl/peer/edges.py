@@ -94,6 +94,12 @@ class Heard:
     def pull(self, own: Tensor) -> Tensor:
         return self._edges.pulling @ self._replicas
 
+    def total(self, own: Tensor) -> Tensor:
+        total = torch.zeros_like(own) if self._edges.averaging[0, 0] == 0 else own
+        for message in self.stack()[0]:
+            total = total + message
+        return total + 0.0
+
     def stack(self) -> tuple[Tensor, Tensor]:
         places = self._edges.places
         heard = self._replicas[1:] if places is None else self._replicas[places[1:]]

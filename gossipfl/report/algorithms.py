@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gossipfl.algorithms import METHODS, Algorithm, Ingredients, Method, PushSum, made
+from gossipfl.algorithms import METHODS, Algorithm, Ingredients, Method, PushSum, Summed, made
 from gossipfl.config.algorithm import KEYS
 from gossipfl.gossip import GossipLearning, Pegasos
 from gossipfl.mixing import COMPRESSORS, Amount, Average, Feedback, Property
@@ -55,7 +55,7 @@ def _entry(kind: str) -> Entry:
     if not method.rounds:
         return _gossip(kind, method, GossipLearning(Pegasos(LOSSES["svm"]())))
     algorithm = made(kind, Ingredients(1.0))
-    formula, *about, papers = _paragraphs(algorithm)
+    formula, *about, papers = _paragraphs(algorithm.method if isinstance(algorithm, Summed) else algorithm)
     if isinstance(algorithm, PushSum):
         inner, *_ = _paragraphs(algorithm.inner)
         formula = f"{formula} Moving u by: {inner}"
@@ -88,8 +88,8 @@ def _gossip(kind: str, method: Method, learning: GossipLearning) -> Entry:
 
 def _links(method: Method, algorithm: Algorithm) -> str:
     """The topologies on which an algorithm is right, from what it requires."""
-    if not method.talks:
-        return "none"
+    if not method.talks or method.sums:
+        return "any, fixed; exact diffusion takes over where messages get lost" if method.talks else "none"
     if not isinstance(method.aggregator, Average):
         lossy = Property.RELIABLE not in algorithm.requires
         return "directed, changing" if not lossy else "directed, fixed, messages may get lost"

@@ -17,6 +17,19 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import BadMessage
 
 
+class Moments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The units of a certificate: means and deviations over all training rows.
+
+    mean, deviation: (p,) of the features, as they are learned from.
+    centre, spread: the same of a target that is a number; 0 and 1 for classes and counts.
+    """
+
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+    centre: float = 0.0
+    spread: float = 1.0
+
+
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all peers have agreed on.
 
@@ -27,6 +40,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mean, deviation: (p,) of the features, if the peers gossiped them; else empty.
     curvature: (d rank) the numbers of a preconditioner; empty if there is none.
     origin: the number of the exchange at which learning began.
+    moments: for methods that take sums; else empty.
     """
 
     schema: Schema
@@ -37,6 +51,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deviation: tuple[float, ...] = ()
     curvature: tuple[float, ...] = ()
     origin: int = 0
+    moments: Moments = Moments()
 
     @property
     def working_step(self) -> float:

@@ -34,3 +34,4 @@ class Learned:
     train: list[Rows]  # encoded and standardised
     test: list[Rows]
     kept: Tensor | None = None  # (n, cache, d), the newest models of each peer; gossip learning only
+    certificate: float | None = None  # the predicted distance to the optimum; None if there is none

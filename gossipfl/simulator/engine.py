@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, State, leaves, models, rebuilt, takes_back
+from gossipfl.algorithms import Algorithm, State, Summing, leaves, models, rebuilt, takes_back
 from gossipfl.engine import Run, carry_out, give_back, relative_distance
 from gossipfl.mixing import Mixing
 from gossipfl.models import Problem
@@ -75,6 +75,8 @@ class Simulator:
             yield run
 
     def disagreement(self, run: Run) -> Tensor:
+        if isinstance(run.state, Summing):  # messages show no models, and a digest of each model was compared
+            return relative_distance(run.state.x, run.state.x[:1])
         assert run.replicas is not None
         peers, width = run.state.x.shape
         own = models(self.algorithm, run.replicas[:peers], width)
@@ -108,7 +110,7 @@ class Simulator:
             ledger, left = closed(ledger, links.present, self._patience)
             state = self._given_back(state, ledger, left)
         if links.forgets is not None:
-            state = _chosen(links.forgets, self.algorithm.init(ledger.start), state)
+            state = _chosen(~links.forgets, state, self.algorithm.init(ledger.start))
         return after._replace(state=state, edges=ledger)
 
     def _given_back(self, state: State, ledger: Ledger, pulled: Tensor) -> State:
@@ -167,7 +169,15 @@ class Simulator:
 
 
 def _chosen(rows: Tensor, one: State, other: State) -> State:
-    """The state with the rows of `one` where `rows` (n,) is True, and the rows of `other` elsewhere."""
-    old = leaves(other)
-    mine = rows.to(one.x.device)[:, None]
-    return rebuilt({name: torch.where(mine, new, old[name]) for name, new in leaves(one).items()}, one)
+    """The state with the rows of `one` where `rows` (n,) is True, and the rows of `other` elsewhere.
+
+    A tensor whose rows have another length in `one`, as messages of sums have, is taken from there: the sum at hand is void.
+    """
+    old, mine = leaves(other), rows.to(one.x.device)
+    tensors = {
+        name: torch.where(mine.view(-1, *[1] * (new.dim() - 1)), new, old[name])
+        if new.shape == old[name].shape
+        else new
+        for name, new in leaves(one).items()
+    }
+    return rebuilt(tensors, one)

@@ -37,8 +37,25 @@ class HeardByAll:
     def pull(self, own: Tensor) -> Tensor:
         return self._pulling @ own
 
+    def total(self, own: Tensor) -> Tensor:
+        kept = self._less(self.rows, self._weights)
+        total = torch.where(kept[:, None] == 0, 0.0, own) if (kept == 0).any() else own.clone()
+        for rows, senders in self._turns:
+            total[rows] += self.own[senders]
+        return total + 0.0
+
     def stack(self) -> tuple[Tensor, Tensor]:
         return self.own[self.senders], self.rows
+
+    @cached_property
+    def _turns(self) -> list[tuple[Tensor, Tensor]]:
+        """(rows, senders) of the first message to each row, of the second, and so on."""
+        count = torch.bincount(self.rows, minlength=len(self.own))
+        turn = torch.arange(len(self.rows), device=self.rows.device) - (count.cumsum(0) - count)[self.rows]
+        order = turn.argsort(stable=True)
+        sizes = torch.bincount(turn).tolist()
+        turns = torch.split(self.rows[order], sizes), torch.split(self.senders[order], sizes)
+        return list(zip(*turns, strict=True))
 
     @cached_property
     def _averaging(self) -> Tensor:

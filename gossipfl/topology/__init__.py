@@ -21,6 +21,7 @@ from gossipfl.topology.reach import horizon, period, spreads
 from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spans import Fault
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
+from gossipfl.topology.tree import Tree, tree
 
 __all__ = [
     "FAMILIES",
@@ -35,6 +36,7 @@ __all__ = [
     "Speed",
     "Topology",
     "TopologyDescription",
+    "Tree",
     "afflicted",
     "averaging",
     "check",
@@ -63,5 +65,6 @@ __all__ = [
     "stochastic",
     "stragglers",
     "symmetric",
+    "tree",
     "write",
 ]  # fmt: skip

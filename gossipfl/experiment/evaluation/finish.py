@@ -44,7 +44,7 @@ def judge(study: Study, learned: Learned) -> Judged:
     mean_rows = sum(part.total for part in train) / len(train)
     problem = make_problem(study, learned.schema, train, rows, mean_rows)
 
-    mean = learned.models.mean(0)
+    mean = learned.models[0] + (learned.models - learned.models[0]).mean(0)  # exact where all are equal
     consensus = apart(learned.models, mean)
     limit = e.stop.tolerance or AGREED
     finite = learned.stopped != "diverged" and bool(mean.isfinite().all())
@@ -66,6 +66,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "unseen": list(learned.schema.unseen),
         "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),
         "consensus_distance": consensus if finite else None,
+        "certificate": learned.certificate,
         "distance_to_optimum": None,
         "loss": float(problem.loss(mean.expand(len(learned.names), -1)).mean()) if finite else None,
         "test": _evaluate(problem, e.model.kind, mean, test, learned.names) if finite else None,

@@ -11,6 +11,8 @@ DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
+    if (certificate := summary.get("certificate")) is not None:
+        sentence += f"; by its certificate the model is {certificate:.1e} from the optimum of all data"
     if none := summary.get("no_reference"):
         sentence += f"; there is no pooled optimum to compare with: {none}"
     if lacking := summary.get("unwritten"):
@@ -48,11 +50,12 @@ def _ended(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
 def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     peers, rounds = summary["peers"], summary["rounds"]
     match summary["stopped"]:
-        case "diverged":
-            return NOT_REACHED, (
+        case "diverged" | "no optimum" as how:
+            smaller = (
                 f"diverged: {summary['why'] or 'the models are not finite'}. Try a smaller algorithm.step "
                 f"(it was {summary['step']:.3g})"
             )
+            return NOT_REACHED, smaller if how == "diverged" else summary["why"]
         case "interrupted":
             code = NETWORK if "error" in summary else INTERRUPTED
             return code, f"interrupted after {rounds:,} rounds; the models at that point are saved"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from gossipfl.algorithms import METHODS, robust
+from gossipfl.algorithms import METHODS, Summed, robust
 from gossipfl.config.experiment import ChannelSettings
 from gossipfl.experiment.learning.prepare import Prepared
 from gossipfl.experiment.study.method import Composition, bears, composition
@@ -38,12 +38,17 @@ def compose(study: Study, prepared: Prepared) -> Parts:
     Raises:
         Incompatible: the study's method does not fit its links.
     """
-    main = composition(study, prepared.kind, prepared.problem, prepared.step)
+    main = composition(study, prepared.kind, prepared.problem, prepared.step, prepared.facts.moments)
     tolerant = bears(study, main)
     fallback = None if tolerant else _fallback(study, prepared)
     return Parts(
         study, prepared, study.scheduled(prepared.problem), main, tolerant, fallback, _turn(study, main)
     )
+
+
+def hops(study: Study, composition: Composition) -> int:
+    """The exchanges that word of the stop needs to reach every peer; with sums all peers read it off equal totals."""
+    return 0 if isinstance(composition.algorithm, Summed) else study.horizon
 
 
 def _fallback(study: Study, prepared: Prepared) -> Composition | None:

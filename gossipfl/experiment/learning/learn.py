@@ -13,14 +13,26 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from gossipfl.algorithms import Summing
+from gossipfl.algorithms.sums.certificate import Verdict, reached
 from gossipfl.config.experiment import StopSettings
 from gossipfl.engine import Engine, Run, within
 from gossipfl.errors import Departed, Dropped
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
 
-Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "ended"]
+Stopped = Literal[
+    "rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "ended", "no optimum"
+]
 OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of rounds is not known in advance
+ENDLESS = {
+    Verdict.SEPARATED: "there is no finite optimum: the model separates the classes, and there is no penalty. Set model.l2 "
+    "above 0",
+    Verdict.ONE_SIDED: "there is no finite optimum: all training rows have one class, or all counts are 0, and the intercept, "
+    "which has no penalty, grows without limit",
+    Verdict.RECEDING: "there is no finite optimum, or none within reach of double precision: a level or a combination of "
+    "features has rows of one class only. Set model.l2 above 0",
+}  # why there is no optimum
 SELDOM = 1.0  # maximum seconds between two lines of metrics, if rounds are not longer
 
 
@@ -98,13 +110,16 @@ def _rounds(
         return
     rest = Rest(engine, outcome.run, stop.tolerance, pace)
     for run in engine.rounds(outcome.run):
-        x = run.state.x
+        x, known = run.state.x, run.state.evidence if isinstance(run.state, Summing) else None
         if not math.isfinite(x.sum()):
             outcome.diverged("the model is not finite", f"in round {outcome.rounds + 1}")
             return
         if run.round % pace.local_steps:
             continue
         outcome.run, outcome.rounds = run, run.round // pace.local_steps
+        if known and known.verdict:
+            outcome.stopped, outcome.why = "no optimum", ENDLESS[Verdict(int(known.verdict))]
+            break
         over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
         if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
             outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
@@ -181,9 +196,12 @@ class Rest:
         """
         cycle, self._seen = self._cycle(), self._seen + 1
         if self._tolerance and exchanges % cycle == 0:
-            near = self._seen > cycle and self._still(run) and self._close(run)
-            self._near = self._near + 1 if near else 0
-            self._converged, self._before = self._near > (0 if cycle > 1 else 2 * self._hops), run
+            if isinstance(run.state, Summing):
+                self._converged = run.state.finished and reached(run.state.evidence, self._tolerance)
+            else:
+                near = self._seen > cycle and self._still(run) and self._close(run)
+                self._near = self._near + 1 if near else 0
+                self._converged, self._before = self._near > (0 if cycle > 1 else 2 * self._hops), run
         self._were.append(self._converged)
         return self._engine.settled(self._answer[self._converged], over)
 

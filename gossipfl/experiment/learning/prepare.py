@@ -21,13 +21,13 @@ from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.standardise import constant, standardise
+from gossipfl.experiment.learning.standardise import agree_moments, constant, standardise
 from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
 from gossipfl.models.preconditioned import curvature, nystrom, probes
-from gossipfl.runs.facts import Facts
+from gossipfl.runs.facts import Facts, Moments
 from gossipfl.topology.names import several
 
 COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
@@ -147,12 +147,13 @@ def prepare(
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     fallback_step = 0.0
+    units = known.moments if known else agree_units(study, kind, train, agreement)
     if METHODS[kind].averages and study.loss.curvature < float("inf"):
         fallback_step = auto_step(study, robust(penalty=bool(study.experiment.model.l1)), problem, most)
     if known:
         facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
     else:
-        facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges())
+        facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units)
     return Prepared(facts, scales, train, test, kind, problem, start)
 
 
@@ -196,6 +197,13 @@ def class_weights(study: Study, schema: Schema) -> Schema:
     return dataclasses.replace(
         schema, class_weights=tuple(given.get(name, 1.0) for name in schema.classes or ())
     )
+
+
+def agree_units(study: Study, kind: str, train: Sequence[Rows], agreement: Agreement) -> Moments:
+    """What a certificate needs, for a kind that takes sums."""
+    if not study.sums(kind):
+        return Moments()
+    return agree_moments(train, study.loss.task == "regression", agreement)
 
 
 def agree_curvature(problem: Linear, directions: Tensor, agreement: Agreement) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """One learning session of the peers in this process, from raw tables to models; must not know which engine it uses."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -7,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import METHODS, Algorithm
+from gossipfl.algorithms import METHODS, Algorithm, Summing
+from gossipfl.algorithms.sums.certificate import predicted
 from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.experiment.learning.agree import Agreement
@@ -151,6 +153,13 @@ class Session:
         return state.models if isinstance(state, World) else None
 
     @property
+    def certificate(self) -> float | None:
+        """The predicted distance of the model to the optimum of all data; None if there is none."""
+        state = self.outcome.run.state
+        value = predicted(state.evidence) if isinstance(state, Summing) else math.nan
+        return value if math.isfinite(value) else None
+
+    @property
     def messages_sent(self) -> int:
         return self.agreement.messages_sent + self.engine.messages_sent
 
@@ -188,4 +197,5 @@ class Session:
             train=[prepared.train[me] for me in here],
             test=[prepared.test[me] for me in here],
             kept=self.kept,
+            certificate=self.certificate,
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from gossipfl.algorithms import METHODS, Algorithm
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.learning.compose import Parts
+from gossipfl.experiment.learning.compose import Parts, hops
 from gossipfl.experiment.study.gossip import network
 from gossipfl.experiment.study.method import Composition, heals
 from gossipfl.experiment.study.study import Study
@@ -88,7 +88,7 @@ class Simulated:
             parts.problem,
             topology,
             composition.mixing,
-            study.horizon,
+            hops(study, composition),
             study.changing or bool(self._faults),
         )
 

@@ -1,8 +1,10 @@
 """Scale features to mean 0 and standard deviation 1, and find the constant ones; must not know models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.sparse import issparse
 from torch import Tensor
@@ -13,6 +15,7 @@ from gossipfl.data.scale import Scale, marks
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
+from gossipfl.runs.facts import Moments
 
 
 def standardise(
@@ -51,3 +54,29 @@ def constant(study: Study, train: Sequence[Rows], schema: Schema, agreement: Agr
     said = torch.from_numpy(np.stack([marks(r, study.experiment.model.intercept) for r in train]))
     high, low = agreement.maximum(said.flatten(1))[0].view(2, -1)
     return tuple(name for name, same in zip(schema.features, (high + low == 0).tolist(), strict=True) if same)
+
+
+def agree_moments(train: Sequence[Rows], regression: bool, agreement: Agreement) -> Moments:
+    """Means and deviations over all training rows, for a certificate; of the targets, if they are numbers to be fitted.
+
+    Deviations of sparse features are root mean squares.
+    """
+
+    def total(sums: Callable[[Rows], list[float]]) -> npt.NDArray[np.float64]:
+        return agreement.total(np.array([sums(rows) for rows in train]))
+
+    def weights(rows: Rows) -> npt.NDArray[np.float64]:
+        return np.ones(len(rows.y)) if rows.weight is None else rows.weight
+
+    sums = total(lambda r: [r.total, *(weights(r) @ r.x), weights(r) @ r.y])
+    mean, centre = sums[1:-1] / sums[0], sums[-1] / sums[0]
+
+    def squares(rows: Rows) -> list[float]:
+        x: Any = rows.x
+        each = x.power(2) if issparse(x) else (x - mean) ** 2
+        return [*(weights(rows) @ each), weights(rows) @ (rows.y - centre) ** 2]
+
+    *deviation, spread = np.sqrt(total(squares) / sums[0]).tolist()
+    if not regression:
+        return Moments(tuple(mean.tolist()), tuple(deviation))
+    return Moments(tuple(mean.tolist()), tuple(deviation), float(centre), spread or 1.0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.learning.compose import Parts, compose
+from gossipfl.experiment.learning.compose import Parts, compose, hops
 from gossipfl.experiment.study.method import Composition
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
@@ -146,7 +146,7 @@ def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Pee
         parts.problem,
         composition.topology,
         composition.mixing,
-        parts.study.horizon,
+        hops(parts.study, composition),
         parts.study.changing,
         origin=parts.prepared.facts.origin,
     )

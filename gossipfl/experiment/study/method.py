@@ -14,11 +14,15 @@ from gossipfl.algorithms import (
     Algorithm,
     Ingredients,
     NetworkTraits,
+    Objective,
     Round,
+    Sums,
+    Units,
     longest_step,
     made,
     no_hessian,
     no_penalty,
+    no_sums,
     robust,
     takes_back,
 )
@@ -39,8 +43,10 @@ from gossipfl.mixing import (
     Mixing,
     Property,
     PullAndPush,
+    Sum,
 )
 from gossipfl.models import Linear, Problem
+from gossipfl.runs.facts import Moments
 from gossipfl.topology import (
     Links,
     Spectrum,
@@ -101,10 +107,12 @@ def best(study: Study, problem: Problem | None) -> str:
     return "newton" if small and not refusal(study, "newton", problem) else robust(penalty=bool(e.model.l1))
 
 
-def composition(study: Study, kind: str, problem: Problem | None = None, step: float = 1.0) -> Composition:
+def composition(
+    study: Study, kind: str, problem: Problem | None = None, step: float = 1.0, moments: Moments | None = None
+) -> Composition:
     """The parts of an engine for a kind of algorithm; without a problem they are only for checks."""
     settings, method = study.experiment.algorithm, METHODS[kind]
-    mixed, cycle = mixing(study, kind, problem), study.cycle if method.averages else 1
+    mixed, cycle = mixing(study, kind, problem), study.exchanges(kind) if method.averages else 1
     chi = 1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if method.spectrum else 1.0
     algorithm = made(kind, Ingredients(
         step,
@@ -115,8 +123,29 @@ def composition(study: Study, kind: str, problem: Problem | None = None, step: f
         cycle,
         settings.mu or study.experiment.model.l2,
         chi,
+        sums(study, problem, moments or Moments(), cycle) if study.sums(kind) else None,
     ))  # fmt: skip
     return Composition(kind, algorithm, topology(study, kind), mixed, cycle)
+
+
+def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int) -> Sums:
+    """What a sum method is made of. Targets are centred for linear models, where the intercept can take their mean."""
+    model = study.experiment.model
+    if not isinstance(problem, Linear):
+        return no_sums(study.loss, len(study.names), exchanges)
+    units = Units(
+        torch.tensor(moments.deviation, dtype=torch.float64), torch.tensor(moments.mean, dtype=torch.float64),
+        moments.spread, problem.outputs,
+    )  # fmt: skip
+    objective = Objective(
+        problem.penalised.cpu().double(), units, model.l2, model.l1, problem.outputs,
+        problem.outputs - getattr(problem.loss_of_row, "unseen", 0),
+    )  # fmt: skip
+    centre = moments.centre if objective.free else 0.0
+    return Sums(
+        objective, problem.loss_of_row, study.experiment.stop.tolerance, problem.of_peers(centre), len(study.names),
+        exchanges, centre * (1 - objective.penalised),
+    )  # fmt: skip
 
 
 def momentum(study: Study, kind: str) -> float:
@@ -162,6 +191,8 @@ def topology(study: Study, kind: str) -> Topology:
                 receivers=links.receivers[:0], senders=links.senders[:0], weights=links.weights[:0]
             )
         )
+    if study.sums(kind):
+        return cycle(study.tree.rounds())
     if method.averages and not study.changing:
         return cycle(study.averaging.rounds(study.graph))
     steps = study.experiment.algorithm.local_steps
@@ -173,6 +204,8 @@ def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
     usual = METHODS[kind]
     if not usual.talks:
         return Mixing(Average())
+    if study.sums(kind):
+        return Mixing(Sum())
     over = channel(study, getattr(problem, "outputs", 1))
     gamma = usual.gamma if not study.changing or usual.gamma_changing is None else usual.gamma_changing
     gamma = gamma if isinstance(over, Direct) else min(gamma, study.experiment.channel.gamma)

@@ -12,9 +12,9 @@ BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first
 def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
     """The first reason against a kind of algorithm; None if it fits. Without a problem, some reasons are not checked."""
     method = METHODS[kind]
-    reasons = [_keys(study, kind), _names(study, method)]
+    reasons = [_keys(study, kind), _names(study, kind, method)]
     if method.averages:
-        reasons += [_averages(study), _hessians(study, problem)]
+        reasons += [_averages(study, kind), _hessians(study, kind, problem)]
     if method.mu or method.spectrum:
         reasons.append(_accelerated(study))
     if not method.rounds:
@@ -32,7 +32,7 @@ def _keys(study: Study, kind: str) -> str | None:
     return f"does not use {keys}: leave it out, or set another algorithm.kind" if keys else None
 
 
-def _names(study: Study, method: Method) -> str | None:
+def _names(study: Study, kind: str, method: Method) -> str | None:
     """Methods that have another name over compressed messages, or with an l1 penalty."""
     e = study.experiment
     compressed = e.channel.compress != "none" and e.channel.feedback
@@ -42,13 +42,20 @@ def _names(study: Study, method: Method) -> str | None:
         'sends compressed messages with error feedback: set channel.compress, for example channel.compress = "top-k", and '
         "leave channel.feedback = true": method.feedback and not compressed,
         f'has no proximal step: set model.l1 = 0, or algorithm.kind = "{method.with_penalty}"': bool(e.model.l1)
-        and not method.penalty,
+        and not (method.penalty or study.sums(kind)),
     })  # fmt: skip
 
 
-def _averages(study: Study) -> str | None:
-    """Reasons against a method that needs exact averages."""
+def _averages(study: Study, kind: str) -> str | None:
+    """Reasons against a method that needs exact averages or sums."""
     e = study.experiment
+    if study.sums(kind):
+        return _first({
+            f'needs derivatives, and model.kind = "{e.model.kind}" has none: set algorithm.kind = "auto"': e.model.kind
+            in ("svm", "module"),
+            'needs links that do not change or fail, for sums along a tree: set algorithm.kind = "auto"': study.changing,
+            'sends sums, which cannot be compressed: set channel.compress = "none"': e.channel.compress != "none",
+        })  # fmt: skip
     return _first({
         f'needs a second derivative everywhere, and model.kind = "{e.model.kind}" has none: '
         'set algorithm.kind = "auto"': e.model.kind in ("svm", "huber", "module"),
@@ -59,14 +66,14 @@ def _averages(study: Study) -> str | None:
     })  # fmt: skip
 
 
-def _hessians(study: Study, problem: Problem | None) -> str | None:
+def _hessians(study: Study, kind: str, problem: Problem | None) -> str | None:
     """Reasons against a method that sends Hessians."""
-    if problem is None:
+    if problem is None or not METHODS[kind].curvature:
         return None
-    if not (isinstance(problem, Linear) and problem.dense):
+    if not (isinstance(problem, Linear) and (problem.dense or study.sums(kind))):
         return 'would send a Hessian of sparse features: set algorithm.kind = "exact-diffusion"'
-    if study.experiment.stop.rounds < study.cycle:
-        return f"needs {study.cycle} exchanges for a step: set stop.rounds to {study.cycle} or more"
+    if study.experiment.stop.rounds < (cycle := study.exchanges(kind)):
+        return f"needs {cycle} exchanges for a step: set stop.rounds to {cycle} or more"
     d = problem.width
     return (
         f"would send {d * (d + 1) // 2:,} numbers in each message, for {d:,} parameters; the limit is {LARGE:,} parameters: "

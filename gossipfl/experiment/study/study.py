@@ -27,6 +27,7 @@ from gossipfl.topology import (
     Averaging,
     Links,
     Topology,
+    Tree,
     averaging,
     diameter,
     dropping,
@@ -36,6 +37,7 @@ from gossipfl.topology import (
     period,
     schedule,
     static,
+    tree,
 )  # fmt: skip
 
 # the sections that are equal at all peers
@@ -63,6 +65,7 @@ class Study:
             "diameter",
             "horizon",
             "averaging",
+            "tree",
             "cycle",
             "fingerprint",
             "wiring",
@@ -125,6 +128,22 @@ class Study:
     @cached_property
     def averaging(self) -> Averaging:
         return averaging(self.graph)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The tree along which sums are taken."""
+        return tree(self.graph)
+
+    def sums(self, kind: str) -> bool:
+        """Whether a kind of algorithm takes sums along the tree."""
+        method = METHODS[kind]
+        return method.sums or (method.averages and self.experiment.algorithm.averaging == "tree")
+
+    def exchanges(self, kind: str) -> int:
+        """The exchanges of a sum or an exact average, for a kind of algorithm that needs one; 0 if there is none."""
+        if not self.sums(kind):
+            return self.cycle
+        return 0 if self.changing else max(1, self.tree.exchanges)
 
     @cached_property
     def cycle(self) -> int:

@@ -1,0 +1,186 @@
+"""A centralised optimiser as an algorithm of peers, which take sums along a tree; must not know any engine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from gossipfl.algorithms.algorithm import Account, Grad, Mix, Record, leaves, rebuilt
+from gossipfl.algorithms.sums.certificate import Evidence
+from gossipfl.mixing import Property
+from gossipfl.models.shard import Shard
+
+HEAD = 2  # numbers in front of a sum: the count of contributors, and the digest of x
+
+
+class MethodState(Record, Protocol):
+    """The state of a sum method: a record of tensors of any shape, the same at all peers."""
+
+    @property
+    def x(self) -> Tensor:
+        """The model, (d,)."""
+
+    @property
+    def finished(self) -> Tensor:
+        """(), whether there is nothing more to gain."""
+
+
+class SumMethod(Protocol):
+    """An optimiser of the pooled objective that needs only sums over all rows."""
+
+    def init(self, x: Tensor) -> MethodState:
+        """The state before the first sum, from x (d,)."""
+
+    def contribute(self, s: Any, rows: Shard) -> Tensor:
+        """The numbers to be summed over all rows, (D,), as far as they are of these rows."""
+
+    def update(self, s: Any, total: Tensor) -> MethodState:
+        """The next state from the sums, (D,). It never sees a row."""
+
+
+class Summing(NamedTuple):
+    """The progress of a sum, and of the optimiser.
+
+    x: (n, d), the models.
+    inner: the optimiser's state, each tensor with an axis of rows in front; equal rows share their memory.
+    v: (n, 2 + D), what each peer holds of the sum at hand.
+    done: (n, 1), the exchanges done in this sum.
+    apart: (n, 1), whether the models are to be averaged before the next step, because they differ.
+    voids, repairs: (n, 1), sums to which not all peers contributed; averages of models that differed.
+    """
+
+    x: Tensor
+    inner: Any
+    v: Tensor
+    done: Tensor
+    apart: Tensor
+    voids: Tensor
+    repairs: Tensor
+
+    @property
+    def finished(self) -> bool:
+        """Whether the optimiser has finished, for all rows."""
+        return bool((self.inner.finished > 0).all())
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of the distance to the optimum, of the first row."""
+        evidence: Evidence = self.inner.evidence
+        return rebuilt({name: tensor[0] for name, tensor in leaves(evidence).items()}, evidence)
+
+
+@dataclass(frozen=True)
+class Summed:
+    """total = sum over all peers of contribute(s, own rows), by `exchanges` exchanges; s' = update(s, total).
+
+    All peers hold the same state, bit for bit, as long as their processors compute alike: a digest of x is summed along. Where
+    it shows that models differ, the next sum is of x, and all take its mean. A sum to which not all peers contributed is void,
+    and is taken again.
+
+    rows: of the peers held here.
+    peers: the number of all peers.
+    exchanges: of a sum; 1 for a single peer.
+    shift: (d,), the model is what the method finds, plus this; for targets that are centred.
+    """
+
+    method: SumMethod
+    rows: Sequence[Shard]
+    peers: int
+    exchanges: int
+    shift: Tensor
+
+    requires: ClassVar[Property] = Property.LINEAR | Property.SETTLING | Property.RELIABLE
+    min_eigenvalue: ClassVar[float] = float("-inf")
+    accounts: ClassVar[Mapping[str, Account]] = {}
+    weighted: ClassVar[bool] = False
+
+    def init(self, x: Tensor) -> Summing:
+        zero = x.new_zeros(len(x), 1)
+        starts = x.cpu().double() - self.shift
+        if bool((starts == starts[0]).all()):
+            inner = _stacked([self.method.init(starts[0])] * len(x))
+        else:
+            inner = _stacked([self.method.init(start) for start in starts])
+        return Summing(x, inner, zero.double(), zero, zero, zero, zero)
+
+    def round(self, s: Summing, grad: Grad, mix: Mix) -> Summing:
+        v = self._contributions(s) if s.done[0] == 0 else s.v
+        v, done = mix(v), s.done + 1
+        if done[0] < self.exchanges:
+            return s._replace(v=v, done=done)
+        return self._concluded(s._replace(v=v, done=torch.zeros_like(done)))
+
+    def _contributions(self, s: Summing) -> Tensor:
+        """(n, 2 + D). An overflow becomes a number so large that every peer notices it."""
+        huge, threads = float(torch.finfo(torch.float64).max ** 0.5), torch.get_num_threads()
+        torch.set_num_threads(1)  # bits depend on the number of threads
+        try:
+            rows = []
+            for i, (inner, own) in enumerate(zip(_rows(s.inner), self.rows, strict=True)):
+                numbers = inner.x if s.apart[i] else self.method.contribute(inner, own)
+                rows.append(torch.cat((numbers.new_tensor([1.0, self._digest(inner.x)]), numbers)))
+            return torch.stack(rows).nan_to_num(huge, huge, -huge) + 0.0
+        finally:
+            torch.set_num_threads(threads)
+
+    def _concluded(self, s: Summing) -> Summing:
+        """The state after a sum. Rows with the same state and the same total, as all usually are, share one update."""
+        known: dict[bytes, tuple[Any, tuple[float, float, float]]] = {}
+        results = []
+        for i, inner in enumerate(_rows(s.inner)):
+            key = s.v[i].numpy().tobytes() + bytes([bool(s.apart[i])])
+            if not _shared(s.inner):
+                key += b"".join(tensor.numpy().tobytes() for tensor in leaves(inner).values())
+            if key not in known:
+                known[key] = self._next(inner, s.v[i], bool(s.apart[i]))
+            results.append(known[key])
+        flags = torch.tensor([flags for _, flags in results], dtype=s.voids.dtype)
+        inner = _stacked([inner for inner, _ in results])
+        return s._replace(
+            x=(inner.x + self.shift).to(s.x),
+            inner=inner,
+            apart=flags[:, :1],
+            voids=s.voids + flags[:, 1:2],
+            repairs=s.repairs + flags[:, 2:],
+        )
+
+    def _next(self, inner: Any, v: Tensor, apart: bool) -> tuple[Any, tuple[float, float, float]]:
+        """The optimiser's next state; whether models differ, whether the sum is void, whether models were averaged."""
+        if v[0] != self.peers:
+            return inner, (float(apart), 1.0, 0.0)
+        if apart:
+            return inner._replace(x=v[HEAD:] / self.peers), (0.0, 0.0, 1.0)
+        if v[1] != self.peers * self._digest(inner.x):
+            return inner, (1.0, 0.0, 0.0)
+        return self.method.update(inner, v[HEAD:]), (0.0, 0.0, 0.0)
+
+    def _digest(self, x: Tensor) -> float:
+        """A hash of x as a whole number, so small that the sum over all peers is exact."""
+        bits = min(48, 52 - self.peers.bit_length())
+        return float(int.from_bytes(blake2b(x.numpy().tobytes(), digest_size=8).digest()) >> 64 - bits)
+
+
+def _shared(record: Record) -> bool:
+    """Whether all rows of a record are the same memory."""
+    return all(len(tensor) == 1 or tensor.stride(0) == 0 for tensor in leaves(record).values())
+
+
+def _rows(record: Any) -> list[Any]:
+    """The record of each row, without the axis of rows."""
+    tensors = leaves(record)
+    n = len(record.x)
+    if _shared(record):
+        return [rebuilt({name: tensor[0] for name, tensor in tensors.items()}, record)] * n
+    return [rebuilt({name: tensor[i] for name, tensor in tensors.items()}, record) for i in range(n)]
+
+
+def _stacked(records: Sequence[Any]) -> Any:
+    """The record with an axis of rows in front; if all records are the same, or equal, they share their memory."""
+    first, each = records[0], [leaves(record) for record in {id(r): r for r in records}.values()]
+    if all(torch.equal(one[name], tensor) for one in each for name, tensor in each[0].items()):
+        return rebuilt({name: t.expand(len(records), *t.shape) for name, t in each[0].items()}, first)
+    every = [leaves(record) for record in records]
+    return rebuilt({name: torch.stack([one[name] for one in every]) for name in every[0]}, first)
