@@ -43,6 +43,7 @@ from gossipfl.runs.events import Finished, Progress
 
 HALT_S, MEMORY_MB, LOG_MB, DISTANCE = 1.0, 64.0, 1.0, 1e-8
 PARAMETERS = 31
+WORDS = 88  # bytes of the rows with which these peers agree on classes
 AFTER = 4.0  # seconds of learning after the attack
 MOST = 200_000  # messages of an attack to each peer
 Messages = Iterator[bytes]
@@ -82,6 +83,7 @@ ATTACKS: dict[str, Callable[[Target], Messages]] = {
     "other-study": lambda t: (joined(encode(Header(b"another!", t.neighbour, k)), b"") for k in range(MOST)),
     "not-finite": lambda t: (t.says(k, numbers(float("nan")), mine=5, opens=t.opens) for k in range(MOST)),
     "short": lambda t: (t.says(k, numbers(1.0)[:-1]) for k in range(MOST)),
+    "words": lambda t: (t.says(k % 60, b"\xff\xfe".ljust(WORDS, b"[")) for k in range(MOST)),
     "over": lambda t: (t.says(k, rumours=Rumours(over=True)) for k in range(MOST)),
     "rumours": lambda t: (t.says(k, rumours=Rumours(2**61, 20_000, True)) for k in range(MOST)),
     "step": lambda t: (
@@ -94,7 +96,7 @@ ATTACKS: dict[str, Callable[[Target], Messages]] = {
     "transfers": lambda t: (t.says(k, bytes(k % 999), transfer=True) for k in range(MOST)),
     "attempts": lambda t: (t.says(k << 55, numbers(1.0), mine=k + 1, opens=t.opens) for k in range(60)),
 }
-FROM_THE_START = ("zeros", "small", "goodbyes", "transfers", "attempts")
+FROM_THE_START = ("zeros", "small", "words", "goodbyes", "transfers", "attempts")
 
 
 class Row(NamedTuple):
@@ -126,7 +128,7 @@ def experiment(graph: str, **stop: float) -> dict[str, Any]:
         "model": {"kind": "logistic", "l2": 0.1},
         "algorithm": {"kind": "auto"},
         "stop": {"rounds": 2**40, **stop},
-        "peers": {"report": 1},
+        "peers": {"report": 1, "security": "none"},  # open links: strangers get in
     }
 
 

@@ -6,6 +6,7 @@ GossipError
 ├── BadData           a wrong file, column or row                            exit code 4
 ├── NetworkError      a port in use, a neighbour that stays silent           exit code 5
 │   ├── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
+│   ├── Ended         a peer came back after all others had ended            none: it stops
 │   └── Dropped       the topology no longer names this peer                 none: it leaves
 └── BadMessage        from a neighbour: caught on arrival, counted, never propagated
 
@@ -13,7 +14,7 @@ Divergence is not an error but an outcome: it is a value in the metrics, and the
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GossipError(Exception):
@@ -50,6 +51,14 @@ class Departed(NetworkError):
     def __init__(self, neighbour: str, reason: str) -> None:
         super().__init__(f"neighbour {neighbour} left ({reason}): see its log for details")
         self.neighbour, self.reason = neighbour, reason
+
+
+class Ended(NetworkError):
+    """All others had ended before this peer came back, as `neighbour` says; `words` is its goodbye, if there is one."""
+
+    def __init__(self, neighbour: str, words: Any) -> None:
+        super().__init__(f"all others had ended before this peer came back, as {neighbour} says")
+        self.words = words
 
 
 class Dropped(NetworkError):

@@ -146,12 +146,13 @@ def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str
     code, sentence = _ended(report, tolerance)
     if report.without:
         if report.stopped == "tolerance":
-            code = 0 if wanted else 6
             sentence = (
                 f"tolerance {tolerance:g} is met after {report.rounds} rounds on a part of the rows only"
             )
+        if tolerance and report.stopped in ("tolerance", "ended"):
+            code = 0 if wanted else 6
         sentence += f"; {whose(report.learned_with, report.without)}"
-    elif report.learned_with and report.stopped in ("tolerance", "rounds", "seconds"):
+    elif report.learned_with and report.stopped in ("tolerance", "rounds", "seconds", "ended"):
         sentence += f"; {whose(report.learned_with, ())}"
     return (code or 7, f"{sentence}; but it {report.unwritten}") if report.unwritten else (code, sentence)
 
@@ -163,6 +164,8 @@ def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
         case "interrupted" | "dropped":
             code = 130 if report.stopped == "interrupted" else 0
             return code, report.why or f"interrupted after {report.rounds} rounds"
+        case "ended":
+            return 0, report.why
         case "tolerance":
             return (
                 0,

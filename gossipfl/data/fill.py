@@ -1,5 +1,6 @@
 """The values that replace missing ones, over the training rows of all peers; must not know how peers add up their numbers."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -19,8 +20,8 @@ Total = Callable[
     [Array], Array
 ]  # numbers of each peer in this process, (n, k) -> their sums over all peers, (k,)
 Union = Callable[
-    [Sequence[Iterable[str]]], set[str]
-]  # words of each peer in this process -> the words of all
+    [Sequence[Iterable[str]], Callable[[str], object]], set[str]
+]  # words of each peer in this process, and what refuses a word -> the words of all
 
 
 def agree_fill(
@@ -120,12 +121,19 @@ def _modes(
                 f"{table.where}: {listed(many)} has more than {FEW} different values, so a mode means little and would be sent "
                 'word by word: set missing = "median", or declare it in categorical'
             )
+
+    def read(told: str) -> tuple[str, str]:
+        j, _, word = told.partition(" ")
+        if not math.isfinite(float(word)) or int(j) not in range(len(numbers)):
+            raise ValueError("no number of a column")
+        return numbers[int(j)], word
+
     shown = union(
-        [{f"{j} {word}" for j, name in enumerate(numbers) for word in set(one[name])} for one in words]
+        [{f"{j} {word}" for j, name in enumerate(numbers) for word in set(one[name])} for one in words], read
     )
     found: dict[str, list[str]] = {name: [*schema.levels.get(name, ())] for name in names}
-    for j, _, word in (word.partition(" ") for word in shown):
-        found[numbers[int(j)]].append(word)
+    for name, word in map(read, shown):
+        found[name].append(word)
     candidates = [(name, word) for name in names for word in sorted(found[name], key=natural)]
     tallies = [{name: one[name].value_counts() for name in names} for one in words]
     counts = np.rint(

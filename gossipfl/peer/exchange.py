@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from gossipfl.errors import BadMessage
 from gossipfl.peer.inbox import AHEAD, Inbox, Late
 from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
-from gossipfl.peer.neighbour import Answer, Message, Neighbour
+from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
-from gossipfl.peer.rumours import MAX_EXCHANGE
+from gossipfl.peer.rumours import MAX_EXCHANGE, Rumours
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.waiting import SLICE, LockStep, Tolerant, Waiting
 from gossipfl.peer.wire import ATTEMPT, Header, Opening, attempt, encode
@@ -70,6 +70,8 @@ class Exchange:
         draw: random nonces for the ends of edges.
         limits: what messages may say.
         unpack: what a state transfer says; raises BadMessage where this peer cannot use it.
+
+    The attribute `alone` is set for a peer that comes back: for so many seconds it waits until a neighbour answers.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Exchange:
         limits: Limits = ROOMY,
         unpack: Callable[[bytes], Any] = bytes,
     ) -> None:
-        self.me, self.names, self.transport = me, names, transport
+        self.me, self.names, self.transport, self.alone = me, names, transport, 0.0
         self.number = 0
         self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
         self._study, self._clock, self._patience = study, clock, patience
@@ -103,11 +105,14 @@ class Exchange:
         self._parting, self._began = False, self.now
         self._reason = ""  # of my goodbye
         self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
+        self._last_rumours: Rumours | None = None  # when I said goodbye
 
     def tolerate(self) -> None:
         """From here on go on without neighbours that stay silent."""
         if isinstance(self.waiting, LockStep):
-            self.waiting = Tolerant(self.neighbours, self.inbox, self.transport, self._patience.probe)
+            self.waiting = Tolerant(
+                self.neighbours, self.inbox, self.transport, self._patience.probe, self.alone
+            )
 
     def begin(
         self,
@@ -156,6 +161,7 @@ class Exchange:
             NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message names it.
             StateTransferred: nothing was learned yet, and a neighbour says that the study is under way.
             BegunAnew: nothing was learned yet, and all agree again.
+            Ended: this peer has come back, and all others have ended.
         """
         self._elapse(SLICE)
         self.number = number
@@ -202,20 +208,25 @@ class Exchange:
 
     def leave(self, reason: str) -> None:
         """Say goodbye to all neighbours, with the reason, so that nobody waits for me."""
-        self._reason = reason
+        self._reason, self._last_rumours = reason, self.rumours
         self._say_goodbye(reason, self.neighbours)
+
+    @property
+    def rumours(self) -> Rumours:
+        """What I know of the whole network, or knew when I said goodbye."""
+        return self._last_rumours or self.neighbours.rumours
 
     def part(self, seconds: float) -> set[int]:
         """After my goodbye, listen until all neighbours have said theirs, or have no connection; at most so long.
 
-        Meanwhile a neighbour that lacks my last message gets it. Return the neighbours that are gone.
+        Meanwhile a neighbour that lacks my last message gets it, and one that comes back gets my state. Return the neighbours
+        that are gone.
         """
         until, self._last, self._parting = self._clock() + seconds, self._current, True
         while (left := until - self._clock()) > 0 and self.neighbours.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
                 self._hear(frames, self.now)
-                self._say_goodbye(self._reason, self._unaware())
         return self._gone()
 
     def _unaware(self) -> list[int]:
@@ -229,18 +240,18 @@ class Exchange:
     def _gone(self) -> set[int]:
         return self.neighbours.left | self.transport.lost()
 
-    def _say_goodbye(self, reason: str, peers: Iterable[int]) -> None:
+    def _say_goodbye(self, reason: str, peers: Iterable[int], state: bytes = b"") -> None:
         for peer in peers:
             edge = self.neighbours[peer].edge
             self._parted[peer] = edge.yours
             header = Header(
-                self._study, self.me, self.number, leaving=reason, mine=edge.mine, yours=edge.yours
-            )
+                self._study, self.me, self.number, leaving=reason, mine=edge.mine, yours=edge.yours, rumours=self.rumours
+            )  # fmt: skip
             goodbye = encode(header)
             for _ in range(self.waiting.goodbyes):
-                if self.transport.send(peer, [goodbye, b""]):
+                if self.transport.send(peer, [goodbye, state]):
                     self.messages_sent += 1
-                    self.bytes_sent += len(goodbye)
+                    self.bytes_sent += len(goodbye) + len(state)
 
     def _elapse(self, most: float) -> None:
         """The clock goes on, but not by more than was meant to pass: a peer that was stopped blames nobody."""
@@ -319,9 +330,18 @@ class Exchange:
             self._under_way(self.neighbours[peer], header, frames[1])
         if header.transfer:
             return
+        if header.leaving and header.yours == self.neighbours[peer].edge.mine:
+            self.neighbours[peer].last_words = Message(header, frames[1])
         lacked = peer in missing and self.number not in self.neighbours[peer].early
         last = self._last.number
-        match self.neighbours.hear(header, self.number, last, lacked, self.now, began, twice):
+        away = self.neighbours[peer].health in (Health.DOWN, Health.LEFT)
+        answer = self.neighbours.hear(header, self.number, last, lacked, self.now, began, twice)
+        if self._parting and (unaware := self._unaware()):
+            back = away and self._transfer is not None
+            self._say_goodbye(self._reason, unaware, self._transfer() if back and self._transfer else b"")
+            if back:
+                return
+        match answer:
             case Answer.CURRENT if self._current.number >= 0:
                 self._say(peer, self._current, again=True)
             case Answer.LAST if self._last.number >= 0:

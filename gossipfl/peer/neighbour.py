@@ -67,6 +67,7 @@ class Neighbour:
         self.health, self.since = UP, now
         self.delays = Delays(patience)
         self.goodbye = ""  # why it left, if it did
+        self.last_words: Message | None = None  # its goodbye, with its state if I came back after that
         self.strange = ""  # why its messages were refused, if they were
         self.told = False  # whether it is among those that I send to
         self.life = 0  # the nonce with which it last named mine

@@ -4,6 +4,7 @@ Sans-IO: the caller passes headers and the time, and carries out the answer.
 """
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gossipfl.peer.limits import ROOMY, Limits
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 REWIRED = "rewired"  # goodbye of a peer that has lost the edge to me, and goes on
 ENDED = "no neighbour answers: the others may have ended already, or have not begun"
+WAITS = "this peer waits for an answer"
 TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 
 
@@ -155,8 +157,11 @@ class Neighbourhood(dict[int, Neighbour]):
         # A peer that heard nobody any more, or that ended an earlier run, has settled alone: only our session counts.
         self.settled |= why == "settled" and one.edge.fits(header)
 
-    def attend(self, lost: Collection[int], now: float, number: int) -> list[int]:
-        """Look after neighbours that do not answer, `lost` being those without a connection; return those given up now."""
+    def attend(self, lost: Collection[int], now: float, number: int, waits: float = 0.0) -> list[int]:
+        """Look after neighbours that do not answer, `lost` being those without a connection; return those given up now.
+
+        `waits`: this peer has come back, and waits so many seconds until one of them answers.
+        """
         given_up = []
         for peer, one in self.items():
             if one.health is Health.LEFT:
@@ -174,17 +179,33 @@ class Neighbourhood(dict[int, Neighbour]):
                     log.info("%s is not there yet", one.name)
                 one.give_up(now)
                 self.spread(number, len(self.names) - 1)
-                self._cut(peer, number, cut=True)
+                if not waits:
+                    self._cut(peer, number, cut=True)
                 given_up.append(peer)
         if given_up and all(one.health is Health.DOWN and one.reached < 0 for one in self.values()):
-            log.info(ENDED)
+            most = "" if math.isinf(waits) else f", {waits:g} s at most"
+            log.info("%s%s", ENDED, f"; {WAITS}{most}" if waits else "")
         return given_up
+
+    def go_on_alone(self, number: int) -> None:
+        """Nobody has answered for long enough: this peer goes on without those that were given up."""
+        for peer, one in self.items():
+            if one.health is Health.DOWN:
+                self._cut(peer, number, cut=True)
+
+    @property
+    def ended(self) -> Neighbour | None:
+        """A neighbour that said that it learned to the end, where nobody is left to learn with."""
+        if any(one.health in (UP, Health.SUSPECTED) for one in self.values()):
+            return None
+        ends = [one for one in self.values() if one.health is Health.LEFT and one.goodbye in TO_THE_END]
+        return max(ends, key=lambda one: bool(one.last_words and one.last_words.payload), default=None)
 
     def suspect(self, peers: Sequence[int], now: float, began: float) -> None:
         """Do not wait any longer for those of the peers that are later than they ever were."""
         for peer in peers:
             one = self[peer]
-            if one.health is UP and now - began >= one.delays.limit:
+            if one.health is UP and now - max(began, one.since) >= one.delays.limit:
                 log.warning("%s does not answer: not awaited until it speaks again", one.name)
                 one.become(Health.SUSPECTED, now)
 

@@ -6,7 +6,7 @@ methods that bear missing messages.
 
 from collections.abc import Sequence
 
-from gossipfl.errors import Departed, NetworkError
+from gossipfl.errors import Departed, Ended, NetworkError
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.neighbour import UP, Health, Message
 from gossipfl.peer.neighbourhood import Neighbourhood
@@ -83,19 +83,30 @@ class Tolerant:
         neighbours, inbox: as in lock-step.
         transport: which knows connections.
         probe: seconds that an exchange of a peer takes which has been alone from the beginning.
+        alone: seconds for which a peer that comes back waits until somebody answers, before it goes on alone.
     """
 
     goodbyes = 3  # nobody can ask for a lost one
     pace = SLICE
 
-    def __init__(self, neighbours: Neighbourhood, inbox: Inbox, transport: Transport, probe: float) -> None:
+    def __init__(
+        self,
+        neighbours: Neighbourhood,
+        inbox: Inbox,
+        transport: Transport,
+        probe: float,
+        alone: float = 0.0,
+    ) -> None:
         self._neighbours, self._inbox, self._transport, self._probe = neighbours, inbox, transport, probe
+        self._alone, self._waits, self._since = alone, alone > 0, -1.0
         self._began, self._usual, self._whole = 0.0, 0.0, False  # of the last exchange, and seconds of one
 
     def begin(self, now: float, real: float) -> None:
         if self._whole:
             self._usual += (real - self._began - self._usual) / 8
         self._began = real
+        if self._since < 0:
+            self._since = now
         if not self._neighbours.healthy:
             self._attend(now)
 
@@ -103,7 +114,10 @@ class Tolerant:
         return
 
     def missing(self, awaited: Sequence[int], now: float) -> list[int]:
-        return [peer for peer in awaited if self._neighbours[peer].awaited(self._inbox.number, now)]
+        missing = [peer for peer in awaited if self._neighbours[peer].awaited(self._inbox.number, now)]
+        if not missing and self._waits and not any(one.health is UP for one in self._neighbours.values()):
+            return list(self._neighbours)
+        return missing
 
     def look(self, missing: Sequence[int], now: float, began: float) -> None:
         """Look after neighbours that do not answer, each `pace` seconds."""
@@ -111,11 +125,23 @@ class Tolerant:
         self._neighbours.suspect(missing, now, began)
 
     def _attend(self, now: float) -> None:
-        """Look after neighbours that do not answer. Raises Departed where one of them has diverged."""
+        """Look after neighbours that do not answer.
+
+        Raises:
+            Departed: one of them has diverged.
+            Ended: this peer waits, and all others have ended.
+        """
         if self._neighbours.diverged:
             raise Departed(self._neighbours.diverged, "diverged")
-        for peer in self._neighbours.attend(self._transport.lost(), now, self._inbox.number):
+        waits = self._alone if self._waits else 0.0
+        for peer in self._neighbours.attend(self._transport.lost(), now, self._inbox.number, waits):
             self._transport.forget(peer)
+        if self._waits:
+            if (ended := self._neighbours.ended) is not None:
+                raise Ended(ended.name, ended.last_words)
+            if now - self._since >= self._alone:
+                self._waits = False
+                self._neighbours.go_on_alone(self._inbox.number)
 
     def rest(self, awaited: Sequence[int]) -> float | None:
         """As in lock-step; where neighbours do not answer, hear those that may come back.
@@ -131,6 +157,9 @@ class Tolerant:
     def take(self, awaited: Sequence[int]) -> list[Message | None]:
         messages = [self._neighbours.use(peer, self._inbox.number) for peer in awaited]
         self._whole = None not in messages
+        if self._waits and any(messages):
+            self._waits = False
+            self._neighbours.go_on_alone(self._inbox.number)
         return messages
 
     def ahead(self) -> dict[int, int]:

@@ -59,7 +59,7 @@ def test_a_union_that_never_fits_is_an_error_and_no_memory_without_end(
     agreed = agreement(topology.load("ring:4"))
     widths = []
 
-    def forged(rows, width):
+    def forged(rows, width, channel):
         widths.append(width)
         return torch.full((width,), 0xFF, dtype=torch.uint8)
 

@@ -151,7 +151,8 @@ def sums(own):
     return own.sum(0)
 
 
-def union(words):
+def union(words, read):
+    assert all(map(read, (word for own in words for word in own)))
     return {word for own in words for word in own}
 
 

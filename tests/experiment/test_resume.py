@@ -5,23 +5,30 @@ import os
 import shutil
 import signal
 import threading
+from queue import Empty, SimpleQueue
 
 import pytest
 from runs import settings
+from test_disk import gossipfl
 from test_peers import by_hand, child, start, until_learning
 
-from gossipfl.config.file import parse
+from gossipfl.config.file import dump, parse
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import resume, run
 from gossipfl.experiment.launch.simulate import simulate
-from gossipfl.experiment.learning.tables import own_table
+from gossipfl.experiment.learning.tables import own_table, tables
+from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.live.alone import endpoints, lodged, peer
+from gossipfl.experiment.live.process import live
 from gossipfl.experiment.study.method import study
-from gossipfl.peer.neighbourhood import ENDED
+from gossipfl.peer.neighbourhood import ENDED, WAITS
+from gossipfl.peer.rumours import Rumours
+from gossipfl.peer.wire import Header, decode, encode, ident
 from gossipfl.report.status import status_table
 from gossipfl.runs import checkpoint
 from gossipfl.runs.events import Finished, Progress
+from gossipfl.runs.facts import Checkpoint, Facts, pack
 from gossipfl.runs.folder import create, read_json, write_json
 from gossipfl.runs.lock import holders
 from gossipfl.runs.status import statuses
@@ -165,6 +172,12 @@ def test_a_peer_by_hand_goes_on_only_in_a_folder_of_its_own_study(tmp_path):
     with pytest.raises(BadExperiment, match=r"another experiment: model, seed differ from .*config\.toml"):
         lodged(other, "1", tmp_path / "run")
     assert (tmp_path / "run" / "config.toml").read_text() == before
+    for name in "023":
+        write_json(tmp_path / "run" / "peers" / name / "summary.json", {"rounds": 9, "stopped": "tolerance"})
+    with pytest.raises(
+        BadExperiment, match=r"all others had ended before 1 came back: their model is .*model\.json"
+    ):
+        lodged(made, "1", tmp_path / "run")
     for file in (tmp_path / "run" / "peers" / "1").glob("checkpoint*"):
         file.unlink()
     with pytest.raises(BadExperiment, match="has a run already"):
@@ -214,7 +227,7 @@ def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_pa
         made, "a", own_table(made, "a", None), tmp_path / "a", endpoints(made, "a"), tell, again=True
     )
     assert (report.learned_with, report.without) == ((), ("b",))
-    assert ("news", ENDED) in told
+    assert ("news", f"{ENDED}; {WAITS}, 0.2 s at most") in told
     summary = read_summary(tmp_path / "a")
     assert (summary["learned_with"], summary["without"]) == ([], ["b"])
     assert verdict(summary, 0.0)[1].startswith("learned alone, without b; ")
@@ -241,3 +254,89 @@ def test_each_peer_says_what_it_sees(tmp_path):
     os.kill(stopped.pid, signal.SIGCONT)
     *_, last = events
     assert last.summary["stopped"] == "tolerance"
+
+
+@pytest.mark.slow  # three processes that begin
+@pytest.mark.timeout(180)
+def test_one_that_comes_back_to_nobody_says_so_and_waits(tmp_path):
+    stop = {"rounds": 2**40, "seconds": 4.0}
+    (tmp_path / "e.toml").write_text(dump(parse(by_hand(tmp_path, stop=stop, peers={"checkpoint": 0.1}))))
+    words, own = ["peer", str(tmp_path / "e.toml")], tmp_path / "a"
+    rounds = []
+    with gossipfl(*words, "b", "--out", str(tmp_path / "b")) as b:
+        for begins in ("all peers have agreed", "no neighbour answers"):
+            with gossipfl(*words, "a", "--out", str(own)) as a:
+                said = next(line for line in a.stdout if begins in line)
+                while not (own / "peers" / "a" / checkpoint.NEW).exists():
+                    assert a.poll() is None, said
+                a.send_signal(signal.SIGINT)
+                told, wrong = a.communicate()
+            assert a.returncode == 130, told + wrong
+            rounds.append(read_summary(own)["rounds"])
+            b.communicate()
+    assert f"{ENDED}; {WAITS}" in " ".join((said + told).split())
+    assert rounds[0] == rounds[1] > 0, "it has learned nothing alone"
+    assert read_summary(own)["without"] == []
+
+
+class Grave:
+    """A transport to peers that have ended, and answer with a goodbye and their model."""
+
+    sender = None  # links have no keys
+
+    def __init__(self, made, state):
+        self._made, self._state, self._box = made, state, SimpleQueue()
+
+    def send(self, to, frames):
+        header = decode(frames[0])
+        cuts = tuple((*sorted((ident("0"), ident(other))), 61) for other in "13")
+        if not header.leaving:
+            goodbye = Header(
+                self._made.fingerprint, to, 99, leaving="settled", mine=5, yours=header.mine, rumours=Rumours(cuts=cuts)
+            )  # fmt: skip
+            self._box.put([encode(goodbye), self._state])
+        return True
+
+    def recv(self, timeout):
+        try:
+            return self._box.get(timeout=timeout)
+        except Empty:
+            return None
+
+    def lost(self):
+        return set()
+
+    def connect(self, neighbours, queue):
+        pass
+
+    forget = close = lambda *_: None
+
+
+def test_one_that_hears_that_all_have_ended_stops_with_their_model(tmp_path):
+    made = study(
+        parse(settings(topology__graph="ring:4", stop={"rounds": 50}, algorithm__kind="exact-diffusion"))
+    )
+    rows = tables(made)
+    learned = train(made, rows)
+    scale = learned.scales[0]
+    facts = Facts(
+        learned.schema,
+        mean_rows=100.0,
+        step=learned.step,
+        mean=tuple(scale.mean.tolist()),
+        deviation=tuple(scale.deviation.tolist()),
+    )
+    x = learned.models[:1]
+    for state, stopped, round, without in (
+        (pack(Checkpoint(x, 90, 0.0, facts)), "ended", 90, ("0",)),
+        (b"", "interrupted", 7, ()),
+        (b"nonsense", "interrupted", 7, ()),
+    ):
+        checkpoint.write(tmp_path, made.fingerprint, Checkpoint(0 * x, 7, 0.0, facts))
+        near = dict.fromkeys((1, 3), "tcp://127.0.0.1:1")
+        report = live(made, 0, rows[0], tmp_path, Grave(made, state), near, lambda *_: None, rejoin=True)
+        assert (report.error, report.stopped, report.rounds) == ("", stopped, round)
+        assert report.model == (x if stopped == "ended" else 0 * x)[0].tolist()
+        assert report.why.startswith("all others had ended before this peer came back, as ")
+        assert report.without == without
+        assert {*report.learned_with} == {"1", "2", "3"}

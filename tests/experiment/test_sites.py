@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from commands import gossipfl
 from runs import carry_out
 from safetensors.numpy import load_file
+from test_disk import gossipfl as command
 from test_peers import free_port
 
-from gossipfl.config.file import load, parse
+from gossipfl.config.file import dump, load, parse
 from gossipfl.experiment.learning.tables import own_table, tables
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.reread import Reread
@@ -164,3 +166,38 @@ def test_the_folder_of_an_experiment_is_no_pattern_and_a_mark_is_no_letter(tmp_p
     assert said.code == 0, said.err
     assert json.loads((tmp_path / "run" / "model.json").read_text())["classes"] == ["disease", "healthy"]
     assert load(tmp_path / "run" / "config.toml") == load(file, words)
+
+
+@pytest.mark.slow  # three processes that begin
+@pytest.mark.timeout(180)
+def test_three_hospitals_by_the_command_reach_the_pooled_optimum(tmp_path):
+    """Columns in another order at each, the level "None" missing at b, and cells missing at a and c."""
+    raw = world(tmp_path, missing="level")
+    for name in "ac":
+        file = tmp_path / "data" / f"{name}.csv"
+        frame = pd.read_csv(file, keep_default_na=False)
+        frame.loc[::7, "stage"] = ""
+        frame.to_csv(file, index=False)
+    raw["stop"] |= {"tolerance": 1e-11}
+    summary, _ = carry_out("simulator", raw | {"reference": True}, tmp_path / "simulated")
+    assert summary["distance_to_optimum"] < 1e-11
+    best = load_file(tmp_path / "simulated" / "model.safetensors")["x"]
+    raw["data"]["source"] = "nowhere.csv"  # each has its own file only
+    (tmp_path / "e.toml").write_text(dump(parse(raw)))
+    with ExitStack() as stack:
+        commands = {
+            name: stack.enter_context(
+                command(
+                    "peer", str(tmp_path / "e.toml"), name, "--data", str(tmp_path / "data" / f"{name}.csv"),
+                    "--out", str(tmp_path / name),
+                )
+            )
+            for name in SITES
+        }  # fmt: skip
+        told = {name: one.communicate() for name, one in commands.items()}
+    for name, one in commands.items():
+        assert one.returncode == 0, told[name]
+        own = load_file(tmp_path / name / "peers" / name / "model.safetensors")["x"]
+        assert np.linalg.norm(own - best) <= 1e-10 * np.linalg.norm(best)
+        levels = json.loads((tmp_path / name / "model.json").read_text())["levels"]
+        assert levels == {"stage": ["(missing)", "I", "II", "None"]}

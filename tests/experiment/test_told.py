@@ -82,6 +82,10 @@ def test_a_peer_says_whose_rows_are_in_its_model_and_meets_no_tolerance_on_a_par
         6, "learned with b, without c and d; 70 rounds: the tolerance is met on a part of the rows only"
     )  # fmt: skip
     assert verdict(part | {"without_wanted": True}, 1e-8)[0] == 0
+    late = part | {"learned_with": ["b", "c"], "without": ["a"], "stopped": "ended", "why": "all had ended"}
+    assert verdict(late, 0.0) == (0, "all had ended: learned with b and c, without a; 70 rounds")
+    assert verdict(late, 1e-8)[0] == 6
+    assert verdict(late | {"without": []}, 1e-8)[0] == 0
     alone = part | {"learned_with": [], "without": [f"p{k}" for k in range(20)]}
     assert verdict(alone, 0.0) == (
         0, "learned alone, without p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11 and 8 more; 70 rounds"

@@ -10,6 +10,9 @@ from worlds import STUDY
 
 from gossipfl.algorithms import Consensus
 from gossipfl.errors import BadMessage, Departed, NetworkError
+from gossipfl.mixing import Mixing, Union
+from gossipfl.mixing.union import to_row, too_long
+from gossipfl.mixing.words import Words
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.inbox import AHEAD
@@ -263,10 +266,10 @@ def numbers(*values: float) -> bytes:
     return torch.tensor(values, dtype=torch.float64).numpy().tobytes()
 
 
-def basel(script: Script) -> Peer:
+def basel(script: Script, mixing: Mixing = Mixing()) -> Peer:
     ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
     both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
-    return Peer(exchange(script), Consensus(), None, static(Links(*both, torch.cat([ends[2]] * 2))))
+    return Peer(exchange(script), Consensus(), None, static(Links(*both, torch.cat([ends[2]] * 2))), mixing)
 
 
 def test_a_peer_mixes_what_it_hears() -> None:
@@ -301,6 +304,39 @@ def test_who_sends_nothing_else_is_named_in_the_end() -> None:
     with pytest.raises(NetworkError, match="Cleveland was heard, but it sent numbers that are not finite"):
         peer.step(peer.init(torch.zeros(1, 2, dtype=torch.float64)))
     assert 130.0 <= script.now <= 131.0
+
+
+FOREIGN = [
+    b"\xff\xfe\xfd\xfc\xfb\xfa",  # no UTF-8
+    b"\xc3\n\xa9\0\0\0",  # torn
+    b'\0"a"\0\0',
+    b"a\0\0\0\0\0",  # no JSON
+    b"[[[[[[",
+    b'{"a":1',
+    b"12\0\0\0\0",  # no word
+    b'["a"]\0',
+    b'"3"\n\n\0',
+    b'"3"\0\0\0',  # no word of this study
+]
+
+
+@pytest.mark.parametrize("payload", FOREIGN)
+def test_words_that_no_peer_says_count_as_lost_and_are_asked_for_again(payload: bytes) -> None:
+    def read(word: str) -> None:
+        if word not in ("a", "b"):
+            raise ValueError(f"no letter: {word}")
+
+    mixing = Mixing(Union(), Words(read))
+    own = to_row(['"a"'], len(payload))[None]
+    good, again = (to_row([f'"{word}"'], len(payload)).numpy().tobytes() for word in "ab")
+    peer = basel(
+        Script((0.0, says(1, payload=payload)), (0.0, says(2, payload=good)), (1.0, says(1, payload=again))),
+        mixing,
+    )
+    run = peer.step(peer.init(own))
+    assert too_long(run.state.x[0]), "both words have seven bytes"
+    assert peer.exchange.inbox.refused == 1
+    assert peer.exchange.resent > 0
 
 
 def test_who_was_interrupted_while_all_agree_may_come_back() -> None:

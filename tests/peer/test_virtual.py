@@ -1,15 +1,18 @@
 """Whatever befalls live peers for a while, nobody settles before it is over, and all end together at the optimum of all."""
 
+import math
 import random
 
 import networkx as nx
 import pytest
+import torch
 from sparing import sparing
 from virtual import World
 from worlds import Toy, newton
 
 from gossipfl import topology
 from gossipfl.engine import relative_distance
+from gossipfl.peer.neighbourhood import ENDED, WAITS
 
 KINDS = sparing(["exact-diffusion", "newton", "gradient-tracking", "extra"], 2)
 
@@ -71,3 +74,57 @@ def test_after_whatever_was_mended(kind: str, spec: str, seed: int) -> None:
     world = World(topology.load(spec), kind, seed)
     befall(world, random.Random(seed))
     all_end_together_at_the_optimum(world)
+
+
+def deserted(kind: str, alone: float) -> World:
+    """Peer 2 of a ring is killed, and the others settle without it."""
+    world = World(topology.load("ring:4"), kind, absent=1.0, alone=alone)
+    world.at(100.02, world.lives[2].kill)
+    return world
+
+
+def test_one_that_comes_back_to_nobody_waits(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = deserted("exact-diffusion", alone=math.inf)
+    world.when(lambda: len(world.ended) == 3, lambda: world.begin(2, late=True))
+    world.run(15.0)
+    assert world.ended.keys() == {0, 1, 3}
+    assert world.now > 114
+    assert not world.lives[2].wrong
+    assert caplog.text.count(f"{ENDED}; {WAITS}") == 1
+    assert world.points[2][0] < min(round for round, _ in world.ended.values()) / 2, "it has learned nothing"
+
+
+def test_one_that_may_go_on_alone_does_so_when_it_has_waited() -> None:
+    world = deserted("exact-diffusion", alone=5.0)
+    back = []
+    world.when(lambda: len(world.ended) == 3, lambda: back.append(world.now) or world.begin(2, late=True))
+    world.run(300.0)
+    assert world.ended.keys() == {0, 1, 2, 3}
+    assert world.now > back[0] + 5.0
+    own = newton(Toy([2], peers=4))
+    assert float(relative_distance(world.ended[2][1], own[None]).max()) <= 1e-8
+
+
+def test_one_that_comes_back_while_others_say_goodbye_stops_with_their_model() -> None:
+    """It is there all the time, but nothing reaches it before they have settled."""
+    world, walls = deserted("newton", alone=math.inf), {(1, 2), (3, 2), (2, 1), (2, 3)}
+    world.at(100.5, lambda: world.cuts.update(walls))
+    world.at(100.5, lambda: world.begin(2))
+    world.when(lambda: len(world.ended) == 3, world.cuts.clear)
+    world.run(60.0)
+    assert world.ended.keys() == {0, 1, 2, 3}
+    assert world.ended[2][0] == max(round for round, _ in world.ended.values())
+    assert any(torch.equal(world.ended[2][1], world.ended[me][1]) for me in (1, 3))
+    theirs = newton(Toy([0, 1, 3], peers=4))
+    assert float(relative_distance(world.ended[2][1], theirs[None]).max()) <= 1e-8
+
+
+def test_all_that_were_killed_wait_for_each_other(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(topology.load("ring:4"), "newton")
+    for me, begins in enumerate((101, 107, 108, 109)):
+        world.at(100.02 + me / 100, world.lives[me].kill)
+        world.at(begins, lambda me=me: world.begin(me))
+    all_end_together_at_the_optimum(world)
+    assert world.now > 109
+    assert "does not answer" not in caplog.text, "whoever comes has as much time as others"

@@ -4,6 +4,7 @@ Nothing depends on the speed of the machine, and no test waits: the clock jumps 
 """
 
 import heapq
+import math
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -16,11 +17,13 @@ from worlds import STUDY, Toy, metropolis, openings
 
 from gossipfl.algorithms import Ingredients, made
 from gossipfl.engine import Engine, Run
+from gossipfl.errors import Ended
 from gossipfl.experiment.learning.learn import Rest, Rhythm
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.fallback import PeerFallback
 from gossipfl.peer.patience import LOOPBACK
+from gossipfl.peer.wire import from_bytes, to_bytes
 from gossipfl.topology import Topology, averaging, cycle, diameter, static
 
 COMPUTES = 0.0004  # approximate seconds of a round
@@ -122,10 +125,14 @@ class World:
         kind: the algorithm.
         seed: of all durations.
         absent: seconds for which a peer that left without goodbye keeps the others from settling.
+        alone: seconds for which a peer that comes back waits until somebody answers.
     """
 
-    def __init__(self, graph: nx.Graph, kind: str, seed: int = 0, absent: float = 60.0) -> None:
-        self.graph, self.kind, self.absent, self.chance = graph, kind, absent, random.Random(seed)
+    def __init__(
+        self, graph: nx.Graph, kind: str, seed: int = 0, absent: float = 60.0, alone: float = math.inf
+    ) -> None:
+        self.graph, self.kind, self.absent, self.alone = graph, kind, absent, alone
+        self.chance = random.Random(seed)
         self.now = 100.0
         self.lives: dict[int, Life] = {}
         self.cuts: set[tuple[int, int]] = set()  # (sender, receiver) between which nothing arrives
@@ -176,14 +183,18 @@ class World:
         self.lives[me].stopped = False
         self.lives[me].wake()
 
-    def begin(self, me: int, fresh: bool = False) -> None:
+    def begin(self, me: int, fresh: bool = False, late: bool = False) -> None:
         """Begin a life, from the checkpoint if there is one, otherwise from round 0 without a model.
 
-        Where peers have learned to the end, nobody is left to come back to.
+        Where peers have learned to the end, nobody is left to come back to, and only those that are `late` begin.
         """
-        if not self.ended and (me not in self.lives or self.lives[me].over):
+        if (late or not self.ended) and (me not in self.lives or self.lives[me].over):
             point = None if fresh else self.points.get(me)
             self.lives[me] = Life(self, me, lambda life: self._learn(life, point))
+
+    def when(self, true: Callable[[], bool], do: Callable[[], None]) -> None:
+        """Do that as soon as it is true."""
+        self.at(self.now + 0.01, lambda: do() if true() else self.when(true, do))
 
     def _learn(self, life: Life, point: tuple[int, Tensor] | None) -> None:
         me, toy = life.me, Toy([life.me], peers=len(self.graph))
@@ -192,7 +203,8 @@ class World:
         exchange = Exchange(
             me, names, STUDY, openings(self.graph, me), life, 20.0, life.clock, patience=LOOPBACK, draw=draw
         )
-        exchange.begin(ORIGIN, lambda: b"")
+        exchange.begin(ORIGIN, lambda: self.points[me][0].to_bytes(8) + to_bytes((self.points[me][1],)))
+        exchange.alone = self.alone if point else 0.0
         engine, turns = self._engine(exchange, toy)
         run: Run = engine.init(torch.zeros(1, toy.width, dtype=torch.float64) if point is None else point[1])
         if point:
@@ -200,7 +212,12 @@ class World:
         rest = Rest(engine, run, 1e-11, Rhythm(1, lambda: turns, diameter(self.graph), 1))
         while True:
             life.compute()
-            run = engine.step(run)
+            try:
+                run = engine.step(run)
+            except Ended as ended:
+                payload = ended.words.payload
+                self.ended[me] = int.from_bytes(payload[:8]), from_bytes([payload[8:]], (run.state.x,))[0]
+                return
             self.points[me] = run.round, run.state.x.clone()
             if rest.reached(run, run.round):
                 break

@@ -59,9 +59,11 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         case "interrupted":
             code = NETWORK if "error" in summary else INTERRUPTED
             return code, f"interrupted after {rounds:,} rounds; the models at that point are saved"
-    met = not tolerance or summary["stopped"] == "tolerance"
+    met = not tolerance or summary["stopped"] in ("tolerance", "ended")
     if peers == 1:
         sentence = f"{_alone(summary)}; {rounds:,} rounds"
+        if summary["stopped"] == "ended":
+            sentence = f"{summary['why']}: {sentence}"
         if met and tolerance and summary.get("without") and not summary.get("without_wanted"):
             return NOT_REACHED, f"{sentence}: the tolerance is met on a part of the rows only"
         return (

@@ -49,6 +49,7 @@ class Crew:
         self._killed: set[int] = set()  # on purpose
         self._warned: set[str] = set()
         self._away: set[int] = set()  # they may continue, and have sent no progress since
+        self._restarted: set[int] = set()  # those of them that began again
         self._round = 0
         for me in range(len(self.names)):
             placement.start(me, placement.endpoint(me), rejoin)
@@ -56,7 +57,7 @@ class Crew:
     def follow(self) -> Iterator[Told]:
         """Progress (one line for each round), warnings and faults, as they come, until all peers have ended."""
         interrupted = False
-        while self._placement.present - self._placement.stopped:
+        while self._placement.present - self._placement.stopped - self._late:
             try:
                 for me in self._placement.wait(self._director.patience(self._seconds())):
                     yield from self._take(me)
@@ -67,7 +68,7 @@ class Crew:
                     raise
                 interrupted = True
                 self.interrupt()
-        for me in list(self._placement.present):  # they are stopped, and no other peer is left
+        for me in list(self._placement.present):  # they are stopped, or came back when no other peer was left
             self._killed.add(me)
             self._placement.signal(me, "kill")
             yield from self._drain(me)
@@ -165,6 +166,11 @@ class Crew:
             if one in self._placement.present:
                 self._placement.say(one, self._between.connections(one))
 
+    @property
+    def _late(self) -> set[int]:
+        """The peers that began again, and have not learned before others ended."""
+        return self._restarted & self._away if self.reports else set()
+
     def _begin(self) -> None:
         """Take the time when all present peers learn."""
         if not self._began and self._learning and self._learning >= self._placement.present:
@@ -216,6 +222,7 @@ class Crew:
                 yield from self._drain(me)
                 if me not in self.reports:
                     self._away.add(me)
+                    self._restarted.add(me)
                     self._killed.discard(me)
                     self.status.pop(me, None)
                     self._placement.start(

@@ -17,10 +17,12 @@ from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Average, Maximum, Mixing, Push, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
+from gossipfl.mixing.words import Words, unquoted
 from gossipfl.topology import WEIGHTS, Averaging, Topology, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
 CONSENSUS = Consensus()
+LONGEST = 2**26  # bytes of one peer's words
 
 
 class Agreement:
@@ -56,27 +58,33 @@ class Agreement:
         """The elementwise maximum over all peers, (n, k) -> (n, k)."""
         return self._consensus(x, self._flood, Mixing(Maximum()), self.diameter)
 
-    def union(self, words: Sequence[Iterable[str]]) -> set[str]:
-        """The union of the words of all peers; `words` has those of the peers in this process."""
+    def union(self, words: Sequence[Iterable[str]], read: Callable[[str], object] = str) -> set[str]:
+        """The union of the words of all peers; `words` has those of the peers in this process.
+
+        A message with a word for which `read` raises ValueError, TypeError or RecursionError counts as lost.
+        """
         rows = [to_row(json.dumps(word) for word in own) for own in words]
         length = torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64)
         longest = int(self.maximum(length)[0])
         width, most = 2 * longest, max(2, self.peers) * longest  # the union of all is no longer than `most`
+        channel = Words(read)
         try:
-            while too_long(row := self._united(rows, width)):
+            if longest > LONGEST:
+                raise ValueError(f"they are longer than {LONGEST:,} bytes")
+            while too_long(row := self._united(rows, width, channel)):
                 if width == most:
                     raise ValueError(f"they are longer than {most} bytes")
                 width = min(2 * width, most)
-            return {str(json.loads(word)) for word in to_set(row)}
+            return {unquoted(word) for word in to_set(row)}
         except ValueError as error:
             raise NetworkError(
                 f"a peer sent classes or category levels that cannot be read: {error}"
             ) from error
 
-    def _united(self, rows: Sequence[Tensor], width: int) -> Tensor:
+    def _united(self, rows: Sequence[Tensor], width: int, channel: Words) -> Tensor:
         """The union of the rows of all peers, (width,) uint8."""
         wide = torch.stack([torch.nn.functional.pad(row, (0, width - len(row))) for row in rows])
-        return self._consensus(wide, self._flood, Mixing(Union()), self.diameter)[0]
+        return self._consensus(wide, self._flood, Mixing(Union(), channel), self.diameter)[0]
 
     def _consensus(
         self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int, algorithm: Algorithm = CONSENSUS

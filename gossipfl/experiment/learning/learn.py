@@ -21,7 +21,9 @@ from gossipfl.errors import Departed, Dropped
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
 
-Stopped = Literal["rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "no optimum"]
+Stopped = Literal[
+    "rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "ended", "no optimum"
+]
 OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of rounds is not known in advance
 ENDLESS = {
     Verdict.SEPARATED: "there is no finite optimum: the model separates the classes, and there is no penalty. Set model.l2 "

@@ -287,9 +287,15 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
         words.append({json.dumps(word) for word in own})
     everything: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
     seen: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
-    for name, word, training in map(
-        json.loads, agreement.union(words) if labelled or data.categorical else ()
-    ):
+    named = {*data.categorical, *((None,) if labelled else ())}
+
+    def read(told: str) -> tuple[str | None, str, bool]:
+        name, word, training = json.loads(told)
+        if name not in named or not isinstance(word, str) or not isinstance(training, bool):
+            raise ValueError("no level of a categorical column, and no class")
+        return name, word, training
+
+    for name, word, training in map(read, agreement.union(words, read) if named else ()):
         everything[name].add(word)
         if training:
             seen[name].add(word)
@@ -318,9 +324,18 @@ def agree_columns(study: Study, tables: Sequence[Table], rows: Tensor, agreement
     every = agreement.union([table.columns for table in tables])
     lacks = [sorted(every - set(table.columns), key=natural)[:TOLD] for table in tables]
     named = [study.names[row] for row in rows.tolist()]
-    told = agreement.union([[json.dumps([c, me]) for c in own] for me, own in zip(named, lacks, strict=True)])
+
+    def read(told: str) -> tuple[str, str]:
+        column, peer = json.loads(told)
+        if column not in every or peer not in study.names:
+            raise ValueError("no column and peer")
+        return column, peer
+
+    told = agreement.union(
+        [[json.dumps([c, me]) for c in own] for me, own in zip(named, lacks, strict=True)], read
+    )
     lacking: dict[str, list[str]] = {}
-    for column, peer in (json.loads(word) for word in told):
+    for column, peer in map(read, told):
         lacking.setdefault(column, []).append(peer)
     first = sorted(lacking, key=natural)[:TOLD]  # of these all peers have told whether they lack them
     parts = []

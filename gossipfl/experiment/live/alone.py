@@ -1,5 +1,6 @@
 """One peer, started by hand or by an init system; the others run elsewhere. It must not read the data of others."""
 
+import math
 import signal
 import time
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ def lodged(study: Study, name: str, folder: Path) -> bool:
     It can if it was interrupted or died. A peer that ended before it learned starts again.
 
     Raises:
-        BadExperiment: the folder has another run, or the result of this one, or cannot be created.
+        BadExperiment: the folder has another run, or the result of this one or of all others, or cannot be created.
     """
     config, own = folder / "config.toml", folder / "peers" / name
     if not config.exists():
@@ -114,11 +115,23 @@ def lodged(study: Study, name: str, folder: Path) -> bool:
         read_summary(own).get("stopped", "interrupted") == "interrupted"
         and checkpoint.read(own, study.fingerprint)[0] is not None
     ):
+        if folder.joinpath("summary.json").exists() and (ended := _ended(study, name, folder)):
+            raise BadExperiment(
+                f"all others had ended before {name} came back: their model is {folder}/model.json, and its summary says whose "
+                f"rows are in it ({ended}). To learn anew, give another folder"
+            )
         return True
     if (folder / "summary.json").exists() or any(folder.rglob("*.safetensors")):
         raise files.taken(folder)
     files.furnish(study.experiment, study.graph, folder, (name,))
     return False
+
+
+def _ended(study: Study, name: str, folder: Path) -> str:
+    """How the other peers of a run on this machine ended; "" where one of them may come back, too."""
+    others = [folder / "peers" / other for other in study.names if other != name]
+    ends = {read_summary(other).get("stopped", "") for other in others}
+    return "" if ends & {"", "interrupted"} else ", ".join(sorted(ends))
 
 
 def peer(
@@ -159,7 +172,8 @@ def peer(
     with locked(own), news(lambda sentence: tell("news", sentence)), study.unrecorded():
         transport = ZeroMQ(places[name], largest(study, table), keys)
         tell("listening", None)
-        report = live(study, me, table, own, transport, near, tell, again, reread=reread)
+        alone = study.experiment.stop.absent if without_wanted(study.experiment) else math.inf
+        report = live(study, me, table, own, transport, near, tell, again, reread=reread, alone=alone)
     final = reread.study if reread else study
     if final is not study:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from gossipfl.config.experiment import Experiment
 from gossipfl.data import Table
-from gossipfl.errors import BadData, BadMessage
+from gossipfl.errors import BadData, BadMessage, Ended
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Change, Following
@@ -17,6 +17,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
 from gossipfl.peer.exchange import BegunAnew, StateTransferred
+from gossipfl.peer.neighbour import Message
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 from gossipfl.runs.facts import Checkpoint, pack, unpack
 from gossipfl.topology.endpoint import local
@@ -36,8 +37,12 @@ def begin(
     journal: Journal,
     rejoin: bool,
     changed: Callable[[], Change | None],
+    alone: float,
 ) -> tuple[Session, str]:
-    """A session that is ready to learn, and a sentence: it starts with all others, late, or again."""
+    """A session that is ready to learn, and a sentence: it starts with all others, late, or again.
+
+    `alone`: if it comes late or again, it waits so many seconds for an answer before it learns alone.
+    """
 
     def session(point: Checkpoint | None = None) -> Session:
         known = point.facts if point else None
@@ -57,6 +62,7 @@ def begin(
             continue
     if point is not None:
         exchange.begin(point.facts.origin)
+        exchange.alone = alone
         begun = session(point)
         if begun.facts.working_step < SHORTEST * point.facts.working_step:
             raise BadData(
@@ -69,6 +75,28 @@ def begin(
     _ready(study, begun, exchange, newcomers=begun.facts.origin - (point is None))
     journal.resumable = isinstance(begun.engine, Following | GossipPeer)
     return begun, how.format(begun.outcome.rounds)
+
+
+def inherited(
+    study: Study, me: int, table: Table, exchange: Exchange, transport: ZeroMQ, session: Session, ended: Ended
+) -> tuple[Session, Message | None]:
+    """The session of a peer that came back after all others had ended, and the message from which it has their model.
+
+    If no neighbour has sent one that can be used, the session is interrupted, and the message is None.
+    """
+    words: Message | None = ended.words
+    try:
+        if words is not None and words.payload:
+            theirs = received(study, table, words.payload)
+            live = Live(study, me, exchange, transport, lambda: None, theirs.facts)
+            session = Session(study, [table], [me], live, point=theirs)
+            session.outcome.stopped, session.outcome.why = "ended", f"{ended}; it has their model"
+            return session, words
+    except BadMessage as error:
+        log.warning("a neighbour sent a state that cannot be used: %s", error)
+    session.interrupt()
+    session.outcome.why = f"{ended}; it has its own model of round {session.outcome.rounds}"
+    return session, None
 
 
 def _ready(study: Study, begun: Session, exchange: Exchange, newcomers: int) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from gossipfl.data import Table
-from gossipfl.errors import Departed, GossipError
+from gossipfl.errors import Departed, Ended, GossipError
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.following import Following, called, openings
-from gossipfl.experiment.live.joining import begin, patience, received
+from gossipfl.experiment.live.joining import begin, inherited, patience, received
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
@@ -26,6 +26,7 @@ from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.limits import Limits
+from gossipfl.peer.neighbour import Message
 from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
 from gossipfl.runs.lock import locked
@@ -37,6 +38,7 @@ GOODBYES = {
     "tolerance": "settled",
     "seconds": "settled",
     "rounds": "done",
+    "ended": "done",
 }  # the reason in the goodbye of a peer that has learned to the end
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ def live(
     rejoin: bool = False,
     chances: Sequence[float] = (),
     reread: Reread | None = None,
+    alone: float | None = None,
 ) -> Report:
     """Connect, agree, learn and write: the whole life of peer number `me`. A GossipError becomes part of the report.
 
@@ -67,6 +70,8 @@ def live(
         rejoin: continue from the checkpoint in the folder, if there is one.
         chances: for faults, the present probabilities that a message is lost and that it is duplicated.
         reread: the topology file, if it may change.
+        alone: if the peer comes late or again, it waits so many seconds for an answer before it learns alone; default:
+            `stop.absent`.
     """
     e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
@@ -84,12 +89,16 @@ def live(
         limits=Limits(most, timed=e.stop.seconds is not None),
         unpack=lambda message: received(study, table, message),
     )
+    alone = e.stop.absent if alone is None else alone
     session: Session | None = None
+    heritage: Message | None = None
     failure: dict[str, Any] = {}
     journal = Journal(folder, study, tell)
     try:
         transport.connect(near, 2 * ahead)
-        session, how = begin(study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None))
+        session, how = begin(
+            study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None), alone
+        )
         tell("learning", how)
         if session.prepared.warning:
             tell("agreed", session.prepared.warning)
@@ -102,14 +111,15 @@ def live(
             journal.line(progress, exchange)
             tell("progress", progress)
             journal.checkpoint(session, exchange)
-        if peer := gossip(session):  # others may continue for a while, each by its own clock
-            peer.leave(session.outcome.stopped)
-        else:
-            exchange.leave(GOODBYES.get(session.outcome.stopped, session.outcome.stopped))
+        _leave(exchange, session)
     except KeyboardInterrupt:
         if session:
             session.interrupt()
         (gossip(session) or exchange).leave("interrupted")
+    except Ended as ended:
+        assert session is not None, "only peers that learn wait"
+        session, heritage = inherited(study, me, table, exchange, transport, session, ended)
+        _leave(exchange, session)
     except GossipError as error:
         failure = {"exit_code": error.exit_code, "error": str(error), "departed": isinstance(error, Departed)}
         log.error("%s", error)
@@ -119,12 +129,21 @@ def live(
             gone = set() if gossip(session) else exchange.part(PARTING)
             transport.close(LINGER if gossip(session) else 5.0, gone)
     with unheard():
-        report = reported(exchange, session, failure)
+        report = reported(exchange, session, failure, heritage)
         if session and report.stopped == "interrupted":
             journal.checkpoint(session, exchange, now=True)
         figures = {name: value for name, value in vars(report).items() if name not in BULKY}
         unwritten = journal.end(session.models[0] if session else None, table, figures)
         return replace(report, unwritten=unwritten)
+
+
+def _leave(exchange: Exchange, session: Session) -> None:
+    """Say goodbye to all neighbours, as a peer that has learned."""
+    stopped = session.outcome.stopped
+    if peer := gossip(session):  # others may continue for a while, each by its own clock
+        peer.leave(stopped)
+    else:
+        exchange.leave(GOODBYES.get(stopped, stopped))
 
 
 def main(

@@ -11,6 +11,7 @@ from gossipfl.data import Table, encode
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
+from gossipfl.peer.neighbour import Message
 from gossipfl.runs.learned import Learned
 
 BULKY = ("model", "kept", "schema", "scale", "unwritten")  # fields of a report that are not in a summary
@@ -51,8 +52,13 @@ def gossip(session: Session | None) -> GossipPeer | None:
     return session.engine if session and isinstance(session.engine, GossipPeer) else None
 
 
-def reported(exchange: Exchange, session: Session | None, failure: Mapping[str, Any]) -> Report:
-    """The report of a peer; `failure` has the fields of its error, if there is one."""
+def reported(
+    exchange: Exchange,
+    session: Session | None,
+    failure: Mapping[str, Any],
+    heritage: Message | None = None,
+) -> Report:
+    """The report of a peer; `failure` has the fields of its error, if there is one; for `heritage` see `parts`."""
     peer = gossip(session)
     traffic: dict[str, Any] = {
         "messages_sent": exchange.messages_sent + (peer.messages_sent if peer else 0),
@@ -65,7 +71,7 @@ def reported(exchange: Exchange, session: Session | None, failure: Mapping[str, 
     if session is None:
         return Report(**traffic, **failure)
     outcome, prepared = session.outcome, session.prepared
-    learned_with, without = parts(exchange, session)
+    learned_with, without = parts(exchange, session, heritage)
     stopped = "interrupted" if failure else outcome.stopped
     return Report(
         rounds=outcome.rounds, stopped=stopped, why=outcome.why, followed=outcome.followed, algorithm=prepared.kind,
@@ -76,17 +82,23 @@ def reported(exchange: Exchange, session: Session | None, failure: Mapping[str, 
     )  # fmt: skip
 
 
-def parts(exchange: Exchange, session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The other peers whose rows are in the model of this one, and those whose rows are not.
+def parts(
+    exchange: Exchange, session: Session, heritage: Message | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The other peers whose rows are in the model of this one, and the peers whose rows are not.
 
-    The first are those that a path of edges leads to whose ends have not given each other up.
+    The first are those that a path of edges leads to whose ends have not given each other up. If the model is a neighbour's, as
+    its last words say (`heritage`), paths begin there, and this peer's own rows may not be in it either.
     """
     names, me = exchange.names, exchange.names[exchange.me]
+    learner, rumours = me, exchange.rumours
+    if heritage is not None:
+        learner, rumours = names[heritage.header.sender], heritage.header.rumours
     graph = session.present.graph.to_undirected()
-    graph.remove_edges_from((names.get(a), names.get(b)) for a, b in exchange.neighbours.rumours.cut)
-    near = nx.node_connected_component(graph, me)
-    others = [name for name in session.present.names if name != me]
-    return tuple(n for n in others if n in near), tuple(n for n in others if n not in near)
+    graph.remove_edges_from((names.get(a), names.get(b)) for a, b in rumours.cut)
+    near = nx.node_connected_component(graph, learner)
+    every = session.present.names
+    return tuple(n for n in every if n in near and n != me), tuple(n for n in every if n not in near)
 
 
 def collect(
