@@ -161,9 +161,10 @@ class Peer:
     ) -> tuple[Tensor, Tensor]:
         """The mixed row and the new replicas (1 + e, D): what my neighbours hold of me, and what I hold of them."""
         channel, edges = self.mixing.channel, self._along(links, x)
-        if replicas is None or len(replicas) != 1 + len(edges.sources):
-            nothing = x.new_zeros(1 + len(edges.sources), x.shape[1])
-            replicas = torch.cat((channel.init(x) if replicas is None else replicas[:1], nothing[1:]))
+        if replicas is None or replicas.shape[1] != x.shape[1] or len(replicas) != 1 + len(edges.sources):
+            kept = replicas is not None and replicas.shape[1] == x.shape[1]
+            own = replicas[:1] if replicas is not None and kept else channel.init(x)
+            replicas = torch.cat((own, x.new_zeros(len(edges.sources), x.shape[1])))
         if not math.isfinite(x.sum()):
             return x, replicas  # diverged: the loop sees it, and neighbours get nothing of it
         payload = channel.send(x, replicas[:1], round, blocks)

@@ -37,6 +37,9 @@ class Said(NamedTuple):
     robust: bool = False
 
 
+NOTHING = Said()
+
+
 class StateTransferred(Exception):
     """The study is under way, and a neighbour has sent its `state`, of the exchange `number`."""
 
@@ -101,7 +104,9 @@ class Exchange:
         self._unpack, self._refusal = unpack, RefusalLog(log)
         self.waiting: Waiting = LockStep(names[me], self.neighbours, self.inbox, wait)
         self._transfer: Callable[[], bytes] | None = None
-        self._current = self._last = Said()
+        self._current: Said = NOTHING
+        self._to: Sequence[int] = ()
+        self._last: dict[int, Said] = {}  # what each neighbour was sent last, before the exchange at hand
         self._parting, self._began = False, self.now
         self._reason = ""  # of my goodbye
         self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
@@ -166,7 +171,8 @@ class Exchange:
         self._elapse(SLICE)
         self.number = number
         self.inbox.advance(number, len(payload), robust)
-        self._last, self._current = self._current, Said(number, converged, payload, robust)
+        self._last.update(dict.fromkeys(self._to, self._current))
+        self._to, self._current = to, Said(number, converged, payload, robust)
         self.neighbours.turn(number, self.now)
         self.waiting.begin(self.now, self._real)
         self._began = self.now
@@ -222,7 +228,8 @@ class Exchange:
         Meanwhile a neighbour that lacks my last message gets it, and one that comes back gets my state. Return the neighbours
         that are gone.
         """
-        until, self._last, self._parting = self._clock() + seconds, self._current, True
+        until, self._parting = self._clock() + seconds, True
+        self._last.update(dict.fromkeys(self._to, self._current))
         while (left := until - self._clock()) > 0 and self.neighbours.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
@@ -333,9 +340,9 @@ class Exchange:
         if header.leaving and header.yours == self.neighbours[peer].edge.mine:
             self.neighbours[peer].last_words = Message(header, frames[1])
         lacked = peer in missing and self.number not in self.neighbours[peer].early
-        last = self._last.number
+        last = self._last.get(peer, NOTHING)
         away = self.neighbours[peer].health in (Health.DOWN, Health.LEFT)
-        answer = self.neighbours.hear(header, self.number, last, lacked, self.now, began, twice)
+        answer = self.neighbours.hear(header, self.number, last.number, lacked, self.now, began, twice)
         if self._parting and (unaware := self._unaware()):
             back = away and self._transfer is not None
             self._say_goodbye(self._reason, unaware, self._transfer() if back and self._transfer else b"")
@@ -344,8 +351,8 @@ class Exchange:
         match answer:
             case Answer.CURRENT if self._current.number >= 0:
                 self._say(peer, self._current, again=True)
-            case Answer.LAST if self._last.number >= 0:
-                self._say(peer, self._last, again=True)
+            case Answer.LAST if last.number >= 0:
+                self._say(peer, last, again=True)
             case Answer.TRANSFER if self._transfer:
                 edge = self.neighbours[peer].edge
                 hello = Header(

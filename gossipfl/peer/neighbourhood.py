@@ -91,7 +91,7 @@ class Neighbourhood(dict[int, Neighbour]):
         Args:
             header: what it says.
             number: the exchange at hand.
-            last: the exchange before it.
+            last: the exchange before it in which I sent the neighbour something.
             lacked: the neighbour's message of this exchange is awaited, and was not there before.
             now: the time.
             began: when this exchange began.

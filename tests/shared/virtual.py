@@ -15,16 +15,19 @@ import torch
 from torch import Tensor
 from worlds import STUDY, Toy, metropolis, openings
 
-from gossipfl.algorithms import Ingredients, made
+from gossipfl.algorithms import Ingredients, Objective, Summed, Units, made
+from gossipfl.algorithms.sums import DampedNewton
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import Ended
 from gossipfl.experiment.learning.learn import Rest, Rhythm
-from gossipfl.mixing import Mixing
+from gossipfl.mixing import Mixing, Sum
+from gossipfl.models.losses import Logistic
+from gossipfl.models.shard import Shard
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.fallback import PeerFallback
 from gossipfl.peer.patience import LOOPBACK
 from gossipfl.peer.wire import from_bytes, to_bytes
-from gossipfl.topology import Topology, averaging, cycle, diameter, static
+from gossipfl.topology import Topology, averaging, cycle, diameter, static, tree
 
 COMPUTES = 0.0004  # approximate seconds of a round
 TRAVELS = 0.001, 0.003  # seconds that a message travels, from and to
@@ -136,6 +139,7 @@ class World:
         self.now = 100.0
         self.lives: dict[int, Life] = {}
         self.cuts: set[tuple[int, int]] = set()  # (sender, receiver) between which nothing arrives
+        self.loses = 0.0  # the probability that a message is lost
         self.points: dict[int, tuple[int, Tensor]] = {}  # the checkpoints: round and model
         self.ended: dict[int, tuple[int, Tensor]] = {}  # round and model of the peers that have settled
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
@@ -152,7 +156,7 @@ class World:
     def carry(self, sender: int, to: int, frames: list[bytes]) -> None:
         """Deliver a message later, in order after earlier ones, to the current life of the receiver."""
         life = self.lives[to]
-        if (sender, to) in self.cuts or life.over:
+        if (sender, to) in self.cuts or life.over or (self.loses and self.chance.random() < self.loses):
             return
         when = max(self.now + self.chance.uniform(*TRAVELS), self._arrival.get((sender, to), 0.0))
         self._arrival[sender, to] = when
@@ -234,6 +238,8 @@ class World:
             algorithm = made(kind, Ingredients(step, hessian=toy.hessian, cycle=turns))
             return Peer(exchange, algorithm, toy, topology, Mixing(gamma=gamma), hops, origin=ORIGIN)
 
+        if self.kind == "tree":
+            return self._summed(exchange, toy, peer("exact-diffusion", whole, 0.5))
         if self.kind != "newton":
             alone = peer(self.kind, whole, 1.0 if self.kind == "gradient-tracking" else 0.5)
             alone.tolerate(self.absent, agreed=True)
@@ -241,3 +247,15 @@ class World:
         turns: Sequence[Any] = averaging(self.graph).rounds(self.graph)
         fast, robust = peer("newton", cycle(turns), 1.0, len(turns)), peer("exact-diffusion", whole, 0.5)
         return PeerFallback(fast, robust, len(turns), self.absent, agreed=True), len(turns)
+
+    def _summed(self, exchange: Exchange, toy: Toy, robust: Peer) -> tuple[Engine, int]:
+        """Newton's method by sums along a tree."""
+        along, ones = tree(self.graph), torch.ones(toy.width, dtype=torch.float64)
+        objective = Objective(ones, Units(ones, 0 * ones), toy.l2)
+        rows = Shard(
+            toy.a[0], (toy.b[0] + 1) / 2, torch.ones(len(toy.b[0]), dtype=torch.float64), Logistic(), 1
+        )
+        method = DampedNewton(objective, Logistic(), 1e-11)
+        summed = Summed(method, [rows], len(self.graph), along.exchanges, 0 * ones)
+        fast = Peer(exchange, summed, toy, cycle(along.rounds()), Mixing(Sum()), origin=ORIGIN)
+        return PeerFallback(fast, robust, along.exchanges, self.absent, agreed=True), along.exchanges
