@@ -19,7 +19,7 @@ def agreement(graph: nx.Graph, make: Agree | None = None) -> Agreement:
     def simulator(algorithm, links, mixing):
         return Simulator(algorithm, None, links, mixing)
 
-    return Agreement(graph, topology.diameter(graph), topology.averaging(graph), make or simulator)
+    return Agreement(graph, topology.diameter(graph), topology.tree(graph), make or simulator)
 
 
 def agreed_live(graph: nx.Graph, words: Sequence[set[str]]) -> list[set[str]]:

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, Consensus, PushSum
+from gossipfl.algorithms import Algorithm, Consensus
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
-from gossipfl.mixing import Average, Maximum, Mixing, Push, Union
+from gossipfl.mixing import Maximum, Mixing, Sum, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
 from gossipfl.mixing.words import Words, unquoted
-from gossipfl.topology import WEIGHTS, Averaging, Topology, static
+from gossipfl.topology import WEIGHTS, Topology, Tree, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
 CONSENSUS = Consensus()
@@ -31,28 +31,29 @@ class Agreement:
     Args:
         graph: all peers.
         hops: its diameter.
-        averaging: its exact averaging.
+        tree: along which sums are taken.
         make: (algorithm, topology, mixing) -> an engine without a problem.
     """
 
-    def __init__(self, graph: nx.Graph, hops: int, averaging: Averaging, make: Agree) -> None:
+    def __init__(self, graph: nx.Graph, hops: int, tree: Tree, make: Agree) -> None:
         self.peers, self.diameter = len(graph), hops
         self.messages_sent = self.bytes_sent = 0
         self._make = make
-        self._schedule = averaging.rounds(graph)
-        self._directed = graph.is_directed()
-        self._flood = static(WEIGHTS["push" if self._directed else "metropolis"](graph))
+        self._tree = tree.rounds()
+        self._flood = static(WEIGHTS["push" if graph.is_directed() else "metropolis"](graph))
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean over all peers, (n, k) float64 -> (n, k), exact except for rounding."""
-        how = (PushSum(Consensus()), Mixing(Push())) if self._directed else (Consensus(), Mixing(Average()))
-        mixed = self._consensus(x, lambda k: self._schedule[k], how[1], len(self._schedule), how[0])
-        return self.maximum(mixed)  # the means may differ in their last bits; all peers take the largest
+        return self._sum(x) / self.peers
 
     def total(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The sum over all peers, (n, k) -> (k,), exact except for rounding."""
-        found: npt.NDArray[np.float64] = self.mean(torch.from_numpy(x))[0].numpy() * self.peers
+        found: npt.NDArray[np.float64] = self._sum(torch.from_numpy(x))[0].numpy()
         return found
+
+    def _sum(self, x: Tensor) -> Tensor:
+        """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
+        return self._consensus(x, lambda k: self._tree[k], Mixing(Sum()), len(self._tree))
 
     def maximum(self, x: Tensor) -> Tensor:
         """The elementwise maximum over all peers, (n, k) -> (n, k)."""
@@ -86,10 +87,8 @@ class Agreement:
         wide = torch.stack([torch.nn.functional.pad(row, (0, width - len(row))) for row in rows])
         return self._consensus(wide, self._flood, Mixing(Union(), channel), self.diameter)[0]
 
-    def _consensus(
-        self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int, algorithm: Algorithm = CONSENSUS
-    ) -> Tensor:
-        engine = self._make(algorithm, topology, mixing)
+    def _consensus(self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int) -> Tensor:
+        engine = self._make(CONSENSUS, topology, mixing)
         before = engine.messages_sent, engine.bytes_sent
         run = engine.init(x)
         for _ in range(rounds):

@@ -71,7 +71,7 @@ def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> None:
     agreement = Agreement(
         study.graph,
         study.diameter,
-        study.averaging,
+        study.tree,
         lambda how, topology, mixing: Simulator(how, None, topology, mixing),
     )
     prepare(study, tables, torch.arange(len(tables)), agreement)

@@ -67,7 +67,7 @@ class Session:
         point: Checkpoint | None = None,
     ) -> None:
         self.study = study
-        self.agreement = Agreement(study.graph, study.diameter, study.averaging, engines.agreeing)
+        self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing)
         numbers, known = torch.tensor(rows, dtype=torch.int64), point.facts if point else None
         self.prepared = prepare(
             study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
