@@ -59,7 +59,8 @@ class AlgorithmSettings(Section):
     For gossip learning "auto" is 1/(l2 t) in step t (Pegasos)."""
     averaging: Literal["auto", "tree", "exact"] = "auto"
     """How peers add up: "tree" sends sums up a tree and the total down again, "exact" repeats mixing until all hold the mean;
-    "auto" is "exact". Only "tree" takes l1, huber, sparse features and directed links, and says how far the optimum is."""
+    "auto" takes the one with fewer exchanges. Only "tree" takes l1, huber, sparse features and directed links, and says how far
+    the optimum is."""
     decay: DecaySettings | None = None
     """A step that shrinks, for mini-batches: { kind = "inverse", rounds = 100 }."""
     batch: PositiveInt | Literal["full"] = "full"

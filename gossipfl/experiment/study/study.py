@@ -136,8 +136,14 @@ class Study:
 
     def sums(self, kind: str) -> bool:
         """Whether a kind of algorithm takes sums along the tree."""
-        method = METHODS[kind]
-        return method.sums or (method.averages and self.experiment.algorithm.averaging == "tree")
+        method, how = METHODS[kind], self.experiment.algorithm.averaging
+        return method.sums or (method.averages and (how == "tree" or (how == "auto" and self.shorter)))
+
+    @cached_property
+    def shorter(self) -> bool:
+        """Whether a sum along the tree takes fewer exchanges than an exact average."""
+        fixed = not (self.changing or self.graph.is_directed())
+        return fixed and self.experiment.channel.compress == "none" and self.tree.exchanges < self.cycle
 
     def exchanges(self, kind: str) -> int:
         """The exchanges of a sum or an exact average, for a kind of algorithm that needs one; 0 if there is none."""
