@@ -76,7 +76,10 @@ def test_a_closed_terminal_interrupts_once_where_it_is_heard() -> None:
 
 
 def test_who_has_a_terminal_hears_of_its_end() -> None:
-    words = "from gossipfl.signals import on_terminal; print(on_terminal())"
+    heard = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # also if these tests run under nohup
+    )
+    words = f"{heard}; from gossipfl.signals import on_terminal; print(on_terminal())"
     parent, child = os.openpty()
     on = subprocess.run(
         [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {words}"],

@@ -33,7 +33,9 @@ class Mortal(Memory):
         if self._dead:
             raise Killed
         header = decode(frames[0])
-        if 0 <= self._last <= header.number and not header.leaving:  # on a tree it is silent in many exchanges
+        if (
+            0 <= self._last <= header.number and not header.leaving
+        ):  # on a tree it is silent in many exchanges
             self._last, self._dead = -1, self._how is Killed
             raise self._how
         return super().send(to, frames)
