@@ -45,7 +45,7 @@ def new(
         named,
         path,
         str(key.public),
-        f"the secret keys of {named} are in {path}: give this file to nobody",
+        f"the secret keys of {named} are in {path}: keep this file secret",
     )
 
 
