@@ -129,10 +129,15 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: b
     if report.error:
         return error(sentence, code, format == "json")
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
-    fields = "rounds", "stopped", "bytes_sent", "messages_sent", "learned_with", "without"
+    fields = "rounds", "stopped", "bytes_sent", "messages_sent", "learned_with", "without", "scores"
     told |= {field: getattr(report, field) for field in fields}
-    kept = report.model is not None and not report.unwritten
-    said = [sentence, f"the model is {folder}/model.json"] if kept else [sentence]
+    said = [sentence]
+    if report.scores:
+        from gossipfl.report.scores import scored
+
+        said.append(": ".join(scored(report.scores)))
+    if report.model is not None and not report.unwritten:
+        said.append(f"the model is {folder}/model.json")
     say(format, told, *said)
     return code
 

@@ -212,6 +212,10 @@ class Exchange:
         self._say_goodbye(REWIRED, [peer for peer in self.neighbours if peer not in openings])
         self.neighbours.rewire(names, openings, self.number, self.now)
 
+    def conclude(self) -> None:
+        """Learning is over: what happens from here on changes nothing that rumours say of it."""
+        self._last_rumours = self.rumours
+
     def leave(self, reason: str) -> None:
         """Say goodbye to all neighbours, with the reason, so that nobody waits for me."""
         self._reason, self._last_rumours = reason, self.rumours

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gossipfl.experiment.evaluation.verdict import gone, missed
+from gossipfl.report.scores import scored
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
 METRICS = {
@@ -95,7 +96,7 @@ def figures(summary: Summary) -> RenderableType:
     """A line each for distances, traffic and time."""
     peers, rounds = summary.get("peers") or 1, summary.get("rounds") or 0
     took = summary.get("seconds") or {}
-    lines = []
+    lines = [scored(summary["scores"])] if summary.get("scores") else []
     if summary.get("distance_to_optimum") is not None:
         lines.append(
             (

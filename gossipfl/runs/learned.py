@@ -35,3 +35,4 @@ class Learned:
     test: list[Rows]
     kept: Tensor | None = None  # (n, cache, d), the newest models of each peer; gossip learning only
     certificate: float | None = None  # the predicted distance to the optimum; None if there is none
+    scores: Summary | None = None  # on the test rows of all peers, by sums; see `learning.scores`

@@ -21,7 +21,7 @@ from gossipfl.topology.reach import horizon, period, spreads
 from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spans import Fault
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
-from gossipfl.topology.tree import Tree, tree
+from gossipfl.topology.tree import Tree, among, tree
 
 __all__ = [
     "FAMILIES",
@@ -38,6 +38,7 @@ __all__ = [
     "TopologyDescription",
     "Tree",
     "afflicted",
+    "among",
     "averaging",
     "check",
     "churn",

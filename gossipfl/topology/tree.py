@@ -72,6 +72,19 @@ def tree(graph: nx.Graph) -> Tree:
     return Tree((root, second), giver, giver, depth, depth)
 
 
+def among(graph: nx.Graph, part: nx.Graph) -> Tree:
+    """The tree of some peers along the edges of `part`. They keep their numbers in `graph`; no link leads to the others."""
+    numbers = np.array([number for number, peer in enumerate(graph) if peer in part])
+    small = nx.Graph()
+    small.add_nodes_from(peer for peer in graph if peer in part)
+    small.add_edges_from(part.edges)
+    found, each = tree(small), np.arange(len(graph))
+    receiver, giver, up, down = each.copy(), each.copy(), 0 * each, 0 * each
+    receiver[numbers], giver[numbers] = numbers[found.receiver], numbers[found.giver]
+    up[numbers], down[numbers] = found.up, found.down
+    return Tree(tuple(int(numbers[root]) for root in found.roots), receiver, giver, up, down)
+
+
 def _centre(edges: csr_array, directed: bool) -> int:
     if edges.shape[0] <= LARGE:
         hops = shortest_path(edges, unweighted=True)

@@ -1,12 +1,10 @@
 """The peers' models -> the summary and the result files; must not know which engine learned them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,7 +16,8 @@ from gossipfl.experiment.evaluation.evaluate import evaluate, own
 from gossipfl.experiment.learning.tables import notes
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
-from gossipfl.models import Linear, Module, pooled_optimum, scores
+from gossipfl.models import Linear, Module, pooled_optimum
+from gossipfl.models.margins import scorer
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import Kept
 from gossipfl.runs.events import Comparing
@@ -70,6 +69,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "distance_to_optimum": None,
         "loss": float(problem.loss(mean.expand(len(learned.names), -1)).mean()) if finite else None,
         "test": _evaluate(problem, e.model.kind, mean, test, learned.names) if finite else None,
+        "scores": learned.scores,
         "messages_sent": learned.messages_sent,
         "bytes_sent": learned.bytes_sent,
         "seconds": {"startup": learned.startup, "learning": learned.seconds},
@@ -137,21 +137,6 @@ def conclude(summary: Summary, folder: Path) -> Summary:
         return summary
     before = summary.get("unwritten", {"files": []})["files"]
     return summary | {"unwritten": {"files": before + keep.unwritten, "why": keep.why}}
-
-
-def scorer(problem: Linear | Module, x: Tensor) -> Callable[[Any], npt.NDArray[np.float64]]:
-    """The function features (r, p) -> margins (r, outputs) of the model x (d,)."""
-    if isinstance(problem, Linear):
-        return lambda features: scores(x, features, problem.outputs).numpy().astype(np.float64)
-    module = problem.module_from(x)
-
-    def forward(features: Any) -> npt.NDArray[np.float64]:
-        with torch.no_grad():
-            out = module(torch.from_numpy(np.asarray(features)).to(x.dtype))
-        margins: npt.NDArray[np.float64] = out.reshape(len(features), -1).numpy().astype(np.float64)
-        return margins
-
-    return forward
 
 
 def _evaluate(

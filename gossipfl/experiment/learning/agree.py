@@ -18,7 +18,7 @@ from gossipfl.errors import NetworkError
 from gossipfl.mixing import Maximum, Mixing, Sum, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
 from gossipfl.mixing.words import Words, unquoted
-from gossipfl.topology import WEIGHTS, Topology, Tree, static
+from gossipfl.topology import WEIGHTS, Topology, Tree, cycle, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
 CONSENSUS = Consensus()
@@ -40,6 +40,7 @@ class Agreement:
         self.messages_sent = self.bytes_sent = 0
         self._make = make
         self._tree = tree.rounds()
+        self._sums = cycle(self._tree)
         self._flood = static(WEIGHTS["push" if graph.is_directed() else "metropolis"](graph))
 
     def mean(self, x: Tensor) -> Tensor:
@@ -53,11 +54,15 @@ class Agreement:
 
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
-        return self._consensus(x, lambda k: self._tree[k], Mixing(Sum()), len(self._tree))
+        return self._consensus(x, self._sums, Mixing(Sum()), len(self._tree))
 
     def maximum(self, x: Tensor) -> Tensor:
         """The elementwise maximum over all peers, (n, k) -> (n, k)."""
         return self._consensus(x, self._flood, Mixing(Maximum()), self.diameter)
+
+    def part(self, x: npt.NDArray[np.float64]) -> None:
+        """One exchange with all neighbours: who hears them all knows that they need nothing more. `x` (n, k) means nothing."""
+        self._consensus(torch.from_numpy(x[:, :1]), self._flood, Mixing(Maximum()), 1)
 
     def union(self, words: Sequence[Iterable[str]], read: Callable[[str], object] = str) -> set[str]:
         """The union of the words of all peers; `words` has those of the peers in this process.
@@ -91,7 +96,7 @@ class Agreement:
         engine = self._make(CONSENSUS, topology, mixing)
         before = engine.messages_sent, engine.bytes_sent
         run = engine.init(x)
-        for _ in range(rounds):
+        while run.round < rounds:  # a peer follows others that go on without it
             run = engine.step(run)
         self.messages_sent += engine.messages_sent - before[0]
         self.bytes_sent += engine.bytes_sent - before[1]

@@ -1,10 +1,12 @@
 """One learning session of the peers in this process, from raw tables to models; must not know which engine it uses."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+import networkx as nx
 import torch
 from torch import Tensor
 
@@ -12,20 +14,31 @@ from gossipfl.algorithms import METHODS, Algorithm, Summing
 from gossipfl.algorithms.sums.certificate import predicted
 from gossipfl.data import Table
 from gossipfl.engine import Engine
+from gossipfl.errors import NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.compose import Parts, compose
 from gossipfl.experiment.learning.learn import Outcome, Rhythm, interval, learn
 from gossipfl.experiment.learning.prepare import prepare
+from gossipfl.experiment.learning.scores import MOST, Contributors, Tests, own, scored
 from gossipfl.experiment.study.gossip import learning, shards
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.gossip.world import World
 from gossipfl.mixing import Mixing
-from gossipfl.models import Preconditioned
+from gossipfl.models import Module, Preconditioned
+from gossipfl.models.losses import Squared
 from gossipfl.runs.events import Progress
 from gossipfl.runs.facts import Checkpoint, Facts
-from gossipfl.runs.learned import Learned
-from gossipfl.topology import Topology
+from gossipfl.runs.learned import Learned, Summary
+from gossipfl.topology import Topology, among
+
+SCORED = (
+    "rounds",
+    "seconds",
+    "tolerance",
+    "no optimum",
+)  # the ends of learning to which all peers come together
+log = logging.getLogger(__name__)
 
 
 class Engines(Protocol):
@@ -80,6 +93,8 @@ class Session:
             self.engine = engines.gossiping(learning(study), shards(self.prepared.train, study.dtype))
         self.outcome = self._begun(point)
         self.cpu = 0.0
+        self.scores: Summary | None = None  # set by `evaluate`
+        self._rows, self._engines = rows, engines
 
     def _begun(self, point: Checkpoint | None) -> Outcome:
         """The outcome before the first round of this process.
@@ -152,6 +167,37 @@ class Session:
         state = self.outcome.run.state
         return state.models if isinstance(state, World) else None
 
+    def evaluate(self, here: Sequence[int] | None = None, near: nx.Graph | None = None) -> None:
+        """Score the model on the test rows of all peers (`scores`). If that cannot be, a single peer scores it on its own.
+
+        Args:
+            here: the peers in this process that are present; None: all.
+            near: the graph of the peers that learned to the end, with the edges along which they still speak; None: all.
+        """
+        study, stopped = self.present, self.outcome.stopped
+        if not study.experiment.data.test or stopped == "diverged":
+            return
+        inner = self.prepared.problem
+        problem = inner.problem if isinstance(inner, Preconditioned) else inner
+        loss = Squared() if isinstance(problem, Module) else study.loss
+        tests = Tests(problem, loss, self.models, self.prepared.test)
+        agreement, method, numbers = self.agreement, METHODS[self.prepared.kind], self._rows
+        if near is not None or study is not self.study:
+            numbers = [study.names.index(self.study.names[row]) for row in self._rows]
+            along = study.tree if near is None else among(study.graph, near)
+            agreement = Agreement(study.graph, study.diameter, along, self._engines.agreeing)
+        try:
+            feasible = len(self._rows) == 1 or tests.numbers * study.tree.exchanges * len(self._rows) <= MOST
+            if method.rounds and method.talks and stopped in SCORED and feasible:
+                sums = Contributors(agreement, numbers, numbers if here is None else here)
+                alike = isinstance(self.outcome.run.state, Summing)
+                self.scores = scored(tests, sums, study.names, alike)
+                return
+        except (NetworkError, KeyboardInterrupt) as why:
+            log.warning("the test rows of all peers were not summed: %s", why)
+        if len(self._rows) == 1:
+            self.scores = own(tests, self.study.names[self._rows[0]], len(study.names))
+
     @property
     def certificate(self) -> float | None:
         """The predicted distance of the model to the optimum of all data; None if there is none."""
@@ -198,4 +244,5 @@ class Session:
             test=[prepared.test[me] for me in here],
             kept=self.kept,
             certificate=self.certificate,
+            scores=self.scores,
         )

@@ -50,4 +50,6 @@ def training(
         except KeyboardInterrupt:  # it interrupted the consumer, which threw it in here
             session.interrupt()
             break
-    return session.learned(engines.present(session.outcome.run), startup, AWAY)
+    here = engines.present(session.outcome.run)
+    session.evaluate(here)
+    return session.learned(here, startup, AWAY)

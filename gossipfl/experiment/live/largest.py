@@ -10,6 +10,7 @@ from gossipfl.experiment.learning.prepare import is_classification
 from gossipfl.experiment.study.method import SMALL
 from gossipfl.experiment.study.problem import load_module
 from gossipfl.experiment.study.study import Study
+from gossipfl.models.scoring import BINS
 
 ROOM, EACH = 2**20, 2**16  # bytes for tables of agreement, and for each peer's words in them
 MORE = 4  # times as many levels and classes as this peer has itself
@@ -19,15 +20,18 @@ OUTPUTS = 32  # of a softmax model, at least: a peer may have rows of one class 
 def largest(study: Study, table: Table) -> int:
     """Bytes of the largest message that a peer with these rows accepts.
 
-    Messages are tables of words, a model with what a method sends beside it, second derivatives, or a state transfer.
+    Messages are tables of words, a model with what a method sends beside it, second derivatives, a state transfer, or counts
+    of test rows.
     """
     e, peers = study.experiment, len(study.names)
     words = _words(study, table)
-    width = _width(study, len(table.columns) + MORE * len(words), len(words))
+    outputs = max(OUTPUTS, MORE * len(words)) if study.experiment.model.kind == "softmax" else 1
+    width = _width(study, len(table.columns) + MORE * len(words), outputs)
     method = METHODS.get(e.algorithm.kind)
     square = min(width, SMALL) if method is None else width if method.averages else 0
     tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in (*words, *table.columns)))
-    return tables + 16 * (square**2 + width * (4 + e.algorithm.precondition))
+    learning = 16 * (square**2 + width * (4 + e.algorithm.precondition))
+    return tables + learning + 16 * (BINS * outputs + peers)
 
 
 def _words(study: Study, table: Table) -> list[str]:
@@ -43,10 +47,10 @@ def _words(study: Study, table: Table) -> list[str]:
         return []
 
 
-def _width(study: Study, features: int, labels: int) -> int:
+def _width(study: Study, features: int, outputs: int) -> int:
     """At most so many parameters."""
     model = study.experiment.model
     if model.kind == "module":
         module, _ = load_module(str(model.module), study.experiment.seed)
         return sum(part.numel() for part in module.parameters())
-    return (features + 1) * (max(OUTPUTS, MORE * labels) if study.loss.task == "multiclass" else 1)
+    return (features + 1) * outputs

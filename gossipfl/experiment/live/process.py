@@ -19,7 +19,7 @@ from gossipfl.experiment.live.following import Following, called, openings
 from gossipfl.experiment.live.joining import begin, inherited, patience, received
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
 from gossipfl.experiment.live.largest import largest
-from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
+from gossipfl.experiment.live.reports import BULKY, Report, gossip, learners, reported
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
@@ -138,7 +138,10 @@ def live(
 
 
 def _leave(exchange: Exchange, session: Session) -> None:
-    """Say goodbye to all neighbours, as a peer that has learned."""
+    """Score the model with all that learned to the end, and say goodbye to all neighbours, as a peer that has learned."""
+    near = learners(exchange, session) if exchange.rumours.cut else None
+    exchange.conclude()
+    session.evaluate(near=near)
     stopped = session.outcome.stopped
     if peer := gossip(session):  # others may continue for a while, each by its own clock
         peer.leave(stopped)

@@ -1,6 +1,6 @@
 """The reports of live peers at their end, and the joint result; must not know how they lived."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
 from gossipfl.peer.neighbour import Message
-from gossipfl.runs.learned import Learned
+from gossipfl.runs.learned import Learned, Summary
 
 BULKY = ("model", "kept", "schema", "scale", "unwritten")  # fields of a report that are not in a summary
 
@@ -41,6 +41,7 @@ class Report:
     learned_with: tuple[str, ...] = ()  # the other peers whose rows are in the model
     without: tuple[str, ...] = ()  # those whose rows are not
     unwritten: str = ""  # a sentence for the files that could not be written at the end
+    scores: Summary | None = None  # of the test rows of all peers, or of its own
     model: list[float] | None = None
     kept: list[list[float]] | None = None  # the newest models, for gossip learning
     schema: Any = None
@@ -78,7 +79,8 @@ def reported(
         step=session.facts.step,
         seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
-        schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, **traffic, **failure,
+        schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, scores=session.scores,
+        **traffic, **failure,
     )  # fmt: skip
 
 
@@ -90,15 +92,19 @@ def parts(
     The first are those that a path of edges leads to whose ends have not given each other up. If the model is a neighbour's, as
     its last words say (`heritage`), paths begin there, and this peer's own rows may not be in it either.
     """
-    names, me = exchange.names, exchange.names[exchange.me]
-    learner, rumours = me, exchange.rumours
+    me, near = exchange.names[exchange.me], learners(exchange, session, heritage)
+    every = session.present.names
+    return tuple(n for n in every if n in near and n != me), tuple(n for n in every if n not in near)
+
+
+def learners(exchange: Exchange, session: Session, heritage: Message | None = None) -> nx.Graph:
+    """The peers whose rows are in the model of this one, see `parts`, and the edges whose ends have not given each other up."""
+    names, learner, rumours = exchange.names, exchange.names[exchange.me], exchange.rumours
     if heritage is not None:
         learner, rumours = names[heritage.header.sender], heritage.header.rumours
     graph = session.present.graph.to_undirected()
     graph.remove_edges_from((names.get(a), names.get(b)) for a, b in rumours.cut)
-    near = nx.node_connected_component(graph, learner)
-    every = session.present.names
-    return tuple(n for n in every if n in near and n != me), tuple(n for n in every if n not in near)
+    return graph.subgraph(nx.node_connected_component(graph, learner))
 
 
 def collect(
@@ -144,7 +150,14 @@ def collect(
         train=train,
         test=test,
         kept=torch.tensor(kept, dtype=study.dtype) if all(kept) else None,
+        scores=_widest([report.scores for report in every]),
     )
+
+
+def _widest(scores: Sequence[Summary | None]) -> Summary | None:
+    """The scores of the most peers; None if each of several peers has its own."""
+    found = max((one for one in scores if one), key=lambda one: len(one["peers"]), default=None)
+    return None if found and len(found["peers"]) < min(2, len(scores)) else found
 
 
 def _why(reports: Iterable[Report]) -> str:
