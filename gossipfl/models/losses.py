@@ -81,7 +81,7 @@ class Logistic(_Single):
         return torch.logaddexp(m, torch.zeros_like(m))
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        return torch.sigmoid(z).sub_(y.unsqueeze(-1))
+        return torch.sigmoid(z) - y.unsqueeze(-1)
 
     def curve(self, z: Tensor, y: Tensor) -> Tensor:
         return (torch.sigmoid(z) * torch.sigmoid(-z)).unsqueeze(-1)
@@ -175,7 +175,7 @@ class Huber(_Single):
         return inner * (r - inner / 2)
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        return (z - y.unsqueeze(-1)).clamp_(-self.delta, self.delta)
+        return (z - y.unsqueeze(-1)).clamp(-self.delta, self.delta)
 
     def curve(self, z: Tensor, y: Tensor) -> Tensor:
         return ((z - y.unsqueeze(-1)).abs() <= self.delta).to(z.dtype).unsqueeze(-1)
@@ -193,7 +193,7 @@ class Poisson(_Single):
         return z.exp() - y * z
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        return z.exp().sub_(y.unsqueeze(-1))
+        return z.exp() - y.unsqueeze(-1)
 
     def curve(self, z: Tensor, y: Tensor) -> Tensor:
         return z.exp().unsqueeze(-1)
