@@ -20,8 +20,9 @@ BELOW: dict[str, set[str]] = {
     "models": {"rng", "errors"},
     "data": {"rng", "errors"},
     "mixing": {"rng", "errors"},
-    "algorithms": {"mixing", "models", "rng", "errors"},
-    "engine": {"algorithms", "mixing", "models", "topology", "errors"},
+    "secrecy": {"errors"},
+    "algorithms": {"mixing", "models", "secrecy", "rng", "errors"},
+    "engine": {"algorithms", "mixing", "models", "secrecy", "topology", "errors"},
 }
 ENGINES = {"engine", *BELOW["engine"], "rng"}
 BELOW |= {

@@ -13,7 +13,7 @@ class Sum(NamedTuple):
 
     Along the links of `topology.Tree`, a peer adds what its children send (w = 0), and then takes the total (w = 1). The
     order of the additions is always the same, so that equal contributions give equal totals, bit for bit, at all peers. + 0
-    makes 0 of -0. If a message is missing, the peer keeps what it holds.
+    makes 0 of -0. Integers are added modulo 2^64. If a message is missing, the peer keeps what it holds.
     """
 
     preserves: Property = Property.LINEAR | Property.SETTLING

@@ -98,7 +98,7 @@ class Heard:
         total = torch.zeros_like(own) if self._edges.averaging[0, 0] == 0 else own
         for message in self.stack()[0]:
             total = total + message
-        return total + 0.0
+        return total + 0.0 if total.is_floating_point() else total
 
     def stack(self) -> tuple[Tensor, Tensor]:
         places = self._edges.places

@@ -39,10 +39,10 @@ class HeardByAll:
 
     def total(self, own: Tensor) -> Tensor:
         kept = self._less(self.rows, self._weights)
-        total = torch.where(kept[:, None] == 0, 0.0, own) if (kept == 0).any() else own.clone()
+        total = own.masked_fill(kept[:, None] == 0, 0) if (kept == 0).any() else own.clone()
         for rows, senders in self._turns:
             total[rows] += self.own[senders]
-        return total + 0.0
+        return total + 0.0 if total.is_floating_point() else total
 
     def stack(self) -> tuple[Tensor, Tensor]:
         return self.own[self.senders], self.rows
