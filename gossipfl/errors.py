@@ -8,6 +8,7 @@ GossipError
 │   ├── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
 │   ├── Ended         a peer came back after all others had ended            none: it stops
 │   └── Dropped       the topology no longer names this peer                 none: it leaves
+├── Spent             a sum would tell too much of the rows                  none: learning stops
 └── BadMessage        from a neighbour: caught on arrival, counted, never propagated
 
 Divergence is not an error but an outcome: it is a value in the metrics, and the command exits with code 6.
@@ -63,6 +64,10 @@ class Ended(NetworkError):
 
 class Dropped(NetworkError):
     """This peer no longer takes part; the message names the file that says so."""
+
+
+class Spent(GossipError):
+    """Another sum would tell more than the rows bear; the message says how much is known."""
 
 
 class BadMessage(GossipError):

@@ -3,6 +3,7 @@
 No other file asks for a method by its name: it asks the row for a capability.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -20,7 +21,7 @@ from gossipfl.algorithms.nids import NIDS
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
-from gossipfl.algorithms.sums import LBFGS, DampedNewton, Objective, Summed, SumMethod, Units
+from gossipfl.algorithms.sums import LBFGS, PLAIN, Carrier, DampedNewton, Objective, Summed, SumMethod, Units
 from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 from gossipfl.models import Loss
 from gossipfl.models.losses import Squared
@@ -42,9 +43,11 @@ class Sums(NamedTuple):
     peers: int
     exchanges: int  # of a sum
     shift: Tensor  # (d,): the model is what the method finds, plus this
+    carrier: Carrier = PLAIN
+    allowance: float = math.inf  # numbers whose totals may become known
 
     def of(self, method: SumMethod) -> Summed:
-        return Summed(method, self.rows, self.peers, self.exchanges, self.shift)
+        return Summed(method, self.rows, self.peers, self.exchanges, self.shift, self.carrier, self.allowance)
 
 
 def no_sums(loss: Loss, peers: int = 1, exchanges: int = 1) -> Sums:

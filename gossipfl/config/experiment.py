@@ -173,6 +173,22 @@ class PeersSettings(Section):
     """Rounds between two lines of metrics; the default gives about 200 lines in all."""
 
 
+class PrivacySettings(Section):
+    """What peers learn about each other's rows."""
+
+    sums: Literal["plain", "secure", "private"] | None = None
+    """What a neighbour sees of the sums of a method such as "newton": each peer's own ("plain"), or the total of all peers
+    alone ("secure"). The default is "plain"; for `gossipfl peer` with keys, three peers or more and such a method "secure"."""
+    on_leave: Literal["wait", "pods", "disclose"] = "wait"
+    """With secure sums, when a peer disappears: wait `stop.absent` seconds for it, and then stop with exit code 5."""
+    min_peers: Annotated[int, Field(ge=3)] = 3
+    """The fewest peers of a secure sum, and of a level in it: what two peers add up, each of them knows of the other."""
+    min_cell: Annotated[int, Field(ge=1)] = 3
+    """The fewest training rows of a class, and with a level or another value than 0 in a column, in secure sums."""
+    max_parameters_per_row: Annotated[float, Field(gt=0, le=1)] = 0.33
+    """The most parameters for each training row of all peers, with secure sums."""
+
+
 class Experiment(Section):
     """One experiment, for the simulator and for live peers."""
 
@@ -188,5 +204,6 @@ class Experiment(Section):
     gossip: GossipSettings = GossipSettings()
     stop: StopSettings = StopSettings()
     peers: PeersSettings = PeersSettings()
+    privacy: PrivacySettings = PrivacySettings()
     faults: tuple[FaultSettings, ...] = ()
     """The faults to cause, one [[faults]] table each."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gossipfl.errors import BadMessage
+from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.peer.inbox import AHEAD, Inbox, Late
 from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
 from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
@@ -74,7 +74,8 @@ class Exchange:
         limits: what messages may say.
         unpack: what a state transfer says; raises BadMessage where this peer cannot use it.
 
-    The attribute `alone` is set for a peer that comes back: for so many seconds it waits until a neighbour answers.
+    The attribute `roster` is set once there are secure sums: the hash of their keys, in every header from then on. The
+    attribute `alone` is set for a peer that comes back: for so many seconds it waits until a neighbour answers.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Exchange:
         unpack: Callable[[bytes], Any] = bytes,
     ) -> None:
         self.me, self.names, self.transport, self.alone = me, names, transport, 0.0
+        self.roster = b""
         self.number = 0
         self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
         self._study, self._clock, self._patience = study, clock, patience
@@ -276,6 +278,7 @@ class Exchange:
         header = Header(
             self._study, self.me, what.number, converged=what.converged, mine=edge.mine, yours=edge.yours, last=edge.last,
             used=edge.used, rumours=self.neighbours.rumours, opens=None if edge.named else edge.opens, robust=what.robust,
+            roster=self.roster,
         )  # fmt: skip
         frames = [encode(header), what.payload]
         one.called, one.told = self.now, one.told or not again
@@ -337,6 +340,7 @@ class Exchange:
         if header is None:
             return
         peer = header.sender
+        self._same_roster(header)
         if self.inbox.agreeing and not self._parting:
             self._under_way(self.neighbours[peer], header, frames[1])
         if header.transfer:
@@ -363,6 +367,16 @@ class Exchange:
                     self._study, self.me, self.number, transfer=True, mine=edge.mine, yours=edge.yours
                 )
                 self.transport.send(peer, [encode(hello), self._transfer()])
+
+    def _same_roster(self, header: Header) -> None:
+        """Raises NetworkError if a neighbour that knows my nonce has other keys of secure sums than I have."""
+        one = self.neighbours[header.sender]
+        both, here = self.roster and header.roster, attempt(self.number) == attempt(header.number)
+        if both and here and header.roster != self.roster and header.yours == one.edge.mine:
+            raise NetworkError(
+                f"{one.name} has other keys of secure sums than {self.names[self.me]}: somebody has told them different "
+                "ones. All stop, and nothing more is told"
+            )
 
     def _under_way(self, one: Neighbour, header: Header, payload: bytes) -> None:
         """While all agree: raise StateTransferred if others learn already, BegunAnew if all agree again.

@@ -35,6 +35,7 @@ _Nonce = Annotated[int, msgspec.Meta(ge=0, le=MAX_NONCE - 1)]
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_EXCHANGE)]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+_Roster = Annotated[bytes, msgspec.Meta(max_length=8)]
 _Mask = Annotated[bytes, msgspec.Meta(max_length=MASK)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
 
@@ -77,6 +78,7 @@ class Header(Address, array_like=True, frozen=True, gc=False, kw_only=True):
     transfer: the payload is a state transfer to a newcomer, and no part of an exchange.
     opens: how the session of `mine` begins; sent until the receiver has named that nonce, and so knows it.
     robust: the payload is the fallback method's, and not that of the study's own method (see `fallback`).
+    roster: the hash of all keys of secure sums, once the peers have agreed on them.
     """
 
     converged: _Mask = b""
@@ -89,6 +91,7 @@ class Header(Address, array_like=True, frozen=True, gc=False, kw_only=True):
     transfer: bool = False
     opens: Opening | None = None
     robust: bool = False
+    roster: _Roster = b""
 
 
 def ident(name: str) -> int:

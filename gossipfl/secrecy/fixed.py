@@ -5,7 +5,7 @@ number that is too large sends zeros and raises the flag: all learn that there i
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,19 @@ HEAD = 2  # words in front: the flag and the count
 
 Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.float64]
+
+
+class Hiding(Protocol):
+    """The masks of one peer, which cancel in the sum over all peers (`masks.Masks`)."""
+
+    def words(self, cycle: int, attempt: int, count: int) -> Words:
+        """(count,) modulo 2^64, for one attempt at one sum."""
+
+    def residues(self, cycle: int, attempt: int, count: int) -> list[int]:
+        """The same for a wide sum."""
+
+    def noise(self, count: int) -> Words:
+        """(count,) that nobody can foresee."""
 
 
 class Total(NamedTuple):

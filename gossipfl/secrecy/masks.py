@@ -6,6 +6,7 @@ Katz, Chopra, "Privacy in distributed average consensus", 2018.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from secrets import token_bytes
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -52,6 +53,10 @@ class Masks:
                 part = int.from_bytes(stream[i * size : (i + 1) * size], "little")
                 mask[i] += part if adds else -part
         return [one % MODULUS for one in mask]
+
+    def noise(self, count: int) -> Words:
+        """(count,) that nobody can foresee, for a peer that has no numbers to send."""
+        return np.frombuffer(token_bytes(8 * count), np.uint64)
 
     def _streams(self, cycle: int, attempt: int, size: int) -> Iterator[tuple[bytes, bool]]:
         if (cycle, attempt) <= self._last:

@@ -7,6 +7,7 @@ than the sum does. Squares of values between 1e-9 and 1e15 need as many bits.
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -60,8 +61,8 @@ def wide_total(words: Words, peers: int) -> WideTotal:
 
 
 def scaled(number: float) -> int:
-    """A finite number in units of 2^-112, rounded."""
-    return round(Fraction(number) * (1 << PLACES))
+    """A number in units of 2^-112, rounded; one that is too large, if it is not finite."""
+    return round(Fraction(number) * (1 << PLACES)) if isfinite(number) else MODULUS
 
 
 def unscaled(integer: int) -> float:

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from secret_peers import keyed
 
 from gossipfl import topology
 from gossipfl.algorithms import Consensus
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.secrecy import fixed, wide
-from gossipfl.secrecy.masks import Masks, drawn, masks
+from gossipfl.secrecy.masks import drawn
 from gossipfl.secrecy.partners import partners
 from gossipfl.secrecy.roster import Announcement, Reader, announce, roster
 from gossipfl.simulator import Simulator
@@ -27,18 +27,6 @@ STUDY = b"12345678"
 GRAPHS = [
     "ring:16", "torus:4x4", "hypercube:4", "star:50", "regular:64:4", "er:50:0.12", "ba:50:2", "ws:100:4:0.1", "line:50",
 ]  # fmt: skip
-
-
-def keyed(peers: int, salt: bytes = b"salt") -> list[Masks]:
-    """The masks of peers with fixed keys."""
-    names = [f"peer{i}" for i in range(peers)]
-    secrets = {name: bytes([8, i + 1, *range(30)]) for i, name in enumerate(names)}
-    public = {
-        name: X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-        for name, secret in secrets.items()
-    }
-    shared = partners(names, {}, salt)
-    return [masks(secrets[name], name, public, sorted(shared[name]), salt) for name in names]
 
 
 @pytest.mark.parametrize("spec", [*GRAPHS, "barbell"])

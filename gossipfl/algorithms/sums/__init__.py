@@ -1,9 +1,22 @@
 """Centralised optimisers that every peer runs on the same totals over all peers; must not know any engine."""
 
+from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Integers
 from gossipfl.algorithms.sums.certificate import Units, distance
 from gossipfl.algorithms.sums.lbfgs import LBFGS
 from gossipfl.algorithms.sums.newton import DampedNewton
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.algorithms.sums.summed import Summed, SumMethod, Summing
 
-__all__ = ["LBFGS", "DampedNewton", "Objective", "SumMethod", "Summed", "Summing", "Units", "distance"]
+__all__ = [
+    "LBFGS",
+    "PLAIN",
+    "Carrier",
+    "DampedNewton",
+    "Integers",
+    "Objective",
+    "SumMethod",
+    "Summed",
+    "Summing",
+    "Units",
+    "distance",
+]

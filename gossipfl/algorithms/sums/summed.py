@@ -1,5 +1,6 @@
 """A centralised optimiser as an algorithm of peers, which take sums along a tree; must not know any engine."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms.algorithm import Account, Grad, Mix, Record, leaves, rebuilt
+from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Place
 from gossipfl.algorithms.sums.certificate import Evidence
+from gossipfl.errors import Spent
 from gossipfl.mixing import Property
 from gossipfl.models.shard import Shard
-
-HEAD = 2  # numbers in front of a sum: the count of contributors, and the digest of x
 
 
 class MethodState(Record, Protocol):
@@ -46,10 +47,12 @@ class Summing(NamedTuple):
 
     x: (n, d), the models.
     inner: the optimiser's state, each tensor with an axis of rows in front; equal rows share their memory.
-    v: (n, 2 + D), what each peer holds of the sum at hand.
+    v: (n, W), what each peer holds of the sum at hand, as the carrier makes it.
     done: (n, 1), the exchanges done in this sum.
     apart: (n, 1), whether the models are to be averaged before the next step, because they differ.
     voids, repairs: (n, 1), sums to which not all peers contributed; averages of models that differed.
+    sums, places: (n, 1), the sums that counted, or overflowed; the binary places of the next one, if it is of integers.
+    released: (n, 1), the numbers whose totals are known.
     """
 
     x: Tensor
@@ -59,6 +62,9 @@ class Summing(NamedTuple):
     apart: Tensor
     voids: Tensor
     repairs: Tensor
+    sums: Tensor
+    places: Tensor
+    released: Tensor
 
     @property
     def finished(self) -> bool:
@@ -84,6 +90,8 @@ class Summed:
     peers: the number of all peers.
     exchanges: of a sum; 1 for a single peer.
     shift: (d,), the model is what the method finds, plus this; for targets that are centred.
+    carrier: how numbers travel.
+    allowance: the numbers whose totals may become known.
     """
 
     method: SumMethod
@@ -91,6 +99,8 @@ class Summed:
     peers: int
     exchanges: int
     shift: Tensor
+    carrier: Carrier = PLAIN
+    allowance: float = math.inf
 
     requires: ClassVar[Property] = Property.LINEAR | Property.SETTLING | Property.RELIABLE
     min_eigenvalue: ClassVar[float] = float("-inf")
@@ -98,69 +108,95 @@ class Summed:
     weighted: ClassVar[bool] = False
 
     def init(self, x: Tensor) -> Summing:
-        zero = x.new_zeros(len(x), 1)
+        zero = x.new_zeros(len(x), 1).double()
         starts = x.cpu().double() - self.shift
         if bool((starts == starts[0]).all()):
             inner = _stacked([self.method.init(starts[0])] * len(x))
         else:
             inner = _stacked([self.method.init(start) for start in starts])
-        return Summing(x, inner, zero.double(), zero, zero, zero, zero)
+        return Summing(x, inner, zero, zero, zero, zero, zero, zero, zero + Place().places, zero)
 
     def round(self, s: Summing, grad: Grad, mix: Mix) -> Summing:
-        v = self._contributions(s) if s.done[0] == 0 else s.v
-        v, done = mix(v), s.done + 1
+        """Raises Spent where the next sum would tell more than the allowance."""
+        if s.done[0] == 0:
+            s = self._begun(s)
+        v, done = mix(s.v), s.done + 1
         if done[0] < self.exchanges:
             return s._replace(v=v, done=done)
         return self._concluded(s._replace(v=v, done=torch.zeros_like(done)))
 
-    def _contributions(self, s: Summing) -> Tensor:
-        """(n, 2 + D). An overflow becomes a number so large that every peer notices it."""
-        huge, threads = float(torch.finfo(torch.float64).max ** 0.5), torch.get_num_threads()
+    def _begun(self, s: Summing) -> Summing:
+        """The state with the rows that are to be added up, (n, W)."""
+        threads = torch.get_num_threads()
         torch.set_num_threads(1)  # bits depend on the number of threads
+        rows, released = [], []
         try:
-            rows = []
             for i, (inner, own) in enumerate(zip(_rows(s.inner), self.rows, strict=True)):
                 numbers = inner.x if s.apart[i] else self.method.contribute(inner, own)
-                rows.append(torch.cat((numbers.new_tensor([1.0, self._digest(inner.x)]), numbers)))
-            return torch.stack(rows).nan_to_num(huge, huge, -huge) + 0.0
+                known = float(s.released[i]) + (0 if inner.finished else len(numbers))
+                if known > self.allowance:
+                    raise Spent(
+                        f"another sum of {len(numbers):,} numbers would tell too much: {int(s.released[i]):,} numbers are "
+                        f"known, and the rows bear {int(self.allowance):,}"
+                    )
+                released.append([known])
+                rows.append(self.carrier.row(numbers, self._digest(inner.x), _place(s, i)))
+            return s._replace(v=torch.stack(rows), released=s.released.new_tensor(released))
         finally:
             torch.set_num_threads(threads)
 
     def _concluded(self, s: Summing) -> Summing:
         """The state after a sum. Rows with the same state and the same total, as all usually are, share one update."""
-        known: dict[bytes, tuple[Any, tuple[float, float, float]]] = {}
+        known: dict[bytes, _Next] = {}
         results = []
         for i, inner in enumerate(_rows(s.inner)):
-            key = s.v[i].numpy().tobytes() + bytes([bool(s.apart[i])])
+            place = _place(s, i)
+            key = s.v[i].numpy().tobytes() + repr((bool(s.apart[i]), place)).encode()
             if not _shared(s.inner):
                 key += b"".join(tensor.numpy().tobytes() for tensor in leaves(inner).values())
             if key not in known:
-                known[key] = self._next(inner, s.v[i], bool(s.apart[i]))
+                known[key] = self._next(inner, s.v[i], bool(s.apart[i]), place)
             results.append(known[key])
-        flags = torch.tensor([flags for _, flags in results], dtype=s.voids.dtype)
-        inner = _stacked([inner for inner, _ in results])
+        flags = s.voids.new_tensor([result[1:] for result in results])
+        inner = _stacked([result.inner for result in results])
         return s._replace(
             x=(inner.x + self.shift).to(s.x),
             inner=inner,
             apart=flags[:, :1],
             voids=s.voids + flags[:, 1:2],
-            repairs=s.repairs + flags[:, 2:],
+            repairs=s.repairs + flags[:, 2:3],
+            sums=s.sums + 1 - flags[:, 1:2],
+            places=flags[:, 3:],
         )
 
-    def _next(self, inner: Any, v: Tensor, apart: bool) -> tuple[Any, tuple[float, float, float]]:
-        """The optimiser's next state; whether models differ, whether the sum is void, whether models were averaged."""
-        if v[0] != self.peers:
-            return inner, (float(apart), 1.0, 0.0)
+    def _next(self, inner: Any, v: Tensor, apart: bool, place: Place) -> "_Next":
+        told = self.carrier.read(v, self.peers, place)
+        if told.numbers is None:
+            return _Next(inner, apart, told.void, False, told.places)
         if apart:
-            return inner._replace(x=v[HEAD:] / self.peers), (0.0, 0.0, 1.0)
-        if v[1] != self.peers * self._digest(inner.x):
-            return inner, (1.0, 0.0, 0.0)
-        return self.method.update(inner, v[HEAD:]), (0.0, 0.0, 0.0)
+            return _Next(inner._replace(x=told.numbers / self.peers), False, False, True, told.places)
+        if told.digest != self.peers * self._digest(inner.x):
+            return _Next(inner, True, False, False, told.places)
+        return _Next(self.method.update(inner, told.numbers), False, False, False, told.places)
 
-    def _digest(self, x: Tensor) -> float:
-        """A hash of x as a whole number, so small that the sum over all peers is exact."""
+    def _digest(self, x: Tensor) -> int:
+        """A hash of x, so small that the sum over all peers is exact."""
         bits = min(48, 52 - self.peers.bit_length())
-        return float(int.from_bytes(blake2b(x.numpy().tobytes(), digest_size=8).digest()) >> 64 - bits)
+        return int.from_bytes(blake2b(x.numpy().tobytes(), digest_size=8).digest()) >> 64 - bits
+
+
+class _Next(NamedTuple):
+    """The optimiser's next state; whether models differ, the sum is void, models were averaged; places of the next sum."""
+
+    inner: Any
+    apart: bool
+    void: bool
+    repaired: bool
+    places: int
+
+
+def _place(s: Summing, i: int) -> Place:
+    return Place(int(s.sums[i]), int(s.voids[i]), int(s.places[i]))
 
 
 def _shared(record: Record) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from gossipfl.data import Table
 from gossipfl.experiment.launch.placement import Signal
-from gossipfl.experiment.live.keyring import throwaway
+from gossipfl.experiment.live.keyring import signing, throwaway
 from gossipfl.experiment.live.process import main
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs import folder as files
@@ -81,6 +81,7 @@ class Processes:
         self._sockets = Path(tempfile.mkdtemp(prefix="gossipfl-")) if ipc else None
         unreliable = made.faults.unreliable
         self._keys = throwaway(made) if made.experiment.peers.security == "keys" else {}
+        self._identities = signing(made) if made.secure else {}
         self._chances = [self.context.RawArray("d", 2) for _ in made.names] if unreliable else []
 
     @property
@@ -105,6 +106,8 @@ class Processes:
             how["chances"] = self._chances[me]
         if self._keys:
             how["keys"] = self._keys[me]
+        if self._identities:
+            how["identity"] = self._identities[me]
         process = self.context.Process(
             target=main, args=arguments, kwargs=how, name=self._made.names[me], daemon=True
         )

@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, Consensus
+from gossipfl.algorithms.sums import PLAIN, Carrier, Integers
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Maximum, Mixing, Sum, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
 from gossipfl.mixing.words import Words, unquoted
+from gossipfl.secrecy.exact import ExactSums
+from gossipfl.secrecy.wide import moments, scaled, unscaled, variances
 from gossipfl.topology import WEIGHTS, Topology, Tree, cycle, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
@@ -38,6 +41,7 @@ class Agreement:
     def __init__(self, graph: nx.Graph, hops: int, tree: Tree, make: Agree) -> None:
         self.peers, self.diameter = len(graph), hops
         self.messages_sent = self.bytes_sent = 0
+        self.exact: ExactSums | None = None  # set: sums are secure
         self._make = make
         self._tree = tree.rounds()
         self._sums = cycle(self._tree)
@@ -52,8 +56,31 @@ class Agreement:
         found: npt.NDArray[np.float64] = self._sum(torch.from_numpy(x))[0].numpy()
         return found
 
+    @property
+    def carrier(self) -> Carrier:
+        """How numbers travel in the sums of learning."""
+        return Integers(self.peers, self.exact.masks) if self.exact else PLAIN
+
+    def moments(
+        self, columns: Sequence[npt.NDArray[np.float64]]
+    ) -> tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The number of all rows, the means (p,) and the variances (p,) of the columns (n, p) of all peers, by integers."""
+        return variances(self._exactly([moments(own) for own in columns]))
+
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
+        if self.exact:
+            totals = self._exactly([[scaled(number) for number in row] for row in x.tolist()])
+            return x.new_tensor([unscaled(total) for total in totals]).expand(len(x), -1)
+        return self._along(x)
+
+    def _exactly(self, integers: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        assert self.exact, "sums are secure"
+        found: npt.NDArray[np.int64] = self._along(torch.from_numpy(self.exact.rows(integers)))[0].numpy()
+        return self.exact.read(found)
+
+    def _along(self, x: Tensor) -> Tensor:
+        """The sum over all peers, (n, k) -> (n, k), along the tree."""
         return self._consensus(x, self._sums, Mixing(Sum()), len(self._tree))
 
     def maximum(self, x: Tensor) -> Tensor:

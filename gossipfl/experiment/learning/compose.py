@@ -38,7 +38,15 @@ def compose(study: Study, prepared: Prepared) -> Parts:
     Raises:
         Incompatible: the study's method does not fit its links.
     """
-    main = composition(study, prepared.kind, prepared.problem, prepared.step, prepared.facts.moments)
+    main = composition(
+        study,
+        prepared.kind,
+        prepared.problem,
+        prepared.step,
+        prepared.facts.moments,
+        prepared.carrier,
+        prepared.allowance,
+    )
     tolerant = bears(study, main)
     fallback = None if tolerant else _fallback(study, prepared)
     return Parts(

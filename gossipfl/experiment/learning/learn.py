@@ -17,7 +17,7 @@ from gossipfl.algorithms import Summing
 from gossipfl.algorithms.sums.certificate import Verdict, reached
 from gossipfl.config.experiment import StopSettings
 from gossipfl.engine import Engine, Run, within
-from gossipfl.errors import Departed, Dropped
+from gossipfl.errors import Departed, Dropped, Spent
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
 
@@ -95,6 +95,8 @@ def learn(
         outcome.followed = True
     except Dropped as dropped:
         outcome.stopped, outcome.why = "dropped", str(dropped)
+    except Spent as spent:
+        outcome.stopped, outcome.why = "rounds", str(spent)
     except KeyboardInterrupt:
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
     outcome.seconds = outcome.elapsed

@@ -5,6 +5,7 @@ A live peer has one table, and the simulator all of them.
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS, robust
+from gossipfl.algorithms.sums import PLAIN, Carrier
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.data.encode import mark, weighted, without
 from gossipfl.data.fill import agree_fill
@@ -21,6 +23,7 @@ from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.disclosure import borne, guard
 from gossipfl.experiment.learning.standardise import agree_moments, constant, standardise
 from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
@@ -48,6 +51,9 @@ class Prepared:
     kind: str  # of algorithm
     problem: Linear | Module | Preconditioned
     start: Tensor  # (n, d)
+    carrier: Carrier = PLAIN
+    allowance: float = math.inf  # the numbers whose totals may become known
+    borne: str = ""  # a sentence for them
 
     @property
     def schema(self) -> Schema:
@@ -67,7 +73,8 @@ class Prepared:
             "no training row of the class": self.schema.unseen,
         }
         parts = [f"{what}: {listed(names)}" for what, names in found.items() if names]
-        return "; ".join(parts) + ". The model has the coefficient 0 there" if parts else ""
+        constant = "; ".join(parts) + ". The model has the coefficient 0 there" if parts else ""
+        return ". ".join(filter(None, (self.borne, constant)))
 
     def continued(self, x: Tensor) -> Tensor:
         """A peer's earlier model (1, d) as a start. Raises NetworkError if it has another width."""
@@ -114,6 +121,7 @@ def prepare(
     else:
         schema, mean_rows, mean_weight = agree_size(study, schema, train, rows, agreement)
         train, test = ([weighted(r, schema) for r in part] for part in (train, test))
+    total = guard(study, schema, train, rows, agreement)
     check_targets(study, train, rows)
     shared = known.scale if known else None
     scales: list[Scale | None] = [shared] * len(train)
@@ -127,7 +135,7 @@ def prepare(
         train, test = ([without(r, schema) for r in part] for part in (train, test))
         mean_rows = mean_weight
     local = make_problem(study, schema, train, rows, mean_rows, device)
-    kind, step = choose(study, local), 0.0
+    kind = choose(study, local)
     problem: Linear | Module | Preconditioned = local
     curves: tuple[float, ...] = ()
     if study.experiment.algorithm.precondition:
@@ -136,25 +144,22 @@ def prepare(
         curves = known.curvature if known else agree_curvature(local, directions, agreement)
         problem = precondition(local, directions, curves)
     most = largest(agreement, alone=known is not None)
-    if study.experiment.algorithm.step != "auto":
-        step = study.experiment.algorithm.step
-    else:
-        own = auto_step(study, kind, problem, most)
-        step = min(own, known.step) if known else own
+    step = the_step(study, kind, problem, most, known)
     start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
     if isinstance(local, Module):
         start += local.initial()
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
-    fallback_step = 0.0
     units = known.moments if known else agree_units(study, kind, train, agreement)
-    if METHODS[kind].averages and study.loss.curvature < float("inf"):
-        fallback_step = auto_step(study, robust(penalty=bool(study.experiment.model.l1)), problem, most)
+    replaced = METHODS[kind].averages and study.loss.curvature < float("inf") and not study.secure
+    other = robust(penalty=bool(study.experiment.model.l1))
+    fallback_step = auto_step(study, other, problem, most) if replaced else 0.0
     if known:
         facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
     else:
         facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units)
-    return Prepared(facts, scales, train, test, kind, problem, start)
+    bounds = borne(study, kind, total, problem.width)
+    return Prepared(facts, scales, train, test, kind, problem, start, agreement.carrier, *bounds)
 
 
 def agree_size(
@@ -245,6 +250,16 @@ def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
         return float(own.max() if alone else agreement.maximum(own)[0])
 
     return found
+
+
+def the_step(
+    study: Study, kind: str, problem: Problem, most: Callable[[Problem], float], known: Facts | None
+) -> float:
+    """The learning rate: as given, or for "auto" by the rows of all peers; with known facts not longer than theirs."""
+    if study.experiment.algorithm.step != "auto":
+        return study.experiment.algorithm.step
+    own = auto_step(study, kind, problem, most)
+    return min(own, known.step) if known else own
 
 
 def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Problem], float]) -> float:

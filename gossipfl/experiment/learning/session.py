@@ -30,6 +30,8 @@ from gossipfl.models.losses import Squared
 from gossipfl.runs.events import Progress
 from gossipfl.runs.facts import Checkpoint, Facts
 from gossipfl.runs.learned import Learned, Summary
+from gossipfl.secrecy.exact import ExactSums
+from gossipfl.secrecy.fixed import Hiding
 from gossipfl.topology import Topology, among
 
 SCORED = (
@@ -50,6 +52,9 @@ class Engines(Protocol):
 
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Engine:
         """An engine for agreement, without a problem."""
+
+    def masks(self, agreement: Agreement) -> Hiding | None:
+        """The masks of secure sums, from keys that all peers agree on; None where no peer could look."""
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """The engine that learns, and a function for its present parts: a live peer follows changes of the network."""
@@ -81,6 +86,8 @@ class Session:
     ) -> None:
         self.study = study
         self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing)
+        if study.secure:
+            self.agreement.exact = ExactSums(len(study.names), engines.masks(self.agreement))
         numbers, known = torch.tensor(rows, dtype=torch.int64), point.facts if point else None
         self.prepared = prepare(
             study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
@@ -177,6 +184,10 @@ class Session:
         study, stopped = self.present, self.outcome.stopped
         if not study.experiment.data.test or stopped == "diverged":
             return
+        if self.agreement.exact:
+            self.agreement.exact.conclude()
+            if near is not None:  # a sum without some peers would give theirs away
+                return
         inner = self.prepared.problem
         problem = inner.problem if isinstance(inner, Preconditioned) else inner
         loss = Squared() if isinstance(problem, Module) else study.loss

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from gossipfl.algorithms import METHODS, Algorithm
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.compose import Parts, hops
 from gossipfl.experiment.study.gossip import network
 from gossipfl.experiment.study.method import Composition, heals
@@ -52,6 +53,9 @@ class Simulated:
 
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Simulator:
         return Simulator(algorithm, None, topology, mixing)
+
+    def masks(self, agreement: Agreement) -> None:
+        """None: the simulator holds all rows, and adds up the same integers without masks."""
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """The main method; with its fallback, if there are faults that it does not tolerate.

@@ -43,6 +43,9 @@ def standardise(
                 f"over them to its neighbours; sums over fewer than {MIN_ROWS} rows reveal the rows. Set "
                 'data.standardise = "local" or "none", or give the peer more rows'
             )
+    if agreement.exact:
+        _, mean, variance = agreement.moments([r.x for r in train])
+        return [Scale.of(mean, variance)] * len(train)
     share = 1 / mean_rows
     mean = agreement.mean(torch.from_numpy(np.stack([r.x.sum(0) for r in train])))[0].numpy() * share
     squares = torch.from_numpy(np.stack([np.square(r.x - mean).sum(0) for r in train]))
@@ -51,9 +54,25 @@ def standardise(
 
 def constant(study: Study, train: Sequence[Rows], schema: Schema, agreement: Agreement) -> tuple[str, ...]:
     """The features that have one value in all training rows of all peers."""
+    if agreement.exact:
+        return _constant(train, schema, study.experiment.model.intercept, agreement)
     said = torch.from_numpy(np.stack([marks(r, study.experiment.model.intercept) for r in train]))
     high, low = agreement.maximum(said.flatten(1))[0].view(2, -1)
     return tuple(name for name, same in zip(schema.features, (high + low == 0).tolist(), strict=True) if same)
+
+
+def _constant(
+    train: Sequence[Rows], schema: Schema, intercept: bool, agreement: Agreement
+) -> tuple[str, ...]:
+    """The same from exact moments alone; of sparse features, those that are 0. Without an intercept only 0 is constant."""
+    if issparse(train[0].x):
+        sparse: list[Any] = [r.x for r in train]
+        squares = agreement.total(np.stack([np.asarray(x.power(2).sum(0)).ravel() for x in sparse]))
+        same = squares == 0
+    else:
+        _, mean, variance = agreement.moments([r.x for r in train])
+        same = (Scale.of(mean, variance).deviation == 0) & (intercept | (mean == 0))
+    return tuple(name for name, one in zip(schema.features, same.tolist(), strict=True) if one)
 
 
 def agree_moments(train: Sequence[Rows], regression: bool, agreement: Agreement) -> Moments:

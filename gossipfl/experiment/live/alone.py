@@ -22,6 +22,7 @@ from gossipfl.experiment.live.news import news
 from gossipfl.experiment.live.process import live
 from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.live.reread import Reread
+from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.study import Study, differences
 from gossipfl.peer import ZeroMQ
@@ -144,6 +145,7 @@ def peer(
     again: bool = False,
     reread: Reread | None = None,
     keys: LinkKeys | None = None,
+    identity: Identity | None = None,
 ) -> Report:
     """Run one peer from start to end, evaluate its model on its own test rows, and write the result to `folder`.
 
@@ -160,6 +162,7 @@ def peer(
             ("warning", sentence) or ("news", sentence).
         reread: the topology file, if it may change.
         keys: of encrypted links (`keyring.link_keys`); None: links are open.
+        identity: what signs its keys of secure sums.
 
     Raises:
         NetworkError: the endpoint is in use, or not valid.
@@ -173,7 +176,9 @@ def peer(
         transport = ZeroMQ(places[name], largest(study, table), keys)
         tell("listening", None)
         alone = study.experiment.stop.absent if without_wanted(study.experiment) else math.inf
-        report = live(study, me, table, own, transport, near, tell, again, reread=reread, alone=alone)
+        report = live(
+            study, me, table, own, transport, near, tell, again, reread=reread, alone=alone, identity=identity
+        )
     final = reread.study if reread else study
     if final is not study:
         try:

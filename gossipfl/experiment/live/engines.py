@@ -4,14 +4,19 @@ from collections.abc import Callable
 
 from gossipfl.algorithms import Algorithm
 from gossipfl.engine import Engine
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.compose import Parts
 from gossipfl.experiment.live.following import Change, Following, lock_step, openings
+from gossipfl.experiment.live.secret import Identity, agree_masks
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, Gossiper, GossipPeer, Peer, ZeroMQ
+from gossipfl.peer.waiting import LockStep
 from gossipfl.peer.wire import ident
 from gossipfl.runs.facts import Facts
+from gossipfl.secrecy.fixed import Hiding
 from gossipfl.topology import Topology
 
 
@@ -24,6 +29,7 @@ class Live:
         exchange, transport: its communication.
         changed: called before each round; returns changed links, or None.
         known: the facts from an earlier agreement, if the peer comes late or again.
+        identity: what signs its keys of secure sums.
     """
 
     def __init__(
@@ -34,9 +40,11 @@ class Live:
         transport: ZeroMQ,
         changed: Callable[[], Change | None],
         known: Facts | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self._study, self._me, self._exchange = study, me, exchange
         self._transport, self._changed, self._known = transport, changed, known
+        self._identity = identity
 
     @property
     def exchanges(self) -> int:
@@ -45,9 +53,21 @@ class Live:
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Peer:
         return Peer(self._exchange, algorithm, None, topology, mixing, origin=self._exchange.number)
 
+    def masks(self, agreement: Agreement) -> Hiding:
+        """From keys that all peers agree on. Raises BadExperiment where this peer cannot sign its own."""
+        if self._identity is None:
+            raise BadExperiment(
+                "secure sums need a public key of each peer in the topology (gossipfl keys new), with which it signs its keys"
+            )
+        return agree_masks(
+            self._study, self._study.names[self._me], self._identity, self._exchange, agreement
+        )
+
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """An engine that tolerates faults, if the method or its fallback does; else one that waits for all neighbours."""
         exchange = self._exchange
+        if self._study.secure and isinstance(exchange.waiting, LockStep):
+            exchange.waiting.pace = self._study.experiment.stop.absent
         if not (parts.tolerant or parts.fallback):
             return lock_step(parts, parts.main, exchange), lambda: parts
         if self._known is not None:  # the step may be shorter than the agreed one

@@ -13,6 +13,7 @@ from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Change, Following
 from gossipfl.experiment.live.journal import Journal
+from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
@@ -38,6 +39,7 @@ def begin(
     rejoin: bool,
     changed: Callable[[], Change | None],
     alone: float,
+    identity: Identity | None = None,
 ) -> tuple[Session, str]:
     """A session that is ready to learn, and a sentence: it starts with all others, late, or again.
 
@@ -47,7 +49,7 @@ def begin(
     def session(point: Checkpoint | None = None) -> Session:
         known = point.facts if point else None
         return Session(
-            study, [table], [me], Live(study, me, exchange, transport, changed, known), point=point
+            study, [table], [me], Live(study, me, exchange, transport, changed, known, identity), point=point
         )
 
     point, how = journal.read() if rejoin else None, "continues from round {} of its checkpoint"

@@ -6,6 +6,7 @@ from pathlib import Path
 import networkx as nx
 
 from gossipfl.errors import BadExperiment
+from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.study import Study
 from gossipfl.keys import SecretKey, fresh, load
 from gossipfl.peer.gate import LinkKeys
@@ -71,6 +72,24 @@ def throwaway(study: Study) -> dict[int, LinkKeys]:
         me: LinkKeys(secrets[name].link, {ident(other): [public[other]] for other in near[name]})
         for me, name in enumerate(study.names)
     }
+
+
+def signing(study: Study) -> dict[int, Identity]:
+    """New keys that sign, for each peer of a run on one machine, by number."""
+    secrets = [fresh() for _ in study.names]
+    public = {name: [secret.public.signature] for name, secret in zip(study.names, secrets, strict=True)}
+    return {me: Identity(secret.signature, public) for me, secret in enumerate(secrets)}
+
+
+def identity(study: Study, name: str, file: Path | None = None) -> Identity | None:
+    """What signs the keys of a peer; None if the topology names no public keys. Raises BadExperiment as `link_keys` does."""
+    if not keyed(study):
+        return None
+    listed = study.experiment.topology.graph
+    path = file or Path(listed).parent / f"{name}.key"
+    own = _presented(_public(study.graph, name), load(path)[1], path, listed)
+    public = {other: [key.signature for key in _public(study.graph, other)] for other in study.names}
+    return Identity(own.signature, public)
 
 
 def neighbour_keys(study: Study, name: str) -> dict[int, list[bytes]]:

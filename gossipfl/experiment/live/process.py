@@ -21,6 +21,7 @@ from gossipfl.experiment.live.journal import Journal, Tell, log_to
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, learners, reported
 from gossipfl.experiment.live.reread import Reread
+from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.gate import LinkKeys
@@ -55,6 +56,7 @@ def live(
     chances: Sequence[float] = (),
     reread: Reread | None = None,
     alone: float | None = None,
+    identity: Identity | None = None,
 ) -> Report:
     """Connect, agree, learn and write: the whole life of peer number `me`. A GossipError becomes part of the report.
 
@@ -72,6 +74,7 @@ def live(
         reread: the topology file, if it may change.
         alone: if the peer comes late or again, it waits so many seconds for an answer before it learns alone; default:
             `stop.absent`.
+        identity: what signs the peer's keys of secure sums.
     """
     e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
@@ -97,7 +100,7 @@ def live(
     try:
         transport.connect(near, 2 * ahead)
         session, how = begin(
-            study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None), alone
+            study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None), alone, identity
         )
         tell("learning", how)
         if session.prepared.warning:
@@ -159,6 +162,7 @@ def main(
     rejoin: bool = False,
     chances: Sequence[float] = (),
     keys: LinkKeys | None = None,
+    identity: Identity | None = None,
 ) -> None:
     """The main function of a peer's process: send the endpoint through the pipe, receive those of others, live, and report.
 
@@ -181,7 +185,9 @@ def main(
                 transport = ZeroMQ(endpoint, largest(study, table), keys)
                 pipe.send(("endpoint", transport.endpoint))
                 endpoints = pipe.recv()
-                report = live(study, me, table, folder, transport, endpoints, tell, rejoin, chances)
+                report = live(
+                    study, me, table, folder, transport, endpoints, tell, rejoin, chances, identity=identity
+                )
         except GossipError as error:
             report = Report(exit_code=error.exit_code, error=str(error))
         except (BrokenPipeError, EOFError):

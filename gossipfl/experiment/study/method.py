@@ -3,6 +3,7 @@
 Here each peer replaces the kind "auto", after the peers have agreed on the number of parameters. All choose the same.
 """
 
+import math
 from typing import NamedTuple
 
 import networkx as nx
@@ -26,11 +27,12 @@ from gossipfl.algorithms import (
     robust,
     takes_back,
 )
+from gossipfl.algorithms.sums import PLAIN, Carrier
 from gossipfl.config.experiment import Experiment
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.study.fit import check
 from gossipfl.experiment.study.gossip import learning
-from gossipfl.experiment.study.refusals import refusal
+from gossipfl.experiment.study.refusals import refusal, unfit_for_secrecy
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import (
     COMPRESSORS,
@@ -104,13 +106,24 @@ def best(study: Study, problem: Problem | None) -> str:
     if study.changing and not study.cycle:
         return "gradient-tracking"
     small = problem is not None and problem.width <= SMALL
+    if study.secure:
+        return "newton" if small and not refusal(study, "newton", problem) else "lbfgs"
     return "newton" if small and not refusal(study, "newton", problem) else robust(penalty=bool(e.model.l1))
 
 
 def composition(
-    study: Study, kind: str, problem: Problem | None = None, step: float = 1.0, moments: Moments | None = None
+    study: Study,
+    kind: str,
+    problem: Problem | None = None,
+    step: float = 1.0,
+    moments: Moments | None = None,
+    carrier: Carrier = PLAIN,
+    allowance: float = math.inf,
 ) -> Composition:
-    """The parts of an engine for a kind of algorithm; without a problem they are only for checks."""
+    """The parts of an engine for a kind of algorithm; without a problem they are only for checks.
+
+    `carrier` and `allowance` are as in `Summed`.
+    """
     settings, method = study.experiment.algorithm, METHODS[kind]
     mixed, cycle = mixing(study, kind, problem), study.exchanges(kind) if method.averages else 1
     chi = 1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if method.spectrum else 1.0
@@ -123,7 +136,8 @@ def composition(
         cycle,
         settings.mu or study.experiment.model.l2,
         chi,
-        sums(study, problem, moments or Moments(), cycle) if study.sums(kind) else None,
+        sums(study, problem, moments or Moments(), cycle)._replace(carrier=carrier, allowance=allowance)
+        if study.sums(kind) else None,
     ))  # fmt: skip
     return Composition(kind, algorithm, topology(study, kind), mixed, cycle)
 
@@ -342,5 +356,7 @@ def study(experiment: Experiment, divided: bool = False) -> Study:
         graph = load("full:1")
     made = Study(experiment, graph, holders, divided)
     made.check()
+    if why := unfit_for_secrecy(made):
+        raise Incompatible(why)
     check_fit(made)
     return made

@@ -13,6 +13,11 @@ def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
     """The first reason against a kind of algorithm; None if it fits. Without a problem, some reasons are not checked."""
     method = METHODS[kind]
     reasons = [_keys(study, kind), _names(study, kind, method)]
+    if study.secure and not method.averages:
+        reasons.append(
+            'shows single models to neighbours, and with privacy.sums = "secure" they see totals alone: set algorithm.kind = '
+            '"newton" or "lbfgs", or privacy.sums = "plain"'
+        )
     if method.averages:
         reasons += [_averages(study, kind), _hessians(study, kind, problem)]
     if method.mu or method.spectrum:
@@ -143,6 +148,25 @@ def _exchanges(study: Study) -> str | None:
         ),
     })  # fmt: skip
     return why and f"{why}: set algorithm.exchanges = 1"
+
+
+def unfit_for_secrecy(study: Study) -> str | None:
+    """The first reason against the [privacy] of an experiment, as a sentence; None if there is none."""
+    e, peers = study.experiment, len(study.names)
+    if e.privacy.sums == "private":
+        return 'privacy.sums = "private" (noise that hides each row) is not built yet: set privacy.sums = "secure"'
+    if not study.secure:
+        return None
+    return _first({
+        f'privacy.on_leave = "{e.privacy.on_leave}" is not built yet: set privacy.on_leave = "wait"': e.privacy.on_leave
+        != "wait",
+        f"secure sums need {e.privacy.min_peers} peers, and there are {peers}: what two peers add up, each of them knows of "
+        'the other. Use a larger topology, or write privacy.sums = "plain"': peers < e.privacy.min_peers,
+        "secure sums need the same peers on the same links in every round: use a topology that does not change, without drop "
+        "and loss": study.changing,
+        f'data.missing = "{e.data.missing}" shows values of single rows, and with privacy.sums = "secure" nobody sees those: '
+        'set data.missing = "mean", "drop" or "refuse"': e.data.missing in ("median", "mode"),
+    })  # fmt: skip
 
 
 def _first(reasons: dict[str, bool]) -> str | None:

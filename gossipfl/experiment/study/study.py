@@ -41,7 +41,7 @@ from gossipfl.topology import (
 )  # fmt: skip
 
 # the sections that are equal at all peers
-SHARED = {"seed", "data", "model", "algorithm", "channel", "gossip", "stop"}
+SHARED = {"seed", "data", "model", "algorithm", "channel", "gossip", "stop", "privacy"}
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ class Study:
     def sums(self, kind: str) -> bool:
         """Whether a kind of algorithm takes sums along the tree."""
         method, how = METHODS[kind], self.experiment.algorithm.averaging
-        return method.sums or (method.averages and (how == "tree" or (how == "auto" and self.shorter)))
+        tree = how == "tree" or self.secure or (how == "auto" and self.shorter)
+        return method.sums or (method.averages and tree)
 
     @cached_property
     def shorter(self) -> bool:
@@ -160,6 +161,11 @@ class Study:
             return max(1, len(self.averaging.nodes))
         again, exact = period(self.topology), pace(self.topology, len(self.names)).exact
         return again if again and exact and exact <= again else 0
+
+    @property
+    def secure(self) -> bool:
+        """Whether nobody learns more than the totals of sums."""
+        return self.experiment.privacy.sums == "secure" and not (self.method and self.method.gathers)
 
     @cached_property
     def faults(self) -> Plan:

@@ -1,0 +1,61 @@
+"""The exact sums of an agreement: rows of integers, one for each peer here; must not know how they are added up."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from gossipfl.errors import BadData, NetworkError
+from gossipfl.secrecy.fixed import Hiding
+from gossipfl.secrecy.wide import MODULUS, split, wide, wide_total
+
+CONCLUDED = 2**57  # the first cycle after those of learning
+
+
+class ExactSums:
+    """Makes the rows of one sum after another, and reads their totals.
+
+    Args:
+        peers: that contribute.
+        masks: of the single peer here; None: the rows of all peers are here, and nobody could look.
+    """
+
+    def __init__(self, peers: int, masks: Hiding | None = None) -> None:
+        self.peers, self.masks, self.made = peers, masks, 0
+
+    def conclude(self) -> None:
+        """Learning has ended: what is summed from now on comes after its sums."""
+        self.made = max(self.made, CONCLUDED)
+
+    def rows(self, integers: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+        """(n, W) from the integers of each peer here."""
+        rows = []
+        for own in integers:
+            residues = wide(own, self.peers)
+            if self.masks is not None:
+                if residues[0]:  # zeros would show the others' total
+                    residues[2:] = [int(one) for one in self.masks.noise(len(own))]
+                mask = self.masks.residues(self.made, 0, len(residues))
+                residues = [(one + other) % MODULUS for one, other in zip(residues, mask, strict=True)]
+            rows.append(split(residues))
+        self.made += 1
+        return np.stack(rows).view(np.int64)
+
+    def read(self, row: npt.NDArray[np.int64]) -> tuple[int, ...]:
+        """The totals.
+
+        Raises:
+            BadData: somebody had a number that is too large, or not finite.
+            NetworkError: not all peers contributed, each once.
+        """
+        told = wide_total(row.view(np.uint64), self.peers)
+        if not told.complete:
+            raise NetworkError(
+                "a sum of the agreement does not have each peer once: somebody adds up wrongly, or with other keys"
+            )
+        if told.overflowed:
+            raise BadData(
+                "some peer has numbers above 1e14 in its columns, or such that are not finite, which secure sums cannot "
+                "add up: look for them in your own rows"
+            )
+        return told.integers

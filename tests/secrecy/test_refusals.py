@@ -1,0 +1,73 @@
+"""What secure sums refuse, each with its sentence, before anything is learned."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs import settings
+
+from gossipfl.config.file import parse
+from gossipfl.errors import BadData, Incompatible
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.train import train
+from gossipfl.experiment.study.method import study
+
+
+def secure(**changes: Any) -> dict[str, Any]:
+    return settings(**({"privacy__sums": "secure", "algorithm__kind": "newton"} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"privacy__sums": "private"}, "is not built yet"),
+        ({"privacy__on_leave": "pods"}, "is not built yet"),
+        ({"topology__graph": "line:2"}, "secure sums need 3 peers, and there are 2"),
+        ({"privacy__min_peers": 9}, "secure sums need 9 peers, and there are 8"),
+        ({"algorithm__kind": "exact-diffusion"}, "shows single models to neighbours"),
+        ({"algorithm__kind": "gossip-learning"}, "shows single models to neighbours"),
+        ({"topology__graph": "one-peer-exp:8"}, "does not change"),
+        ({"topology__drop": 0.1}, "without drop and loss"),
+        ({"data__missing": "median"}, "shows values of single rows"),
+    ],
+)
+def test_settings(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Incompatible, match=sentence) as refusal:
+        study(parse(secure(**changes)))
+    assert refusal.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "sentence"),
+    [
+        (30, {}, "has 4 training rows, and secure sums need 5 at each peer"),
+        (240, {"level": 1}, "fewer than 3 peers have rows with 'c=b'"),
+        (240, {"level": 2}, "fewer than 3 peers have rows with 'c=b'"),
+        (240, {"cell": 2}, "fewer than 3 training rows of all peers have 'class 1'"),
+        (240, {"width": 90}, "more than 0.33 parameters for each row"),
+        (240, {"width": 130, "share": 1.0}, "do not bear"),
+        (240, {"huge": 1e80}, "which secure sums cannot add up"),
+    ],
+)
+def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) -> None:
+    """One site's dummy or level, small cells, and too many parameters for the rows."""
+    random = np.random.default_rng(0)
+    site = np.arange(rows) % 8
+    table = pd.DataFrame({"a": random.normal(size=rows), "site": site})
+    table["c"] = np.where(site < changes.get("level", 8), np.where(random.random(rows) < 0.5, "b", "a"), "a")
+    table["y"] = np.arange(rows) < changes["cell"] if "cell" in changes else random.random(rows) < 0.5
+    wide = random.normal(size=(rows, changes.get("width", 0)))
+    table = pd.concat((table, pd.DataFrame(wide).add_prefix("x")), axis=1)
+    if "huge" in changes:
+        table.loc[3, "a"] = changes["huge"]
+    table.astype({"y": int}).to_csv(tmp_path / "rows.csv", index=False)
+    raw = secure(
+        data__source=str(tmp_path / "rows.csv"), data__target="y", data__categorical=["c"], data__test=0.0,
+        topology__graph="full:8", privacy__max_parameters_per_row=changes.get("share", 0.33),
+    )  # fmt: skip
+    raw["data"]["partition"] = {"scheme": "column", "name": "site"}
+    made = study(parse(raw))
+    with pytest.raises(BadData, match=sentence) as refusal:
+        train(made, tables(made))
+    assert refusal.value.exit_code == 4
