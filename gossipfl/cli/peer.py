@@ -73,10 +73,11 @@ def peer(
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
+    from gossipfl.cli.confidential import confidential
     from gossipfl.data import divisible
     from gossipfl.experiment.learning.tables import notes, own_table
     from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
-    from gossipfl.experiment.live.keyring import link_keys
+    from gossipfl.experiment.live.keyring import identity, link_keys
     from gossipfl.experiment.study.method import study
     from gossipfl.report.console import console
     from gossipfl.report.live import View
@@ -87,6 +88,9 @@ def peer(
     made = study(experiment, divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
     keys = link_keys(made, name, places, key)
+    chosen, shown = confidential(made)
+    made = made if chosen is experiment else study(chosen, divided=made.divided)
+    signs = identity(made, name, key) if made.secure else None
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
     folder = out or files.RUNS / stamp
@@ -94,6 +98,8 @@ def peer(
     neighbours = ", ".join(peer for peer in places if peer != name)
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
+        if shown:
+            view.say(shown)
         for note in notes([table], [name]):
             view.show(Warned("", note))
 
@@ -109,7 +115,9 @@ def peer(
                 view.say(told)
 
         interrupt_once()
-        report = peer(made, name, table, folder, places, tell, again, watched(made, name, listen, tell), keys)
+        report = peer(
+            made, name, table, folder, places, tell, again, watched(made, name, listen, tell), keys, signs
+        )
     return _tell(name, folder, report, experiment.stop.tolerance, without_wanted(experiment), format)
 
 

@@ -127,12 +127,16 @@ class Exchange:
         transfer: Callable[[], bytes] | None = None,
         exchanges: int | None = None,
         step: float = 0.0,
+        anew: bool = False,
     ) -> None:
         """Learning begins at exchange `origin`, with so many exchanges at most; no step is shorter than `step`.
 
-        A newcomer gets what `transfer` returns; nothing, where none is given.
+        A newcomer gets what `transfer` returns; nothing, where none is given. `anew`: if a neighbour begins again, all agree
+        again (`BegunAnew`).
         """
         self.number = self.neighbours.origin = origin
+        if anew:
+            return
         self.inbox.agreeing, self.inbox.graph, self._transfer = False, None, transfer
         last = self.inbox.limits.last if exchanges is None else origin + exchanges
         self.inbox.limits = self.neighbours.limits = self.inbox.limits._replace(last=last, step=step)

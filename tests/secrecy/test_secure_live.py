@@ -1,10 +1,39 @@
 """Secure sums of real peers: the simulator's bits, and what happens when a peer is gone or comes back."""
 
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import zmq
 from runs import carry_out, models, settings
+
+from gossipfl.keys import fresh, save
+
+CODE = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
+NAMES = ["oslo", "rome", "wien"]
+EXPERIMENT = """
+[data]
+source = "rows.csv"
+target = "y"
+test = 0.0
+[topology]
+graph = "sites.toml"
+[model]
+kind = "logistic"
+l2 = 0.1
+[algorithm]
+kind = "newton"
+[stop]
+rounds = 1000
+absent = ABSENT
+"""
 
 
 @pytest.mark.slow
@@ -21,3 +50,95 @@ def test_sixteen_peers_have_the_simulators_bits(tmp_path: Path) -> None:
         assert summary["rounds"] <= 13 * 15
         found[engine] = models(tmp_path / engine, [str(i) for i in range(16)])
     assert torch.equal(found["simulator"], found["peers"])
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> Path:
+    """The files of three institutions with keys."""
+    rng = np.random.default_rng(2)
+    with zmq.Context() as context, contextlib.ExitStack() as stack:
+        bound = [stack.enter_context(context.socket(zmq.PULL)) for _ in NAMES]
+        ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in bound]
+    lines = ['edges = [["oslo", "rome"], ["rome", "wien"]]']
+    for name, port in zip(NAMES, ports, strict=True):
+        key = fresh()
+        save(name, (key,), tmp_path / f"{name}.key")
+        lines += [f"[peers.{name}]", f'endpoint = "tcp://127.0.0.1:{port}"', f'public_key = "{key.public}"']
+        x = rng.normal(size=(40, 3))
+        table = np.column_stack((x, x @ [1.0, -2.0, 0.5] + rng.normal(size=40) > 0))
+        np.savetxt(tmp_path / f"{name}.csv", table, delimiter=",", header="a,b,c,y", comments="")
+    (tmp_path / "sites.toml").write_text("\n".join(lines))
+    return tmp_path
+
+
+class Started:
+    """A peer as its owner starts it."""
+
+    def __init__(self, folder: Path, name: str, again: str = "") -> None:
+        self.folder = folder / f"runs/{name}{again}"
+        command = [
+            sys.executable,
+            "-c",
+            CODE,
+            "peer",
+            "e.toml",
+            name,
+            "--data",
+            f"{name}.csv",
+            "--out",
+            str(self.folder),
+        ]
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert self.process.stdout
+        self.lines: Iterator[str] = iter(self.process.stdout)
+
+    def until(self, words: str) -> str:
+        """The first line with these words."""
+        said = []
+        for line in self.lines:
+            said.append(line)
+            if words in line:
+                return line
+        raise AssertionError("".join(said))
+
+    def ended(self) -> tuple[int, str]:
+        with self.process:
+            return self.process.wait(60), "".join(self.lines)
+
+
+@pytest.mark.slow
+def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(sites: Path) -> None:
+    """With keys sums are secure by default. When all have agreed again, the cycle repeats, and nothing is lost."""
+    (sites / "e.toml").write_text(EXPERIMENT.replace("ABSENT", "50"))
+    peers = [Started(sites, name) for name in NAMES]
+    for peer in peers:
+        assert "secure sums" in peer.until("secure sums")
+    peers[2].until("round")
+    peers[2].process.send_signal(signal.SIGSTOP)  # a sum cannot end without it
+    peers[1].process.kill()
+    assert peers[1].ended()[0] == -signal.SIGKILL
+    peers[1] = Started(sites, NAMES[1], "-again")
+    peers[1].until("listens")
+    peers[2].process.send_signal(signal.SIGCONT)
+    for peer in peers:
+        peer.until("all peers have agreed: learning begins")
+    ends = [peer.ended() for peer in peers]
+    assert [code for code, _ in ends] == [0] * 3, ends
+    found = [json.loads((peer.folder / "model.json").read_text()) for peer in peers]
+    assert all(model == found[0] for model in found)
+
+
+@pytest.mark.slow
+def test_a_peer_that_stays_away_ends_all(sites: Path) -> None:
+    """All stop with the last model, and exit code 5."""
+    (sites / "e.toml").write_text(EXPERIMENT.replace("ABSENT", "1"))
+    peers = [Started(sites, name) for name in NAMES]
+    peers[2].until("round")
+    peers[2].process.kill()
+    assert peers[2].ended()[0] == -signal.SIGKILL
+    for peer in peers[:2]:
+        code, said = peer.ended()
+        assert code == 5, said
+        assert (peer.folder / "model.json").exists(), said

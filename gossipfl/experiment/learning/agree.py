@@ -67,6 +67,12 @@ class Agreement:
         """The number of all rows, the means (p,) and the variances (p,) of the columns (n, p) of all peers, by integers."""
         return variances(self._exactly([moments(own) for own in columns]))
 
+    def latest(self, x: Tensor | None, width: int) -> Tensor:
+        """The model (1, width) of those that have one, which is the same at all of them; 0 if nobody has one."""
+        own = [0] * width if x is None else [scaled(number) for number in x[0].tolist()]
+        having, *totals = self._exactly([[int(x is not None), *own]])
+        return torch.tensor([[unscaled(total // max(having, 1)) for total in totals]], dtype=torch.float64)
+
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
         if self.exact:

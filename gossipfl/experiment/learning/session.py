@@ -4,10 +4,12 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import networkx as nx
 import torch
+from msgspec import structs
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS, Algorithm, Summing
@@ -50,6 +52,10 @@ class Engines(Protocol):
     def exchanges(self) -> int:
         """The number of exchanges so far."""
 
+    @property
+    def epoch(self) -> int:
+        """How often all have agreed again, because a peer began again."""
+
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Engine:
         """An engine for agreement, without a problem."""
 
@@ -73,6 +79,7 @@ class Session:
         engines: makes the engines.
         device: of the problems.
         point: for a single peer, its own checkpoint or that of a neighbour: continue from it, with its facts.
+        since: for a single peer, how far it was when all had to agree again.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class Session:
         engines: Engines,
         device: str = "cpu",
         point: Checkpoint | None = None,
+        since: Outcome | None = None,
     ) -> None:
         self.study = study
         self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing)
@@ -92,6 +100,8 @@ class Session:
         self.prepared = prepare(
             study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
         )
+        if engines.epoch and study.secure:
+            self._again(since, engines)
         self.engine: Engine
         self._parts: Callable[[], Parts] | None = None
         if METHODS[self.prepared.kind].rounds:
@@ -115,6 +125,19 @@ class Session:
         if isinstance(run.state, World):
             run.state.ages.fill_(point.age)
         return Outcome(run._replace(round=point.round), point.round // self._steps, before=point.seconds)
+
+    def _again(self, since: Outcome | None, engines: Engines) -> None:
+        """All agree again, since a peer is back: they go on at the model of those that had one, and what was told counts."""
+        state = since.run.state if since else None
+        before = float(state.released[0]) if isinstance(state, Summing) else 0.0
+        told = float(self.agreement.maximum(torch.tensor([[before]], dtype=torch.float64))[0])
+        start = self.agreement.latest(state.x if state else None, self.prepared.start.shape[1])
+        self.prepared = replace(
+            self.prepared,
+            start=start.to(self.prepared.start),
+            allowance=self.prepared.allowance - told,
+            facts=structs.replace(self.prepared.facts, origin=engines.exchanges),
+        )
 
     def __iter__(self) -> Iterator[Progress]:
         e = self.study.experiment

@@ -25,6 +25,7 @@ class Simulated:
         BadExperiment: the experiment has a fault that cannot be simulated.
     """
 
+    epoch = 0
     exchanges = 0  # of the agreement; only newcomers need the number, and the simulator has none
 
     def __init__(self, study: Study) -> None:

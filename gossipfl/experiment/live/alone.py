@@ -22,7 +22,6 @@ from gossipfl.experiment.live.news import news
 from gossipfl.experiment.live.process import live
 from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.live.reread import Reread
-from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.study import Study, differences
 from gossipfl.peer import ZeroMQ
@@ -32,6 +31,7 @@ from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
 from gossipfl.runs.lock import locked
 from gossipfl.runs.summary import read_summary
+from gossipfl.secrecy.start import Identity
 
 
 def without_wanted(experiment: Experiment) -> bool:

@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 
+import networkx as nx
+
 from gossipfl.algorithms import Algorithm
 from gossipfl.engine import Engine
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.compose import Parts
 from gossipfl.experiment.live.following import Change, Following, lock_step, openings
-from gossipfl.experiment.live.secret import Identity, agree_masks
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, Gossiper, GossipPeer, Peer, ZeroMQ
 from gossipfl.peer.waiting import LockStep
-from gossipfl.peer.wire import ident
+from gossipfl.peer.wire import attempt, ident
 from gossipfl.runs.facts import Facts
 from gossipfl.secrecy.fixed import Hiding
+from gossipfl.secrecy.start import Identity, Start
 from gossipfl.topology import Topology
 
 
@@ -50,18 +52,31 @@ class Live:
     def exchanges(self) -> int:
         return self._exchange.number
 
+    @property
+    def epoch(self) -> int:
+        return attempt(self._exchange.number)
+
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Peer:
         return Peer(self._exchange, algorithm, None, topology, mixing, origin=self._exchange.number)
 
     def masks(self, agreement: Agreement) -> Hiding:
-        """From keys that all peers agree on. Raises BadExperiment where this peer cannot sign its own."""
+        """From keys that are flooded along the links.
+
+        Raises:
+            BadExperiment: this peer cannot sign its own.
+            NetworkError: a peer has announced two keys, or none.
+        """
         if self._identity is None:
             raise BadExperiment(
                 "secure sums need a public key of each peer in the topology (gossipfl keys new), with which it signs its keys"
             )
-        return agree_masks(
-            self._study, self._study.names[self._me], self._identity, self._exchange, agreement
-        )
+        exchange, graph = self._exchange, self._study.graph
+        exchange.roster = b""
+        start = Start(self._study.fingerprint, self._study.names[self._me], self.epoch, self._identity)
+        texts = agreement.union([[start.text]], start.read)
+        masks, roster = start.masks(texts, {peer: set(nx.all_neighbors(graph, peer)) for peer in graph})
+        exchange.roster = roster[:8]
+        return masks
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """An engine that tolerates faults, if the method or its fallback does; else one that waits for all neighbours."""

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from gossipfl.config.experiment import Experiment
 from gossipfl.data import Table
 from gossipfl.errors import BadData, BadMessage, Ended
+from gossipfl.experiment.learning.learn import Outcome
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Change, Following
 from gossipfl.experiment.live.journal import Journal
-from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
@@ -21,6 +21,7 @@ from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
 from gossipfl.runs.facts import Checkpoint, pack, unpack
+from gossipfl.secrecy.start import Identity
 from gossipfl.topology.endpoint import local
 
 log = logging.getLogger(__name__)
@@ -40,23 +41,33 @@ def begin(
     changed: Callable[[], Change | None],
     alone: float,
     identity: Identity | None = None,
+    since: Outcome | None = None,
 ) -> tuple[Session, str]:
     """A session that is ready to learn, and a sentence: it starts with all others, late, or again.
 
-    `alone`: if it comes late or again, it waits so many seconds for an answer before it learns alone.
+    `alone`: if it comes late or again, it waits so many seconds for an answer before it learns alone. `since`: how far it was
+    when all had to agree again.
     """
 
     def session(point: Checkpoint | None = None) -> Session:
         known = point.facts if point else None
         return Session(
-            study, [table], [me], Live(study, me, exchange, transport, changed, known, identity), point=point
+            study,
+            [table],
+            [me],
+            Live(study, me, exchange, transport, changed, known, identity),
+            point=point,
+            since=since,
         )
 
-    point, how = journal.read() if rejoin else None, "continues from round {} of its checkpoint"
+    point, how = (
+        journal.read() if rejoin and not study.secure else None,
+        "continues from round {} of its checkpoint",
+    )
     begun: Session | None = None
     while begun is None and point is None:
         try:
-            begun, how = session(), "all peers have agreed: learning begins"
+            begun, how = session(), "all peers have agreed: learning begins" + " again" * (since is not None)
         except StateTransferred as transferred:
             log.info("the others are learning already: a neighbour sent the agreed facts")
             point, how = transferred.state, "the others are learning already: joins in round {}"
@@ -113,7 +124,11 @@ def _ready(study: Study, begun: Session, exchange: Exchange, newcomers: int) -> 
     rounds = stop.rounds * study.experiment.algorithm.local_steps
     # Links may change, and with them the number of exchanges in a round.
     exchange.begin(
-        begun.facts.origin, transfer, MORE * rounds * main.exchanges, SHORTEST * begun.facts.working_step
+        begun.facts.origin,
+        transfer,
+        MORE * rounds * main.exchanges,
+        SHORTEST * begun.facts.working_step,
+        anew=study.secure,
     )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import networkx as nx
 
 from gossipfl.errors import BadExperiment
-from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.study import Study
 from gossipfl.keys import SecretKey, fresh, load
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.wire import ident
+from gossipfl.secrecy.start import Identity
 from gossipfl.topology.endpoint import local
 from gossipfl.topology.names import several
 from gossipfl.topology.public_key import PublicKey, public_keys

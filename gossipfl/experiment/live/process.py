@@ -21,9 +21,9 @@ from gossipfl.experiment.live.journal import Journal, Tell, log_to
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, learners, reported
 from gossipfl.experiment.live.reread import Reread
-from gossipfl.experiment.live.secret import Identity
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
+from gossipfl.peer.exchange import BegunAnew
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.limits import Limits
@@ -31,6 +31,7 @@ from gossipfl.peer.neighbour import Message
 from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
 from gossipfl.runs.lock import locked
+from gossipfl.secrecy.start import Identity
 from gossipfl.signals import interrupt_once, unheard
 
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
@@ -99,22 +100,24 @@ def live(
     journal = Journal(folder, study, tell)
     try:
         transport.connect(near, 2 * ahead)
-        session, how = begin(
-            study, me, table, exchange, transport, journal, rejoin, reread or (lambda: None), alone, identity
-        )
-        tell("learning", how)
-        if session.prepared.warning:
-            tell("agreed", session.prepared.warning)
-        unheeded = None if isinstance(session.engine, Following) else reread
-        if unheeded:
-            unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
-        for progress in session:
-            if unheeded and (change := unheeded()):  # of keys only
-                change.connect(transport)
-            journal.line(progress, exchange)
-            tell("progress", progress)
-            journal.checkpoint(session, exchange)
-        _leave(exchange, session)
+        while session is None or _anew(session, exchange, transport, journal, tell, reread):
+            since = session.outcome if session else None
+            session, how = begin(
+                study,
+                me,
+                table,
+                exchange,
+                transport,
+                journal,
+                rejoin,
+                reread or (lambda: None),
+                alone,
+                identity,
+                since,
+            )
+            tell("learning", how)
+            if session.prepared.warning:
+                tell("agreed", session.prepared.warning)
     except KeyboardInterrupt:
         if session:
             session.interrupt()
@@ -138,6 +141,32 @@ def live(
         figures = {name: value for name, value in vars(report).items() if name not in BULKY}
         unwritten = journal.end(session.models[0] if session else None, table, figures)
         return replace(report, unwritten=unwritten)
+
+
+def _anew(
+    session: Session,
+    exchange: Exchange,
+    transport: ZeroMQ,
+    journal: Journal,
+    tell: Tell,
+    reread: Reread | None,
+) -> bool:
+    """Learn, and leave; or, if a peer is back with new keys of secure sums, return True: then all agree again."""
+    unheeded = None if isinstance(session.engine, Following) else reread
+    if unheeded:
+        unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
+    try:
+        for progress in session:
+            if unheeded and (change := unheeded()):  # of keys only
+                change.connect(transport)
+            journal.line(progress, exchange)
+            tell("progress", progress)
+            journal.checkpoint(session, exchange)
+        _leave(exchange, session)
+    except BegunAnew:
+        log.info("a peer is back, with new keys of secure sums: all agree again")
+        return True
+    return False
 
 
 def _leave(exchange: Exchange, session: Session) -> None:

@@ -164,6 +164,9 @@ def unfit_for_secrecy(study: Study) -> str | None:
         'the other. Use a larger topology, or write privacy.sums = "plain"': peers < e.privacy.min_peers,
         "secure sums need the same peers on the same links in every round: use a topology that does not change, without drop "
         "and loss": study.changing,
+        "stop.seconds ends one peer in the middle of a sum, which then tells nothing: set stop.rounds and stop.tolerance": bool(
+            e.stop.seconds
+        ),
         f'data.missing = "{e.data.missing}" shows values of single rows, and with privacy.sums = "secure" nobody sees those: '
         'set data.missing = "mean", "drop" or "refuse"': e.data.missing in ("median", "mode"),
     })  # fmt: skip
