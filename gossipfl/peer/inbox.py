@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gossipfl.errors import BadMessage
 from gossipfl.peer.limits import ROOMY, Limits
 from gossipfl.peer.neighbour import Message, Neighbour
-from gossipfl.peer.wire import Header, attempt, authentic, decode, gossips
+from gossipfl.peer.wire import Header, OtherVersion, attempt, authentic, decode, gossips
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 LENGTH = "its messages have another length than mine"
@@ -72,7 +72,10 @@ class Inbox:
     def _put(self, frames: list[bytes], sender: int | None) -> Header | None:
         if len(frames) != 2:
             raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
-        header = decode(frames[0])
+        try:
+            header = decode(frames[0])
+        except OtherVersion as error:
+            raise self._of_another_version(error, sender) from None
         authentic(header, sender)
         one = self._neighbours.get(header.sender)
         if one is None:
@@ -103,6 +106,14 @@ class Inbox:
             self._make_room(header, len(frames[1]))
         early[number] = Message(header, frames[1])
         return header
+
+    def _of_another_version(self, error: OtherVersion, sender: int | None) -> OtherVersion:
+        """The error for a message of another version; without keys nobody knows whose it is."""
+        if sender is None or sender not in self._neighbours:
+            return error
+        known = OtherVersion(error.version, sender)
+        self._neighbours[sender].strange = f"it {known.what}"
+        return known
 
     def _belongs(self, header: Header, one: Neighbour) -> None:
         """Raise BadMessage for a message of another study, over another topology, or of an exchange that there is not."""

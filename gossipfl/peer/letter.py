@@ -10,7 +10,7 @@ from torch import Tensor
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.create import Model
 from gossipfl.gossip.letters import CARRIES
-from gossipfl.peer.wire import MAX_HEADER, Header, encode, from_bytes, to_bytes
+from gossipfl.peer.wire import Header, encode, from_bytes, to_bytes, unversioned
 
 MAX_AGE = 2**62
 
@@ -43,10 +43,10 @@ def opened(frames: list[bytes]) -> Letter:
     Raises:
         BadMessage: it is not such a message. No other error, whatever the bytes are.
     """
-    if len(frames) != 2 or len(frames[0]) > MAX_HEADER:
-        raise BadMessage(f"a message of {len(frames)} frames with {list(map(len, frames[:2]))} bytes")
+    if len(frames) != 2:
+        raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
     try:
-        return _decoder.decode(frames[0])
+        return _decoder.decode(unversioned(frames[0]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"not a header: {error}") from error
 

@@ -1,6 +1,7 @@
 """The bytes of a message; must not know sockets, rounds or models.
 
-A message is two frames: a header, and the payload as raw little-endian numbers. The header is a msgpack array of fixed form.
+A message is two frames: a header, and the payload as raw little-endian numbers. The header is one byte, the version of this
+protocol, and a msgpack array whose form that version fixes.
 Whatever bytes a stranger sends, `decode` returns a header whose every field is in bounds, or raises BadMessage.
 """
 
@@ -20,6 +21,8 @@ from gossipfl.peer.rumours import MASK, MAX_EXCHANGE, NONE, Rumours
 if sys.byteorder != "little":
     raise ImportError("gossipfl sends numbers as they lie in memory and needs a little-endian machine")
 
+VERSION = 2  # of the protocol; raise it when a header, a payload or their meaning changes. Version 1 did not name itself:
+FIRST, MOST_VERSIONS = range(0x90, 0xA0), 31  # it began with an array of msgpack
 MAX_HEADER = 4096  # bytes; room for a stop mask of some 24,000 hops
 MAX_NONCE = 2**63  # msgspec has no larger bounds
 ATTEMPT = (
@@ -112,16 +115,44 @@ def gossips(study: bytes) -> bytes:
     return hashlib.blake2b(study, digest_size=8, person=b"gossip").digest()
 
 
-encode = msgspec.msgpack.Encoder().encode
+_NAMED = bytes([VERSION])
+_encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Header, strict=True)
+
+
+class OtherVersion(BadMessage):
+    """A message in another version of the protocol."""
+
+    def __init__(self, version: int, sender: int | None = None) -> None:
+        what = (
+            f"runs another version of gossipfl (its protocol is version {version}, mine is version {VERSION}): "
+            "install the same at both"
+        )
+        super().__init__(what if sender is not None else f"somebody {what}", sender)
+        self.version = version
+
+
+def encode(header: Address) -> bytes:
+    """The frame of a header."""
+    return _NAMED + _encode(header)
+
+
+def unversioned(frame: bytes) -> bytes:
+    """A header's frame without its version. Raises BadMessage if it is too long, or of another version."""
+    if len(frame) > MAX_HEADER:
+        raise BadMessage(f"a header of {len(frame)} bytes; at most {MAX_HEADER} are allowed")
+    first = frame[0] if frame else 0
+    if first == VERSION:
+        return frame[1:]
+    if first in FIRST or 0 < first <= MOST_VERSIONS:
+        raise OtherVersion(1 if first in FIRST else first)
+    raise BadMessage("not a header")
 
 
 def decode(frame: bytes) -> Header:
     """The header in a frame. Raises BadMessage, and nothing else, for bytes that are no header."""
-    if len(frame) > MAX_HEADER:
-        raise BadMessage(f"a header of {len(frame)} bytes; at most {MAX_HEADER} are allowed")
     try:
-        return _decoder.decode(frame)
+        return _decoder.decode(unversioned(frame))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"not a header: {error}") from error
 

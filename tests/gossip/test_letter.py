@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.letters import ASKS, CARRIES
 from gossipfl.peer.letter import MAX_AGE, Letter, enclosed, opened, write
-from gossipfl.peer.wire import MAX_EXCHANGE, MAX_HEADER, Header, encode
+from gossipfl.peer.wire import MAX_EXCHANGE, MAX_HEADER, VERSION, Header, encode
 
 STUDY = b"gossip!!"
+NOW = bytes([VERSION])
 LIKE = torch.zeros(1, 3, dtype=torch.float64)
 MODEL = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
 letters = st.builds(
@@ -24,7 +25,7 @@ letters = st.builds(
 )
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans() | st.none()
 strings = st.binary(max_size=12) | st.text(max_size=20) | st.just(STUDY)
-almost = st.lists(numbers | strings | st.just([[]]), max_size=9).map(msgspec.msgpack.encode)
+almost = st.lists(numbers | strings | st.just([[]]), max_size=9).map(msgspec.msgpack.encode).map(NOW.__add__)
 flips = letters.map(encode).flatmap(
     lambda frame: st.tuples(st.integers(0, len(frame) - 1), st.integers(0, 255)).map(
         lambda flip: frame[: flip[0]] + bytes([flip[1]]) + frame[flip[0] + 1 :]
@@ -57,10 +58,10 @@ def test_round_trip(letter):
     st.lists(almost | flips | st.binary(max_size=80), max_size=3)
     | st.tuples(almost | flips, payloads).map(list)
 )
-@example([b"\x91" * 4000, b""])
-@example([b"\xdd\xff\xff\xff\xff", b""])
+@example([NOW + b"\x91" * 4000, b""])
+@example([NOW + b"\xdd\xff\xff\xff\xff", b""])
 @example([encode(Letter(STUDY, 1, 0, leaving="failed")), b"x" * 24])
-@example([b"\x95\xc4\x08" + STUDY + b"\x00\x00\xc4\x00\xa4\xff\xfe\xfd\xfc", b""])
+@example([NOW + b"\x95\xc4\x08" + STUDY + b"\x00\x00\xc4\x00\xa4\xff\xfe\xfd\xfc", b""])
 def test_any_bytes_are_a_letter_in_bounds_or_a_bad_message(frames):
     try:
         letter, model = read(frames, LIKE)

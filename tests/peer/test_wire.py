@@ -14,9 +14,19 @@ from gossipfl.peer.inbox import AHEAD, Inbox, Late
 from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.rumours import CUTS, MASK, Rumours
-from gossipfl.peer.wire import MAX_EXCHANGE, MAX_HEADER, MAX_NONCE, Header, decode, encode
+from gossipfl.peer.wire import (
+    MAX_EXCHANGE,
+    MAX_HEADER,
+    MAX_NONCE,
+    VERSION,
+    Header,
+    OtherVersion,
+    decode,
+    encode,
+)
 
 ME_AT, SIZE = 10, 16
+NOW = bytes([VERSION])
 headers = st.builds(
     Header,
     study=st.binary(min_size=8, max_size=8),
@@ -39,7 +49,7 @@ headers = st.builds(
 # MessagePack of nearly the right shape: what random bytes would hardly ever hit
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.booleans() | st.none()
 strings = st.binary(max_size=12) | st.text(max_size=20) | st.just(STUDY)
-almost = st.lists(numbers | strings | st.just([[]]), max_size=14).map(msgspec.msgpack.encode)
+almost = st.lists(numbers | strings | st.just([[]]), max_size=14).map(msgspec.msgpack.encode).map(NOW.__add__)
 # well-formed, and from somebody who knows the study: an honest message of exchange 10 but for its length
 near = st.builds(
     Header,
@@ -51,6 +61,7 @@ near = st.builds(
 ).map(encode)
 hostile = (
     st.binary(max_size=80)
+    | st.binary(max_size=80).map(NOW.__add__)
     | almost
     | headers.map(encode).flatmap(
         lambda frame: st.tuples(st.integers(0, len(frame) - 1), st.integers(0, 255)).map(
@@ -87,11 +98,12 @@ def test_longest_honest_header_fits() -> None:
 
 @given(hostile)
 @example(b"")
-@example(b"\x91" * 4000)  # arrays in arrays
-@example(b"\x93\xc4\x08" + STUDY + b"\x00\xcf" + b"\xff" * 8)  # the largest number there is
-@example(b"\x95\xc4\x08" + STUDY + b"\x00\x00\xc4\x00\xa4\xff\xfe\xfd\xfc")  # no UTF-8
-@example(b"\xdd\xff\xff\xff\xff")  # four thousand million fields
-@example(b"\xc6\xff\xff\xff\xff")
+@example(NOW + b"\x91" * 4000)  # arrays in arrays
+@example(NOW + b"\x93\xc4\x08" + STUDY + b"\x00\xcf" + b"\xff" * 8)  # the largest number there is
+@example(NOW + b"\x95\xc4\x08" + STUDY + b"\x00\x00\xc4\x00\xa4\xff\xfe\xfd\xfc")  # no UTF-8
+@example(NOW + b"\xdd\xff\xff\xff\xff")  # four thousand million fields
+@example(NOW + b"\xc6\xff\xff\xff\xff")
+@example(NOW)
 @example(b"\x00" * (MAX_HEADER + 1))
 def test_any_bytes_are_a_header_in_bounds_or_a_bad_message(frame: bytes) -> None:
     try:
@@ -116,6 +128,21 @@ def test_a_header_cut_short_is_a_bad_message(header: Header, data: st.DataObject
 def test_a_header_with_something_behind_it_is_a_bad_message() -> None:
     with pytest.raises(BadMessage):
         decode(encode(Header(STUDY, 1, 2)) + b"\x00")
+
+
+@pytest.mark.parametrize("sender", [1, None])
+@pytest.mark.parametrize(("first", "named"), [(VERSION + 1, VERSION + 1), (0x9D, 1)])
+def test_another_version_is_refused_in_one_sentence(sender: int | None, first: int, named: int) -> None:
+    """Version 1 began with the array itself, 0x9d. Whose message it is only the key of the connection says."""
+    known = met(1)
+    box = Inbox(STUDY, known)
+    frame = bytes([first]) + encode(Header(STUDY, 1, 0))[1:]
+    with pytest.raises(
+        OtherVersion, match=rf"runs another version of gossipfl \(its protocol is version {named}, mine"
+    ):
+        box.put([frame, b""], sender)
+    assert box.refused == 1
+    assert ("install the same at both" in known[1].strange) is (sender is not None)
 
 
 def honest(
