@@ -18,8 +18,12 @@ log = logging.getLogger(__name__)
 
 DOMAIN = b"gossipfl"
 PLACE = "inproc://zeromq.zap.01"
+AT_ONCE = 64  # questions that are answered before anything else is done
 HANDSHAKE_MS = 500  # a handshake without an answer is tried again
-ACCEPTED, REFUSED = b"200", b"300"  # after a 300 a client dials again; after a 400 it never does
+ACCEPTED, REFUSED = (
+    b"200",
+    b"400",
+)  # after a 400 a client knows why, and its own loop dials again; after a 300 it does not
 
 
 class LinkKeys(NamedTuple):
@@ -46,8 +50,8 @@ class Gate:
         self._public = zmq.curve_public(self._secret)
         self._refusal = RefusalLog(log)
         self.admit(keys.neighbours)
-        self._questions = context.socket(zmq.REP)
-        self._questions.bind(PLACE)
+        self.questions = context.socket(zmq.REP)
+        self.questions.bind(PLACE)
 
     def admit(self, neighbours: Mapping[int, Sequence[bytes]]) -> None:
         """From now on only these keys count, also on connections that stand."""
@@ -61,8 +65,10 @@ class Gate:
         socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
 
-    def dial(self, socket: "zmq.Socket[bytes]", peer: int, attempt: int = 0) -> None:
+    def dial(self, socket: "zmq.Socket[bytes]", peer: int, attempt: int = 0) -> bytes:
         """A socket that will connect to a neighbour speaks to its key only; of two keys, to one and the other in turn.
+
+        Returns that key.
 
         Raises:
             NetworkError: the neighbour has no key.
@@ -72,23 +78,30 @@ class Gate:
             raise NetworkError(
                 "a neighbour has no public key in the topology: each peer needs one where any has"
             )
-        socket.setsockopt(zmq.CURVE_SERVERKEY, keys[attempt % len(keys)])
+        key = keys[attempt % len(keys)]
+        socket.setsockopt(zmq.CURVE_SERVERKEY, key)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self._public)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        return key
+
+    def valid(self, peer: int, key: bytes) -> bool:
+        """Whether a neighbour has this key, now."""
+        return key in self._keys.get(peer, ())
 
     def several(self, peer: int) -> bool:
         """Whether a neighbour has more than one key."""
         return len(self._keys.get(peer, ())) > 1
 
-    def owner(self, frame: zmq.Frame) -> int | None:
-        """The neighbour whose key the connection of this message has; None if it is no neighbour, or not any more."""
-        return self._owners.get(str(frame.get("User-Id")))
+    def owner(self, key: str) -> int | None:
+        """The neighbour that has this key; None if it is no neighbour's, or not any more."""
+        return self._owners.get(key)
 
     def serve(self, now: float) -> None:
-        """Answer all questions that wait: who dials, and may it?"""
-        while self._questions.poll(0):
-            question = self._questions.recv_multipart()
+        """Answer the questions that wait: who dials, and may it?"""
+        for _ in range(AT_ONCE):
+            if not self.questions.poll(0):
+                return
+            question = self.questions.recv_multipart()
             version, number, domain, address, _, mechanism, *keys = (*question, b"", b"", b"", b"", b"", b"")[
                 :7
             ]
@@ -100,7 +113,7 @@ class Gate:
                 self._refusal(
                     f"{address.decode('ascii', 'replace')} has a key that the topology does not name", now
                 )
-            self._questions.send_multipart([b"1.0", number, *answer, b""])
+            self.questions.send_multipart([b"1.0", number, *answer, b""])
 
     def close(self) -> None:
-        self._questions.close(linger=0)
+        self.questions.close(linger=0)

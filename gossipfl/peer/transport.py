@@ -27,6 +27,9 @@ class Transport(Protocol):
     def lost(self) -> set[int]:
         """The neighbours without a connection, as far as is known."""
 
+    def why(self, peer: int) -> str:
+        """Why a neighbour has no connection, as a sentence without its name; "" if it has one, or nothing is known."""
+
     def forget(self, to: int) -> None:
         """Throw away what waits for a neighbour. From now on send to it only while there is a connection."""
 
@@ -54,6 +57,9 @@ class Memory:
 
     def lost(self) -> set[int]:
         return set()
+
+    def why(self, peer: int) -> str:
+        return ""
 
     def forget(self, to: int) -> None:
         return
@@ -115,6 +121,9 @@ class Unreliable:
 
     def lost(self) -> set[int]:
         return self._transport.lost()
+
+    def why(self, peer: int) -> str:
+        return self._transport.why(peer)
 
     def forget(self, to: int) -> None:
         self._transport.forget(to)

@@ -1,6 +1,7 @@
 """Messages over ZeroMQ sockets, tcp:// or ipc://; must not know what they say.
 
-A peer binds one PULL socket, to which all neighbours send, and connects one PUSH socket to each neighbour. ZeroMQ's own I/O
+A peer listens at one socket (`Door`), and dials each neighbour that has an endpoint (`Line`). A neighbour without an endpoint
+dials instead, and is answered over the same connection; so is this peer, if it has none itself. ZeroMQ's own I/O
 thread connects, reconnects and buffers, so neighbours may start in any order: a message waits for its connection.
 """
 
@@ -10,109 +11,29 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from gossipfl.errors import NetworkError
+from gossipfl.peer.door import Door
 from gossipfl.peer.gate import Gate, LinkKeys
+from gossipfl.peer.line import FAILED, HELLO, RECONNECT_MAX_MS, RECONNECT_MS, REFUSED, Line
+from gossipfl.peer.reach import Reach
 from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 INFLOW = 2**25  # bytes that may wait from each connection
 FEWEST = 8  # messages that may wait from each connection, whatever their size
 LARGE = 65536  # bytes from which sending without a copy is faster
-RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
 LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour
-PROBE_S, PROBES = 2, 5  # a connection is cut when so many probes in a row, so far apart, have no answer
-GATE_S = 0.05  # a peer that listens looks so often whether somebody dials
-WATCHED = (
-    zmq.EVENT_HANDSHAKE_SUCCEEDED
-    | zmq.EVENT_DISCONNECTED
-    | zmq.EVENT_CLOSED
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
-WHY: dict[int, str] = {
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it has another key than the topology says",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "its links are not encrypted, and mine are",
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it does not know my key: its topology has another one for me, or none",
-}
-
-
-class Line:
-    """The connection to one neighbour: a socket, and one that watches it.
-
-    Args:
-        context: of all sockets.
-        endpoint: where the neighbour listens.
-        queue: messages that may wait.
-        at_once: messages may wait only while there is a connection.
-        lost: there was no connection before.
-        gate: encrypts the connection, as that to the peer `peer`; None: it is open.
-        attempt: which of the peer's keys to try.
-
-    Raises:
-        NetworkError: ZeroMQ cannot connect there.
-    """
-
-    def __init__(
-        self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        endpoint: str,
-        queue: int,
-        at_once: bool = False,
-        lost: bool = False,
-        gate: Gate | None = None,
-        peer: int = -1,
-        attempt: int = 0,
-    ) -> None:
-        self.endpoint, self.attempt, self._lost = endpoint, attempt, lost
-        self.why = ""  # there is no connection, as far as is known
-        self.socket = socket = context.socket(zmq.PUSH)
-        socket.setsockopt(zmq.SNDHWM, queue)
-        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        # TCP's probes, not ZeroMQ's: libzmq 4.3.5 aborts when it reads a ping from a full queue whose connection has ended.
-        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, PROBE_S)
-        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, PROBE_S)
-        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, PROBES)
-        socket.setsockopt(zmq.TCP_MAXRT, 1000 * PROBE_S * PROBES)
-        socket.setsockopt(zmq.IMMEDIATE, at_once)
-        socket.setsockopt(zmq.IPV6, "[" in endpoint)
-        if gate:
-            gate.dial(socket, peer, attempt)
-        self._monitor = socket.get_monitor_socket(WATCHED)
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.shut(linger=0)
-            raise NetworkError(
-                f"cannot connect to {endpoint}: {error}. Is it of the form tcp://host:port?"
-            ) from error
-
-    def lost(self) -> bool:
-        """Whether there is no connection, as far as is known."""
-        while True:
-            try:
-                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"]
-            except zmq.Again:
-                return self._lost
-            self._lost = event != zmq.EVENT_HANDSHAKE_SUCCEEDED
-            self.why = WHY.get(event, self.why) if self._lost else ""
-
-    def shut(self, linger: int) -> None:
-        """Close both sockets; messages that wait have so many milliseconds to leave."""
-        self.socket.disable_monitor()
-        self._monitor.close(linger=0)
-        self.socket.close(linger=linger)
+GATE_S = 0.05  # a peer with keys looks so often after its connections, and whether somebody dials
+AGAIN_S = 0.5  # after so long a neighbour that did not let this peer in is dialled again
 
 
 class ZeroMQ:
     """A `Transport` over ZeroMQ. Binds at once; `connect` when the neighbours' endpoints are known.
 
     Args:
-        endpoint: where to listen: "tcp://host:port", "tcp://127.0.0.1:*" for a free port, or "ipc://path".
+        endpoint: where to listen: "tcp://host:port", "tcp://127.0.0.1:*" for a free port, or "ipc://path"; "": this peer only
+            dials, and needs keys.
         largest: bytes of the largest message that is accepted, or sent: both frames and their lengths together.
         keys: of encrypted links, which only neighbours can use; None: links are open.
 
@@ -121,28 +42,32 @@ class ZeroMQ:
     """
 
     def __init__(self, endpoint: str, largest: int, keys: LinkKeys | None = None) -> None:
-        check_endpoint(endpoint, own=True)
+        if endpoint or not keys:
+            check_endpoint(endpoint, own=True)
         self.sender: int | None = None
         self._context = zmq.Context()
-        self._inbox = self._context.socket(zmq.PULL)
         self._gate = Gate(self._context, keys) if keys else None
-        if self._gate:
-            self._gate.guard(self._inbox)
-        self._largest = largest
-        self._inbox.setsockopt(zmq.RCVHWM, max(FEWEST, min(QUEUE, INFLOW // largest)))
-        self._inbox.setsockopt(zmq.MAXMSGSIZE, largest)
-        self._inbox.setsockopt(zmq.LINGER, 0)
-        self._inbox.setsockopt(zmq.IPV6, "[" in endpoint)
+        self._largest, self._inflow = largest, max(FEWEST, min(QUEUE, INFLOW // largest))
         self._lines: dict[int, Line] = {}
-        self._timeout = -1
+        self._reach = Reach()
+        self._timeout, self._look = -1, 0.0
         self._frames: list[bytes] = []
         self._joined = b""
+        self._poller = zmq.Poller()
+        self._ready: list[zmq.Socket[bytes]] = []
+        self._heard: dict[zmq.Socket[bytes], int] = {}  # the neighbours that answer over lines of mine
         try:
-            self._inbox.bind(endpoint)
+            self._door = (
+                Door(self._context, endpoint, self._inflow, largest, self._gate) if endpoint else None
+            )
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise NetworkError(f"cannot listen on {endpoint}: {_reason(error)}") from error
-        self.endpoint: str = self._inbox.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.endpoint = self._door.endpoint if self._door else ""
+        if self._gate:
+            self._poller.register(self._gate.questions, zmq.POLLIN)
+        if self._door:
+            self._poller.register(self._door.socket, zmq.POLLIN)
 
     def connect(
         self,
@@ -152,65 +77,94 @@ class ZeroMQ:
     ) -> None:
         """Begin to connect to each neighbour's endpoint, and disconnect former neighbours; return at once.
 
-        `queue` messages to each may wait. A neighbour that is connected already, at the same endpoint, stays connected. `keys`
-        replace those of the neighbours: from now on messages under another key are refused.
+        A neighbour whose endpoint is "" dials this peer. `queue` messages to each may wait. A neighbour that is connected
+        already, at the same endpoint, stays connected. `keys` replace those of the neighbours: from now on messages under
+        another key are refused.
         """
         if self._gate and keys is not None:
             self._gate.admit(keys)
-        for endpoint in neighbours.values():
-            check_endpoint(endpoint)
+        here = self._gate and self._door
+        callers = {peer for peer, endpoint in neighbours.items() if here and not endpoint}
+        for peer, endpoint in neighbours.items():
+            if peer not in callers:
+                check_endpoint(endpoint)
         for peer in [peer for peer, line in self._lines.items() if neighbours.get(peer) != line.endpoint]:
-            self._lines.pop(peer).shut(linger=LAST_WORDS_MS)
-        for peer in neighbours.keys() - self._lines.keys():
-            self._lines[peer] = Line(self._context, neighbours[peer], queue, gate=self._gate, peer=peer)
+            self._hang_up(peer, LAST_WORDS_MS)
+        for peer, line in list(self._lines.items()):
+            if self._gate and not self._gate.valid(peer, line.key):
+                self._dial(peer, line.queue, at_once=False, attempt=0)
+        if self._door:
+            self._door.expect(callers, queue)
+        for peer in neighbours.keys() - self._lines.keys() - callers:
+            self._call(peer, neighbours[peer], queue)
 
     def send(self, to: int, frames: list[bytes]) -> bool:
         """As any transport does. Raises NetworkError for a message that no neighbour accepts."""
-        line = self._lines.get(to)
-        if line is None:
-            return False
-        try:
-            if frames is not self._frames:  # the same go to all neighbours
-                self._frames, self._joined = frames, self._sized(_join(*frames))
-            line.socket.send(self._joined, zmq.NOBLOCK, copy=len(self._joined) < LARGE)
-        except zmq.Again:
-            return False
-        return True
+        if frames is not self._frames:  # the same go to all neighbours
+            self._frames, self._joined = frames, self._sized(_join(*frames))
+        way = self._lines.get(to)
+        if way is not None:
+            return way.send(self._joined, copy=len(self._joined) < LARGE)
+        if self._door and self._door.calls(to):
+            return self._door.send(to, self._joined, copy=len(self._joined) < LARGE)
+        return False
 
     def recv(self, timeout: float) -> list[bytes] | None:
-        while self._gate:
-            self._gate.serve(time.monotonic())
-            frames = self._next(min(timeout, GATE_S))
-            if frames is not None or timeout <= GATE_S:
-                return frames
+        if self._gate is None:
+            return self._open(timeout)
+        self._mind(time.monotonic())
+        while not self._ready:
+            self._ready = [
+                socket for socket, _ in self._poller.poll(math.ceil(1000 * max(0.0, min(timeout, GATE_S))))
+            ]
+            if not self._ready and timeout <= GATE_S:
+                return None
             timeout -= GATE_S
-            self._turn_keys()
-        return self._next(timeout)
+            self._mind(time.monotonic())
+        return self._take(self._ready.pop())
 
-    def _next(self, timeout: float) -> list[bytes] | None:
+    def _open(self, timeout: float) -> list[bytes] | None:
+        """The next message where links have no keys: nobody knows whose it is."""
+        assert self._door
         milliseconds = max(0, math.ceil(timeout * 1000))
         if milliseconds != self._timeout:
-            self._inbox.setsockopt(zmq.RCVTIMEO, milliseconds)
+            self._door.socket.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
         try:
-            if self._gate is None:
-                return _split(self._inbox.recv())
-            frame = self._inbox.recv(copy=False)
+            return _split(self._door.take()[1])
         except zmq.Again:
             return None
-        self.sender = self._gate.owner(frame)
-        return None if self.sender is None else _split(frame.bytes)
 
-    def _turn_keys(self) -> None:
-        """Dial neighbours that present another key than the one that was tried, with their other key."""
+    def _take(self, socket: "zmq.Socket[bytes]") -> list[bytes] | None:
+        """What a socket that is ready has: a message, or something that is none."""
         assert self._gate
-        for peer, line in self._lines.items():
-            if (
-                line.lost()
-                and line.why == WHY[zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL]
-                and self._gate.several(peer)
-            ):
-                self._dial(peer, QUEUE, at_once=False, attempt=line.attempt + 1)
+        if self._door and socket is self._door.socket:
+            self.sender, message = self._door.take()
+        elif socket in self._heard:
+            self.sender, message = self._heard[socket], self._lines[self._heard[socket]].take()
+        elif socket is self._gate.questions:
+            self._gate.serve(time.monotonic())
+            return None
+        else:  # a connection of mine has begun or ended
+            self.lost()
+            return None
+        return None if self.sender is None or message == HELLO else _split(message)
+
+    def _mind(self, now: float) -> None:
+        """From time to time: dial those again that presented another key than the one that was tried, or did not let me in."""
+        if now < self._look:
+            return
+        self._look = now + GATE_S
+        assert self._gate
+        if self._door:
+            self._door.lost()
+        for peer, line in list(self._lines.items()):
+            if not line.lost():
+                continue
+            if line.failed == FAILED and self._gate.several(peer):
+                self._dial(peer, line.queue, at_once=False, attempt=line.attempt + 1)
+            elif line.failed == REFUSED and now - line.dialled >= AGAIN_S:
+                self._dial(peer, line.queue, at_once=False, attempt=line.attempt)
 
     def _sized(self, message: bytes) -> bytes:
         if len(message) > self._largest:
@@ -221,24 +175,65 @@ class ZeroMQ:
         return message
 
     def lost(self) -> set[int]:
-        return {peer for peer, line in self._lines.items() if line.lost()}
+        gone = {peer for peer, line in self._lines.items() if line.lost()}
+        return gone | self._door.lost() if self._door else gone
 
     def forget(self, to: int) -> None:
-        self._dial(to, QUEUE, at_once=True, attempt=self._lines[to].attempt)
+        if to in self._lines:
+            self._dial(to, QUEUE, at_once=True, attempt=self._lines[to].attempt)
+        elif self._door:
+            self._door.forget(to)
+
+    def _call(
+        self,
+        peer: int,
+        endpoint: str,
+        queue: int,
+        at_once: bool = False,
+        lost: bool = False,
+        attempt: int = 0,
+    ) -> None:
+        """Dial a neighbour, and hear it over the same connection if this peer has no door."""
+        inflow = 0 if self._door else self._inflow
+        gate = self._gate
+        line = Line(self._context, endpoint, queue, inflow, self._largest, at_once, lost, gate, peer, attempt)
+        self._lines[peer] = line
+        if not self._door:
+            self._heard[line.socket] = peer
+            for socket in (line.socket, line.monitor):
+                self._poller.register(socket, zmq.POLLIN)
+
+    def _hang_up(self, peer: int, linger: int) -> Line:
+        line = self._lines.pop(peer)
+        if self._heard.pop(line.socket, None) is not None:
+            for socket in (line.socket, line.monitor):
+                self._poller.unregister(socket)
+            self._ready = []  # the poller finds the others again
+        line.shut(linger)
+        return line
 
     def _dial(self, peer: int, queue: int, at_once: bool, attempt: int) -> None:
         """Connect to a neighbour anew, without what has waited for it."""
-        line = self._lines[peer]
-        lost = line.lost()
-        line.shut(linger=0)
-        self._lines[peer] = Line(
-            self._context, line.endpoint, queue, at_once, lost, self._gate, peer, attempt
-        )
+        lost = self._lines[peer].lost()
+        line = self._hang_up(peer, linger=0)
+        self._call(peer, line.endpoint, queue, at_once, lost, attempt)
+        self._lines[peer].before = line.failed or line.before
 
     def why(self, peer: int) -> str:
-        """Why there is no connection to a neighbour, as far as the handshake has told; else empty."""
+        """Why there is no connection to a neighbour, as a sentence without its name; "" if it is not known, or there is one."""
         line = self._lines.get(peer)
-        return line.why if line and line.lost() else ""
+        if line is None:
+            return "dials us, and has not called yet" if peer in self.lost() else ""
+        line.lost()  # reads what has happened
+        if line.there:
+            return ""
+        failed = line.failed or line.before
+        if failed == REFUSED:
+            return "does not know the key of this peer: its topology has another one, or none"
+        why = self._reach(line.endpoint, keyed=self._gate is not None)
+        if why == "" and failed == FAILED:
+            return f"has another key at {line.endpoint} than the topology says"
+        return why or ""
 
     def close(self, linger: float = 5.0, gone: Collection[int] = ()) -> None:
         """Wait at most `linger` seconds until neighbours that listen have all messages.
@@ -247,9 +242,11 @@ class ZeroMQ:
         """
         if not self._context.closed:
             short = min(linger, (RECONNECT_MAX_MS + RECONNECT_MS) / 1000)
+            away = {*gone} | self.lost()
             for peer, line in self._lines.items():
-                line.shut(int(1000 * (short if peer in gone or line.lost() else linger)))
-            self._inbox.close(linger=0)
+                line.shut(int(1000 * (short if peer in away else linger)))
+            if self._door:
+                self._door.close(int(1000 * (linger if self._door.callers - away else 0)))
             if self._gate:
                 self._gate.close()
             self._context.term()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
-from gossipfl.topology.endpoint import apart, endpoint
+from gossipfl.topology.endpoint import apart, dialled, endpoint
 from gossipfl.topology.names import name_of, natural
 from gossipfl.topology.public_key import distinct, public_keys, written
 
@@ -81,6 +81,7 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
         if (u, v) in links:
             raise ValueError(f'the link "{u}" - "{v}" is listed twice; keep one')
         links[u, v] = _convert(attributes, LINK, f'link "{u}" - "{v}"', strict)
+    dialled(peers, links)
     about = _convert(
         {key: value for key, value in listed.about.items() if value != ""}, GRAPH, "the graph", strict
     )

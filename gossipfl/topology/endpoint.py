@@ -1,13 +1,14 @@
 """Where a peer listens: which endpoints are valid; must not know files, or the sockets that will be opened."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address
 from textwrap import shorten
 from typing import Any
 
 LONGEST = 107  # bytes of an ipc path: the limit of a Unix socket's address
 EVERY_HOST = "*", "0.0.0.0", "[::]"  # addresses to listen on
+NEITHER = "{0} and {1} are neighbours and neither has an endpoint, so nobody can dial the other: give one of them an endpoint"
 _TCP = re.compile(
     r"tcp://(\*|[a-z0-9][a-z0-9._-]*|\[(?P<six>[0-9a-f:.]+)\]):(\*|\d{1,5})", re.ASCII | re.IGNORECASE
 )
@@ -61,3 +62,18 @@ def apart(peers: Mapping[str, Mapping[str, Any]]) -> None:
         place = attributes.get("endpoint")
         if place and (other := first.setdefault(place, peer)) != peer:
             raise ValueError(f"{other} and {peer} cannot both listen on {place}: give each its own endpoint")
+
+
+def unreachable(
+    peers: Mapping[str, Mapping[str, Any]], links: Iterable[tuple[str, str]]
+) -> tuple[str, str] | None:
+    """Two neighbours without endpoints, of which neither can dial the other; None if there are none."""
+    return next((link for link in links if not any("endpoint" in peers[peer] for peer in link)), None)
+
+
+def dialled(peers: Mapping[str, Mapping[str, Any]], links: Iterable[tuple[str, str]]) -> None:
+    """Refuse neighbours of which neither can dial the other, where peers have endpoints and keys. Raises ValueError."""
+    about = [*peers.values()]
+    ready = all(any(key in one for one in about) for key in ("endpoint", "public_key"))
+    if ready and (pair := unreachable(peers, links)):
+        raise ValueError(NEITHER.format(*pair))

@@ -1,5 +1,6 @@
 """Who gets in: real sockets, with keys and without."""
 
+import threading
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from gossipfl.peer import Inbox, ZeroMQ
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.wire import Header, encode
 
-ANY, SOON = "tcp://127.0.0.1:*", 5.0
+ANY, SOON = "tcp://127.0.0.1:*", 20.0
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_who_is_added_later_gets_in_and_who_is_dropped_is_out_at_once(opened):
     assert heard(b, (a, late), 0.7) is None
     keys = {me: [known[me][0].public.link] for me in (0, 2)}
     b.connect({0: a.endpoint, 2: late.endpoint}, keys=keys)
-    assert heard(b, (a, late)) == [b"let me in", b""]
+    wait_for(lambda: late.send(1, [b"let me in", b""]) and heard(b, (a, late), 0.1), late)
     assert b.sender == 2
     a.send(1, [b"before", b""])
     assert heard(b, (a,)) == [b"before", b""]
@@ -125,6 +126,138 @@ def test_while_keys_are_exchanged_both_are_good(opened, presents):
     assert frames == [b"hello", b""]
 
 
+def trio(opened, known, endpoint=ANY):
+    """Peer 1 listens; 0 and 2 have no endpoint, and dial it."""
+    keys = {me: [known[me][0].public.link] for me in known}
+    opened.append(ZeroMQ(endpoint, 10**6, LinkKeys(known[1][0].link, {me: keys[me] for me in (0, 2)})))
+    listener, diallers = opened[-1], {}
+    listener.connect({0: "", 2: ""})
+    for me in (0, 2):
+        opened.append(ZeroMQ("", 10**6, LinkKeys(known[me][0].link, {1: keys[1]})))
+        diallers[me] = opened[-1]
+        diallers[me].connect({1: listener.endpoint})
+    return listener, diallers
+
+
+def test_a_peer_without_an_endpoint_hears_over_the_connections_that_it_dials(opened):
+    listener, diallers = trio(opened, secrets(1, 1, 1))
+    for me in diallers:  # what waits goes off when the neighbour has called
+        assert listener.send(me, [b"for", bytes([me])])
+    assert listener.why(0) == "dials us, and has not called yet"
+    for me, dialler in diallers.items():
+        others = [listener, *diallers.values()]
+        assert heard(dialler, others[:1]) == [b"for", bytes([me])]
+        assert dialler.sender == 1
+        assert dialler.send(1, [b"from", bytes([me])])
+        assert heard(listener, ()) == [b"from", bytes([me])]
+        assert listener.sender == me
+    assert listener.lost() == set()
+
+
+def test_either_end_of_a_dialled_connection_may_begin_again(opened):
+    known = secrets(1, 1, 1)
+    listener, diallers = trio(opened, known)
+    listener.send(0, [b"first", b""])
+    assert heard(diallers[0], (listener,)) == [b"first", b""]
+    diallers[0].close(0.0)
+    wait_for(lambda: 0 in listener.lost(), listener)
+    again = ZeroMQ("", 10**6, LinkKeys(known[0][0].link, {1: [known[1][0].public.link]}))
+    opened.append(again)
+    again.connect({1: listener.endpoint})
+    wait_for(lambda: 0 not in listener.lost(), listener, again)
+    listener.send(0, [b"second", b""])
+    assert heard(again, (listener,)) == [b"second", b""]
+    place = listener.endpoint
+    listener.close(0.0)
+    wait_for(lambda: 1 in again.lost(), again)
+    again.send(1, [b"waits", b""])
+    successor = member(opened, 1, known, (0, 2), endpoint=place)
+    successor.connect({0: "", 2: ""})
+    assert heard(successor, (again,)) == [b"waits", b""]
+    successor.send(0, [b"third", b""])
+    assert heard(again, (successor,)) == [b"third", b""]
+    successor.forget(0)
+    again.close(0.0)
+    wait_for(lambda: 0 in successor.lost(), successor)
+    assert not successor.send(0, [b"nobody", b""]), "nothing waits any more"
+
+
+def test_a_key_that_is_revoked_is_neither_heard_nor_answered_over_the_connection_that_stands(opened):
+    known = secrets(1, 1, 1)
+    listener, diallers = trio(opened, known)
+    for me in diallers:
+        listener.send(me, [b"hello", b""])
+        assert heard(diallers[me], (listener,)) == [b"hello", b""]
+    new = fresh()
+    keys = {0: [new.public.link], 2: [known[2][0].public.link]}
+    listener.connect({0: "", 2: ""}, keys=keys)
+    diallers[0].send(1, [b"old key", b""])
+    diallers[2].send(1, [b"same key", b""])
+    assert heard(listener) == [b"same key", b""]
+    listener.send(0, [b"secret", b""])
+    assert heard(listener, (), 0.2) is None
+    assert heard(diallers[0], (listener,), 0.2) is None
+    opened.append(ZeroMQ("", 10**6, LinkKeys(new.link, {1: [known[1][0].public.link]})))
+    opened[-1].connect({1: listener.endpoint})
+    assert heard(opened[-1], (listener,)) == [b"secret", b""], "it has waited for the new key"
+    # A dialler whose topology names another key for the listener hangs up at once, too.
+    diallers[2].connect({1: listener.endpoint}, keys={1: [fresh().public.link]})
+    listener.send(2, [b"to whom", b""])
+    assert heard(diallers[2], (listener,), 0.3) is None
+    wait_for(lambda: "has another key" in diallers[2].why(1), listener, diallers[2])
+
+
+def wait_for(true, *transports):
+    """Until something is true, while these peers look after their connections."""
+    until = time.monotonic() + SOON
+    while not true():
+        assert time.monotonic() < until
+        for transport in transports:
+            transport.recv(0.01)
+
+
+@pytest.mark.parametrize("curve", [False, True])
+def test_why_nobody_answers(opened, curve):
+    """A port that nobody listens at, a host without a name, another program, a peer that hangs, other links."""
+    import socket as tcp
+
+    keys = LinkKeys(fresh().link, {me: [fresh().public.link] for me in range(5)}) if curve else None
+    peer = ZeroMQ(ANY, 100, keys)
+    other = ZeroMQ(ANY, 100, None if curve else LinkKeys(fresh().link, {}))
+    opened += [peer, other]
+    with tcp.socket() as closed, tcp.socket() as silent, tcp.socket() as web:
+        for one in (closed, silent, web):
+            one.bind(("127.0.0.1", 0))
+        places = [f"127.0.0.1:{one.getsockname()[1]}" for one in (closed, silent, web)]
+        closed.close()
+        silent.listen()
+        web.listen()
+        said = [
+            f"refuses connections at {places[0]}: nobody listens there",
+            f"says nothing at {places[1]}",
+            f"is not at {places[2]}: another program listens there",
+            "cannot be found: this machine cannot resolve the host name no-such-host.invalid",
+            f"has {'open' if curve else 'encrypted'} links, and those of this peer are",
+        ]
+        ends = [f"tcp://{place}" for place in (*places, "no-such-host.invalid:5501")]
+        peer.connect(dict(enumerate([*ends, other.endpoint])))
+
+        def answer():
+            while True:
+                try:
+                    connection, _ = web.accept()
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n".ljust(100))
+                    connection.close()
+                except OSError:
+                    return
+
+        threading.Thread(target=answer, daemon=True).start()
+        wait_for(lambda: all(map(peer.why, range(5))), peer, other)
+        for me, words in enumerate(said):
+            assert peer.why(me).startswith(words)
+        web.shutdown(tcp.SHUT_RDWR)
+
+
 def test_a_member_cannot_speak_for_another():
     class Neighbours(dict):
         pass
@@ -142,9 +275,5 @@ def test_the_reason_is_known_where_keys_do_not_fit(opened):
     other = ZeroMQ(ANY, 100, LinkKeys(fresh().link, {0: [known[0][0].public.link]}))
     opened.append(other)
     a.connect({1: other.endpoint})
-    until = time.monotonic() + SOON
-    while not a.why(1):
-        assert time.monotonic() < until
-        a.recv(0.01)
-        other.recv(0.0)
-    assert a.why(1) == "it has another key than the topology says"
+    wait_for(lambda: a.why(1), a, other)
+    assert a.why(1) == f"has another key at {other.endpoint} than the topology says"

@@ -11,6 +11,7 @@ from topology_graphs import SPECS, graph
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import FORMATS, check, load, read, write
+from gossipfl.topology.endpoint import unreachable
 from gossipfl.topology.names import natural
 from gossipfl.topology.public_key import PublicKey
 
@@ -44,6 +45,10 @@ def graphs(draw: st.DrawFn, names: st.SearchStrategy[str] = name) -> nx.Graph:
         for j in draw(st.sets(st.integers(0, i - 1), min_size=1)):
             edge = st.fixed_dictionaries({}, optional={"weight": number, "delay": number, "drop": number})
             g.add_edge(peers[j], peers[i], **draw(edge))
+    while (pair := unreachable(g.nodes, g.edges)) and any(
+        "public_key" in about for _, about in g.nodes.data()
+    ):
+        g.nodes[pair[0]]["endpoint"] = places[peers.index(pair[0])]
     return g
 
 
@@ -290,6 +295,17 @@ def test_natural_order_is_total_and_knows_numbers(names: list[str]) -> None:
 def test_every_file_we_ship_loads(path: Path) -> None:
     assert len(load(path)) >= 4
     assert f"`{path.name}`" in (ROOT / "topologies" / "README.md").read_text()
+
+
+def test_of_two_neighbours_one_must_have_an_endpoint_where_peers_have_keys(tmp_path: Path) -> None:
+    keys = [str(PublicKey(bytes([k]) * 32, bytes([9 - k]) * 32)) for k in range(3)]
+    tables = [f'[peers.{name}]\npublic_key = "{key}"\n' for name, key in zip("abc", keys, strict=True)]
+    file = tmp_path / "sites.toml"
+    file.write_text('edges = [["a", "b"], ["b", "c"], ["c", "a"]]\n' + "".join(tables))
+    assert len(load(file)) == 3, "keys may be there before endpoints"
+    file.write_text(file.read_text().replace("[peers.a]", '[peers.a]\nendpoint = "tcp://h:1"'))
+    with pytest.raises(BadExperiment, match=r"b and c are neighbours and neither has an endpoint.*give one"):
+        load(file)
 
 
 def test_the_hospitals_are_named_and_have_endpoints() -> None:
