@@ -1,4 +1,4 @@
-"""peer: runs one peer, started by hand or by an init system; must not know how it learns."""
+"""peer: runs one peer, started by hand or by an init system, or checks it; must not know how it learns."""
 
 import signal
 import time
@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
 from gossipfl.signals import hang_up, interrupt_once, on_terminal
+
+MARKS = {True: "ok     ", False: "WRONG  ", None: "waiting"}
 
 if TYPE_CHECKING:
     from gossipfl.experiment.live.reports import Report
@@ -17,59 +20,80 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   gossipfl peer hospitals.toml va --data va.csv
-  gossipfl peer hospitals.toml va --data va.csv --listen 'tcp://*:5504' --out /var/lib/gossipfl/va
-  gossipfl peer status /var/lib/gossipfl/va"""
+  gossipfl peer hospitals.toml va --data va.csv --listen 'tcp://*:5504' --out /var/lib/gossipfl/va"""
 
 
-def peer(
+class Default(TyperGroup):
+    """`gossipfl peer FILE NAME` starts a peer. Another command has its name, unless a file has the same."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        word = args[0] if args else "--help"
+        if word not in ("-h", "--help") and (word not in self.commands or Path(word).exists()):
+            args = ["start", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=Default,
+    help="""Run one peer here, check it, or show how the peers of a run are.
+
+    gossipfl peer FILE NAME runs one peer; the other peers run elsewhere. See gossipfl peer start --help.""",
+    epilog=f"""{EXAMPLES}
+  gossipfl peer check hospitals.toml va --data va.csv
+  gossipfl peer status /var/lib/gossipfl/va""",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of this peer in the topology.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE", help="The rows of this peer. Default: its part of data.source."),
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        metavar="ENDPOINT",
+        help="The address to listen on. Default: the endpoint in the topology file.",
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The secret keys of this peer. Default: NAME.key beside the topology file.",
+    ),
+]
+
+
+@app.command(epilog=EXAMPLES)
+def start(
     file: File,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of this peer in the topology.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="FILE", help="The rows of this peer. Default: its part of data.source."
-        ),
-    ] = None,
+    name: Name,
+    data: Data = None,
     out: Out = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            "--listen",
-            metavar="ENDPOINT",
-            help="The address to listen on. Default: the endpoint in the topology file.",
-        ),
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            metavar="FILE",
-            help="The secret keys of this peer. Default: NAME.key beside the topology file.",
-        ),
-    ] = None,
+    listen: Listen = None,
+    key: KeyFile = None,
     set: Set = None,
     format: As = "text",
 ) -> int:
-    """Run one peer here; the other peers run elsewhere.
+    """Run one peer here; the other peers run elsewhere. "start" may be left out.
 
-    The peer listens, waits for its neighbours, learns with them and writes the result. The topology must be a
-    file with an endpoint for this peer and for each neighbour. Start all peers with the same experiment file,
-    in any order; only their data differ. If the topology names public keys (gossipfl keys new), links are
-    encrypted and nobody else gets in. Neighbours themselves can rebuild rows from the messages.
+    The peer waits for its neighbours without end and says who is missing, and why; then it learns with them
+    and writes the result. The topology must be a file with endpoints. Start all peers with the same
+    experiment file, in any order; only their data differ. If the topology names public keys (gossipfl keys
+    new), links are encrypted and nobody else gets in; then a peer without an endpoint dials its neighbours,
+    and opens no port. Neighbours themselves can rebuild rows from the messages.
 
     SIGINT and SIGTERM stop the peer early and save its model; so does closing its terminal, if it has one
     (SIGHUP; without a terminal it is ignored). If it is started again with the same --out, it continues from
     its checkpoint. If it starts late, a neighbour sends it the current state. The topology file is read again
     when it changes, or on SIGUSR1: peers and links can be added or removed while all peers learn.
-
-    gossipfl peer status RUN prints the last known state of each peer in a run folder: up, suspected, down,
-    not begun or ended.
     """
     # Ignored until the topology file has been read; later it means: read it again.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     hang_up(heard=on_terminal())
-    if str(file) == "status" and not file.exists():
-        return _status(Path(name), format)
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
@@ -110,7 +134,12 @@ def peer(
                 view.show(Warned(name, told))
             elif what == "listening":
                 how = "encrypted links" if keys else "open links"
-                view.say(f"{name} listens on {places[name]} ({how}) and waits for {neighbours} ...")
+                here = (
+                    f"listens on {places[name]}"
+                    if places[name]
+                    else "has no endpoint, so it dials the others"
+                )
+                view.say(f"{name} {here} ({how}) and waits for {neighbours} ...")
             elif what in ("learning", "news"):
                 view.say(told)
 
@@ -121,8 +150,68 @@ def peer(
     return _tell(name, folder, report, experiment.stop.tolerance, without_wanted(experiment), format)
 
 
-def _status(folder: Path, format: Format) -> int:
-    """Print the last known state of each peer of a run."""
+@app.command(
+    epilog="""\b
+Examples:
+  gossipfl peer check hospitals.toml va --data va.csv
+  gossipfl peer check hospitals.toml va --data va.csv --wait 30"""
+)
+def check(
+    file: File,
+    name: Name,
+    data: Data = None,
+    listen: Listen = None,
+    key: KeyFile = None,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0.0, help="How long to wait for the neighbours.")
+    ] = 600.0,
+    set: Set = None,
+    format: As = "text",
+) -> int:
+    """Check one peer before it starts: its rows, key and port, and each of its neighbours.
+
+    A neighbour is reached, has the right key and the same study, or the command says what is wrong; where the
+    study is another one, it says which keys of the experiment differ. Neighbours answer while they are checked
+    themselves, or wait for others to start. The exit code is that of the first thing that is wrong.
+    """
+    from gossipfl.config.file import load
+
+    experiment = load(file, set or ())
+    from gossipfl.data import divisible
+    from gossipfl.experiment.live.alone import unsuitable
+    from gossipfl.experiment.live.check import findings
+    from gossipfl.experiment.study.method import study
+
+    unsuitable(experiment)
+    made = study(experiment, divided=data is None and divisible(experiment.data.source))
+    found = []
+    interrupt_once()
+    for finding in findings(made, name, data, listen, key, wait):
+        found.append(finding)
+        if format == "text":
+            say(format, {}, f"{MARKS[finding.fine]} {finding.sentence}")
+    code = next((one.code for one in found if one.fine is False), 0)
+    if format == "json":
+        say(
+            format,
+            {
+                "peer": name,
+                "exit_code": code,
+                "found": [one._asdict() for one in found if one.fine is not None],
+            },
+        )
+    return code
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  gossipfl peer status runs/live"""
+)
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")], format: As = "text"
+) -> int:
+    """Print the last known state of each peer of a run: up, suspected, down, not begun or ended."""
     from gossipfl.report.status import status_table
     from gossipfl.runs.status import statuses
 

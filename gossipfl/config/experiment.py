@@ -162,8 +162,10 @@ class PeersSettings(Section):
     security: Literal["auto", "keys", "none"] = "auto"
     """Whether links are encrypted, and only known peers get in. "auto": if the topology file names public keys; without them a
     `peer` refuses links to other machines. "keys": always; `run` makes keys that it throws away. "none": never."""
-    wait: Annotated[float, Field(gt=0, le=1_000_000)] = 30.0
-    """Seconds after which a silent neighbour is an error: while peers agree, and for methods that need every peer."""
+    wait: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """Seconds to wait for the first message of each neighbour. Default: `peer` waits without end and says who is missing; `run`
+    waits 30 seconds. A neighbour that was there and falls silent before all have agreed, or while a method needs every
+    peer, is an error after `stop.absent` seconds."""
     patience: Literal["auto", "loopback", "lan", "wan"] = "auto"
     """How soon learning goes on without a neighbour that does not answer: time limits for peers on one machine, in one
     building, or far apart. "auto" is "loopback" if all neighbours are on this machine, else "lan"."""

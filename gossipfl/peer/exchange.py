@@ -10,20 +10,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gossipfl.errors import BadMessage, NetworkError
-from gossipfl.peer.inbox import AHEAD, Inbox, Late
+from gossipfl.peer.check import Checker, is_card
+from gossipfl.peer.inbox import AHEAD, OTHER, Inbox, Late, OtherStudy
 from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
 from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
 from gossipfl.peer.rumours import MAX_EXCHANGE, Rumours
 from gossipfl.peer.transport import Transport
-from gossipfl.peer.waiting import SLICE, LockStep, Tolerant, Waiting
+from gossipfl.peer.waiting import ABSENT, SLICE, LockStep, Tolerant, Waiting
 from gossipfl.peer.wire import ATTEMPT, Header, Opening, attempt, encode
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
 SLOWER = 1.5  # times the last pause: the next pause between two resends
+CARDS = 5.0  # seconds between two cards to a neighbour with another study
 LONGEST = 8  # times the first pause: the longest pause between two resends
 LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1  # to agree
 
@@ -66,13 +68,16 @@ class Exchange:
         study: fingerprint of the study, 8 bytes; messages of another study are refused.
         openings: the peers that I share an edge with, and what I bring into sessions with them.
         transport: how frames travel.
-        wait: seconds that an exchange may take before a silent neighbour is an error.
+        wait: seconds within which each neighbour must be there for the first time, where all are needed.
         clock: monotonic seconds.
         ahead: messages of each neighbour that may wait here for their turn.
         patience: how long silence is borne where it is no error.
         draw: random nonces for the ends of edges.
         limits: what messages may say.
         unpack: what a state transfer says; raises BadMessage where this peer cannot use it.
+        absent: seconds for which a neighbour that was there may be silent, where all are needed.
+        checker: tells neighbours with another study in which settings it differs.
+        idle: called each second while this peer waits for one that is needed.
 
     The attribute `roster` is set once there are secure sums: the hash of their keys, in every header from then on. The
     attribute `alone` is set for a peer that comes back: for so many seconds it waits until a neighbour answers.
@@ -92,6 +97,9 @@ class Exchange:
         draw: Callable[[], int] = nonce,
         limits: Limits = ROOMY,
         unpack: Callable[[bytes], Any] = bytes,
+        absent: float = ABSENT,
+        idle: Callable[[], None] = lambda: None,
+        checker: Checker | None = None,
     ) -> None:
         self.me, self.names, self.transport, self.alone = me, names, transport, 0.0
         self.roster = b""
@@ -103,8 +111,10 @@ class Exchange:
         self.neighbours.me = me
         graph = next((opens.graph for opens in openings.values()), None)
         self.inbox = Inbox(study, self.neighbours, ahead, graph, limits)
-        self._unpack, self._refusal = unpack, RefusalLog(log)
-        self.waiting: Waiting = LockStep(names[me], self.neighbours, self.inbox, wait)
+        self._unpack, self._refusal, self._checker = unpack, RefusalLog(log), checker
+        self.waiting: Waiting = LockStep(
+            names[me], self.neighbours, self.inbox, transport, wait, absent, idle
+        )
         self._transfer: Callable[[], bytes] | None = None
         self._current: Said = NOTHING
         self._to: Sequence[int] = ()
@@ -169,7 +179,7 @@ class Exchange:
 
         Raises:
             Departed: an awaited neighbour said goodbye; where that is tolerated, because the learning diverged.
-            NetworkError: one stayed silent for `wait` seconds, or its queue is full; the message names it.
+            NetworkError: one did not come, or stayed silent, for too long, or its queue is full; the message names it.
             StateTransferred: nothing was learned yet, and a neighbour says that the study is under way.
             BegunAnew: nothing was learned yet, and all agree again.
             Ended: this peer has come back, and all others have ended.
@@ -332,17 +342,10 @@ class Exchange:
 
     def _hear(self, frames: list[bytes], began: float, missing: Sequence[int] = ()) -> None:
         """One message: into the inbox, and what it says of its sender."""
-        twice = False
-        try:
-            header = self.inbox.put(frames, self.transport.sender)
-        except Late as message:
-            header = message.header
-            twice = header.number == self.number
-        except BadMessage as error:
-            self._refusal(error.told(self.names), self.now)
+        heard = self._let_in(frames)
+        if heard is None:
             return
-        if header is None:
-            return
+        header, twice = heard
         peer = header.sender
         self._same_roster(header)
         if self.inbox.agreeing and not self._parting:
@@ -381,6 +384,44 @@ class Exchange:
                 f"{one.name} has other keys of secure sums than {self.names[self.me]}: somebody has told them different "
                 "ones. All stop, and nothing more is told"
             )
+
+    def _let_in(self, frames: list[bytes]) -> tuple[Header, bool] | None:
+        """The header of a message that the inbox lets in, and whether its sender has said the same before."""
+        if self._checker and is_card(frames):
+            self._compare(self._checker, frames)
+            return None
+        try:
+            header = self.inbox.put(frames, self.transport.sender)
+        except Late as late:
+            number = late.header.number
+            return late.header, number == self.number or (self.waiting.alive and number > self.number)
+        except BadMessage as error:
+            self._refusal(error.told(self.names), self.now)
+            if self._checker and isinstance(error, OtherStudy) and error.sender is not None:
+                self._show_card(self._checker, error.sender, CARDS)
+            return None
+        return None if header is None else (header, False)
+
+    def _compare(self, checker: Checker, frames: list[bytes]) -> None:
+        """A neighbour has sent its card: learn in which settings it differs, and send mine if it lacks it."""
+        try:
+            card, differ = checker.read(frames, self.transport.sender, self.neighbours)
+        except BadMessage as error:
+            self.inbox.refused += 1
+            self._refusal(error.told(self.names), self.now)
+            return
+        if differ:
+            self.neighbours[
+                card.sender
+            ].strange = f"{OTHER}: {', '.join(differ)} differ{'s' * (len(differ) == 1)}"
+        if not card.heard:
+            self._show_card(checker, card.sender, CARDS / 10)
+
+    def _show_card(self, checker: Checker, peer: int, pause: float) -> None:
+        one = self.neighbours[peer]
+        if self.now - one.asked >= pause:
+            one.asked = self.now
+            self.transport.send(peer, checker.card(peer))
 
     def _under_way(self, one: Neighbour, header: Header, payload: bytes) -> None:
         """While all agree: raise StateTransferred if others learn already, BegunAnew if all agree again.

@@ -12,6 +12,7 @@ from gossipfl.peer.neighbour import Message, Neighbour
 from gossipfl.peer.wire import Header, OtherVersion, attempt, authentic, decode, gossips
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
+OTHER = "it runs another experiment"
 LENGTH = "its messages have another length than mine"
 
 
@@ -21,6 +22,10 @@ class Late(BadMessage):
     def __init__(self, what: str, header: Header) -> None:
         super().__init__(what, header.sender)
         self.header = header
+
+
+class OtherStudy(BadMessage):
+    """A neighbour's message of another study."""
 
 
 class Inbox:
@@ -105,6 +110,8 @@ class Inbox:
         if len(frames[1]) != self._size:
             self._make_room(header, len(frames[1]))
         early[number] = Message(header, frames[1])
+        if number == self.number:
+            one.met, one.strange = True, ""
         return header
 
     def _of_another_version(self, error: OtherVersion, sender: int | None) -> OtherVersion:
@@ -118,8 +125,10 @@ class Inbox:
     def _belongs(self, header: Header, one: Neighbour) -> None:
         """Raise BadMessage for a message of another study, over another topology, or of an exchange that there is not."""
         if header.study != self._study:
-            one.strange = "it runs another experiment: compare the two experiment files"
-            raise BadMessage("takes part in another study", header.sender)
+            one.strange = (
+                one.strange if one.strange.startswith(OTHER) else f"{OTHER}: compare the two experiment files"
+            )
+            raise OtherStudy("takes part in another study", header.sender)
         if self.graph and header.opens and header.opens.graph != self.graph:
             one.strange = "it has another topology: compare the two topology files"
             raise BadMessage("has another topology", header.sender)

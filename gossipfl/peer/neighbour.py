@@ -68,7 +68,8 @@ class Neighbour:
         self.delays = Delays(patience)
         self.goodbye = ""  # why it left, if it did
         self.last_words: Message | None = None  # its goodbye, with its state if I came back after that
-        self.strange = ""  # why its messages were refused, if they were
+        self.strange = ""  # why its last messages were refused, if they were
+        self.met = False  # whether it has sent a message that fits
         self.told = False  # whether it is among those that I send to
         self.life = 0  # the nonce with which it last named mine
         self.spoke = -1  # the latest exchange that it spoke of
@@ -76,6 +77,7 @@ class Neighbour:
         self.owes = -1  # the exchange in which it used my message, and so sent its own
         self.heard = self.called = now  # when it last sent something, and when it was last sent something
         self.lost = -1.0  # since when there is no connection; -1: there is one
+        self.asked = NEVER  # when it was last sent a card
         self._nudged = (
             -1,
             0.0,

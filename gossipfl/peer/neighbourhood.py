@@ -115,11 +115,12 @@ class Neighbourhood(dict[int, Neighbour]):
                 self._mended(header.sender, number)
             if header.number >= self.origin:
                 return Answer.CURRENT
-        if twice or header.number == last < number:
+        ahead = header.number > number and lacked
+        if (twice and not ahead) or header.number == last < number:
             return one.again(Answer.CURRENT if twice else Answer.LAST, now)
         if header.number == number:
             one.delays.late(now - began)
-        elif header.number > number and lacked:
+        elif ahead:
             return one.ahead(number, now)
         elif header.number < self.origin:
             return one.newcomer(now)

@@ -4,7 +4,8 @@ Two classes with the same methods: `LockStep` waits for everybody; `Tolerant` go
 methods that bear missing messages.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 from gossipfl.errors import Departed, Ended, NetworkError
 from gossipfl.peer.inbox import Inbox
@@ -12,30 +13,55 @@ from gossipfl.peer.neighbour import UP, Health, Message
 from gossipfl.peer.neighbourhood import Neighbourhood
 from gossipfl.peer.transport import Transport
 
+log = logging.getLogger(__name__)
+
 SLICE = 0.05  # seconds of silence between two looks at the connections
-SILENT = (
-    "are they running, or have they ended already, and are their endpoints in the topology file right? A longer peers.wait "
-    "helps slow ones"
-)
+ABSENT, LEAST = (
+    60.0,
+    5.0,
+)  # seconds that a neighbour may be silent once it was there: by default, and at least
+GRACE, TELLS = 2.0, 2.0  # seconds until it is told who is missing, and between two such lines
+SILENT = "are they running, or have they ended already, and are their endpoints in the topology file right?"
 
 
 class LockStep:
-    """Everybody is waited for, and silence is an error in the end.
+    """Everybody is waited for, and silence is an error in the end. Who is missing, and why, is told as news.
 
     Args:
         me: this peer's name.
         neighbours, inbox: who speaks, and what is let in.
-        wait: seconds of silence that are an error.
+        transport: which knows connections.
+        wait: seconds within which each neighbour must be there for the first time.
+        absent: seconds for which a neighbour that was there may be silent.
+        idle: called each second, while somebody is missing.
     """
 
     goodbyes = 1  # how often a goodbye is sent to each neighbour
+    pace = 1.0  # seconds until `look`, while somebody is missing
+    alive = True  # answer those that have gone on and ask again, so that they know that I am there
 
-    def __init__(self, me: str, neighbours: Neighbourhood, inbox: Inbox, wait: float) -> None:
-        self._me, self._neighbours, self._inbox = me, neighbours, inbox
-        self.pace = wait  # seconds until `look`, while somebody is missing
+    def __init__(
+        self,
+        me: str,
+        neighbours: Neighbourhood,
+        inbox: Inbox,
+        transport: Transport,
+        wait: float,
+        absent: float = ABSENT,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._me, self._neighbours, self._inbox, self._transport = me, neighbours, inbox, transport
+        self._wait, self._absent, self._idle = wait, max(absent, LEAST), idle
+        self.pace = min(self.pace, wait)
+        self._since, self._told, self._next = -1.0, "", 0.0
 
     def begin(self, now: float, real: float) -> None:
         """The inbox's exchange begins, at this time of the patient clock and of the real one."""
+        if self._since < 0:
+            self._since = now
+        if self._told and all(one.met for one in self._neighbours.values()):
+            self._told = ""
+            log.info("all neighbours are there")
 
     def refused(self, name: str) -> None:
         """The transport does not take a message to that neighbour. Raises NetworkError."""
@@ -52,16 +78,46 @@ class LockStep:
         return missing
 
     def look(self, missing: Sequence[int], now: float, began: float) -> None:
-        """The time is up. Raises NetworkError where one is still missing."""
-        if silent := [self._neighbours[peer] for peer in self.missing(missing, now)]:
-            names = ", ".join(one.name for one in silent)
-            left = [f"{one.name} left ({one.goodbye})" for one in silent if one.goodbye]
-            known = "; ".join(
-                left + [f"{one.name} was heard, but {one.strange}" for one in silent if one.strange]
-            )
+        """Tell who is missing. Raises NetworkError where one has been silent for too long."""
+        self._idle()
+        late: dict[float, list[int]] = {}
+        for peer in self.missing(missing, now):
+            one = self._neighbours[peer]
+            heard = began if one.strange else max(one.heard, began)
+            most, since = (self._absent, heard) if one.met else (self._wait, self._since)
+            if now - since >= most:
+                late.setdefault(most, []).append(peer)
+        for most, silent in late.items():
+            names = ", ".join(self._neighbours[peer].name for peer in silent)
+            known = "; ".join(why for peer in silent if (why := self._why(peer)))
             raise NetworkError(
-                f"{self._me}: no answer from {names} for {self.pace:g} s (exchange {self._inbox.number}): {known or SILENT}"
+                f"{self._me}: no answer from {names} for {most:g} s (exchange {self._inbox.number}): {known or SILENT}"
             )
+        if now >= max(self._next, began + GRACE):
+            self._next = now + TELLS
+            self._tell(missing)
+
+    def _tell(self, missing: Sequence[int]) -> None:
+        """News of who is missing and who is there, if they have changed."""
+        away = [peer for peer in missing if not self._neighbours[peer].met]
+        there = [one.name for one in self._neighbours.values() if one.met]
+        parts = [self._why(peer) or f"{self._neighbours[peer].name} is not there yet" for peer in away]
+        told = "; ".join(
+            [*parts, *([f"{', '.join(there)} {'are' if there[1:] else 'is'} there"] if there else [])]
+        )
+        if away and told != self._told:
+            self._told = told
+            log.info("%s", told)
+
+    def _why(self, peer: int) -> str:
+        """What is known of a neighbour that is missing, as a sentence; "" if nothing is."""
+        one = self._neighbours[peer]
+        if one.goodbye:
+            return f"{one.name} left ({one.goodbye})"
+        if one.strange:
+            return f"{one.name} was heard, but {one.strange}"
+        why = self._transport.why(peer)
+        return f"{one.name} {why}" if why else ""
 
     def rest(self, awaited: Sequence[int]) -> float | None:
         """Seconds to go on listening although nobody is missing; None: do not listen at all."""
@@ -88,6 +144,7 @@ class Tolerant:
 
     goodbyes = 3  # nobody can ask for a lost one
     pace = SLICE
+    alive = False
 
     def __init__(
         self,

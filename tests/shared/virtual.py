@@ -113,6 +113,9 @@ class Life:
     def lost(self) -> set[int]:
         return {me for me, life in self.world.lives.items() if life.over}
 
+    def why(self, peer: int) -> str:
+        return ""
+
     def forget(self, to: int) -> None:
         pass
 

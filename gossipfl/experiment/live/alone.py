@@ -17,6 +17,7 @@ from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.live.journal import Tell, log_to
+from gossipfl.experiment.live.keyring import keyed
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.news import news
 from gossipfl.experiment.live.process import live
@@ -32,6 +33,7 @@ from gossipfl.runs.attempt import unwritten
 from gossipfl.runs.lock import locked
 from gossipfl.runs.summary import read_summary
 from gossipfl.secrecy.start import Identity
+from gossipfl.topology.endpoint import NEITHER, unreachable
 
 
 def without_wanted(experiment: Experiment) -> bool:
@@ -53,26 +55,35 @@ def unsuitable(experiment: Experiment) -> None:
 
 
 def endpoints(study: Study, name: str, listen: str | None = None) -> dict[str, str]:
-    """The endpoints of a peer (`listen`, if given) and its neighbours in the topology file.
+    """The endpoints of a peer (`listen`, if given) and its neighbours in the topology file; "": that one dials the others.
 
     Raises:
-        BadExperiment: there is no such peer, an endpoint is missing, or `listen` is that of a neighbour.
+        BadExperiment: there is no such peer, an endpoint is missing, or `listen` is that of a neighbour or of no use.
     """
     if name not in study.graph:
         raise BadExperiment(
             f"there is no peer {name} in the topology; its peers are {', '.join(study.names[:20])}"
         )
     near = neighbours(study, name)
-    known = {peer: study.graph.nodes[peer].get("endpoint") for peer in (name, *near)}
-    known |= {name: listen} if listen else {}
-    if silent := [peer for peer, endpoint in known.items() if not endpoint]:
+    known = {peer: study.graph.nodes[peer].get("endpoint", "") for peer in (name, *near)}
+    file = study.experiment.topology.graph
+    keys = study.experiment.peers.security != "none" and keyed(study)
+    if keys and (pair := unreachable(study.graph.nodes, study.graph.edges)):
+        raise BadExperiment(f"{file}: {NEITHER.format(*pair)}")
+    if keys and listen and not known[name]:
         raise BadExperiment(
-            f"{study.experiment.topology.graph} has no endpoint for {', '.join(silent)}. Use a topology file; in TOML write "
-            f'for each of them:\n  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"'
+            f"{file} has no endpoint for {name}, which therefore dials its neighbours: leave out --listen, or give it one there"
+        )
+    known |= {name: listen} if listen else {}
+    silent = [] if keys else [peer for peer, endpoint in known.items() if not endpoint]
+    if silent:
+        raise BadExperiment(
+            f"{file} has no endpoint for {', '.join(silent)}. Use a topology file; in TOML write for each of them:\n"
+            f'  [peers.{silent[0]}]\n  endpoint = "tcp://host:5501"\nWith public keys, one of two neighbours needs an endpoint'
         )
     if listen in (taken := {known[peer]: peer for peer in near}):
         raise BadExperiment(
-            f"{name} cannot listen on {listen}: {study.experiment.topology.graph} gives it to {taken[listen]}; "
+            f"{name} cannot listen on {listen}: {file} gives it to {taken[listen]}; "
             "leave out --listen, or give another endpoint"
         )
     return known
@@ -156,7 +167,7 @@ def peer(
         name: of the peer.
         table: its rows.
         folder: its run folder.
-        places: the endpoints of this peer and its neighbours, by name.
+        places: the endpoints of this peer and its neighbours, by name; "" where that one dials the others.
         again: continue from its checkpoint.
         tell: called with ("listening", None), ("learning", sentence), ("progress", line of metrics), ("agreed", warning),
             ("warning", sentence) or ("news", sentence).
@@ -176,8 +187,20 @@ def peer(
         transport = ZeroMQ(places[name], largest(study, table), keys)
         tell("listening", None)
         alone = study.experiment.stop.absent if without_wanted(study.experiment) else math.inf
+        wait = study.experiment.peers.wait or math.inf
         report = live(
-            study, me, table, own, transport, near, tell, again, reread=reread, alone=alone, identity=identity
+            study,
+            me,
+            table,
+            own,
+            transport,
+            near,
+            tell,
+            again,
+            reread=reread,
+            alone=alone,
+            identity=identity,
+            wait=wait,
         )
     final = reread.study if reread else study
     if final is not study:

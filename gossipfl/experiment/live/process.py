@@ -6,6 +6,7 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from gossipfl.experiment.live.reports import BULKY, Report, gossip, learners, re
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
+from gossipfl.peer.check import Checker
 from gossipfl.peer.exchange import BegunAnew
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.inbox import AHEAD
@@ -34,6 +36,7 @@ from gossipfl.runs.lock import locked
 from gossipfl.secrecy.start import Identity
 from gossipfl.signals import interrupt_once, unheard
 
+WAIT = 30.0  # seconds that a peer of a run waits for the first message of each neighbour
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
 PARTING = 1.0  # seconds to wait for the goodbyes of neighbours that end at the same time
 GOODBYES = {
@@ -58,6 +61,7 @@ def live(
     reread: Reread | None = None,
     alone: float | None = None,
     identity: Identity | None = None,
+    wait: float | None = None,
 ) -> Report:
     """Connect, agree, learn and write: the whole life of peer number `me`. A GossipError becomes part of the report.
 
@@ -76,22 +80,28 @@ def live(
         alone: if the peer comes late or again, it waits so many seconds for an answer before it learns alone; default:
             `stop.absent`.
         identity: what signs the peer's keys of secure sums.
+        wait: seconds within which each neighbour must be there; default: `peers.wait`, or 30.
     """
     e, near = study.experiment, {ident(study.names[other]): endpoint for other, endpoint in endpoints.items()}
     carrier = Unreliable(transport, lambda: Chances(*chances), me, e.seed) if chances else transport
     # The horizon is measured from some rounds only; others may be longer by chance.
     ahead, most = AHEAD + 4 * study.horizon, largest(study, table)
+
+    idle = partial(_keep_up, reread, transport)
     exchange = Exchange(
         ident(study.names[me]),
         called(study),
         study.fingerprint,
         openings(study, me),
         carrier,
-        e.peers.wait,
+        wait or e.peers.wait or WAIT,
         ahead=ahead,
-        patience=patience(e, endpoints.values()),
+        patience=patience(e, [place or transport.endpoint for place in endpoints.values()]),
         limits=Limits(most, timed=e.stop.seconds is not None),
         unpack=lambda message: received(study, table, message),
+        absent=e.stop.absent,
+        idle=idle,
+        checker=Checker(ident(study.names[me]), study.settings),
     )
     alone = e.stop.absent if alone is None else alone
     session: Session | None = None
@@ -157,8 +167,7 @@ def _anew(
         unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
     try:
         for progress in session:
-            if unheeded and (change := unheeded()):  # of keys only
-                change.connect(transport)
+            _keep_up(unheeded, transport)  # with keys and endpoints only
             journal.line(progress, exchange)
             tell("progress", progress)
             journal.checkpoint(session, exchange)
@@ -167,6 +176,12 @@ def _anew(
         log.info("a peer is back, with new keys of secure sums: all agree again")
         return True
     return False
+
+
+def _keep_up(reread: Reread | None, transport: ZeroMQ) -> None:
+    """Use other keys and endpoints as soon as the topology file has them."""
+    if reread and (change := reread(links=False)):
+        change.connect(transport)
 
 
 def _leave(exchange: Exchange, session: Session) -> None:

@@ -24,6 +24,8 @@ EVERY = 1.0  # seconds between two checks of the file
 class Reread:
     """Checks the file for changes; a call returns the study over a changed topology, or None.
 
+    A call with `links=False` returns other keys and endpoints only; it leaves other links to a later call.
+
     Args:
         study: the study over the topology as it was read first.
         name: of the peer.
@@ -41,6 +43,7 @@ class Reread:
         self.study, self._name, self._endpoints, self._tell = study, name, endpoints, tell
         self._path = Path(study.experiment.topology.graph)
         self._seen: tuple[int, ...] = ()  # empty, as the file may have changed since it was read
+        self._later = False  # the file has other links, which nobody has used yet
         self._next, self._asked = time.monotonic() + EVERY, False
         self._here = study.graph.nodes[name].get("endpoint")  # in the file when this peer began to listen
         self._refused = ""
@@ -53,17 +56,17 @@ class Reread:
         """Read the file before the next round, even if it seems unchanged. This is a signal handler."""
         self._asked = True
 
-    def __call__(self) -> Change | None:
+    def __call__(self, links: bool = True) -> Change | None:
         """The change, or None. Raises Dropped if the file no longer names this peer."""
         if not self._asked and time.monotonic() < self._next:
             return None
         self._next = time.monotonic() + EVERY
         seen = _stamp(self._path)
-        if seen == self._seen and not self._asked:
+        if seen == self._seen and not self._asked and not (links and self._later):
             return None
-        self._seen, self._asked = seen, False
+        self._seen, self._asked, self._later = seen, False, False
         try:
-            return self._change()
+            return self._change(links)
         except Dropped:
             raise
         except GossipError as error:
@@ -72,7 +75,7 @@ class Reread:
             self._tell(warning)
             return None
 
-    def _change(self) -> Change | None:
+    def _change(self, links: bool) -> Change | None:
         changed = study(self.study.experiment)
         if self._name not in changed.graph:
             raise Dropped(f"{self._path} no longer names {self._name}, which has left")
@@ -83,15 +86,19 @@ class Reread:
             )
         self._own(changed)
         places, before = self._endpoints(changed), self._endpoints(self.study)
-        if changed.wiring == self.study.wiring and places == before:
+        if changed.wiring == self.study.wiring and (places == before or self._refused or not links):
             keys = neighbour_keys(changed, self._name)
-            if keys == neighbour_keys(self.study, self._name):
+            if keys == neighbour_keys(self.study, self._name) and places == before:
                 return None
-            log.info("the topology file has other public keys for neighbours")
+            log.info("the topology file has other public keys or endpoints for neighbours")
             self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
             return Change(self.study, places, keys=keys, rewired=False)
         if self._refused:
             raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them again")
+        if not links:
+            self._tell(f"the changed {self._path} has other links: they count when learning begins")
+            self._later = True
+            return None
         if self.study.divided and (added := sorted(set(changed.names) - set(self.study.holders))):
             raise BadExperiment(
                 f"{self._path}: {several(added)} would hold rows that other peers hold, because {several(self.study.holders)} "

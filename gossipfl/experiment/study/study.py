@@ -8,6 +8,7 @@ import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -192,6 +193,20 @@ class Study:
         return digest([shared(self.experiment), parts] if parts else shared(self.experiment))
 
     @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that must be equal at all peers, by the words of the experiment file; the last two are about the topology."""
+        words: dict[str, Any] = {}
+        for section, keys in shared(self.experiment).items():
+            words |= (
+                {f"{section}.{key}": value for key, value in keys.items()}
+                if isinstance(keys, dict)
+                else {section: keys}
+            )
+        words["who divides data.source"] = self.holders if self.divided else None
+        words["the topology's names, links and weights"] = self.wiring.hex()
+        return words
+
+    @cached_property
     def wiring(self) -> bytes:
         """8 bytes that are equal for two peers with the same topology: names, links and weights."""
         settings = self.experiment.topology
@@ -290,9 +305,21 @@ def shared(experiment: Experiment) -> dict[str, Any]:
     settings = experiment.model_dump(mode="json", include=SHARED)
     settings["data"].pop("source")
     settings["gossip"].pop("period")
-    for own in ("module", "device"):
-        settings["model"].pop(own)
+    settings["model"].pop("device")
+    settings["model"]["module"] = code(settings["model"]["module"])
     return settings
+
+
+def code(reference: str | None) -> str | None:
+    """What "file.py:function" runs, wherever the file is: a hash of its text, and the function; None for no reference."""
+    if reference is None:
+        return None
+    file, _, function = reference.rpartition(":")
+    try:
+        text = Path(file).read_bytes().replace(b"\r\n", b"\n")
+    except OSError:  # told when the module is made
+        text = b""
+    return f"{hashlib.sha256(text).hexdigest()}:{function}"
 
 
 def differences(one: Experiment, other: Experiment) -> list[str]:

@@ -1,0 +1,165 @@
+"""What could keep a peer from learning, found before it starts; must not know how it is shown.
+
+The peer listens and dials as it will later, and sends its neighbours cards (`peer/check.py`). A neighbour answers while it is
+checked, too, or already waits for others.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gossipfl.errors import BadMessage, GossipError, NetworkError
+from gossipfl.experiment.learning.check import look
+from gossipfl.experiment.live.alone import endpoints
+from gossipfl.experiment.live.keyring import link_keys
+from gossipfl.experiment.live.largest import largest
+from gossipfl.experiment.study.study import Study
+from gossipfl.peer import ZeroMQ
+from gossipfl.peer.check import Checker, is_card
+from gossipfl.peer.wire import OtherVersion, ident, unversioned
+from gossipfl.topology.phrase import phrase
+
+EVERY, AFTER = 1.0, 3.0  # seconds between two cards, and for which the last neighbours may ask for mine
+SILENT = (
+    "is connected and has the right key, but does not answer: it neither waits for others nor is it checked"
+)
+KEY = (
+    "has another key",
+    "does not know the key",
+)  # what is wrong with the topology file, and not with the network
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at: whether it is fine, what was found, and the exit code if it is not."""
+
+    fine: bool | None  # None: it is not known yet
+    sentence: str
+    code: int = 0
+
+
+def findings(
+    study: Study,
+    name: str,
+    data: Path | None,
+    listen: str | None,
+    key: Path | None,
+    wait: float,
+) -> Iterator[Finding]:
+    """Look at this peer's rows, code, key and port, then at each neighbour, for `wait` seconds at most.
+
+    Raises:
+        BadExperiment: there is no such peer, or no way to it.
+    """
+    places = endpoints(study, name, listen)
+    table = None
+    try:
+        found = look(study, data)
+        if found.refusal:
+            raise found.refusal
+        table = found.tables[found.names.index(name) if data is None and name in found.names else 0]
+        yield Finding(True, f"rows: {len(table)} rows, and nothing that learning would refuse")
+    except GossipError as error:
+        yield Finding(False, f"rows: {error}", error.exit_code)
+    if module := study.experiment.model.module:
+        digest = str(study.settings["model.module"])[:16]
+        yield Finding(
+            True,
+            f"code: {module} runs on this machine with your rights: read it (its hash begins with {digest})",
+        )
+    try:
+        keys = link_keys(study, name, places, key)
+        words = f"the key that the topology names; compare by telephone: {phrase(study.graph)}"
+        yield Finding(
+            True, f"key: {words}" if keys else "key: none: links are open, and anybody there can read them"
+        )
+    except GossipError as error:
+        yield Finding(False, f"key: {error}", error.exit_code)
+        return
+    try:
+        transport = ZeroMQ(places[name], largest(study, table) if table is not None else 2**24, keys)
+        how = (
+            f"this peer can listen on {places[name]}"
+            if places[name]
+            else "none is needed: this peer dials its neighbours"
+        )
+        yield Finding(True, f"port: {how}")
+    except NetworkError as error:
+        yield Finding(False, f"port: {error}", error.exit_code)
+        return
+    try:
+        yield from _neighbours(
+            study, name, {other: place for other, place in places.items() if other != name}, transport, wait
+        )
+    finally:
+        transport.close(1.0)
+
+
+def _neighbours(
+    study: Study, name: str, places: Mapping[str, str], transport: ZeroMQ, wait: float
+) -> Iterator[Finding]:
+    """Exchange cards with each neighbour, and say what came of it, or why nothing did."""
+    names = {ident(other): other for other in places}
+    checker, told = Checker(ident(name), study.settings), dict.fromkeys(names, "")
+    transport.connect({ident(other): place for other, place in places.items()})
+    for peer in names:
+        transport.forget(peer)  # cards do not wait for a connection
+    waiting, unserved, unthanked = set(names), set(names), set(names)
+    until, again = time.monotonic() + wait, 0.0
+    while (now := time.monotonic()) < until and waiting | unserved:
+        if not waiting:  # some may lack my card
+            until = min(until, now + AFTER)
+        if now >= again:
+            again = now + EVERY
+            for peer in (waiting | unserved) - transport.lost():
+                transport.send(peer, checker.card(peer))
+            for peer in sorted(waiting, key=list(names).index):
+                why = transport.why(peer)
+                if why and why != told[peer]:
+                    told[peer] = why
+                    yield Finding(None, f"{names[peer]} {why}")
+        frames = transport.recv(min(EVERY / 4, max(0.0, until - now)))
+        heard = None if frames is None else _heard(checker, frames, transport.sender, names, places)
+        if heard is None:
+            continue
+        peer, finding, served = heard
+        if peer in waiting:
+            waiting.discard(peer)
+            yield finding
+        if served:
+            unserved.discard(peer)
+        if not served or peer in unthanked:
+            unthanked.discard(peer)
+            transport.send(peer, checker.card(peer))
+    for peer in sorted(waiting, key=list(names).index):
+        why = transport.why(peer) or SILENT
+        yield Finding(False, f"{names[peer]} {why}", 3 if why.startswith(KEY) else NetworkError.exit_code)
+
+
+def _heard(
+    checker: Checker,
+    frames: list[bytes],
+    sender: int | None,
+    names: Mapping[int, str],
+    places: Mapping[str, str],
+) -> tuple[int, Finding, bool] | None:
+    """Who has sent a card, what it tells, and whether its sender has mine; None if it is of no use."""
+    try:
+        if not is_card(frames):
+            unversioned(frames[0])
+            return None
+        card, differ = checker.read(frames, sender, names)
+    except OtherVersion as error:
+        if sender is None:
+            return None
+        return sender, Finding(False, f"{names[sender]} {OtherVersion(error.version, sender).what}", 3), True
+    except BadMessage:
+        return None
+    name = names[card.sender]
+    reached = f"{name} {'is reached' if places[name] else 'dials us'}" + (
+        " and has the right key" if sender is not None else ""
+    )
+    if differ:
+        words = f"{reached}, but another study: {', '.join(differ)} differ{'s' * (len(differ) == 1)}"
+        return card.sender, Finding(False, words, 3), card.heard
+    return card.sender, Finding(True, f"{reached}, and the same study"), card.heard
