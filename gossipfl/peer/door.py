@@ -17,7 +17,7 @@ from gossipfl.peer.gate import Gate
 from gossipfl.peer.line import probed
 
 
-class Route(NamedTuple):
+class WayBack(NamedTuple):
     """The connection on which a neighbour spoke last."""
 
     name: bytes  # the router's
@@ -60,7 +60,7 @@ class Door:
         socket.bind(endpoint)
         self.endpoint: str = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self._monitor: zmq.Socket[bytes] | None = None
-        self._routes: dict[int, Route] = {}
+        self._routes: dict[int, WayBack] = {}
         self._waiting: dict[int, deque[bytes]] = {}  # for neighbours that have not called yet
         self.callers: set[int] = set()  # the neighbours that only dial
         self._torn = self._open = False  # what is read, or written, may be in the middle of a message
@@ -97,13 +97,13 @@ class Door:
         if peer is None:
             return None, b""
         if peer in self.callers and name and self._name(peer) != name:
-            self._called(peer, Route(name, key, int(frame.get(zmq.SRCFD))))
+            self._called(peer, WayBack(name, key, int(frame.get(zmq.SRCFD))))
         return peer, frame.bytes
 
     def _name(self, peer: int) -> bytes:
         return self._routes[peer].name if peer in self._routes else b""
 
-    def _called(self, peer: int, route: Route) -> None:
+    def _called(self, peer: int, route: WayBack) -> None:
         """A neighbour speaks over a new connection: what has waited for it goes there."""
         self.lost()  # before the descriptor of an ended connection means this one
         self._routes[peer] = route
@@ -125,7 +125,7 @@ class Door:
         waiting.append(message)
         return True
 
-    def _answer(self, route: Route, message: bytes, copy: bool = True) -> bool:
+    def _answer(self, route: WayBack, message: bytes, copy: bool = True) -> bool:
         if self._open:  # a signal came between the two parts of the last message: end it
             with suppress(zmq.ZMQError):  # it had no first part
                 self.socket.send(b"", zmq.NOBLOCK)
