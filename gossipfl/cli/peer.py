@@ -276,6 +276,6 @@ def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
     if tolerance:
         return (
             6,
-            f"tolerance {tolerance:g} was not met in {report.rounds} rounds: raise stop.rounds",
+            f"tolerance {tolerance:g} was not met in {report.rounds} rounds: {report.why or 'raise stop.rounds'}",
         )
     return 0, f"learned for {report.rounds} rounds"

@@ -69,3 +69,11 @@ def total(words: Words, places: int, peers: int, exact: int = 0) -> Total:
         tuple(int(number) for number in signed[HEAD:front]),
         np.ldexp(signed[front:].astype(np.float64), -places),
     )
+
+
+def fitting(totals: Numbers, places: int, peers: int) -> int:
+    """More places for the next sum, if these totals would fit even at one peer; at most as many as at first."""
+    largest = float(np.abs(totals).max(initial=0.0))
+    while places < PLACES and np.ldexp(largest, places + STEP) < limit(peers):
+        places += STEP
+    return places

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gossipfl.secrecy.fixed import PLACES, STEP, Hiding, fixed, total
+from gossipfl.secrecy.fixed import PLACES, STEP, Hiding, fitting, fixed, total
 
 HEAD = 2  # numbers in front of a plain sum: the count of contributors, and the digest of x
 LEARNING = 2**56  # the first cycle of learning: those before it are of the agreement
@@ -25,12 +25,13 @@ class Place(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a total says; `places` are those of the next sum. numbers: None if it does not count."""
+    """What a total says; `places` are those of the next sum. numbers: None if it does not count. known: how many it tells."""
 
     digest: int
     numbers: Tensor | None
     places: int = PLACES
     void: bool = False
+    known: int = 0
 
 
 class Carrier(Protocol):
@@ -53,7 +54,8 @@ class Plain(NamedTuple):
 
     def read(self, row: Tensor, peers: int, place: Place) -> Reading:
         void = bool(row[0] != peers)
-        return Reading(0 if void else int(row[1]), None if void else row[HEAD:], place.places, void)
+        numbers = None if void else row[HEAD:]
+        return Reading(0 if void else int(row[1]), numbers, place.places, void, len(row) - HEAD)
 
 
 PLAIN = Plain()
@@ -80,9 +82,14 @@ class Integers:
     def read(self, row: Tensor, peers: int, place: Place) -> Reading:
         told = total(row.contiguous().numpy().view(np.uint64), place.places, peers, 1)
         if not told.complete:
-            return Reading(0, None, place.places, True)
+            return Reading(0, None, place.places, True, len(told.numbers))
         if not told.overflowed:
-            return Reading(told.exact[0], torch.from_numpy(told.numbers), place.places)
+            return Reading(
+                told.exact[0],
+                torch.from_numpy(told.numbers),
+                fitting(told.numbers, place.places, peers),
+                known=len(told.numbers),
+            )
         if place.places >= STEP:
             return Reading(told.exact[0], None, place.places - STEP)
         return Reading(told.exact[0], torch.full((len(told.numbers),), torch.nan, dtype=torch.float64))

@@ -17,6 +17,7 @@ from gossipfl.models.shard import Shard, unpacked
 TRIALS = 8  # steps whose losses ride in one sum, each half as long as the one before
 DECREASE = 1e-4  # Armijo's share
 UNSEEN = 1e-12  # of the objective: a decrease below this drowns in the rounding of the losses
+FAR = 2.0**20  # times the objective: a loss this large at any peer refuses a step, however large it is
 LENT = 1e-3  # of the largest curvature, for rows on a flat piece, while the gradient is long
 WIDENING = 4.0  # the factor between Huber's deltas
 STAGES = 4  # of wider deltas before Huber's own
@@ -77,7 +78,9 @@ class DampedNewton:
     def contribute(self, s: Stepping, rows: Shard) -> Tensor:
         rows = self._staged(s, rows)
         if s.searching:
-            return torch.cat((rows.size[None], rows.losses(s.x + _steps(s)[:, None] * s.p)))
+            losses = rows.losses(s.x + _steps(s)[:, None] * s.p)
+            far = FAR * (1.0 + s.f.abs()) * rows.size
+            return torch.cat((rows.size[None], losses.nan_to_num(torch.inf).clamp(max=far)))
         x = s.x + s.t * s.p
         f, g = rows.gradient(x)
         return torch.cat((rows.size[None], f[None], rows.sides(x), g, rows.hessian(x, lent=float(s.lent))))

@@ -129,19 +129,17 @@ class Summed:
         """The state with the rows that are to be added up, (n, W)."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # bits depend on the number of threads
-        rows, released = [], []
+        rows = []
         try:
             for i, (inner, own) in enumerate(zip(_rows(s.inner), self.rows, strict=True)):
                 numbers = inner.x if s.apart[i] else self.method.contribute(inner, own)
-                known = float(s.released[i]) + (0 if inner.finished else len(numbers))
-                if known > self.allowance:
+                if not inner.finished and s.released[i] + len(numbers) > self.allowance:
                     raise Spent(
                         f"another sum of {len(numbers):,} numbers would tell too much: {int(s.released[i]):,} numbers are "
                         f"known, and the rows bear {int(self.allowance):,}"
                     )
-                released.append([known])
                 rows.append(self.carrier.row(numbers, self._digest(inner.x), _place(s, i)))
-            return s._replace(v=torch.stack(rows), released=s.released.new_tensor(released))
+            return s._replace(v=torch.stack(rows))
         finally:
             torch.set_num_threads(threads)
 
@@ -166,18 +164,20 @@ class Summed:
             voids=s.voids + flags[:, 1:2],
             repairs=s.repairs + flags[:, 2:3],
             sums=s.sums + 1 - flags[:, 1:2],
-            places=flags[:, 3:],
+            places=flags[:, 3:4],
+            released=s.released + flags[:, 4:],
         )
 
     def _next(self, inner: Any, v: Tensor, apart: bool, place: Place) -> "_Next":
         told = self.carrier.read(v, self.peers, place)
+        known = 0 if inner.finished else told.known
         if told.numbers is None:
-            return _Next(inner, apart, told.void, False, told.places)
+            return _Next(inner, apart, told.void, False, told.places, known)
         if apart:
-            return _Next(inner._replace(x=told.numbers / self.peers), False, False, True, told.places)
+            return _Next(inner._replace(x=told.numbers / self.peers), False, False, True, told.places, known)
         if told.digest != self.peers * self._digest(inner.x):
-            return _Next(inner, True, False, False, told.places)
-        return _Next(self.method.update(inner, told.numbers), False, False, False, told.places)
+            return _Next(inner, True, False, False, told.places, known)
+        return _Next(self.method.update(inner, told.numbers), False, False, False, told.places, known)
 
     def _digest(self, x: Tensor) -> int:
         """A hash of x, so small that the sum over all peers is exact."""
@@ -186,13 +186,16 @@ class Summed:
 
 
 class _Next(NamedTuple):
-    """The optimiser's next state; whether models differ, the sum is void, models were averaged; places of the next sum."""
+    """The optimiser's next state; whether models differ, the sum is void, models were averaged; places of the next sum; numbers
+    that are known now.
+    """
 
     inner: Any
     apart: bool
     void: bool
     repaired: bool
     places: int
+    known: int
 
 
 def _place(s: Summing, i: int) -> Place:

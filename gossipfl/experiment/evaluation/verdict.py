@@ -110,10 +110,10 @@ def _held(summary: dict[str, Any], tolerance: float) -> str:
         return f"{held}: they stopped together after {rounds}, each close to its neighbours, but {apart}"
     if not tolerance:
         return f"{held} after {rounds}: {apart}"
-    return (
-        f"{held}: {apart}, and tolerance {tolerance:.0e} was not met in {rounds}. "
-        "Set stop.rounds higher, or use another algorithm or topology"
-    )
+    remedy = "Set stop.rounds higher, or use another algorithm or topology"
+    if summary["stopped"] == "rounds" and summary.get("why"):
+        remedy = f"Learning stopped there: {summary['why']}"
+    return f"{held}: {apart}, and tolerance {tolerance:.0e} was not met in {rounds}. {remedy}"
 
 
 def difference(apart: float | None) -> str:
