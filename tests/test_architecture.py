@@ -36,9 +36,11 @@ BELOW["keys"] = {"topology", "errors"}
 BELOW["config"] = {"algorithms", "data", "topology", "errors"}
 BELOW["faults"] = {"config", "rng", "signals", "errors"}
 BELOW["runs"] = {"config", "data", "topology", "errors"}
+BELOW["trained"] = {"config", "data", "models", "errors"}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
+BELOW["__main__"] = {"cli"}
 
 WITHIN = ["study", "learning", "evaluation", "live", "launch"]  # experiment's own rooms, the lowest first
 

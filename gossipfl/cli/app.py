@@ -14,6 +14,7 @@ from gossipfl.cli import (
     learn,
     optimise,
     peer,
+    predict,
     results,
     sweep,
     topology,
@@ -61,6 +62,8 @@ def gossipfl(
 app.command(epilog=learn.DEMO)(learn.demo)
 app.command(epilog=learn.RUN)(learn.run)
 app.command(epilog=learn.SIMULATE)(learn.simulate)
+app.command(epilog=predict.PREDICT)(predict.predict)
+app.command(epilog=predict.EXPORT)(predict.export)
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command(epilog=chaos.EXAMPLES)(chaos.chaos)
 app.command(epilog=algorithms.EXAMPLES)(algorithms.algorithms)

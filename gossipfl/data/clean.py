@@ -28,8 +28,8 @@ def clean(table: Table, missing: Missing = "refuse", categorical: Sequence[str] 
     """
     if table.finite:
         return table
-    _refuse_infinite(table)
-    holes = _holes(table)
+    refuse_infinite(table)
+    holes = holes_in(table)
     unlabelled = table.target.isna().to_numpy()
     if missing == "drop":
         kept = ~np.any([unlabelled, *holes.values()], axis=0)
@@ -78,10 +78,10 @@ def _word(table: Table, name: str) -> str:
 
 def holes(table: Table) -> dict[str, int]:
     """The number of missing values of each column that has any."""
-    return {name: int(where.sum()) for name, where in _holes(table).items()}
+    return {name: int(where.sum()) for name, where in holes_in(table).items()}
 
 
-def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
+def holes_in(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
     """Where values are missing, (n,) for each column that has a missing value."""
     if isinstance(table.features, pd.DataFrame):
         frame = table.features
@@ -93,7 +93,7 @@ def _holes(table: Table) -> dict[str, npt.NDArray[np.bool_]]:
     return {table.columns[j]: np.isin(here, rows[columns == j]) for j in np.unique(columns)}
 
 
-def _refuse_infinite(table: Table) -> None:
+def refuse_infinite(table: Table) -> None:
     """Raise BadData for the first infinite value of the target or of the features."""
     if not words(table.target) and np.isinf(table.target.to_numpy()).any():
         row = table.row(int(np.isinf(table.target.to_numpy()).argmax()))

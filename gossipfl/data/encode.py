@@ -134,7 +134,7 @@ def levels(table: Table, categorical: Sequence[str] = (), training: bool = False
         if categorical:
             raise BadData(f"{table.where}: sparse columns cannot be categorical: {listed(categorical)}")
         return {}
-    unclear = {c: _no_numbers(table.features[c]) for c in table.wordy if c not in set(categorical)}
+    unclear = {c: no_numbers(table.features[c]) for c in table.wordy if c not in set(categorical)}
     if unclear := {name: values for name, values in unclear.items() if len(values)}:
         first = next(iter(unclear.values()))
         commas = [name for name, values in unclear.items() if all(map(_marked, values))]
@@ -158,7 +158,7 @@ def _marked(value: object) -> bool:
     return any(pattern.fullmatch(str(value)) for pattern in (COMMA, GROUPED))
 
 
-def _no_numbers(column: pd.Series) -> pd.Series:
+def no_numbers(column: pd.Series) -> pd.Series:
     """The words that cannot be read as numbers."""
     values = column.dropna()
     return values[[NUMBER.fullmatch(str(value)) is None for value in values]]
@@ -179,7 +179,7 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
         BadData: a value is missing or infinite, the columns are not those of the schema, a level or class is unknown, or the
             target has words where it must be a number.
     """
-    table = clean(_filled(table, schema.fill), "refuse")
+    table = clean(filled(table, schema.fill), "refuse")
     if set(table.columns) != set(schema.columns):
         lacks, more = (
             [name for name in some if name not in set(others)]
@@ -191,12 +191,13 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
             f"with drop = {json.dumps(more or lacks, ensure_ascii=False)} at all peers, or change the file"
         )
     table = table.select(schema.columns)
-    x, y = _features(table, schema), _target(table, schema)
+    x, y = features(table, schema), _target(table, schema)
     rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
     return _taken(rows, ~table.test), _taken(rows, table.test)
 
 
-def _filled(table: Table, fill: Mapping[str, float | str]) -> Table:
+def filled(table: Table, fill: Mapping[str, float | str]) -> Table:
+    """The table with a value in place of each missing one, in the columns of `fill`."""
     lacking = [name for name in holes(table) if name in fill] if fill else []
     if not lacking or not isinstance(table.features, pd.DataFrame):
         return table
@@ -231,7 +232,11 @@ def _taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
     return Rows(rows.x[which], rows.y[which], weight, offset)
 
 
-def _features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:
+def features(table: Table, schema: Schema) -> npt.NDArray[np.float64] | csr_array:
+    """The columns of the schema as numbers, (n, p), one-hot without the first level where they are categorical.
+
+    The table has exactly these columns, in this order, and no missing value. Raises BadData as `encode`.
+    """
     if not isinstance(table.features, pd.DataFrame):
         return table.features
     levels(table, tuple(schema.levels))

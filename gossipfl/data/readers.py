@@ -40,6 +40,7 @@ class How(NamedTuple):
     verbatim: Collection[str] = ()  # columns whose values are words, as they are written: "007" is not 7
     missing: Collection[str] = MISSING  # words that count as missing; an empty field always does
     decimal: str = "."  # or ","
+    features: Collection[str] = ()  # columns that are known to be features; a file may have one of them alone
 
     @property
     def words(self) -> set[str]:
@@ -105,7 +106,7 @@ def _named(frame: pd.DataFrame, names: list[str], how: How) -> Raw:
     """The frame with its names, missing words and decimal commas."""
     if frame.shape[1] != len(names):
         raise BadData(f"has {len(names)} column names but {frame.shape[1]} values in its first row: {HEADER}")
-    if len(names) == 1 and how.targets and names[0] not in how.targets:
+    if len(names) == 1 and how.targets and names[0] not in {*how.targets, *how.features}:
         raise BadData(f"has only one column, {names[0]!r}: {HEADER}")
     absent = {}
     for j in [j for j, name in enumerate(names) if name in how.words]:

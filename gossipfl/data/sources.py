@@ -23,7 +23,7 @@ from gossipfl.data.table import Table
 from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
 
-_INDEX = re.compile(r"|Unnamed: \d+|\.\.\.\d+")  # how pandas and readr name a column without a name
+INDEX = re.compile(r"|Unnamed: \d+|\.\.\.\d+")  # how pandas and readr name a column without a name
 
 _OPEN: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
@@ -59,7 +59,7 @@ def read(
         BadData: there is no such source or column, a file is unreadable or empty, or the files do not fit together.
     """
     how = How(columns, columns_of(target), verbatim, missing, decimal)
-    if (raw := _whole(source, folder, how)) is not None:
+    if (raw := whole(source, folder, how)) is not None:
         return _table(raw, target, drop, verbatim, source, one_of_many)
     files = _one_per_peer(folder / source, source, folder)
     with _perhaps_astray():
@@ -77,7 +77,7 @@ def divisible(source: str) -> bool:
     return source in BUNDLED or source.startswith("openml:") or Path(source).is_file()
 
 
-def _whole(source: str, folder: Path, how: How) -> Raw | None:
+def whole(source: str, folder: Path, how: How) -> Raw | None:
     """The content of a source that is one table; None if it has a file for each peer."""
     if source in BUNDLED:
         return Raw(bundled(source), "target")
@@ -187,7 +187,7 @@ def _table(
     raw: Raw, target: str | None, drop: Sequence[str], verbatim: Collection[str], where: str, lenient: bool
 ) -> Table:
     if isinstance(raw.features, pd.DataFrame):
-        frame = _worded(raw.features, {*verbatim, *columns_of(target or cast("str", raw.target))})
+        frame = worded(raw.features, {*verbatim, *columns_of(target or cast("str", raw.target))})
         features, y = pick(frame, target or raw.target, where)
         table = replace(Table.of(features, y, where), absent=dict(raw.absent))
     else:
@@ -197,7 +197,7 @@ def _table(
     table = table.without(
         name for name in drop if not lenient or name in table.columns or name == table.target.name
     )
-    numbered = [name for name in table.columns if _INDEX.fullmatch(name)]
+    numbered = [name for name in table.columns if INDEX.fullmatch(name)]
     if numbered and isinstance(raw.features, pd.DataFrame):
         place = list(raw.features.columns).index(numbered[0]) + 1
         named = f"the name {numbered[0]!r}" if numbered[0] else "no name"
@@ -210,7 +210,7 @@ def _table(
     return table
 
 
-def _worded(frame: pd.DataFrame, names: set[str]) -> pd.DataFrame:
+def worded(frame: pd.DataFrame, names: set[str]) -> pd.DataFrame:
     """The frame with words in place of truth values, and of whole numbers that a float may not hold, in these columns."""
     kinds = pd.api.types
     words = {

@@ -24,16 +24,12 @@ import msgspec
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
 from gossipfl import topology
 from gossipfl.config.file import Experiment, dump
-from gossipfl.data import Schema, Table
-from gossipfl.data.clean import LEVEL
-from gossipfl.data.readers import MISSING
-from gossipfl.data.scale import Scale
+from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
 from gossipfl.runs.lock import holders
 from gossipfl.runs.summary import FORMAT
@@ -181,48 +177,3 @@ def write_rows(path: Path, table: Table, synced: bool = True) -> None:
         {"source": table.where, "train": numbers[~table.test].tolist(), "test": numbers[table.test].tolist()},
         synced,
     )
-
-
-def describe_model(
-    experiment: Experiment, x: Tensor, schema: Schema, outputs: int, scale: Scale | None
-) -> dict[str, Any]:
-    """`model.json` of a linear model: coefficients by feature, and all that turns a raw row into features.
-
-    A scorer does in this order: replace missing values by `missing.fill` (or by `missing.level` in categorical columns), make
-    each categorical column one-hot by `levels` without the first, standardise, and add up coefficients, intercept and the
-    column `offset`. With `standardise = "local"` each peer standardises by its own rows, which are not here.
-    """
-    data, model, intercept = experiment.data, experiment.model, experiment.model.intercept
-    names, w = schema.features, x.to(torch.float64).view(-1, outputs)
-
-    def plain(row: list[float]) -> float | list[float]:
-        return row[0] if outputs == 1 else row
-
-    return {
-        "kind": model.kind,
-        "coefficients": {name: plain(row) for name, row in zip(names, w[: len(names)].tolist(), strict=True)},
-        "intercept": plain(w[-1].tolist()) if intercept else 0.0,
-        "standardisation": scale
-        and {
-            "how": data.standardise,
-            "mean": dict(zip(names, scale.mean.tolist(), strict=True)),
-            "deviation": dict(
-                zip(names, np.where(scale.deviation > 0, scale.deviation, 1.0).tolist(), strict=True)
-            ),
-        },
-        "classes": schema.classes,
-        "levels": schema.levels,
-        "columns": schema.columns,
-        "target": data.target,
-        "positive": schema.classes[1] if schema.classes and outputs == 1 else None,
-        "offset": data.offset,
-        "missing": {
-            "how": data.missing,
-            "fill": schema.fill,
-            "level": LEVEL if data.missing == "level" else None,
-            "words": MISSING if data.missing_words is None else data.missing_words,
-        },
-        "standardise": data.standardise,
-        "constant": schema.constant,
-        "unseen": schema.unseen,
-    }

@@ -23,6 +23,7 @@ from gossipfl.runs.attempt import Kept
 from gossipfl.runs.events import Comparing
 from gossipfl.runs.learned import Learned, Summary
 from gossipfl.runs.summary import FORMAT
+from gossipfl.trained import describe
 
 AGREED = 1e-6  # the consensus distance below which models count as one, if the experiment has no tolerance
 
@@ -175,5 +176,5 @@ def _write(
         keep(f"peers/{name}/rows.json", files.write_rows, table, synced)
     if isinstance(problem, Linear):
         shared = learned.scales[0] if e.data.standardise == "gossip" else None
-        described = files.describe_model(e, mean, learned.schema, problem.outputs, shared)
+        described = describe(e, mean, learned.schema, problem.outputs, shared)
         keep("model.json", files.write_json, described)
