@@ -10,6 +10,7 @@ from gossipfl.cli import (
     chaos,
     config,
     data,
+    first,
     keys,
     learn,
     optimise,
@@ -62,6 +63,7 @@ def gossipfl(
 app.command(epilog=learn.DEMO)(learn.demo)
 app.command(epilog=learn.RUN)(learn.run)
 app.command(epilog=learn.SIMULATE)(learn.simulate)
+app.command(epilog=first.EXAMPLES)(first.init)
 app.command(epilog=predict.PREDICT)(predict.predict)
 app.command(epilog=predict.EXPORT)(predict.export)
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)

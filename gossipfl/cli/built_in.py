@@ -12,44 +12,67 @@ from gossipfl.errors import BadExperiment
 EXAMPLES = """\b
 Examples:
   gossipfl examples
-  gossipfl examples ridge --out ridge.toml"""
+  gossipfl examples copy ridge
+  gossipfl examples copy torus-4x4.json
+  gossipfl examples ridge --out mine.toml"""
 HERE = Path(__file__).with_name("examples")
+TOPOLOGIES = Path(__file__).with_name("topologies")
 
 
 def examples(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The example to print. Without NAME: list all.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME | copy NAME]", help="The example to print, or to copy. Without: list all."
+        ),
     ] = None,
+    copied: Annotated[str | None, typer.Argument(hidden=True)] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the example to this file.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Write the example to this file. Default of copy: its own name."
+        ),
     ] = None,
     format: As = "text",
 ) -> None:
-    """List the example experiments, or print one."""
+    """List the example experiments and topology files, print one, or copy one into this folder."""
     if name is None:
         found = {file.stem: about(file) for file in sorted(HERE.glob("*.toml"))}
+        graphs = [file.name for file in _topologies()]
         from gossipfl.report.tables import plain
 
-        say(format, {"examples": found}, plain(("example", "what it shows"), list(found.items())))
+        told = plain(("example", "what it shows"), list(found.items()))
+        say(format, {"examples": found, "topologies": graphs}, told, f"\nTopology files: {', '.join(graphs)}")
         return
-    text = path(name).read_text()
-    if out is None:
+    copy = name == "copy"
+    if copy != (copied is not None):
+        raise typer.BadParameter("write gossipfl examples copy NAME, or gossipfl examples NAME")
+    file = path(str(copied) if copy else name)
+    if out is None and not copy:
+        text = file.read_text()
         say(format, {"name": name, "text": text}) if format == "json" else typer.echo(text, nl=False)
         return
-    written = [_write(out, text)]
-    topology = HERE / f"{name}.json"  # the topology file that the experiment names
-    if topology.is_file():
-        written.append(_write(out.parent / topology.name, topology.read_text()))
+    out = Path(file.name) if out is None else out
+    written = [_write(out, file.read_bytes())]
+    topology = file.with_suffix(".json")  # the topology file that the experiment names
+    experiment = file.parent == HERE
+    if experiment and topology.is_file():
+        written.append(_write(out.parent / topology.name, topology.read_bytes()))
     names = " and ".join(map(str, written))
-    say(format, {"written": written}, f"wrote {names}", f"Next: gossipfl simulate {out}")
+    after = f"simulate {out}" if experiment else f"topology show {out}"
+    say(format, {"written": written}, f"wrote {names}", f"Next: gossipfl {after}")
+
+
+def _topologies() -> list[Path]:
+    return sorted(file for file in TOPOLOGIES.iterdir() if file.is_file() and file.suffix != ".md")
 
 
 def path(name: str) -> Path:
-    """The file of an example. Raises BadExperiment for an unknown name."""
-    file = HERE / f"{name}.toml"
-    if name not in (known := [one.stem for one in sorted(HERE.glob("*.toml"))]):
+    """The file of an example or of a topology. Raises BadExperiment for an unknown name."""
+    known = {one.stem: one for one in sorted(HERE.glob("*.toml"))} | {one.name: one for one in _topologies()}
+    if name not in known:
         raise BadExperiment(f"there is no example {name}; choose one of {', '.join(known)}")
-    return file
+    return known[name]
 
 
 def about(file: Path) -> str:
@@ -58,10 +81,10 @@ def about(file: Path) -> str:
         return next(lines).lstrip("# ").strip()
 
 
-def _write(file: Path, text: str) -> Path:
+def _write(file: Path, content: bytes) -> Path:
     try:
-        with file.open("x") as out:
-            out.write(text)
+        with file.open("xb") as out:
+            out.write(content)
     except FileExistsError:
         raise BadExperiment(f"{file} exists already: choose another name, or remove the file") from None
     except OSError as why:

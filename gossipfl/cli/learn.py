@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gossipfl.cli import first
 from gossipfl.cli.built_in import path
-from gossipfl.cli.options import As, File, Out, Quiet, Set
+from gossipfl.cli.options import As, Out, Quiet, Set
 from gossipfl.cli.say import Format, say
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gossipfl.config.experiment import Experiment
     from gossipfl.runs.events import Event
@@ -25,6 +26,7 @@ Examples:
   gossipfl run demo.toml -s topology.graph=torus:4x4 -s stop.rounds=200 --out /tmp/torus
   gossipfl run demo.toml --format json > result.json"""
 SIMULATE = RUN.replace("gossipfl run", "gossipfl simulate")
+SIMULATE += "\n  gossipfl simulate my.csv --target price --topology ring:8"
 RUN += "\n  gossipfl run --resume runs/20261124-170000_demo"
 
 
@@ -35,14 +37,19 @@ def demo(out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
     breast cancer data are sorted by diagnosis, so most peers hold rows of one diagnosis only. The result is
     the same model that training on all data in one place gives. Takes a few seconds.
     """
-    return _carry_out("run", path("demo"), [], out=out, format=format, quiet=quiet)
+    made, chosen = first.experiment(path("demo"), None, None, ())
+    return _carry_out("run", made, chosen, out=out, format=format, quiet=quiet)
 
 
 def run(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The experiment, a TOML file. See gossipfl examples."),
+        typer.Argument(
+            metavar="[FILE]", help="The experiment, a TOML file (see gossipfl examples), or data."
+        ),
     ] = None,
+    target: first.Target = None,
+    topology: first.Graph = None,
     set: Set = None,
     out: Out = None,
     resume: Annotated[
@@ -60,11 +67,12 @@ def run(
     peers continue. Ctrl-C, SIGTERM or closing the terminal stops the learning early and saves the current
     models; --resume continues from there.
     """
-    if resume is not None and file is None and not (set or out):
+    if resume is not None and file is None and not (set or out or target or topology):
         file = _config(resume)
     elif file is None or resume is not None:
         raise typer.BadParameter("give either FILE, or --resume RUN without -s and --out")
-    return _carry_out("run", file, set, out=out, format=format, quiet=quiet, again=resume)
+    made, chosen = first.experiment(file, target, topology, set or ())
+    return _carry_out("run", made, chosen, out=out, format=format, quiet=quiet, again=resume)
 
 
 def _config(folder: Path) -> Path:
@@ -74,28 +82,40 @@ def _config(folder: Path) -> Path:
     return file
 
 
-def simulate(file: File, set: Set = None, out: Out = None, format: As = "text", quiet: Quiet = False) -> int:
+def simulate(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The experiment, a TOML file (see gossipfl examples), or data."),
+    ],
+    target: first.Target = None,
+    topology: first.Graph = None,
+    set: Set = None,
+    out: Out = None,
+    format: As = "text",
+    quiet: Quiet = False,
+) -> int:
     """Run an experiment in one process: faster, with the same numbers.
 
     All peers are rows of one tensor. Each peer computes and would send the same numbers as with gossipfl run.
+    If FILE is data, such as a CSV file, the command chooses a model for it, and says which and why.
     """
-    return _carry_out("simulate", file, set, out=out, format=format, quiet=quiet)
+    made, chosen = first.experiment(file, target, topology, set or ())
+    return _carry_out("simulate", made, chosen, out=out, format=format, quiet=quiet)
 
 
 def _carry_out(
     command: str,
-    file: Path,
-    set: list[str] | None,
+    experiment: "Experiment",
+    chosen: "Sequence[str]",
     *,
     out: Path | None,
     format: Format,
     quiet: bool,
     again: Path | None = None,
 ) -> int:
-    """Read the file, learn while the progress is shown, and print the verdict; returns the exit code."""
-    from gossipfl.config.file import load
-
-    experiment = load(file, set or ())  # reports errors in the file before the heavy imports
+    """Learn while the progress is shown, and print the verdict; returns the exit code."""
+    if format == "text" and not quiet:
+        say(format, None, *chosen)
     from gossipfl.experiment.evaluation.verdict import INTERRUPTED, verdict
     from gossipfl.report.live import follow
     from gossipfl.report.result import result
@@ -107,6 +127,7 @@ def _carry_out(
     finished = follow(_events(command, experiment, out, again), quiet, silent=format == "json")
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
+    told |= {"chosen": chosen} if chosen else {}
     repeat = "" if quiet else _repeat(command, experiment, finished.folder, code == INTERRUPTED)
     say(format, told, *result(finished.summary, sentence, code == 0, repeat))
     return code

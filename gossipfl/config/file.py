@@ -19,7 +19,7 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.config.fault import FaultSettings
 from gossipfl.errors import BadExperiment
 
-__all__ = ["Experiment", "dump", "full_key", "load", "parse", "schema"]
+__all__ = ["Experiment", "dump", "full_key", "load", "made", "parse", "schema"]
 
 # the key that the name of a section stands for on the command line
 MAIN = {"data": "source", "topology": "graph", "model": "kind", "algorithm": "kind"}
@@ -48,9 +48,18 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise BadExperiment(f"cannot read the experiment file {path}: {error.strerror}{hint}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadExperiment(f"{path} is not a TOML file: {error}") from None
+    return made(raw, overrides, path.parent, str(path))
+
+
+def made(raw: dict[str, Any], overrides: Iterable[str], folder: Path, where: str) -> Experiment:
+    """The experiment in nested tables, changed by `overrides`; its paths are relative to a folder, and become absolute.
+
+    Raises:
+        BadExperiment: the content is wrong; the message lists all errors.
+    """
     for override in overrides:
         _set(raw, override)
-    return _anchored(parse(raw, str(path)), path.parent.absolute())
+    return _anchored(parse(raw, where), folder.absolute())
 
 
 def parse(raw: Mapping[str, Any], where: str = "the experiment") -> Experiment:

@@ -1,0 +1,128 @@
+"""First steps: an experiment from a data file, and the command init; must not know how peers learn."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gossipfl.cli.options import As
+from gossipfl.cli.say import say
+from gossipfl.errors import BadExperiment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gossipfl.config.experiment import Experiment
+
+EXAMPLES = """\b
+Examples:
+  gossipfl init my.csv
+  gossipfl init my.csv --target price --topology links.txt --out prices.toml"""
+Target = Annotated[
+    str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict, if FILE is data.")
+]
+Graph = Annotated[
+    str | None,
+    typer.Option("--topology", metavar="SPEC", help="The graph of peers: ring:8, torus:4x4, ... or a file."),
+]
+
+
+def experiment(
+    file: Path, target: str | None, topology: str | None, set: "Sequence[str]"
+) -> "tuple[Experiment, list[str]]":
+    """The experiment in a file, or one for a data file, with a sentence for each choice that was made for it.
+
+    --target and --topology stand for -s data.target and -s topology.graph.
+    """
+    from gossipfl.config import file as files
+
+    given = [] if target is None else [f"data.target={json.dumps(target)}"]
+    given += [] if topology is None else [f"topology.graph={json.dumps(_graph(topology))}"]
+    if not _is_data(file):
+        return files.load(file, [*given, *set]), []
+    from gossipfl.config.draft import draft
+
+    named = target or next((word.partition("=")[2] for word in set if word.startswith("data.target=")), None)
+    if named is None:
+        raise BadExperiment(f"{file} is data: say which column to predict, --target COLUMN{_columns(file)}")
+    made = draft(str(file), named, topology)
+    return files.made(_named(made.raw, file), [*given, *set], Path(), str(file)), made.sentences
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A data file, such as a CSV file.")],
+    target: Target = None,
+    topology: Graph = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The file to write. Default: like FILE, with .toml."),
+    ] = None,
+    format: As = "text",
+) -> None:
+    """Write an experiment file for a data file.
+
+    The file says what was chosen for these data, and why: change what you know better.
+    """
+    from gossipfl.config.draft import draft
+    from gossipfl.config.file import made
+
+    out = file.with_suffix(".toml") if out is None else out
+    folder = out.parent
+    source = file.name if file.parent.absolute() == folder.absolute() else str(file.absolute())
+    found = draft(str(file), target, None if topology is None else _graph(topology))
+    found.sections["data"]["source"] = source
+    made(_named(found.raw, file), (), folder, str(out))
+    try:
+        with out.open("x") as written:
+            written.write(
+                f"name = {json.dumps(_name(file))}\n"
+                + found.toml(f"An experiment for {file.name}. All keys: gossipfl config schema")
+            )
+    except FileExistsError:
+        raise BadExperiment(
+            f"{out} exists already: choose another name with --out, or remove the file"
+        ) from None
+    except OSError as why:
+        raise BadExperiment(f"cannot write {out}: {why.strerror}") from None
+    chosen = found.sentences
+    say(format, {"written": out, "chosen": chosen}, f"wrote {out}", *chosen, f"Next: gossipfl simulate {out}")
+
+
+def _is_data(file: Path) -> bool:
+    """Whether a file is data; other files are experiments."""
+    plain = file.with_suffix("") if file.suffix.lower() in (".gz", ".xz", ".bz2") else file
+    if plain.suffix.lower() in ("", ".toml") or not file.is_file():
+        return False
+    from gossipfl.data import READERS
+
+    return plain.suffix.lower() in READERS
+
+
+def _graph(topology: str) -> str:
+    """The topology, with the path of a file made absolute: it is relative to where the command is called."""
+    return str(Path(topology).absolute()) if Path(topology).is_file() else topology
+
+
+def _name(file: Path) -> str:
+    return (file.name.partition(".")[0] or "experiment")[:80]
+
+
+def _named(raw: "dict[str, dict[str, object]]", file: Path) -> "dict[str, object]":
+    return {"name": _name(file), **raw}
+
+
+def _columns(file: Path) -> str:
+    """The columns of a data file, for a message."""
+    import pandas as pd
+
+    from gossipfl.data.names import listed
+    from gossipfl.data.readers import How
+    from gossipfl.data.sources import whole
+
+    raw = whole(str(file), Path(), How())
+    return (
+        f"; it has {listed(map(str, raw.features.columns))}"
+        if raw and isinstance(raw.features, pd.DataFrame)
+        else ""
+    )

@@ -1,0 +1,161 @@
+"""First steps: a data file alone is enough, and each choice for it is said."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import gossipfl
+
+from gossipfl.config.draft import draft
+from gossipfl.config.file import load
+
+ROOT = Path(__file__).parents[2]
+
+
+def table(rows: int = 120) -> pd.DataFrame:
+    r = np.random.default_rng(3)
+    size, town = r.normal(80, 20, rows), r.choice(["oslo", "lyon", "bern"], rows)
+    price = 3 * size + 50 * (town == "oslo") + r.normal(0, 5, rows)
+    return pd.DataFrame(
+        {"size": size, "town": town, "note": [f"text {i}" for i in range(rows)], "price": price}
+    )
+
+
+def holed(f: pd.DataFrame, *names: str) -> pd.DataFrame:
+    return f.assign(**{name: f[name].mask(f.index < 9) for name in names})
+
+
+CASES = {
+    "whole": (lambda f: f, "linear", None),
+    "words are classes": (lambda f: f.assign(price=f["town"]), "softmax", None),
+    "two values are classes": (lambda f: f.assign(price=f["price"] > 250), "logistic", None),
+    "numbers": (lambda f: f.assign(size=f["size"].mask(f.index == 3)), "linear", "median"),
+    "categories": (lambda f: f.assign(town=f["town"].mask(f.index < 9)), "linear", "level"),
+    "few values": (lambda f: holed(f.assign(size=f.index % 3), "size", "town"), "linear", "mode"),
+    "both": (lambda f: holed(f, "size", "town"), "linear", "drop"),
+    "the target": (lambda f: f.assign(price=f["price"].mask(f.index < 9)), "linear", "drop"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_draft_fits_the_file(case: str, tmp_path: Path) -> None:
+    change, kind, missing = CASES[case]
+    change(table()).to_csv(tmp_path / "my.csv", index=case != "whole")
+    made = draft("my.csv", "price", None, tmp_path)
+    assert made.raw["model"]["kind"] == kind
+    assert made.raw["data"].get("missing") == missing
+    assert made.raw["data"]["categorical"] == ["town"]
+    assert made.raw["data"]["drop"][-1] == "note", "each row has another word"
+    assert len(made.sentences) == len(made.why)
+    (tmp_path / "my.toml").write_text(made.toml("mine"))
+    assert load(tmp_path / "my.toml").model_dump(include={"model"})["model"]["kind"] == kind
+    assert gossipfl("data", "describe", tmp_path / "my.toml").code == 0
+
+
+def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topology of one's own is relative to where one is; the run can be repeated from its folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    table().to_csv("data/my.csv", index=False)
+    Path("links.txt").write_text("a b\nb c\nc d\n")
+    Path("links.edgelist").write_text("a b\nb c\nc d\n")
+    said = gossipfl(
+        "simulate", "data/my.csv", "--target", "price", "--topology", "links.edgelist", "--out", "run", "-q"
+    )
+    assert said.code == 0, said.err
+    told = gossipfl(
+        "simulate", "run/config.toml", "--format", "json", "-s", "model.l2=0.5", "--out", "again"
+    ).json
+    assert (told["peers"], told["name"], "chosen" in told) == (4, "my", False)
+    chosen = gossipfl(
+        "simulate",
+        "data/my.csv",
+        "--target",
+        "price",
+        "--topology",
+        "ring:4",
+        "--format",
+        "json",
+        "-s",
+        "l2=0.5",
+    )
+    assert any("categorical" in one for one in chosen.json["chosen"])
+    assert gossipfl("predict", "run", "data/my.csv", "--out", "out.csv").code == 0
+    assert len(pd.read_csv("out.csv")) == 120
+    refused = gossipfl("simulate", "data/my.csv")
+    assert refused.code == 3
+    assert "--target COLUMN; it has 'size', 'town', 'note', 'price'" in refused.err
+
+
+def test_init_writes_a_file_with_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table().to_csv("my.csv", index=False)
+    assert gossipfl("init", "my.csv").code == 0
+    text = Path("my.toml").read_text()
+    assert tomllib.loads(text)["data"]["target"] == "price"
+    assert "# columns with words" in text
+    assert gossipfl("config", "check", "my.toml").code == 0
+    assert gossipfl("init", "my.csv").code == 3, "never overwrites"
+
+
+def test_examples_and_topologies_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = gossipfl("examples", "--format", "json").json
+    assert "torus-4x4.json" in listed["topologies"]
+    for name in ("ridge", "hospitals", "torus-4x4.json"):
+        assert gossipfl("examples", "copy", name).code == 0
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "ridge.toml",
+        "hospitals.toml",
+        "hospitals.json",
+        "torus-4x4.json",
+    }
+    assert gossipfl("config", "check", "ridge.toml", "-s", "topology.graph=torus-4x4.json").code == 0
+    assert gossipfl("examples", "copy").code == 2
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
+    """A wheel has the examples and topologies, and runs as python -m gossipfl."""
+    built = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path,
+        tmp_path / "src",
+    ]
+    copy = ["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={tmp_path}/src/"]
+    subprocess.run(copy, check=True)
+    subprocess.run(built, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    place = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, place], check=True)
+    code = "import sys, gossipfl; assert gossipfl.__file__.startswith(sys.argv[1]), gossipfl.__file__"
+    environment = {"PYTHONPATH": str(place), "PATH": ""}
+
+    def python(*words: object) -> None:
+        subprocess.run([sys.executable, *map(str, words)], cwd=tmp_path, env=environment, check=True)
+
+    python("-c", code, place)
+    for words in (["copy", "ridge"], ["copy", "er-32.gml"]):
+        python("-m", "gossipfl", "examples", *words)
+    python(
+        "-m",
+        "gossipfl",
+        "simulate",
+        "ridge.toml",
+        "-q",
+        "-s",
+        "topology.graph=er-32.gml",
+        "-s",
+        "stop.rounds=5",
+    )
