@@ -105,6 +105,8 @@ class ModelSettings(Section):
     class_weight: Literal["balanced"] | dict[str, NonNegative] | None = None
     """The weight of the rows of each class: { yes = 5.0 }, and 1 for others; or "balanced": the same total for each class, over
     the training rows of all peers."""
+    personal: bool = False
+    """Also give each peer a model of its own: near the shared one, as strongly held to it as its own folds say is best."""
     delta: PositiveFloat = 1.0
     """The residual at which the Huber loss becomes linear, in units of the target."""
     intercept: bool = True

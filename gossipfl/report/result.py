@@ -78,6 +78,9 @@ def metrics(summary: Summary) -> RenderableType:
             rows.append((f"{what} of a peer, mean over peers", test[key]))
     if pooled:
         rows.append(("pooled model, rows of all peers", pooled["all"]))
+    if own := (summary.get("personal") or {}).get("test"):
+        rows.append(("own models, rows of all peers", own["all"]))
+        rows += [("own models, mean over peers", own["mean"])] if len(test["peers"]) > 1 else []
     if len(test["peers"]) > 1:
         rows.append(("shared model, mean over peers", test["mean"]))
     if ranked and ranked[0][0] < ranked[-1][0]:

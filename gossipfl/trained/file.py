@@ -97,8 +97,10 @@ def content(model: LinearModel, standardise: str = "gossip") -> dict[str, Any]:
 
     scaling = None
     if model.scale is not None:
-        parts = (model.scale.mean, model.scale.deviation)
-        scaling = Standardisation(*(dict(zip(names, p.tolist(), strict=True)) for p in parts), standardise)
+        means, deviations = (
+            dict(zip(names, part.tolist(), strict=True)) for part in (model.scale.mean, model.scale.deviation)
+        )
+        scaling = Standardisation(means, deviations, standardise)
     written = ModelFile(
         kind=model.kind,
         coefficients={

@@ -28,6 +28,13 @@ def evaluate(
         names: the peers.
     """
     margins = [scores(p.x) + (0.0 if p.offset is None else p.offset[:, None]) for p in parts]
+    return evaluated(kind, margins, parts, names)
+
+
+def evaluated(
+    kind: str, margins: Sequence[Array], parts: Sequence[Rows], names: Sequence[str]
+) -> dict[str, Any]:
+    """As `evaluate`, from the margins of each peer's test rows, (r, outputs)."""
     each = {name: metrics(kind, z, part.y) for name, z, part in zip(names, margins, parts, strict=True)}
     everything = metrics(kind, np.concatenate(margins), np.concatenate([part.y for part in parts]))
     rows = {"rows": sum(len(part.y) for part in parts)}

@@ -13,6 +13,7 @@ from gossipfl.data import Rows, Table
 from gossipfl.engine import relative_distance
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.evaluate import evaluate, own
+from gossipfl.experiment.evaluation.personal import personalise
 from gossipfl.experiment.learning.tables import notes
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
@@ -35,6 +36,7 @@ class Judged(NamedTuple):
     problem: Linear | Module
     mean: Tensor  # (d,)
     optimum: Tensor | None  # (d,)
+    own: Tensor | None  # (n, d), the peers' personal models
 
 
 def judge(study: Study, learned: Learned) -> Judged:
@@ -83,7 +85,9 @@ def judge(study: Study, learned: Learned) -> Judged:
     }
     if learned.kept is not None and summary["test"]:
         summary["test"] |= own(e.model.kind, learned.kept, test)
-    optimum = None
+    optimum, own_models = None, None
+    if e.model.personal and finite and isinstance(problem, Linear):
+        own_models, summary["personal"] = personalise(study, learned, problem, mean)
     if e.reference and isinstance(problem, Linear):
         began = time.monotonic()
         optimum, why = _optimum(problem)
@@ -98,7 +102,7 @@ def judge(study: Study, learned: Learned) -> Judged:
                 "loss": float(problem.loss(optimum.expand(len(learned.names), -1)).mean()),
                 "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
             }
-    return Judged(summary, problem, mean, optimum)
+    return Judged(summary, problem, mean, optimum, own_models)
 
 
 def preface(study: Study) -> Iterator[Comparing]:
@@ -122,7 +126,7 @@ def finish(study: Study, tables: Sequence[Table], learned: Learned, folder: Path
     keep, judged = Kept(folder), judge(study, learned)
     if judged.optimum is not None:
         keep("optimum.safetensors", files.write_tensor, judged.optimum)
-    _write(study, tables, learned, judged.problem, judged.mean, keep)
+    _write(study, tables, learned, judged, keep)
     if told := notes(tables, learned.names):
         judged.summary["notes"] = told
     if keep.unwritten:
@@ -161,20 +165,22 @@ def _optimum(problem: Linear) -> tuple[Tensor | None, str]:
         return None, "its computation was interrupted"
 
 
-def _write(
-    study: Study,
-    tables: Sequence[Table],
-    learned: Learned,
-    problem: Linear | Module,
-    mean: Tensor,
-    keep: Kept,
-) -> None:
+def _write(study: Study, tables: Sequence[Table], learned: Learned, judged: Judged, keep: Kept) -> None:
     e, synced = study.experiment, learned.engine != "simulator"  # a simulation can be repeated
-    keep("model.safetensors", files.write_tensor, mean)
+    keep("model.safetensors", files.write_tensor, judged.mean)
     for name, table, x in zip(learned.names, tables, learned.models, strict=True):
         keep(f"peers/{name}/model.safetensors", files.write_tensor, x, synced)
         keep(f"peers/{name}/rows.json", files.write_rows, table, synced)
-    if isinstance(problem, Linear):
-        shared = learned.scales[0] if e.data.standardise == "gossip" else None
-        described = describe(e, mean, learned.schema, problem.outputs, shared)
-        keep("model.json", files.write_json, described)
+    if not isinstance(judged.problem, Linear):
+        return
+    shared, outputs = learned.scales[0] if e.data.standardise == "gossip" else None, judged.problem.outputs
+    keep("model.json", files.write_json, describe(e, judged.mean, learned.schema, outputs, shared))
+    for name, x in zip(
+        learned.names, [] if judged.own is None else judged.own, strict=judged.own is not None
+    ):
+        keep(
+            f"peers/{name}/model.json",
+            files.write_json,
+            describe(e, x, learned.schema, outputs, shared),
+            synced,
+        )

@@ -254,6 +254,11 @@ class Study:
             raise Incompatible(
                 "model.l1 needs a constant step, as its proximal step has no decay: leave out model.l1 or algorithm.decay"
             )
+        if model.personal and model.kind in ("svm", "module"):
+            raise Incompatible(
+                f'model.personal = true needs derivatives, and model.kind = "{model.kind}" has none: set another kind, for '
+                'example "squared-svm" or "logistic"'
+            )
         if model.kind == "module":
             if e.algorithm.step == "auto":
                 raise Incompatible(
@@ -305,7 +310,8 @@ def shared(experiment: Experiment) -> dict[str, Any]:
     settings = experiment.model_dump(mode="json", include=SHARED)
     settings["data"].pop("source")
     settings["gossip"].pop("period")
-    settings["model"].pop("device")
+    for own in ("device", "personal"):
+        settings["model"].pop(own)
     settings["model"]["module"] = code(settings["model"]["module"])
     return settings
 
