@@ -13,10 +13,12 @@ from gossipfl.cli import (
     first,
     keys,
     learn,
+    metrics,
     optimise,
     peer,
     predict,
     results,
+    study,
     sweep,
     topology,
 )
@@ -68,6 +70,7 @@ app.command(epilog=predict.PREDICT)(predict.predict)
 app.command(epilog=predict.EXPORT)(predict.export)
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command(epilog=chaos.EXAMPLES)(chaos.chaos)
+app.command(epilog=metrics.EXAMPLES)(metrics.metrics)
 app.command(epilog=algorithms.EXAMPLES)(algorithms.algorithms)
 app.command(epilog=built_in.EXAMPLES)(built_in.examples)
 app.add_typer(config.app, name="config")
@@ -77,3 +80,4 @@ app.add_typer(peer.app, name="peer")
 topology.app.command(epilog=optimise.EXAMPLES)(optimise.optimise)
 app.add_typer(topology.app, name="topology")
 app.add_typer(results.app, name="results")
+app.add_typer(study.app, name="study")

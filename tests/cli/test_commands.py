@@ -19,6 +19,7 @@ COMMANDS = [
     ("topology", "show"), ("topology", "make"),
     ("topology", "check"), ("topology", "families"), ("topology", "optimise"), ("data", "describe"), ("data", "partition"),
     ("config", "check"), ("config", "schema"), ("results", "ls"), ("results", "show"), ("results", "compare"),
+    ("study", "new"), ("metrics",),
 ]  # fmt: skip
 EXAMPLES = sorted(file.stem for file in built_in.HERE.glob("*.toml"))
 
