@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gossipfl.errors import NetworkError
 from gossipfl.secrecy.fixed import Words
 from gossipfl.secrecy.wide import BITS, MODULUS
 
@@ -78,12 +79,17 @@ def masks(secret: bytes, me: str, keys: Mapping[str, bytes], partners: Sequence[
         salt: the hash of the roster.
 
     Raises:
-        ValueError: a key of a partner is no point that a secret follows from.
+        NetworkError: a partner's key is one from which everybody could tell the common secret.
     """
     own = X25519PrivateKey.from_private_bytes(secret)
     pairs = []
     for other in partners:
-        shared = own.exchange(X25519PublicKey.from_public_bytes(keys[other]))
+        try:
+            shared = own.exchange(X25519PublicKey.from_public_bytes(keys[other]))
+        except ValueError as error:
+            raise NetworkError(
+                f"{other} has announced a key that keeps no secret: it does not follow the protocol"
+            ) from error
         pairs.append((HKDF(SHA256(), SIZE, salt, PURPOSE).derive(shared), me < other))
     return Masks(pairs)
 

@@ -13,7 +13,7 @@ def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
     """The first reason against a kind of algorithm; None if it fits. Without a problem, some reasons are not checked."""
     method = METHODS[kind]
     reasons = [_keys(study, kind), _names(study, kind, method)]
-    if study.secure and not method.averages:
+    if study.secure and method.talks and not method.averages:
         reasons.append(
             'shows single models to neighbours, and with privacy.sums = "secure" they see totals alone: set algorithm.kind = '
             '"newton" or "lbfgs", or privacy.sums = "plain"'
