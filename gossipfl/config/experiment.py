@@ -44,6 +44,10 @@ class DataSettings(Section):
     """Columns to leave out. A site's file may lack them."""
     categorical: tuple[str, ...] = ()
     """Categorical columns; each becomes one-hot columns, without the first level."""
+    levels: dict[str, tuple[Word, ...]] = Field({})
+    """All levels of categorical columns, { town = ["bern", "oslo"] }. Then no peer shows which of them its rows have."""
+    classes: tuple[Word, ...] | None = None
+    """All classes of the target. Then no peer shows which of them its rows have."""
     missing: Literal["refuse", "drop", "mean", "mode", "median", "level"] = "refuse"
     """Missing values: refuse the file; drop the rows; fill in the mean, the most frequent value or the median of the column,
     over the training rows of all peers, by gossip; or, in categorical columns, a level of their own, "(missing)"."""

@@ -59,6 +59,14 @@ def borne(rows: int, width: int, curved: bool, peers: int, most: float) -> tuple
     )
 
 
+def shown(columns: Sequence[str], hidden: bool) -> str:
+    """What is shown besides totals: the levels of columns, and the classes if they are not hidden; the end of a sentence."""
+    parts = [f"levels of {_listed(columns)}"] if columns else []
+    if not (parts := [*parts, *([] if hidden else ["classes"])]):
+        return ""
+    return f". Neighbours see which {' and '.join(parts)} each peer has: data.levels and data.classes can hide that"
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(map(repr, names[:NAMED])) + more

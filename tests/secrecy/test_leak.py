@@ -207,3 +207,14 @@ def test_the_demo_by_secure_sums(demo: Summed, tmp_path: Path) -> None:
         state = forever.round(state, torch.zeros_like, lambda v: v.sum(0, keepdim=True).expand(16, -1))
     with pytest.raises(Spent, match=r"1,596 numbers are known, and the rows bear 2,000"):
         forever.round(state, torch.zeros_like, lambda v: v)
+
+
+def test_a_dummy_of_one_site_is_that_sites_data() -> None:
+    """Why columns that one peer alone has are refused: the total is its own sum."""
+    method, rows = toy()
+    for i, own in enumerate(rows):
+        own.features[:, 3] = 1.0 * (i == 2)
+    total = Peers(method, rows).sum()
+    hessian = unpacked(torch.ldexp(total[3:].double(), torch.tensor(-40))[FRONT + 4 :], 4)
+    alone = rows[2].features.sum(0) / 4  # at x = 0 each row weighs 1/4
+    assert torch.allclose(hessian[3], alone, atol=1e-11)

@@ -43,8 +43,10 @@ def borne(study: Study, kind: str, rows: int, width: int) -> tuple[float, str]:
     """`secrecy.disclosure.borne` for a kind of algorithm; no limit if sums are not secure. Raises BadData."""
     if not study.secure:
         return math.inf, ""
-    most = study.experiment.privacy.max_parameters_per_row
-    return disclosure.borne(rows, width, METHODS[kind].curvature, len(study.names), most)
+    data, most = study.experiment.data, study.experiment.privacy.max_parameters_per_row
+    known, sentence = disclosure.borne(rows, width, METHODS[kind].curvature, len(study.names), most)
+    hidden = data.classes is not None or study.loss.task not in ("binary", "multiclass")
+    return known, sentence + disclosure.shown(sorted({*data.categorical} - {*data.levels}), hidden)
 
 
 def _counts(part: Rows, classes: int) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.algorithms.sums import PLAIN, Carrier
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
+from gossipfl.data.declared import flags
 from gossipfl.data.encode import mark, weighted, without
 from gossipfl.data.fill import agree_fill
 from gossipfl.data.names import did_you_mean, listed, natural
@@ -287,7 +288,11 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
     """The columns, category levels and classes of all peers."""
     data, labelled = study.experiment.data, is_classification(study)
     columns = agree_columns(study, tables, rows, agreement)
-    words: list[set[str]] = []
+    declared: dict[str | None, Sequence[str]] = {
+        name: data.levels[name] for name in data.categorical if name in data.levels
+    }
+    declared |= {None: data.classes} if labelled and data.classes else {}
+    words, marks = list[set[str]](), list[list[float]]()
     for table in tables:
         own: set[tuple[str | None, str, bool]] = set()
         for training in (True, False) if table.test.any() else (True,):
@@ -299,10 +304,11 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
                 for word in distinct
                 if (name, word, True) not in own
             }
-        words.append({json.dumps(word) for word in own})
+        marks.append(flags(own, declared, table.where))
+        words.append({json.dumps(word) for word in own if word[0] not in declared})
     everything: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
     seen: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
-    named = {*data.categorical, *((None,) if labelled else ())}
+    named = {*data.categorical, *((None,) if labelled else ())} - {*declared}
 
     def read(told: str) -> tuple[str | None, str, bool]:
         name, word, training = json.loads(told)
@@ -313,6 +319,11 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
     for name, word, training in map(read, agreement.union(words, read) if named else ()):
         everything[name].add(word)
         if training:
+            seen[name].add(word)
+    given = [(name, word) for name, known in declared.items() for word in known]
+    for (name, word), peers in zip(given, agreement.total(np.array(marks)) if given else (), strict=True):
+        everything[name].add(word)
+        if peers > 0.5:
             seen[name].add(word)
     names = everything.pop(None) if labelled else None
     return Schema.agree(
