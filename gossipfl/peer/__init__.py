@@ -5,7 +5,7 @@ from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.gossip_peer import GossipPeer, live
 from gossipfl.peer.gossiper import Gossiper
 from gossipfl.peer.inbox import Inbox
-from gossipfl.peer.rumours import Quorum
+from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.transport import Chances, Memory, Transport, Unreliable
 from gossipfl.peer.zeromq import ZeroMQ
 

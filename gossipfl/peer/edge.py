@@ -36,6 +36,7 @@ class Edge:
         self._counted = False  # whether this session has any exchange
         self._open: list[int] = []  # exchanges that I used; whether the neighbour did is not known yet
         self.last, self.used = -1, 0  # the last exchange that I used; bit b: I also used exchange last - b
+        self._before = -1, 0  # the same, before I used the last one
 
     def hear(self, header: Header, early: bool = False) -> None:
         """Take in what a header says of our session. From an `early` one, take only its nonces: its turn will come."""
@@ -65,8 +66,9 @@ class Edge:
 
     @property
     def weight(self) -> float:
-        """The weight of the edge, the same at both ends of a session."""
-        return min(self.opens.weight, self.theirs.weight)
+        """The weight of the edge, the same at both ends of a session: the smaller one, and 0 where the signs differ."""
+        mine, theirs = self.opens.weight, self.theirs.weight
+        return min(mine, theirs, key=abs) if mine * theirs > 0 else 0.0
 
     @property
     def alike(self) -> bool:
@@ -79,15 +81,15 @@ class Edge:
 
     def use(self, number: int) -> None:
         """I use the neighbour's message of that exchange, which is later than all used before."""
-        self._counted = True
+        self._counted, self._before = True, (self.last, self.used)
         self._open.append(number)
         self.used = self.used << min(number - self.last, WINDOW) & (1 << WINDOW) - 1 | 1
         self.last = number
 
     def drop(self, number: int) -> None:
-        """The message of that exchange, the last one that I used, cannot be used after all."""
+        """The message of that exchange, the last one that I used, cannot be used after all. Another one still may."""
         self._open.remove(number)
-        self.used &= ~1
+        self.last, self.used = self._before
 
     def give_up(self, opens: Opening | None = None) -> None:
         """Begin a new session, whatever the neighbour does; with another `opens`, if given."""

@@ -20,9 +20,22 @@ from gossipfl.peer.edges import Edges, Heard
 from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.ledger import EdgeAccounts, plus
 from gossipfl.peer.neighbour import Health, Message
-from gossipfl.peer.rumours import Quorum
+from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.wire import from_bytes, to_bytes
 from gossipfl.topology import Links, Topology
+
+LARGE = "numbers that are far too large"
+
+
+def finite(x: Tensor) -> bool:
+    """Whether all numbers are finite, and their sum."""
+    return math.isfinite(x.sum())
+
+
+def squarable(x: Tensor) -> bool:
+    """Whether the squares of all numbers can be summed: the loss of a larger model is infinite."""
+    row = x.flatten()
+    return math.isfinite(row @ row)
 
 
 class Peer:
@@ -62,6 +75,7 @@ class Peer:
         self._agreed: dict[int, float] | None = None  # the weights of my edges, if not the topology's
         self._opened = -1
         self._robust = False
+        self._sound = squarable if problem else finite
 
     def tolerate(self, absent: float, agreed: bool = False, robust: bool = False) -> None:
         """From here on go on without neighbours that do not answer. The method must bear that.
@@ -154,6 +168,7 @@ class Peer:
         self._quorum.deepen(rumours.depth)
         here = (rumours.over or bool(converged)) and neighbours.whole(self.exchange.now, self._absent)
         reached = self._quorum.settled(here) and self._lookback.reached(len(self.exchange.names))
+        neighbours.ready = self._quorum.ready
         return reached or neighbours.settled
 
     def _exchange(
@@ -165,7 +180,7 @@ class Peer:
             kept = replicas is not None and replicas.shape[1] == x.shape[1]
             own = replicas[:1] if replicas is not None and kept else channel.init(x)
             replicas = torch.cat((own, x.new_zeros(len(edges.sources), x.shape[1])))
-        if not math.isfinite(x.sum()):
+        if not self._sound(x):
             return x, replicas  # diverged: the loop sees it, and neighbours get nothing of it
         payload = channel.send(x, replicas[:1], round, blocks)
         data = to_bytes(payload)
@@ -232,7 +247,7 @@ class Peer:
         after = new if places is None else replicas.index_copy(0, places, new)
         own = x if payload[0] is x else after[:1]  # the same object where the channel changes nothing
         mixed = self.mixing.combine(x, own, Heard(edges, after), k)
-        if math.isfinite(mixed.sum()) or not heard or not math.isfinite(after[:1].sum()):
+        if self._sound(mixed) or not heard or not self._sound(after[:1]):
             return mixed, after
         return None
 
@@ -251,16 +266,15 @@ class Peer:
         for message in heard:
             sender, numbers = message.header.sender, from_bytes([data, message.payload], payload)
             try:
-                sizes[sender] = float(
-                    self.mixing.channel.receive(numbers, before, round, blocks)[1].abs().amax()
-                )
+                shown = self.mixing.channel.receive(numbers, before, round, blocks)[1]
             except BadMessage as error:
                 bad[sender] = str(error)
                 continue
-            if not math.isfinite(sizes[sender]):
-                bad[sender] = "numbers that are not finite"
+            sizes[sender] = float(shown.abs().amax())
+            if not self._sound(shown):
+                bad[sender] = LARGE if math.isfinite(sizes[sender]) else "numbers that are not finite"
         if not bad:
-            bad[max(sizes, key=lambda sender: sizes[sender])] = "numbers that are far too large"
+            bad[max(sizes, key=lambda sender: sizes[sender])] = LARGE
         return bad
 
     def _along(self, links: Links, like: Tensor) -> Edges:

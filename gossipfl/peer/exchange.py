@@ -43,11 +43,11 @@ NOTHING = Said()
 
 
 class StateTransferred(Exception):
-    """The study is under way, and a neighbour has sent its `state`, of the exchange `number`."""
+    """The study is under way, and the neighbour `sender` has sent its `state`, of the exchange `number`."""
 
-    def __init__(self, state: Any, number: int) -> None:
+    def __init__(self, state: Any, number: int, sender: int) -> None:
         super().__init__("the study is under way: a neighbour has sent its state")
-        self.state, self.number = state, number
+        self.state, self.number, self.sender = state, number, sender
 
 
 class BegunAnew(Exception):
@@ -107,11 +107,12 @@ class Exchange:
         self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
         self._study, self._clock, self._patience = study, clock, patience
         self._real = self.now = clock()  # `now` stands still while this peer does not listen
-        self.neighbours = Neighbourhood(names, openings, patience, draw, self.now, limits)
+        self._refusal = RefusalLog(log)
+        self.neighbours = Neighbourhood(names, openings, patience, draw, self.now, limits, self._refusal)
         self.neighbours.me = me
         graph = next((opens.graph for opens in openings.values()), None)
         self.inbox = Inbox(study, self.neighbours, ahead, graph, limits)
-        self._unpack, self._refusal, self._checker = unpack, RefusalLog(log), checker
+        self._unpack, self._distrusted, self._checker = unpack, set[int](), checker
         self.waiting: Waiting = LockStep(
             names[me], self.neighbours, self.inbox, transport, wait, absent, idle
         )
@@ -137,19 +138,34 @@ class Exchange:
         transfer: Callable[[], bytes] | None = None,
         exchanges: int | None = None,
         step: float = 0.0,
+        elapsed: float | None = 0.0,
         anew: bool = False,
     ) -> None:
-        """Learning begins at exchange `origin`, with so many exchanges at most; no step is shorter than `step`.
+        """Learning begins at exchange `origin`, for so many exchanges; no step is shorter than `step`.
 
-        A newcomer gets what `transfer` returns; nothing, where none is given. `anew`: if a neighbour begins again, all agree
-        again (`BegunAnew`).
+        A newcomer gets what `transfer` returns; nothing, where none is given. For `elapsed` see `Limits.begun`. `anew`: if a
+        neighbour begins again, all agree again (`BegunAnew`).
         """
         self.number = self.neighbours.origin = origin
         if anew:
+            limits = self.inbox.limits.begun(origin, self._clock(), None, 0.0, elapsed)
+            self.inbox.limits = self.neighbours.limits = limits
             return
         self.inbox.agreeing, self.inbox.graph, self._transfer = False, None, transfer
-        last = self.inbox.limits.last if exchanges is None else origin + exchanges
-        self.inbox.limits = self.neighbours.limits = self.inbox.limits._replace(last=last, step=step)
+        limits = self.inbox.limits.begun(origin, self._clock(), exchanges, step, elapsed)
+        self.inbox.limits = self.neighbours.limits = limits
+
+    def distrust(self, peer: int, why: str) -> bool:
+        """A neighbour's state cannot be used: agree again from the beginning, and take no more states from it.
+
+        Return whether another neighbour may send one that can be used.
+        """
+        self.neighbours.refuse(
+            self.neighbours[peer], f"sent a state transfer that cannot be used: {why}", self.now
+        )
+        self._distrusted.add(peer)
+        self.number = attempt(self.number) * ATTEMPT
+        return len(self._distrusted) < min(2, len(self.neighbours))
 
     def go_on(self, number: int) -> None:
         """The next exchange has that number."""
@@ -178,7 +194,7 @@ class Exchange:
             robust: the payload is the fallback method's.
 
         Raises:
-            Departed: an awaited neighbour said goodbye; where that is tolerated, because the learning diverged.
+            Departed: an awaited neighbour said goodbye, and that is not tolerated.
             NetworkError: one did not come, or stayed silent, for too long, or its queue is full; the message names it.
             StateTransferred: nothing was learned yet, and a neighbour says that the study is under way.
             BegunAnew: nothing was learned yet, and all agree again.
@@ -189,7 +205,7 @@ class Exchange:
         self.inbox.advance(number, len(payload), robust)
         self._last.update(dict.fromkeys(self._to, self._current))
         self._to, self._current = to, Said(number, converged, payload, robust)
-        self.neighbours.turn(number, self.now)
+        self.neighbours.turn(number, self.now, self._real)
         self.waiting.begin(self.now, self._real)
         self._began = self.now
         for peer in to:
@@ -213,8 +229,7 @@ class Exchange:
         number = self.number = self._current.number
         for peer, why in unusable.items():
             self.inbox.refused += 1
-            self._refusal(f"{self.neighbours[peer].name} sent {why}", self.now)
-            self.neighbours.drop(peer, number, f"it sent {why}")
+            self.neighbours.drop(peer, number, why, self.now)
         peers = [peer for peer in awaited if peer in unusable]
         if missing := self.waiting.missing(peers, self.now):
             self._listen(missing)
@@ -236,6 +251,17 @@ class Exchange:
         """Say goodbye to all neighbours, with the reason, so that nobody waits for me."""
         self._reason, self._last_rumours = reason, self.rumours
         self._say_goodbye(reason, self.neighbours)
+
+    @property
+    def refused(self) -> int:
+        """Messages that were refused, and words that were not believed."""
+        return self.inbox.refused + self.neighbours.disbelieved
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """A sentence for each neighbour of which something was refused."""
+        those = [one for one in self.neighbours.values() if one.refused]
+        return tuple(f"{one.name} {one.refusal} ({one.refused:,} refusals)" for one in those)
 
     @property
     def rumours(self) -> Rumours:
@@ -394,9 +420,11 @@ class Exchange:
             header = self.inbox.put(frames, self.transport.sender)
         except Late as late:
             number = late.header.number
+            if late.wrong:
+                self.neighbours.disbelieve(self.neighbours[late.header.sender], late.what, self.now)
             return late.header, number == self.number or (self.waiting.alive and number > self.number)
         except BadMessage as error:
-            self._refusal(error.told(self.names), self.now)
+            self._refuse(error)
             if self._checker and isinstance(error, OtherStudy) and error.sender is not None:
                 self._show_card(self._checker, error.sender, CARDS)
             return None
@@ -408,7 +436,7 @@ class Exchange:
             card, differ = checker.read(frames, self.transport.sender, self.neighbours)
         except BadMessage as error:
             self.inbox.refused += 1
-            self._refusal(error.told(self.names), self.now)
+            self._refuse(error)
             return
         if differ:
             self.neighbours[
@@ -423,6 +451,14 @@ class Exchange:
             one.asked = self.now
             self.transport.send(peer, checker.card(peer))
 
+    def _refuse(self, error: BadMessage) -> None:
+        """A message is refused."""
+        one = None if error.sender is None else self.neighbours.get(error.sender)
+        if one:
+            self.neighbours.refuse(one, error.what, self.now)
+        else:
+            self._refusal(error.told(self.names), self.now)
+
     def _under_way(self, one: Neighbour, header: Header, payload: bytes) -> None:
         """While all agree: raise StateTransferred if others learn already, BegunAnew if all agree again.
 
@@ -430,14 +466,16 @@ class Exchange:
         """
         if header.yours != one.edge.mine:
             return
+        if header.transfer and header.sender in self._distrusted:
+            return
         if header.transfer:
             try:
                 state = self._unpack(payload)
             except BadMessage as error:
                 self.inbox.refused += 1
-                self._refusal(f"{one.name} sent a state transfer that cannot be used: {error}", self.now)
+                self.neighbours.refuse(one, f"sent a state transfer that cannot be used: {error}", self.now)
                 return
-            raise StateTransferred(state, header.number)
+            raise StateTransferred(state, header.number, header.sender)
         here, there = attempt(self.number), attempt(header.number)
         began_again = one.life not in (0, header.mine)
         one.life = header.mine

@@ -20,10 +20,12 @@ from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.shards import Shards
 from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT
 from gossipfl.peer.letter import Letter, enclosed, opened, write
+from gossipfl.peer.rumours import OLD
 from gossipfl.peer.wire import Header, attempt, authentic, encode, gossips
 from gossipfl.topology import Links
 
 Post = tuple[int, list[bytes]]  # to whom, and the frames
+GRACE = 100  # cycles by which peers may begin apart
 _MYSELF = torch.tensor([0])  # my row
 
 
@@ -71,6 +73,7 @@ class Gossiper:
         self._waiting: dict[int, Model] = {}
         self._transfer: Callable[[], bytes] | None = None
         self._newcomers = 0  # only they speak of exchanges before this one
+        self._cycles = 0  # of my life
         self._given: set[int] = set()  # the newcomers that got the state since I woke last
         self.run = self._conduct.begin(ticks)
 
@@ -105,6 +108,10 @@ class Gossiper:
                 return self._newcomer(letter.sender, letter.number, letter.mine)
             if letter.study not in (self._letters, self._study):
                 raise BadMessage("takes part in another study", letter.sender)
+            if letter.age > (most := self._oldest):
+                raise BadMessage(
+                    f"sent a model of {letter.age} steps; there was time for {most}", letter.sender
+                )
             model = enclosed(letter, frames[1], self.run.x)
         except BadMessage:
             self.refused += 1
@@ -136,6 +143,7 @@ class Gossiper:
     def woke(self, now: int) -> list[Post]:
         """I wake at tick `now`: send, or save a token. Wake-ups that I was too busy for are left out."""
         self._given.clear()
+        self._cycles = now // self.ticks
         clock, chance = self._conduct.draw("wake", self.run, _MYSELF, 2)[0, :, None]
         self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clamp(min=now)
         speaks = self._conduct.speaks(self.run, _MYSELF, chance)
@@ -149,6 +157,11 @@ class Gossiper:
     def undelivered(self) -> None:
         """A message could not be sent."""
         self._count(LOST)
+
+    @property
+    def _oldest(self) -> int:
+        """The most steps that a model can have learned."""
+        return OLD * (int(self.run.ages) + (self._cycles + GRACE) * self.learning.steps)
 
     @property
     def _sent(self) -> int:

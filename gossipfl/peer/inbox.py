@@ -19,9 +19,12 @@ LENGTH = "its messages have another length than mine"
 class Late(BadMessage):
     """A neighbour's honest message that comes too late, or again: its payload has no use, but its header is read."""
 
-    def __init__(self, what: str, header: Header) -> None:
+    def __init__(self, what: str, header: Header, wrong: bool = False) -> None:
         super().__init__(what, header.sender)
         self.header = header
+        self.wrong = (
+            wrong  # no honest peer sends that, but where rows have other columns or topologies differ
+        )
 
 
 class OtherStudy(BadMessage):
@@ -99,8 +102,11 @@ class Inbox:
             raise Late(f"speaks of exchange {number}, and I am at {self.number}", header)
         if number == self.number and not self._fits(header, frames[1]):
             one.strange = LENGTH
+            wrong = header.robust == self._robust
             raise Late(
-                f"sent {len(frames[1])} bytes; this exchange has {self._size}, all of one method", header
+                f"sent {len(frames[1])} bytes; this exchange has {self._size}, all of one method",
+                header,
+                wrong,
             )
         if number in early:
             raise Late(f"speaks twice of exchange {number}", header)

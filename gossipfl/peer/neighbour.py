@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 from gossipfl.peer.edge import Edge
 from gossipfl.peer.patience import Delays, Patience
+from gossipfl.peer.rumours import FAR
 from gossipfl.peer.wire import Header, Opening
 
 NEVER = float("-inf")
+BACK = 1.0  # seconds after its goodbye: before that a neighbour is not back
+RESENDS = 0.8  # seconds for which a neighbour that has learned to the end still resends its last message
+TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 GIVEN_AGAIN = 0.05  # seconds between two state transfers to one newcomer
 
 
@@ -67,9 +71,15 @@ class Neighbour:
         self.health, self.since = UP, now
         self.delays = Delays(patience)
         self.goodbye = ""  # why it left, if it did
+        self.finished = False  # it has learned to the end, and this is believed: what it contributed stays
+        self.settled = False  # it says, in our session, that all have settled
+        self._passed = -1  # it left before this exchange
         self.last_words: Message | None = None  # its goodbye, with its state if I came back after that
         self.strange = ""  # why its last messages were refused, if they were
+        self.refused, self.refusal = 0, ""  # how much of what it said was not believed, and the latest of it
         self.met = False  # whether it has sent a message that fits
+        self.over = False  # it says that the time is up
+        self.together = now  # when the last exchange began in which its message was used
         self.told = False  # whether it is among those that I send to
         self.life = 0  # the nonce with which it last named mine
         self.spoke = -1  # the latest exchange that it spoke of
@@ -78,10 +88,7 @@ class Neighbour:
         self.heard = self.called = now  # when it last sent something, and when it was last sent something
         self.lost = -1.0  # since when there is no connection; -1: there is one
         self.asked = NEVER  # when it was last sent a card
-        self._nudged = (
-            -1,
-            0.0,
-        )  # in which exchange, and when, it was first sent mine again because it is ahead
+        self._nudged = NEVER  # since when it is ahead, and was sent mine again for that; NEVER: it is not
         self._answered = self._given = NEVER  # when it was last answered, and last given the state
 
     def become(self, health: Health, now: float) -> None:
@@ -93,18 +100,31 @@ class Neighbour:
     def hear(self, now: float) -> bool:
         """It speaks; return whether that makes it up again. While it cannot be reached it does not count as up."""
         self.heard = now
-        back = self.health is not UP and self.lost < 0
+        gone = self.health is Health.LEFT and now - self.since < BACK
+        back = self.health is not UP and self.lost < 0 and not gone
         if back:
             self.become(UP, now)
-            self.goodbye = ""
+            self.goodbye, self.finished, self.settled = "", False, False
         elif self.health is UP:
             self.lost = -1.0
         return back
 
-    def leave(self, why: str, now: float) -> None:
+    def leave(self, header: Header, now: float) -> None:
         """It says goodbye."""
-        self.become(Health.LEFT, now)
-        self.goodbye = why
+        if self.health is not Health.LEFT:
+            self.become(Health.LEFT, now)
+        self.goodbye, self._passed = header.leaving, header.number
+        # A peer that heard nobody any more, or that ended an earlier run, has settled alone: only our session counts.
+        self.settled = header.leaving == "settled" and self.edge.fits(header)
+
+    def resends(self, number: int, now: float) -> bool:
+        """Whether it has left, and may still resend its message of this exchange."""
+        done = (
+            self.health is Health.LEFT
+            and self.goodbye in TO_THE_END
+            and number < self._passed <= number + FAR
+        )
+        return done and now - self.since < RESENDS
 
     def connected(self, there: bool, now: float) -> None:
         """Whether there is a connection to it."""
@@ -123,6 +143,10 @@ class Neighbour:
         self.become(Health.DOWN, now)
         self.edge.give_up()
 
+    def abreast(self) -> None:
+        """It speaks of the exchange at hand."""
+        self._nudged = NEVER
+
     def due(self, now: float) -> bool:
         """Whether to send it a message now: always if it is up, now and then if it does not answer, never if it left."""
         return self.health is UP or (
@@ -132,13 +156,12 @@ class Neighbour:
     def awaited(self, number: int, now: float) -> bool:
         """Whether its message of this exchange is still awaited."""
         if number in self.early or self.health is not UP:
-            return False
+            return number not in self.early and self.resends(number, now)
         if self.spoke <= number:
             return self.spoke < number  # else the message came, and cannot be used
         if self.spoke == number + 1 and self.owes == number:
             return True  # it can send it again
-        nudged, when = self._nudged
-        return nudged != number or now - when < self.delays.again
+        return self._nudged == NEVER or now - self._nudged < self.delays.again
 
     def use(self, number: int) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""
@@ -146,13 +169,14 @@ class Neighbour:
         if message is None or not self.edge.fits(message.header):
             return None
         self.edge.use(number)
+        self._nudged = NEVER
         return message
 
-    def ahead(self, number: int, now: float) -> Answer:
-        """It is past exchange `number`. When it gets my message again, it knows that its own was lost."""
-        if self._nudged[0] == number:
+    def ahead(self, now: float) -> Answer:
+        """It is past the exchange at hand. When it gets my message again, it knows that its own was lost."""
+        if self._nudged > NEVER:
             return self.again(Answer.CURRENT, now)
-        self._nudged = number, now
+        self._nudged = now
         return Answer.CURRENT
 
     def again(self, what: Answer, now: float) -> Answer:

@@ -7,10 +7,10 @@ import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from gossipfl.peer.limits import ROOMY, Limits
-from gossipfl.peer.neighbour import UP, Answer, Health, Message, Neighbour
+from gossipfl.peer.limits import Limits, RefusalLog
+from gossipfl.peer.neighbour import TO_THE_END, UP, Answer, Health, Message, Neighbour
 from gossipfl.peer.patience import Patience
-from gossipfl.peer.rumours import NONE
+from gossipfl.peer.rumours import NONE, Here
 from gossipfl.peer.wire import Header, Opening, attempt
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 REWIRED = "rewired"  # goodbye of a peer that has lost the edge to me, and goes on
 ENDED = "no neighbour answers: the others may have ended already, or have not begun"
 WAITS = "this peer waits for an answer"
-TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 
 
 class Neighbourhood(dict[int, Neighbour]):
@@ -31,6 +30,7 @@ class Neighbourhood(dict[int, Neighbour]):
         draw: random nonces for the ends of edges.
         now: the time.
         limits: what messages may say.
+        refusal: logs what is not believed.
     """
 
     def __init__(
@@ -40,25 +40,40 @@ class Neighbourhood(dict[int, Neighbour]):
         patience: Patience,
         draw: Callable[[], int],
         now: float,
-        limits: Limits = ROOMY,
+        limits: Limits,
+        refusal: RefusalLog,
     ) -> None:
         self.names, self._patience, self._draw, self.limits = names, patience, draw, limits
+        self._refusal, self.disbelieved = refusal, 0  # words that were not believed
         self.me = -1  # what messages call this peer
         self.rumours = NONE
         self.origin = 0  # the exchange at which learning began; before that nobody is a newcomer
         self.opened = 0  # sessions that neighbours have begun so far
-        self.step = 0.0  # the smallest learning rate that one of them has asked for; 0: none has
-        self.diverged = ""  # the name of a neighbour whose learning diverged
-        self.settled = False  # a neighbour said goodbye because all had settled
+        self.step, self.asker = (
+            0.0,
+            "",
+        )  # the smallest learning rate that one of them has asked for, and who; 0: none has
+        self.ready = False  # this peer was converged lately, so that all may have settled
+        self._real = now  # the time, which goes on while this peer does not listen
         self._turns = (-1, now), (-1, now)  # when the last exchange and this one began
         super().__init__({peer: self._met(peer, opens, now) for peer, opens in openings.items()})
 
     def _met(self, peer: int, opens: Opening, now: float) -> Neighbour:
         return Neighbour(self.names[peer], opens, self._patience, self._draw, now)
 
-    def turn(self, number: int, now: float) -> None:
-        """An exchange begins."""
-        self._turns = self._turns[1], (number, now)
+    def turn(self, number: int, now: float, real: float) -> None:
+        """An exchange begins, at this time of the patient clock and of the real one."""
+        self._turns, self._real = (self._turns[1], (number, now)), real
+
+    def disbelieve(self, one: Neighbour, why: str, now: float) -> None:
+        """A part of what a message says is not believed."""
+        self.disbelieved += 1
+        self.refuse(one, why, now)
+
+    def refuse(self, one: Neighbour, why: str, now: float) -> None:
+        """A neighbour's message is refused, or a part of it: name the neighbour. `why` goes on after its name."""
+        one.refused, one.refusal = one.refused + 1, why
+        self._refusal(f"{one.name} {why}", now)
 
     def spread(self, broken: int = 0, depth: int = 0, over: bool = False) -> None:
         """Something that I found out, and that all peers are to know."""
@@ -104,9 +119,9 @@ class Neighbourhood(dict[int, Neighbour]):
         arrival = "is back" if one.reached >= 0 else "is there"
         if mine:
             one.reached, one.life = header.number, header.mine
-        self._session(one, header, early=header.number > number)
-        if mine or one.reached < 0:  # else it has heard me before, and this is a stranger, or old
-            self.rumours = self.rumours.heard(header.rumours, number, len(self.names), self.limits.timed)
+        self._session(one, header, now, early=header.number > number)
+        if mine and header.rumours not in (self.rumours, NONE):
+            self._rumoured(one, header, number, now)
         if header.last >= max(0, header.number - 1):
             self._used(one, header.last, number, now)
         if one.hear(now):
@@ -119,9 +134,10 @@ class Neighbourhood(dict[int, Neighbour]):
         if (twice and not ahead) or header.number == last < number:
             return one.again(Answer.CURRENT if twice else Answer.LAST, now)
         if header.number == number:
+            one.abreast()
             one.delays.late(now - began)
         elif ahead:
-            return one.ahead(number, now)
+            return one.ahead(now)
         elif header.number < self.origin:
             return one.newcomer(now)
         return Answer.NOTHING
@@ -130,7 +146,7 @@ class Neighbourhood(dict[int, Neighbour]):
         """The sender takes no part in this exchange, nor in later ones."""
         edge = one.edge
         if not header.leaving:  # it agrees, and does not know that we learn
-            self._session(one, header, early=True)
+            self._session(one, header, now, early=True)
             return one.newcomer(now)
         # A stranger knows neither nonce of a session. One that I send nothing to cannot know mine.
         known = one.life or (0 if one.told else edge.yours)
@@ -148,15 +164,45 @@ class Neighbourhood(dict[int, Neighbour]):
             if turn == which:
                 one.delays.answered(now - when)
 
+    def _rumoured(self, one: Neighbour, header: Header, number: int, now: float) -> None:
+        """What a neighbour knows of others, within bounds."""
+        here = Here(number, len(self.names), self._timely(one) if header.rumours.over else True)
+        for why in header.rumours.absurd(here._replace(number=max(number, header.number))):
+            self.disbelieve(one, why, now)
+        self.rumours = self.rumours.heard(header.rumours, here)
+
+    def _timely(self, one: Neighbour) -> bool | None:
+        """Whether the time can be up, as that neighbour says; None: nearly.
+
+        Either most of it has passed here, or all neighbours say so to a peer that came late.
+        """
+        one.over = True
+        least, most = self.limits.over
+        together = least < math.inf and all(other.over for other in self.values() if other.health is UP)
+        return True if together or self._real >= most else None if self._real >= least else False
+
     def _leaves(self, one: Neighbour, header: Header, now: float) -> None:
         why = header.leaving
         if one.health is not Health.LEFT:
             log.info("%s %s", one.name, "is no neighbour any more" if why == REWIRED else f"left: {why}")
-        one.leave(why, now)
-        if why == "diverged":
-            self.diverged = one.name
-        # A peer that heard nobody any more, or that ended an earlier run, has settled alone: only our session counts.
-        self.settled |= why == "settled" and one.edge.fits(header)
+        one.leave(header, now)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all have settled, as a neighbour says, and as can be, since this peer has converged, too."""
+        return self.ready and any(one.settled for one in self.values())
+
+    def _left(self, peer: int, one: Neighbour, now: float, number: int) -> None:
+        """Look after a neighbour that said goodbye: whether it has learned to the end, this peer judges by itself."""
+        if one.finished or one.resends(number, now):
+            return
+        near = self.ready or number >= self.limits.end - len(self.names)
+        one.finished = near and one.goodbye in TO_THE_END
+        if not one.finished:
+            one.settled = False
+            if one.edge.yours:
+                one.edge.quit()
+                self._cut(peer, number, cut=True)
 
     def attend(self, lost: Collection[int], now: float, number: int, waits: float = 0.0) -> list[int]:
         """Look after neighbours that do not answer, `lost` being those without a connection; return those given up now.
@@ -166,9 +212,7 @@ class Neighbourhood(dict[int, Neighbour]):
         given_up = []
         for peer, one in self.items():
             if one.health is Health.LEFT:
-                if one.goodbye not in TO_THE_END and one.edge.yours:
-                    one.edge.quit()
-                    self._cut(peer, number, cut=True)
+                self._left(peer, one, now, number)
                 continue
             one.connected(peer not in lost, now)
             if one.overdue(now):
@@ -202,11 +246,15 @@ class Neighbourhood(dict[int, Neighbour]):
         ends = [one for one in self.values() if one.health is Health.LEFT and one.goodbye in TO_THE_END]
         return max(ends, key=lambda one: bool(one.last_words and one.last_words.payload), default=None)
 
-    def suspect(self, peers: Sequence[int], now: float, began: float) -> None:
-        """Do not wait any longer for those of the peers that are later than they ever were."""
+    def suspect(self, peers: Sequence[int], now: float, began: float | None = None) -> None:
+        """Do not wait any longer for those of the peers that are later than they ever were.
+
+        `began`: when this exchange did; None: they are not awaited in it, and silent for so long.
+        """
         for peer in peers:
             one = self[peer]
-            if one.health is UP and now - max(began, one.since) >= one.delays.limit:
+            since = max(one.heard if began is None else began, one.since)
+            if one.health is UP and now - since >= one.delays.limit:
                 log.warning("%s does not answer: not awaited until it speaks again", one.name)
                 one.become(Health.SUSPECTED, now)
 
@@ -214,13 +262,15 @@ class Neighbourhood(dict[int, Neighbour]):
         """Its message of this exchange, if there is one that belongs to the session."""
         one = self[peer]
         if number in one.early:
-            self._session(one, one.early[number].header)
+            self._session(one, one.early[number].header, self._turns[1][1])
         used = one.use(number)
         if used is None or not one.edge.alike:
             self.spread(broken=number)
+        if used is not None:
+            one.together = self._real
         return used
 
-    def _session(self, one: Neighbour, header: Header, early: bool = False) -> None:
+    def _session(self, one: Neighbour, header: Header, now: float, early: bool = False) -> None:
         """What a header says of our session, and of how it begins."""
         edge = one.edge
         before = edge.yours
@@ -228,16 +278,37 @@ class Neighbourhood(dict[int, Neighbour]):
         if edge.yours != before:
             self.opened += 1
             asked = edge.theirs.step
-            if asked and asked >= self.limits.step and not 0 < self.step <= asked:
-                self.step = asked
+            if 0 < asked < self.limits.step:
+                self.disbelieve(
+                    one, f"asks for a step of {asked:.1g}; the shortest one is {self.limits.step:.1g}", now
+                )
+            elif asked and not 0 < self.step <= asked:
+                self.step, self.asker = asked, one.name
 
-    def drop(self, peer: int, number: int, why: str) -> None:
+    def drop(self, peer: int, number: int, what: str, now: float) -> None:
         """Its message of this exchange, which I have used, cannot be used after all: it counts as lost."""
         one = self[peer]
-        one.strange = why
+        one.strange = f"it sent {what}"
+        self.refuse(one, f"sent {what}", now)
         if one.edge.last == number:
             one.edge.drop(number)
             self.spread(broken=number)
+
+    def ahead(self) -> dict[int, int]:
+        """The exchanges to which neighbours may lead me, which spoke of them to me and nobody else.
+
+        A neighbour is followed as far as another one is. Alone it leads me on only if I was apart from it, for as long as it
+        takes at least to suspect me; and then not into the last part of the study.
+        """
+        reached = {peer: one.reached for peer, one in self.items() if one.reached >= 0 and one.health is UP}
+        if len(reached) < 2:
+            return reached
+        known, further = sorted(reached.values())[-2:]
+        if further > known:
+            peer = max(reached, key=lambda peer: reached[peer])
+            apart = self._real - self[peer].together > self._patience.suspect
+            reached[peer] = max(known, min(further, self.limits.alone)) if apart else known
+        return reached
 
     @property
     def weights(self) -> dict[int, float]:
@@ -251,8 +322,8 @@ class Neighbourhood(dict[int, Neighbour]):
 
     @property
     def healthy(self) -> bool:
-        """Whether all neighbours answer, and no neighbour's learning diverged."""
-        return not self.diverged and all(one.health is UP for one in self.values())
+        """Whether all neighbours answer."""
+        return all(one.health is UP for one in self.values())
 
     def whole(self, now: float, absent: float) -> bool:
         """Whether all neighbours are up but those that said goodbye, or were given up `absent` seconds ago."""

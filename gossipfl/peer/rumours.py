@@ -1,9 +1,12 @@
-"""What spreads from peer to peer in the headers of messages; must not know sockets or models.
+"""What a member may say, with which effect and within which bound; must not know sockets, models or bytes.
 
-Two things do: rumours, which only grow, and the stop mask, by which all peers stop in the same round.
+A member is authenticated, and not trusted. A message speaks of its sender alone, but for rumours: these spread from peer to
+peer in the headers of messages, only grow, and have an effect that the study bounds. `TABLE` has a row for all that a message
+can say; docs/security.md has the same table, and a test compares them.
 """
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -11,13 +14,31 @@ MAX_EXCHANGE = 2**62
 MASK = 3072  # bytes of the longest stop mask
 MAX_DEPTH = 8 * MASK  # hops that a stop mask has room for
 CUTS = 32  # edges in `Rumours.cuts`: word of more of them is not passed on
-FAR = 64  # exchanges beyond the one at hand that `broken` may name
+FAR = 64  # exchanges beyond the one at hand that a rumour may name
+SHORTEST = 1e-3  # times the agreed step: the shortest step that a newcomer may ask for
+EARLY = 0.9  # of the seconds of a study: before that nobody's time is up
+SKIPPED = 0.9  # of the exchanges of a study: one neighbour alone leads nobody further
+OLD = 64  # times the steps of a gossip model for which there was time
+ABSURD = 2  # times a bound: further than that no honest peer's word is, however late or early it comes
 
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Depth = Annotated[int, msgspec.Meta(ge=0, lt=MAX_DEPTH)]
 _Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _When = Annotated[int, msgspec.Meta(ge=0, le=2 * MAX_EXCHANGE - 1)]
 _Cuts = Annotated[tuple[tuple[_Peer, _Peer, _When], ...], msgspec.Meta(max_length=CUTS)]
+
+
+class Here(NamedTuple):
+    """What bounds the rumours that reach a peer.
+
+    number: the exchange at hand, or that of the message, if that is later.
+    peers: how many there are.
+    timely: whether the time can be up. None: nearly; a peer whose clock is a bit ahead may think so.
+    """
+
+    number: int
+    peers: int
+    timely: bool | None = True
 
 
 class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -40,20 +61,27 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
         cuts = _joined(self.cuts, cuts) if cuts else self.cuts
         return Rumours(max(self.broken, broken), max(self.depth, depth), self.over or over, cuts)
 
-    def heard(self, other: "Rumours", number: int, peers: int, timed: bool = True) -> "Rumours":
-        """These rumours and those of a message that comes in exchange `number`, in a network of so many peers.
-
-        Bounds limit what one wrong message can do: the far future is neither broken nor cut, no way is longer than through all
-        peers, and nobody's time is up in a study that is not `timed`.
-        """
-        if other in (self, NONE):
-            return self
-        cuts: _Cuts = ()
-        if other.cuts != self.cuts:
-            cuts = tuple(cut for cut in other.cuts if cut[2] // 2 <= number + FAR)
+    def heard(self, other: "Rumours", here: Here) -> "Rumours":
+        """These rumours and those of a message, within their bounds."""
+        last, cuts = here.number + FAR, other.cuts
+        if cuts != self.cuts:
+            cuts = tuple(cut for cut in cuts if cut[2] // 2 <= last)
         return self.join(
-            min(other.broken, number + FAR), min(other.depth, peers - 1), other.over and timed, cuts
+            min(other.broken, last),
+            min(other.depth, here.peers - 1),
+            other.over and here.timely is True,
+            cuts,
         )
+
+    def absurd(self, here: Here) -> Iterator[str]:
+        """What no honest peer says: sentences that go on after the sender's name."""
+        latest = max((when // 2 for _, _, when in self.cuts), default=0)
+        if max(self.broken, latest) > here.number + ABSURD * FAR:
+            yield f"speaks of exchange {max(self.broken, latest)}, and I am at {here.number}"
+        if self.depth > ABSURD * here.peers:
+            yield f"says that the network is {self.depth} hops wide, and it has {here.peers} peers"
+        if self.over and here.timely is False:
+            yield "says that the time is up, and it is not"
 
     @property
     def cut(self) -> list[tuple[int, int]]:
@@ -73,45 +101,153 @@ def _joined(cuts: _Cuts, others: _Cuts) -> _Cuts:
 NONE = Rumours()
 
 
-class Quorum:
-    """How peers decide together that they have settled: one peer's stop mask.
+class Permission(NamedTuple):
+    """What a member may say with some fields of a message.
 
-    Bit h of the mask says that everyone within h hops was converged h exchanges ago. A message carries the sender's mask. A
-    peer keeps the bits that all masks have in common, shifts them by one hop, and sets bit 0 to its own state. When bit D is
-    set, D being the diameter, every peer was converged D exchanges ago. All peers see that in the same round, so they stop
-    together, without a centre.
-
-    Args:
-        diameter: of the graph, D.
+    fields: of the structs of `wire` and `letter`, or a part of the payload.
+    says: what they mean.
+    effect: on the peers that hear it.
+    bound: what limits the effect, and what becomes of the rest. What is refused is counted, and its sender is named.
     """
 
-    def __init__(self, diameter: int) -> None:
-        self._diameter = -1
-        self._mask = 0
-        self._common = 0
-        self.deepen(diameter)
+    fields: str
+    says: str
+    effect: str
+    bound: str
 
-    def deepen(self, diameter: int) -> None:
-        """The graph is at least so wide: where peers are missing, ways are longer."""
-        if diameter > self._diameter:
-            self._diameter = diameter
-            self._bytes = (diameter + 8) // 8
-            self._all = (2 << diameter) - 1
 
-    def speak(self) -> bytes:
-        """The mask for the next message. The masks heard after this call answer it."""
-        self._common = self._mask
-        return self._mask.to_bytes(self._bytes, "little") if self._mask else b""
-
-    def hear(self, mask: bytes) -> None:
-        """A neighbour's mask of the same exchange."""
-        self._common &= int.from_bytes(mask, "little")
-
-    def veto(self) -> None:
-        """Something happened here that makes all earlier agreement void."""
-        self._common = 0
-
-    def settled(self, converged: bool) -> bool:
-        """End the exchange with my own state; return whether everybody was converged `diameter` exchanges ago."""
-        self._mask = (self._common << 1 | converged) & self._all
-        return bool(self._mask >> self._diameter & 1)
+TABLE = (
+    Permission(
+        "study, sender",
+        "to which study the message belongs, and who sends it",
+        "none",
+        "Another study, and another name than that of the connection's key, are refused.",
+    ),
+    Permission(
+        "number",
+        "in which exchange the sender is",
+        "The message waits for that exchange. A peer that was left behind goes on from there.",
+        "An exchange that the study does not have is refused, and so is more than a neighbour's share of memory. A peer "
+        "follows a neighbour as far as another one is. One alone leads it on only after a time in which they were apart, "
+        f"and not into the last {1 - SKIPPED:.0%} of the exchanges. A peer with one neighbour follows it.",
+    ),
+    Permission(
+        "number (attempt)",
+        "that all agree again, since a peer began again",
+        "All agree again.",
+        "Only while all agree, and at most 63 times.",
+    ),
+    Permission(
+        "payload: length",
+        "the numbers of this exchange",
+        "none",
+        "Another length than mine is refused: the exchange counts as incomplete.",
+    ),
+    Permission(
+        "payload: numbers",
+        "the sender's part in the average or in the sum",
+        "They count like the rows that they stand for. This bounds no number: a member that lies about its numbers shifts the "
+        "model, as one with wrong rows does. When it leaves, its part is taken out again, where the method keeps accounts.",
+        "Numbers that are not finite, or whose squares are not, are refused: the exchange counts as incomplete. So are words "
+        "that no peer says.",
+    ),
+    Permission(
+        "mine, yours, last, used",
+        "the session of the edge, and which of my messages the sender used",
+        "What only one end used is given back, on this edge.",
+        "On this edge only.",
+    ),
+    Permission(
+        "converged",
+        "that all within some hops of the sender have converged",
+        "A peer stops when all have converged. A member that never says so keeps the others from stopping before the rounds or "
+        "the seconds are up.",
+        "A peer that has not converged itself never stops by it.",
+    ),
+    Permission(
+        "leaving: settled",
+        "that all have converged, and stop",
+        "The peer that hears it stops, too, with what the sender contributed.",
+        "Only where this peer itself converged in the last exchanges, and in this session. Otherwise the sender leaves alone.",
+    ),
+    Permission(
+        "leaving: done",
+        "that the sender has done all its rounds",
+        "The sender leaves, and what it contributed stays.",
+        "Only near the last round, or where this peer itself has converged. Otherwise the sender leaves early.",
+    ),
+    Permission(
+        "leaving: diverged, failed, interrupted, ...",
+        "that the sender leaves early, and why",
+        "The others go on without it, and take out what it contributed. A method without a fallback ends, and names it.",
+        "It speaks for the sender alone. It is back a second later at the earliest.",
+    ),
+    Permission(
+        "robust",
+        "which of the two methods the payload is of",
+        "A payload of the other method is not used: the exchange counts as incomplete.",
+        "On this edge only.",
+    ),
+    Permission(
+        "rumours.broken",
+        "up to which exchange one was incomplete somewhere",
+        "The fallback takes over for two cycles: slower, and with the same result.",
+        f"At most {FAR} exchanges ahead; far more is refused.",
+    ),
+    Permission(
+        "rumours.depth",
+        "how many hops wide the network is while peers are missing",
+        "All stop so many exchanges after they have converged.",
+        "At most the number of peers, less one; far more is refused.",
+    ),
+    Permission(
+        "rumours.over",
+        "that the time is up for some peer",
+        'All stop together, by the word "seconds".',
+        f"Only in a study with stop.seconds, after {EARLY:.0%} of them by this peer's own clock; far earlier it is refused. A "
+        "peer that came late believes it when all its neighbours say so.",
+    ),
+    Permission(
+        "rumours.cuts",
+        "which edges are cut, and so whose rows are in a model",
+        "The summary names whose rows are in the model. The model stays as it is.",
+        f"At most {CUTS} edges, and {FAR} exchanges ahead; far more is refused. A false word can make a summary wrong.",
+    ),
+    Permission(
+        "opens.weight",
+        "the weight of the edge",
+        "The smaller one of both ends counts.",
+        "It never exceeds that of this end, nor has it another sign.",
+    ),
+    Permission(
+        "opens.graph",
+        "which topology the sender has",
+        "Another topology: exchanges on this edge count as incomplete.",
+        "Refused while all agree.",
+    ),
+    Permission(
+        "opens.step",
+        "that the sender's rows need a shorter step",
+        "All learn with that step, and say who asks for it.",
+        f"At least {SHORTEST:g} of the agreed step; a shorter one is refused.",
+    ),
+    Permission(
+        "transfer",
+        "what all have agreed on, and a model to begin with",
+        "A peer that comes late or again joins with it.",
+        "Only a peer that still agrees takes it, if its own rows can be learned from with it. Else it is refused, and another "
+        "neighbour's is awaited. The peer ends when two neighbours, or its only one, have sent a state that it cannot use.",
+    ),
+    Permission(
+        "roster",
+        "which keys of secure sums the sender knows",
+        "If they are not those of this peer, all stop, and name the sender: somebody has told them different ones.",
+        "Only where sums are secure, since secrecy counts more than the end there, and in this session.",
+    ),
+    Permission(
+        "age, kind",
+        "in gossip learning: how much the model has learned, and whether the sender asks for mine",
+        "The model is merged with mine by that age, and answered.",
+        f"More than {OLD} times the steps that there was time for is refused.",
+    ),
+)

@@ -128,7 +128,7 @@ class LockStep:
         return list(self._inbox.take(awaited))
 
     def ahead(self) -> dict[int, int]:
-        """The exchanges of which neighbours spoke last, to me and nobody else, that may have gone on without me."""
+        """The exchanges to which neighbours may lead me that have gone on without me."""
         return {}
 
 
@@ -157,6 +157,7 @@ class Tolerant:
         self._neighbours, self._inbox, self._transport, self._probe = neighbours, inbox, transport, probe
         self._alone, self._waits, self._since = alone, alone > 0, -1.0
         self._began, self._usual, self._whole = 0.0, 0.0, False  # of the last exchange, and seconds of one
+        self._unheard: list[int] = []  # in the last exchange
 
     def begin(self, now: float, real: float) -> None:
         if self._whole:
@@ -164,8 +165,9 @@ class Tolerant:
         self._began = real
         if self._since < 0:
             self._since = now
-        if not self._neighbours.healthy:
+        if self._unheard or not self._neighbours.healthy:
             self._attend(now)
+            self._neighbours.suspect(self._unheard, now)
 
     def refused(self, name: str) -> None:
         return
@@ -185,11 +187,8 @@ class Tolerant:
         """Look after neighbours that do not answer.
 
         Raises:
-            Departed: one of them has diverged.
             Ended: this peer waits, and all others have ended.
         """
-        if self._neighbours.diverged:
-            raise Departed(self._neighbours.diverged, "diverged")
         waits = self._alone if self._waits else 0.0
         for peer in self._neighbours.attend(self._transport.lost(), now, self._inbox.number, waits):
             self._transport.forget(peer)
@@ -213,18 +212,15 @@ class Tolerant:
 
     def take(self, awaited: Sequence[int]) -> list[Message | None]:
         messages = [self._neighbours.use(peer, self._inbox.number) for peer in awaited]
-        self._whole = None not in messages
+        self._unheard = [peer for peer, came in zip(awaited, messages, strict=True) if came is None]
+        self._whole = not self._unheard
         if self._waits and any(messages):
             self._waits = False
             self._neighbours.go_on_alone(self._inbox.number)
         return messages
 
     def ahead(self) -> dict[int, int]:
-        return {
-            peer: one.reached
-            for peer, one in self._neighbours.items()
-            if one.reached >= 0 and one.health is UP
-        }
+        return self._neighbours.ahead()
 
 
 Waiting = LockStep | Tolerant

@@ -25,10 +25,18 @@ def status_table(found: Sequence[PeerStatus]) -> list[RenderableType]:
         )
         for one in found
     ]
+    refusals = [
+        Text(
+            f"{one.peer} refused {number(said['refused'])} messages or words of {name}: it {said['refusal']}"
+        )
+        for one in found
+        for name, said in one.neighbours.items()
+        if said.get("refused")
+    ]
     failed = [Text(f"{one.peer} failed: {one.error}") for one in found if one.error]
     waiting = ", ".join(one.peer for one in found if one.state == "not begun")
     notes = [*failed, Text(f"these peers have not begun to learn: {waiting}")] if waiting else failed
-    return [plain(head, rows, [3, *range(8, 13)]), *notes]
+    return [plain(head, rows, [3, *range(8, 13)]), *notes, *refusals]
 
 
 def _those(one: PeerStatus, state: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from worlds import met
 
 from gossipfl.peer.neighbour import NEXT, Health
-from gossipfl.peer.rumours import CUTS, FAR, NONE, Rumours
+from gossipfl.peer.rumours import CUTS, FAR, NONE, Here, Rumours
 
 cuts = st.lists(st.tuples(st.integers(0, 3), st.integers(4, 6), st.integers(0, 9)), max_size=4)
 cuts = cuts.map(lambda found: NONE.join(cuts=tuple(found)).cuts)
@@ -46,7 +46,7 @@ def test_rumours_join_to_the_same_in_any_order(a: Rumours, b: Rumours, c: Rumour
     def heard(*others: Rumours) -> Rumours:
         known = NONE
         for other in others:
-            known = known.heard(other, 1000, 21)
+            known = known.heard(other, Here(1000, 21))
         return known
 
     assert heard(a, b, c) == heard(c, b, a) == heard(a, b, c, a, b)
@@ -55,7 +55,7 @@ def test_rumours_join_to_the_same_in_any_order(a: Rumours, b: Rumours, c: Rumour
 
 @given(rumours, st.integers(0, 400), st.integers(1, 10))
 def test_a_rumour_is_bounded_by_its_message_and_by_the_network(a: Rumours, number: int, peers: int) -> None:
-    known = NONE.heard(a, number, peers)
+    known = NONE.heard(a, Here(number, peers))
     assert known.broken <= number + FAR
     assert known.depth <= peers - 1
     assert known.over == a.over

@@ -1,5 +1,6 @@
 """One peer that nothing stops, against a scripted world: a fake clock, and neighbours that say what the script says."""
 
+import math
 from typing import Any
 
 import pytest
@@ -241,12 +242,44 @@ def test_goodbye_holds_nobody_up_and_is_no_absence() -> None:
     assert len(sent_to(script, CLE)) == count, "nothing is sent to who has left"
 
 
-def test_divergence_of_a_neighbour_ends_the_learning() -> None:
-    script = Script((0.0, says(CLE, 0, b"", leaving="diverged", yours=MINE)), (0.0, tells(ZUR, 0)))
+@pytest.mark.parametrize("why", ["diverged", "failed", "settled", "done", "nonsense"])
+def test_who_leaves_early_leaves_alone(why: str) -> None:
+    """Whatever it says: this peer has not converged, nor come to its last exchange."""
+    script = Script(
+        *((0.0, tells(peer, 0, payload=numbers(3.0))) for peer in (CLE, ZUR)),
+        (0.0, tells(CLE, 1, leaving=why, payload=b"")),
+        *((when, tells(ZUR, k, used=1, payload=numbers(3.0))) for k, when in ((1, 0.1), (2, 0.95))),
+    )
     exchange = end(script)
-    swap(exchange, 0)
+    exchange.begin(0, exchanges=100)
+    peer = two_neighbours(exchange)
+    run = peer.init(torch.ones(1, 1, dtype=torch.float64))
+    for _ in range(3):
+        run = peer.step(run)
+        assert not peer.settled(torch.tensor([False]))
+    assert float(run.state.x) == 2.0 + 0.25 * 1.0 + 0.25 * 0.75, "Zurich alone pulls in the last two rounds"
+    assert exchange.neighbours.rumours.cut == [(0, CLE)], "its part is taken out"
+
+
+def test_who_comes_and_goes_all_the_time_is_back_once_a_second_at_most(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    script = Script(
+        *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
+        *((k / 100, tells(CLE, 1, **({"leaving": "failed"} if k % 2 else {}))) for k in range(350)),
+    )
+    exchange = end(script, BEAR._replace(suspect=9.0))
+    for number in range(2):
+        swap(exchange, number)
+    assert 2 <= caplog.text.count("Cleveland is back") <= 4
+
+
+def test_a_method_without_a_fallback_ends_and_names_who_left() -> None:
+    script = Script((0.0, says(CLE, 0, b"", leaving="diverged", yours=MINE)), (0.0, tells(ZUR, 0)))
+    exchange = Exchange(0, NAMES, STUDY, NEAR, script, 30.0, script.clock, draw=lambda: MINE)
     with pytest.raises(Departed, match=r"Cleveland left \(diverged\)"):
-        swap(exchange, 1)
+        swap(exchange, 0)
 
 
 def test_who_is_all_alone_takes_its_time() -> None:
@@ -277,9 +310,14 @@ def test_who_was_never_together_with_anybody_does_not_run_ahead() -> None:
     assert script.now - before >= 10 * BEAR.probe
 
 
-def test_settled_is_believed_of_those_of_the_session_only() -> None:
+def test_settled_is_believed_of_those_of_the_session_only_and_by_who_has_converged() -> None:
     """One whose inbound way is cut hears nobody, gives all up, and settles all by itself."""
-    for yours, believed in ((MINE, True), (MINE + 1, False), (0, False)):
+    for yours, ready, believed in (
+        (MINE, True, True),
+        (MINE, False, False),
+        (MINE + 1, True, False),
+        (0, True, False),
+    ):
         script = Script(
             *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
             (0.1, tells(CLE, 1, yours=yours, leaving="settled", payload=b"")),
@@ -287,6 +325,7 @@ def test_settled_is_believed_of_those_of_the_session_only() -> None:
         )
         exchange = end(script)
         assert swap(exchange, 0) == [CLE, ZUR]
+        exchange.neighbours.ready = ready
         assert swap(exchange, 1) == [ZUR]
         assert exchange.neighbours.settled == believed
         assert exchange.neighbours[CLE].goodbye == "settled"
@@ -358,7 +397,7 @@ def test_who_agrees_alone_is_a_newcomer_whatever_its_attempt(number: int) -> Non
     assert [decode(f[0]).yours for to, f in exchange.transport.sent if decode(f[0]).transfer] == [5]
 
 
-@pytest.mark.parametrize("bad", [(float("nan"),), (float("inf"),)])
+@pytest.mark.parametrize("bad", [(float("nan"),), (float("inf"),), (1e300,)])
 def test_numbers_that_are_not_finite_count_as_lost_and_their_sender_hears_that(bad: tuple[float]) -> None:
     script = Script(
         *((0.0, tells(ZUR, number, payload=numbers(3.0), used=1)) for number in range(2)),
@@ -370,7 +409,7 @@ def test_numbers_that_are_not_finite_count_as_lost_and_their_sender_hears_that(b
     assert script.now == 100.0, "nobody waits"
     peer.step(run)
     cle, zur = (sent_to(script, to)[1] for to in (CLE, ZUR))
-    assert [(header.last, header.used) for header in (cle, zur)] == [(0, 0), (0, 1)]
+    assert [(header.last, header.used) for header in (cle, zur)] == [(-1, 0), (0, 1)]
     assert peer.exchange.neighbours.rumours.broken == 0 == peer.exchange.number - 2
 
 
@@ -378,18 +417,25 @@ def two_neighbours(exchange: Exchange) -> Peer:
     """D-PSGD without a gradient."""
     ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
     both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
-    peer = Peer(exchange, DPSGD(0.0), None, static(Links(*both, torch.cat([ends[2]] * 2))))
+    peer = Peer(exchange, DPSGD(0.0), Still(), static(Links(*both, torch.cat([ends[2]] * 2))))
     peer.tolerate(60.0)
     return peer
+
+
+class Still:
+    """A problem without a gradient."""
+
+    def grad(self, round: int) -> Any:
+        return torch.zeros_like
 
 
 def test_rumours_of_strangers_and_beyond_the_study_are_not_believed() -> None:
     far = Rumours(2**61, 20_000, True)
     for limits, forged, believed in (
-        (Limits(timed=False), {}, Rumours(1 + FAR, 2, False)),
-        (Limits(), {}, Rumours(1 + FAR, 2, True)),
-        (Limits(), {"yours": 0}, Rumours(1)),  # it cannot be used
-        (Limits(), {"mine": 9, "yours": MINE + 1}, Rumours(1)),
+        (Limits(), {}, Rumours(1 + FAR, 2, False)),
+        (TIMED, {}, Rumours(1 + FAR, 2, True)),
+        (TIMED, {"yours": 0}, Rumours(1)),  # it cannot be used
+        (TIMED, {"mine": 9, "yours": MINE + 1}, Rumours(1)),
     ):
         script = Script(
             *((0.0, tells(peer, 0)) for peer in (CLE, ZUR)),
@@ -404,13 +450,55 @@ def test_rumours_of_strangers_and_beyond_the_study_are_not_believed() -> None:
         assert exchange.neighbours.rumours == believed
 
 
+TIMED = Limits(over=(0.0, 0.0))
+
+
+def test_the_time_is_not_up_before_most_of_it_has_passed_here(caplog: pytest.LogCaptureFixture) -> None:
+    """After 8 of 10 seconds it is not, and who says so is named; shortly before the bound another clock may be faster."""
+    for seconds, elapsed, believed, named in (
+        (10.0, 7.0, False, True),
+        (10.0, 8.5, False, False),
+        (10.0, 9.0, True, False),
+        (10.0, None, False, False),  # this peer came late
+        (math.inf, 1e9, False, True),
+    ):
+        caplog.clear()
+        script = Script(
+            (0.0, tells(CLE, 1, rumours=Rumours(over=True))), (0.0, tells(ZUR, 1)), (0.0, tells(ZUR, 2))
+        )
+        exchange = Exchange(
+            0,
+            NAMES,
+            STUDY,
+            NEAR,
+            script,
+            30.0,
+            script.clock,
+            draw=lambda: MINE,
+            limits=Limits(seconds=seconds),
+        )
+        exchange.tolerate()
+        exchange.begin(1, exchanges=100, elapsed=elapsed)
+        swap(exchange, 1)
+        assert exchange.neighbours.rumours.over == believed
+        assert ("Cleveland says that the time is up, and it is not" in caplog.text) == named
+        assert exchange.refused == named
+        if elapsed is None:
+            script.coming.append((script.now, tells(ZUR, 2, rumours=Rumours(over=True))))
+            script.coming.append((script.now, tells(CLE, 2)))
+            script.coming = script.coming[1:]
+            swap(exchange, 2)
+            assert exchange.neighbours.rumours.over, "both neighbours say so"
+
+
 def test_a_step_below_the_shortest_is_not_heard() -> None:
     for step, heard in ((0.02, 0.02), (1e-300, 0.0)):
         opens = OPENING.__class__(OPENING.weight, OPENING.graph, step)
         exchange = end(Script((0.0, tells(CLE, 40, opens=opens)), (0.0, tells(ZUR, 40))))
         exchange.begin(20, lambda: b"", step=0.01)
         swap(exchange, 40)
-        assert exchange.neighbours.step == heard
+        assert (exchange.neighbours.step, exchange.neighbours.asker) == (heard, "Cleveland" * (heard > 0))
+        assert [one.refused for one in exchange.neighbours.values()] == [int(not heard), 0]
 
 
 def test_what_only_one_end_used_is_given_back() -> None:
@@ -505,6 +593,7 @@ def test_what_a_neighbour_has_contributed_stays_if_it_learned_to_the_end(why: st
         (0.1, tells(ZUR, 2, used=0b11)),
     )
     exchange = end(script)
+    exchange.begin(0, exchanges=3)
     for number in range(3):
         swap(exchange, number)
     assert exchange.neighbours[CLE].edge.ended == (why == "interrupted")
@@ -515,7 +604,8 @@ def test_the_header_says_what_is_wrong_anywhere() -> None:
     script = Script(
         (0.0, tells(CLE, 9, rumours=Rumours(8, 2, True))), (0.0, tells(ZUR, 9)), (0.0, tells(ZUR, 10))
     )
-    exchange = end(script)
+    exchange = Exchange(0, NAMES, STUDY, NEAR, script, 30.0, script.clock, draw=lambda: MINE, limits=TIMED)
+    exchange.tolerate()
     swap(exchange, 9)
     script.coming.append((script.now, tells(CLE, 10)))
     swap(exchange, 10)

@@ -26,6 +26,7 @@ from gossipfl.models.shard import Shard
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.fallback import PeerFallback
 from gossipfl.peer.patience import LOOPBACK
+from gossipfl.peer.rumours import SHORTEST
 from gossipfl.peer.wire import from_bytes, to_bytes
 from gossipfl.topology import Topology, averaging, cycle, diameter, static, tree
 
@@ -141,8 +142,10 @@ class World:
         self.chance = random.Random(seed)
         self.now = 100.0
         self.lives: dict[int, Life] = {}
+        self.exchanges: dict[int, Exchange] = {}  # of the present lives
         self.cuts: set[tuple[int, int]] = set()  # (sender, receiver) between which nothing arrives
         self.loses = 0.0  # the probability that a message is lost
+        self.lies: dict[int, Callable[[list[bytes]], list[bytes]]] = {}  # what becomes of a peer's messages
         self.points: dict[int, tuple[int, Tensor]] = {}  # the checkpoints: round and model
         self.ended: dict[int, tuple[int, Tensor]] = {}  # round and model of the peers that have settled
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
@@ -159,6 +162,7 @@ class World:
     def carry(self, sender: int, to: int, frames: list[bytes]) -> None:
         """Deliver a message later, in order after earlier ones, to the current life of the receiver."""
         life = self.lives[to]
+        frames = self.lies[sender](frames) if sender in self.lies else frames
         if (sender, to) in self.cuts or life.over or (self.loses and self.chance.random() < self.loses):
             return
         when = max(self.now + self.chance.uniform(*TRAVELS), self._arrival.get((sender, to), 0.0))
@@ -210,7 +214,13 @@ class World:
         exchange = Exchange(
             me, names, STUDY, openings(self.graph, me), life, 20.0, life.clock, patience=LOOPBACK, draw=draw
         )
-        exchange.begin(ORIGIN, lambda: self.points[me][0].to_bytes(8) + to_bytes((self.points[me][1],)))
+        self.exchanges[me] = exchange
+        exchange.begin(
+            ORIGIN,
+            lambda: self.points[me][0].to_bytes(8) + to_bytes((self.points[me][1],)),
+            MOST,
+            SHORTEST * self._step,
+        )
         exchange.alone = self.alone if point else 0.0
         engine, turns = self._engine(exchange, toy)
         run: Run = engine.init(torch.zeros(1, toy.width, dtype=torch.float64) if point is None else point[1])

@@ -122,10 +122,12 @@ def local(study: Study, rows: list[Table], folder: Path, rejoin: bool = False) -
 
 
 def _faults(study: Study, crew: Crew) -> Summary:
-    """The entries of the summary for faults and deaths, if there were any."""
+    """The entries of the summary for faults, deaths, and words that peers did not believe, if there were any."""
     entries: Summary = {}
     if study.faults.events:
         entries["faults"] = {"carried_out": crew.faults, "too_late": crew.missed}
     if crew.lost:
         entries["lost"] = [study.names[me] for me in crew.lost]
+    if refusals := {study.names[me]: one.refusals for me, one in crew.reports.items() if one.refusals}:
+        entries["refusals"] = refusals
     return entries

@@ -219,6 +219,7 @@ def peer(
             "learned_with": report.learned_with,
             "without": report.without,
             "without_wanted": without_wanted(study.experiment),
+            "refusals": report.refusals,
         }
         summary = conclude(summary | known, folder)
         if lost := summary.get("unwritten"):

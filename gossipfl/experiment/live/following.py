@@ -106,7 +106,7 @@ class Following:
 
     def _shorten(self, run: Run, step: float) -> Run:
         """Shorten the step, because a newcomer needs it; all peers must use the same step to reach the optimum of all data."""
-        log.info("the step is now %g: a newcomer's rows need it", step)
+        log.info("the step is now %g: %s asks for it", step, self._exchange.neighbours.asker)
         return self._again(run, self.parts.study, self._facts.shortened(step))
 
     def _rewire(self, run: Run, change: Change) -> Run:

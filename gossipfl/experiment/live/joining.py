@@ -6,10 +6,16 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 import logging
 from collections.abc import Callable, Iterable
 
+import torch
+
 from gossipfl.config.experiment import Experiment
 from gossipfl.data import Table
-from gossipfl.errors import BadData, BadMessage, Ended
+from gossipfl.engine import Engine
+from gossipfl.errors import BadData, BadMessage, Ended, GossipError
+from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.compose import compose
 from gossipfl.experiment.learning.learn import Outcome
+from gossipfl.experiment.learning.prepare import prepare
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Change, Following
@@ -20,14 +26,12 @@ from gossipfl.peer import Exchange, GossipPeer, ZeroMQ
 from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.patience import LAN, LOOPBACK, PRESETS, Patience
-from gossipfl.runs.facts import Checkpoint, pack, unpack
+from gossipfl.peer.rumours import SHORTEST
+from gossipfl.runs.facts import Checkpoint, Facts, pack, unpack
 from gossipfl.secrecy.start import Identity
 from gossipfl.topology.endpoint import local
 
 log = logging.getLogger(__name__)
-
-MORE = 64  # times as many exchanges as a study has now: it never has more
-SHORTEST = 1e-3  # times the agreed step: the shortest step that a newcomer may ask for
 
 
 def begin(
@@ -70,24 +74,58 @@ def begin(
             begun, how = session(), "all peers have agreed: learning begins" + " again" * (since is not None)
         except StateTransferred as transferred:
             log.info("the others are learning already: a neighbour sent the agreed facts")
-            point, how = transferred.state, "the others are learning already: joins in round {}"
+            unfit = rehearsed(study, me, table, transferred.state)
+            if unfit is None:
+                point, how = transferred.state, "the others are learning already: joins in round {}"
+            elif not exchange.distrust(transferred.sender, str(unfit)):
+                raise unfit from None
         except BegunAnew:
             continue
     if point is not None:
         exchange.begin(point.facts.origin)
         exchange.alone = alone
         begun = session(point)
-        if begun.facts.working_step < SHORTEST * point.facts.working_step:
-            raise BadData(
-                f"{study.names[me]} needs a step of {begun.facts.working_step:.1g}, and all others learn with "
-                f"{point.facts.working_step:.1g}: are its features in the same units as theirs?"
-            )
+        bearable(study.names[me], begun.facts, point.facts)
         if begun.facts.working_step < point.facts.working_step:
             log.info("the others' step is too long for these rows, which need %g", begun.facts.working_step)
     assert begun is not None
-    _ready(study, begun, exchange, newcomers=begun.facts.origin - (point is None))
+    _ready(study, begun, exchange, late=point is not None)
     journal.resumable = isinstance(begun.engine, Following | GossipPeer)
     return begun, how.format(begun.outcome.rounds)
+
+
+def bearable(name: str, own: Facts, known: Facts) -> None:
+    """Raise BadData if this peer's rows need a far shorter step than all others learn with."""
+    if own.working_step < SHORTEST * known.working_step:
+        raise BadData(
+            f"{name} needs a step of {own.working_step:.1g}, and all others learn with {known.working_step:.1g}: "
+            "are its features in the same units as theirs?"
+        )
+
+
+def rehearsed(study: Study, me: int, table: Table, point: Checkpoint) -> GossipError | None:
+    """Why this peer cannot continue from a state that a neighbour sent; None if it can. Nobody hears of the attempt."""
+
+    def missing(*_: object) -> Engine:
+        raise BadMessage("it lacks a part of what all others have agreed on")
+
+    try:
+        agreement = Agreement(study.graph, study.diameter, study.tree, missing)
+        prepared = prepare(study, [table], torch.tensor([me]), agreement, known=point.facts)
+        prepared.continued(point.x)
+        compose(study, prepared)
+        bearable(study.names[me], prepared.facts, point.facts)
+    except GossipError as error:
+        return error
+    except (
+        ArithmeticError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # of facts that were made up
+        return BadData(f"{study.names[me]} cannot learn from what a neighbour says was agreed: {error}")
+    return None
 
 
 def inherited(
@@ -112,22 +150,22 @@ def inherited(
     return session, None
 
 
-def _ready(study: Study, begun: Session, exchange: Exchange, newcomers: int) -> None:
+def _ready(study: Study, begun: Session, exchange: Exchange, late: bool) -> None:
     """Tell the ends of all edges that learning begins, within what limits, and what a newcomer gets."""
     engine, stop = begun.engine, study.experiment.stop
     if isinstance(engine, GossipPeer):
         # A peer that agreed with me may resend its last agreement message; it is no newcomer.
-        engine.gossiper.begin(newcomers, lambda: pack(begun.point))
+        engine.gossiper.begin(begun.facts.origin - (not late), lambda: pack(begun.point))
         return
     main = engine.parts.main.mixing if isinstance(engine, Following) else Mixing()
     transfer = (lambda: pack(begun.point)) if isinstance(engine, Following) else None
     rounds = stop.rounds * study.experiment.algorithm.local_steps
-    # Links may change, and with them the number of exchanges in a round.
     exchange.begin(
         begun.facts.origin,
         transfer,
-        MORE * rounds * main.exchanges,
+        rounds * main.exchanges,
         SHORTEST * begun.facts.working_step,
+        None if late else 0.0,
         anew=study.secure,
     )
 

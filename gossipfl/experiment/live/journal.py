@@ -81,24 +81,31 @@ class Journal:
 
 
 def counters(exchange: Exchange) -> dict[str, int]:
-    """Counters of messages: sent, resent, unsent (refused by the transport); and received ones: refused, late or duplicate."""
+    """Counters of messages: sent, resent, unsent (refused by the transport); and received ones: refused, late or duplicate.
+
+    What a message says and is not believed counts as refused, too.
+    """
     return {
         "sent": exchange.messages_sent,
         "resent": exchange.resent,
         "unsent": exchange.unsent,
-        "refused": exchange.inbox.refused,
+        "refused": exchange.refused,
         "late": exchange.inbox.late,
     }
 
 
 def neighbours(exchange: Exchange) -> dict[str, dict[str, Any]]:
-    """The state of each neighbour (up, suspected, down, left), its seconds in it, and the session's two numbers, own first."""
+    """The state of each neighbour (up, suspected, down, left), its seconds in it, and the session's two numbers, own first.
+
+    Where something that it said was refused: how often, and why at last.
+    """
     return {
         one.name: {
             "state": one.health.value,
             "seconds": round(exchange.now - one.since, 3),
             "session": f"{one.edge.mine:016x}-{one.edge.yours:016x}",
         }
+        | ({"refused": one.refused, "refusal": one.refusal} if one.refused else {})
         for one in exchange.neighbours.values()
     }
 

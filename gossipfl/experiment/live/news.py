@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gossipfl.experiment.live import following
-from gossipfl.peer import gate, neighbourhood, waiting
+from gossipfl.peer import exchange, gate, neighbourhood, waiting
 
-SOURCES = (neighbourhood.log, following.log, gate.log, waiting.log)
+SOURCES = (exchange.log, neighbourhood.log, following.log, gate.log, waiting.log)
 MANY, WHILE = 20, 60.0  # maximum number of lines in so many seconds
 HUSHED = "there are too many changes to show here: log.jsonl has all of them"
 

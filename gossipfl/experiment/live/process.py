@@ -4,6 +4,7 @@ Importing this module starts no thread and runs no torch operation: a forkserver
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -97,7 +98,7 @@ def live(
         wait or e.peers.wait or WAIT,
         ahead=ahead,
         patience=patience(e, [place or transport.endpoint for place in endpoints.values()]),
-        limits=Limits(most, timed=e.stop.seconds is not None),
+        limits=Limits(most, math.inf if e.stop.seconds is None else e.stop.seconds),
         unpack=lambda message: received(study, table, message),
         absent=e.stop.absent,
         idle=idle,

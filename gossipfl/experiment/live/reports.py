@@ -31,7 +31,10 @@ class Report:
     cpu: float = 0.0
     messages_sent: int = 0
     bytes_sent: int = 0
-    refused: int = 0  # received messages that were not valid, or of another study
+    refused: int = (
+        0  # received messages that were not valid, or of another study, and words that were not believed
+    )
+    refusals: tuple[str, ...] = ()  # of each neighbour whose words were refused: how often, and why at last
     late: int = 0  # received messages that came too late, or twice
     resent: int = 0
     unsent: int = 0  # messages that the transport refused
@@ -64,7 +67,8 @@ def reported(
     traffic: dict[str, Any] = {
         "messages_sent": exchange.messages_sent + (peer.messages_sent if peer else 0),
         "bytes_sent": exchange.bytes_sent + (peer.bytes_sent if peer else 0),
-        "refused": exchange.inbox.refused + (peer.refused if peer else 0),
+        "refused": exchange.refused + (peer.refused if peer else 0),
+        "refusals": exchange.refusals,
         "late": exchange.inbox.late,
         "resent": exchange.resent,
         "unsent": exchange.unsent,
