@@ -1,3 +1,28 @@
-"""Decentralised gossip learning of linear models: no server, no pooled data, one exact model."""
+"""Decentralised gossip learning of linear models: no server, no pooled data, one exact model.
+
+    import gossipfl as gf
+
+`gf` has the names below. A name is imported when it is used for the first time, so that `import gossipfl` is free.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+HOMES = {
+    "GossipClassifier": "gossipfl.interface.estimators",
+    "GossipRegressor": "gossipfl.interface.estimators",
+}  # what a user may want of the package, and the module that has it; `__init__.pyi` says the same to type checkers
+
+__all__ = ["GossipClassifier", "GossipRegressor"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'gossipfl' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *HOMES]

@@ -39,6 +39,7 @@ BELOW["runs"] = {"config", "data", "topology", "errors"}
 BELOW["trained"] = {"config", "data", "models", "errors"}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
+BELOW["interface"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli"}
 

@@ -12,7 +12,7 @@ from gossipfl.data.matching import by_name
 from gossipfl.data.partition import partition
 from gossipfl.data.readers import MISSING, READERS
 from gossipfl.data.schemes import PARTITIONS
-from gossipfl.data.sources import divisible, read
+from gossipfl.data.sources import divisible, framed, read
 from gossipfl.data.split import split
 from gossipfl.data.table import Table
 
@@ -33,6 +33,7 @@ __all__ = [
     "describe",
     "divisible",
     "encode",
+    "framed",
     "levels",
     "partition",
     "read",

@@ -72,6 +72,24 @@ def read(
     return _same_columns(tables, source)
 
 
+def framed(
+    frame: pd.DataFrame,
+    target: str | None = None,
+    *,
+    drop: Sequence[str] = (),
+    verbatim: Collection[str] = (),
+    where: str = "the data frame",
+    one_of_many: bool = False,
+) -> Table:
+    """The raw table of a data frame in memory, as `read` makes one of a file; its rows count from 1, whatever its index is.
+
+    Raises:
+        BadData: there is no such column, or no feature.
+    """
+    frame = frame.reset_index(drop=True).rename(columns=str)
+    return _table(Raw(frame, None), target, drop, verbatim, where, one_of_many)
+
+
 def divisible(source: str) -> bool:
     """Whether a source is one table, which the peers divide; otherwise it has one file for each peer."""
     return source in BUNDLED or source.startswith("openml:") or Path(source).is_file()

@@ -22,6 +22,7 @@ class Progress(NamedTuple):
     loss: float  # mean of the peers' own objectives at their own models
     disagreement: float  # largest relative distance between the last messages of two neighbours
     seconds: float  # since learning began
+    messages: int = 0  # that these peers sent while they learned
 
 
 class Struck(NamedTuple):

@@ -46,7 +46,7 @@ def judge(study: Study, learned: Learned) -> Judged:
     mean_rows = sum(part.total for part in train) / len(train)
     problem = make_problem(study, learned.schema, train, rows, mean_rows)
 
-    mean = learned.models[0] + (learned.models - learned.models[0]).mean(0)  # exact where all are equal
+    mean = average(learned.models)
     consensus = apart(learned.models, mean)
     limit = e.stop.tolerance or AGREED
     finite = learned.stopped != "diverged" and bool(mean.isfinite().all())
@@ -103,6 +103,11 @@ def judge(study: Study, learned: Learned) -> Judged:
                 "test": _evaluate(problem, e.model.kind, optimum, test, learned.names),
             }
     return Judged(summary, problem, mean, optimum, own_models)
+
+
+def average(models: Tensor) -> Tensor:
+    """The mean (d,) of models (n, d); exact where all are equal."""
+    return models[0] + (models - models[0]).mean(0)
 
 
 def preface(study: Study) -> Iterator[Comparing]:

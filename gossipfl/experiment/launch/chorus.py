@@ -36,7 +36,7 @@ class Chorus:
         return [self._joined(round, self._lines.pop(round)) for round in ready]
 
     def _joined(self, round: int, lines: dict[int, Progress]) -> Progress:
-        """The mean loss, the largest disagreement, and the largest time: a restarted peer counts its own seconds.
+        """The mean loss, the largest disagreement, the largest time (a restarted peer counts its own seconds) and all messages.
 
         For a peer that skipped the round, its newest line counts.
         """
@@ -47,4 +47,5 @@ class Chorus:
             sum(line.loss for line in every) / len(every),
             max(line.disagreement for line in every),
             max(line.seconds for line in every),
+            sum(line.messages for line in every),
         )

@@ -17,7 +17,7 @@ from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.launch.crew import Crew
 from gossipfl.experiment.launch.processes import Processes, forkserver
-from gossipfl.experiment.learning.tables import notes, tables
+from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.live.reports import collect
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.method import study
@@ -59,13 +59,16 @@ def resume(folder: Path) -> Iterator[Event]:
     return run(experiment, folder, again=True)
 
 
-def run(experiment: Experiment, out: Path | None = None, again: bool = False) -> Iterator[Event]:
+def run(
+    experiment: Experiment, out: Path | None = None, again: bool = False, given: Given | None = None
+) -> Iterator[Event]:
     """Run an experiment with live peers on this machine: Started, then Progress, Struck, Warned, then Comparing, Finished.
 
     Args:
         experiment: what to run.
         out: the run folder; the default is runs/<time>_<name>.
         again: the folder exists, and the peers continue from their checkpoints.
+        given: the study and the rows, for a caller that has them in memory.
 
     Raises:
         GossipError: the experiment, its data or the folder are not valid, or a peer failed; then the models and the summary of
@@ -74,8 +77,8 @@ def run(experiment: Experiment, out: Path | None = None, again: bool = False) ->
     began = time.monotonic()
     unreal(experiment)
     forkserver()  # it imports modules while the data are read
-    made = study(experiment)
-    rows = tables(made)
+    made = given.study if given else study(experiment)
+    rows = given.rows if given else tables(made)
     folder = out if out and again else files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
     for note in notes(rows, made.names):

@@ -12,7 +12,7 @@ import torch
 from gossipfl.config.experiment import Experiment
 from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.learning.simulated import Simulated
-from gossipfl.experiment.learning.tables import notes, tables
+from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.learning.train import training
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
@@ -24,12 +24,13 @@ from gossipfl.runs.events import Event, Finished, Progress, Started, Struck, War
 from gossipfl.runs.learned import Learned, Summary
 
 
-def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]:
+def simulate(experiment: Experiment, out: Path | None = None, given: Given | None = None) -> Iterator[Event]:
     """Run an experiment with all peers in this process: Started, then Progress, Struck, Warned, then Comparing, Finished.
 
     Args:
         experiment: what to run.
         out: the run folder; the default is runs/<time>_<name>.
+        given: the study and the rows, for a caller that has them in memory.
 
     Raises:
         GossipError: the experiment, its data or the folder are not valid.
@@ -38,9 +39,9 @@ def simulate(experiment: Experiment, out: Path | None = None) -> Iterator[Event]
     # At any size, several threads took two to three times as long, because they wait for each other.
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    made = study(experiment)
+    made = given.study if given else study(experiment)
     engines, director = Simulated(made), Director(made.faults)
-    rows = tables(made)
+    rows = given.rows if given else tables(made)
     folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
     for note in notes(rows, made.names):

@@ -221,7 +221,7 @@ class Rest:
 def measure(engine: Engine, losses: Tensor, outcome: Outcome) -> Progress:
     """The metrics of the last round, from the losses (n,) of its models."""
     apart = 0.0 if outcome.run.replicas is None else float(engine.disagreement(outcome.run).max())
-    return Progress(outcome.rounds, float(losses.mean()), apart, outcome.elapsed)
+    return Progress(outcome.rounds, float(losses.mean()), apart, outcome.elapsed, engine.messages_sent)
 
 
 def interval(stop: StopSettings, report: int | None) -> int:

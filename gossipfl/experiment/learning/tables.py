@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +15,26 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.topology.names import several
 
 
-def tables(study: Study) -> list[Table]:
-    """The raw rows of all peers, with test rows marked: one file each, or one source that `partition` splits."""
-    found = [ready(study, part) for part in raw_tables(study)]
+class Given(NamedTuple):
+    """A study and the rows of its peers, for a caller that has graph or rows in memory."""
+
+    study: Study
+    rows: list[Table]
+
+
+def tables(study: Study, rows: Table | dict[str, Table] | None = None) -> list[Table]:
+    """The raw rows of all peers, with test rows marked: one file each, or one source that `partition` splits.
+
+    `rows` replace what the experiment's source has: rows to be split, or those of each peer.
+    """
+    found = [ready(study, part) for part in raw_tables(study, rows)]
     return [pooled(found)] if study.method and study.method.gathers else found
 
 
-def raw_tables(study: Study) -> list[Table]:
-    """The rows of all peers, before `missing` and `test`."""
+def raw_tables(study: Study, rows: Table | dict[str, Table] | None = None) -> list[Table]:
+    """The rows of all peers, before `missing` and `test`; for `rows` see `tables`."""
     data = study.experiment.data
-    found = _read(study, data.source)
+    found = _read(study, data.source) if rows is None else rows
     if isinstance(found, dict):
         return by_name(found, study.holders)
     return partition(found, data.partition, study.holders, study.experiment.seed, data.test)

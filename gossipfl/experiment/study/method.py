@@ -344,12 +344,12 @@ def lowest(links: Links, peers: int) -> float:
     return 1.0 - 2.0 * float(given.max())
 
 
-def study(experiment: Experiment, divided: bool = False) -> Study:
-    """The checked study of an experiment; `divided` as in `Study`.
+def study(experiment: Experiment, divided: bool = False, graph: nx.Graph | None = None) -> Study:
+    """The checked study of an experiment; `divided` as in `Study`. A `graph` replaces the one that the experiment names.
 
     Raises BadExperiment or Incompatible if its settings do not fit each other.
     """
-    graph = load(experiment.topology.graph, experiment.seed)
+    graph = load(experiment.topology.graph, experiment.seed) if graph is None else graph
     graph = nx.Graph(graph) if len(graph) == 1 else graph  # a single peer has no directed links
     holders = list(graph)
     if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:

@@ -1,0 +1,169 @@
+"""One linear model for arrays: who holds which rows, learning in either engine, coefficients; must not know scikit-learn."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_array, issparse
+
+from gossipfl.algorithms import METHODS
+from gossipfl.config.algorithm import KEYS
+from gossipfl.data import Table, partition
+from gossipfl.data.matching import match
+from gossipfl.data.names import text
+from gossipfl.data.scale import Scale
+from gossipfl.errors import Incompatible
+from gossipfl.experiment.evaluation.finish import average
+from gossipfl.experiment.learning.tables import Given
+from gossipfl.experiment.study.method import SMALL, study
+from gossipfl.experiment.study.study import Study
+from gossipfl.interface.graphs import AnyTopology, graph_of, shorthand
+from gossipfl.interface.peers import learn_live
+from gossipfl.interface.settings import changed
+from gossipfl.interface.simulation import Lesson, learn
+from gossipfl.runs import folder as files
+from gossipfl.runs.events import Progress
+from gossipfl.runs.summary import read_summary
+from gossipfl.topology import FAMILIES
+
+Array = npt.NDArray[np.float64]
+LEAST = 5  # rows of a peer, where the caller leaves the number of peers to the data
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a caller wants to learn from arrays, in the words of an experiment file."""
+
+    topology: AnyTopology
+    peers: int
+    engine: Literal["simulator", "peers"]
+    seed: int
+    outputs: int
+    tables: Mapping[str, Mapping[str, Any]]  # [model], [algorithm], [stop], [data]
+    settings: Mapping[str, Any]
+
+
+class Fitted(NamedTuple):
+    """A linear model in the units of the features, and how it was learned."""
+
+    coefficients: Array  # (p, outputs)
+    intercept: Array  # (outputs,)
+    rounds: int
+    stopped: str
+    why: str
+    certificate: float | None
+    messages: int
+    algorithm: str
+    peers: list[str]
+    lines: list[Progress]
+
+
+def fit(
+    x: Array | csr_array, y: Array, weight: Array | None, sites: Sequence[Any] | None, wish: Wish
+) -> Fitted:
+    """The model that the peers learn from rows x (n, p), y (n,), weights (n,).
+
+    Args:
+        sites: who holds each row, (n,); None: the rows are dealt to the peers by chance.
+
+    Raises:
+        GossipError: what is asked for does not exist or does not fit together, or a peer failed.
+    """
+    if (
+        weight is not None and not weight.all()
+    ):  # no peer shall learn of rows that count nothing, not even their number
+        held = weight > 0
+        x, y, weight = x[held], y[held], weight[held]
+        sites = None if sites is None else [site for site, counts in zip(sites, held, strict=True) if counts]
+    graph = _graph(wish, len(y), sites)
+    made = _study(wish, graph, x.shape[1] * wish.outputs)
+    features = csr_array(x) if issparse(x) else pd.DataFrame(x, columns=[f"x{j}" for j in range(x.shape[1])])
+    table = replace(Table.of(features, y, "X"), weights=weight)
+    given = Given(made, _parts(table, list(graph), sites, wish.seed))
+    return _live(given) if wish.engine == "peers" else _of_lesson(given, learn(given))
+
+
+def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
+    """The study; "auto" is sums along a tree where links allow it: exact with any penalty, for sparse rows, and certified."""
+    base = {**wish.tables} | {"seed": wish.seed, "topology": {"graph": f"{len(graph)} peers"}}
+    if wish.tables["algorithm"] == {"kind": "auto"}:
+        small = parameters < SMALL
+        kind = next(name for name, m in METHODS.items() if m.averages and m.curvature == small)
+        how = {"averaging": "tree"} if "averaging" in KEYS[kind] else {}
+        with suppress(Incompatible):
+            return study(changed(base | {"algorithm": {"kind": kind} | how}, wish.settings), graph=graph)
+    return study(changed(base, wish.settings), graph=graph)
+
+
+def _graph(wish: Wish, rows: int, sites: Sequence[Any] | None) -> nx.Graph:
+    if not (isinstance(wish.topology, str) and wish.topology in FAMILIES):
+        return graph_of(wish.topology, wish.seed)
+    peers = max(1, min(wish.peers, rows // LEAST)) if sites is None else len(set(map(text, sites)))
+    return graph_of(shorthand(wish.topology, peers), wish.seed)
+
+
+def _parts(table: Table, peers: list[str], sites: Sequence[Any] | None, seed: int) -> list[Table]:
+    if sites is None:
+        return partition(table, {"scheme": "iid"}, peers, seed)
+    codes, found = pd.factorize(np.array([text(site) for site in sites], dtype=object))
+    place = {site: code for code, site in enumerate(found)}
+    owners = match(list(map(str, found)), peers, "sites")
+    return [
+        table.take(np.flatnonzero(codes == place[owner]), f"X, peer {peer!r}")
+        for peer, owner in zip(peers, owners, strict=True)
+    ]
+
+
+def _of_lesson(given: Given, lesson: Lesson) -> Fitted:
+    learned, lines = lesson
+    outputs = given.study.loss.outputs(len(learned.schema.classes or ()))
+    w = average(learned.models).double().numpy().reshape(-1, outputs)
+    scale = learned.scales[0] if given.study.experiment.data.standardise == "gossip" else None
+    slopes, intercept = original(w, len(learned.schema.features), scale)
+    return Fitted(
+        slopes, intercept, learned.rounds, learned.stopped, learned.why, learned.certificate, learned.messages_sent,
+        learned.algorithm, learned.names, lines,
+    )  # fmt: skip
+
+
+def _live(given: Given) -> Fitted:
+    """The model that live peers learn, from the files of their run, which do not last."""
+    lines: list[Progress] = []
+    with tempfile.TemporaryDirectory(prefix="gossipfl-run-", ignore_cleanup_errors=True) as folder:
+        learn_live(
+            given,
+            Path(folder) / "run",
+            lambda event: lines.append(event) if isinstance(event, Progress) else None,
+        )
+        summary = read_summary(Path(folder) / "run")
+        model = files.read_json(Path(folder) / "run" / "model.json")
+    scale, how = None, model["standardisation"]
+    if how:
+        scale = Scale(*(np.array(list(how[moment].values())) for moment in ("mean", "deviation")))
+    w = np.array([*model["coefficients"].values(), model["intercept"]]).reshape(
+        len(model["coefficients"]) + 1, -1
+    )
+    slopes, intercept = original(w, len(w) - 1, scale)
+    return Fitted(
+        slopes, intercept, summary["rounds"], summary["stopped"], summary["why"], summary.get("certificate"),
+        summary["messages_sent"], summary["algorithm"], list(summary["rows"]), lines,
+    )  # fmt: skip
+
+
+def original(w: Array, features: int, scale: Scale | None) -> tuple[Array, Array]:
+    """Coefficients (p, outputs) and intercept (outputs,) in the units of the features, from parameters of standardised ones.
+
+    The parameters are (p + 1, outputs), the intercept last; or (p, outputs).
+    """
+    slopes, intercept = w[:features], w[features] if len(w) > features else np.zeros(w.shape[1])
+    if scale is None:
+        return slopes, intercept
+    slopes = slopes / np.where(scale.deviation > 0, scale.deviation, 1.0)[:, None]
+    return slopes, intercept - scale.mean @ slopes

@@ -1,0 +1,180 @@
+"""The estimators against scikit-learn: its checks of an estimator, and its models of the pooled rows."""
+
+import pickle
+import warnings
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import gossipfl as gf
+
+PLACE = "D-PSGD ends beside the optimum, and where depends on who holds which rows: repeated rows are dealt otherwise"
+BIASED = {
+    "check_sample_weight_equivalence_on_dense_data": PLACE,
+    "check_sample_weight_equivalence_on_sparse_data": PLACE,
+    "check_class_weight_classifiers": "weights of 1000 and 0.0001 make a step 1/L that is too short for 1,000 rounds",
+}  # the checks that D-PSGD fails, and why
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [gf.GossipClassifier, gf.GossipRegressor])
+@pytest.mark.parametrize(("algorithm", "failing"), [("auto", {}), ("d-psgd", BIASED)])
+def test_scikit_learn_takes_it_for_an_estimator(kind, algorithm, failing):
+    found = check_estimator(kind(algorithm=algorithm), expected_failed_checks=failing, on_skip=None)
+    ends = {each["check_name"]: each["status"] for each in found}
+    assert {name for name, end in ends.items() if end == "skipped"} <= {"check_array_api_input"}
+    assert {name for name, end in ends.items() if end == "xfail"} == failing.keys() & ends.keys()
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def same_logistic(model, X, y, weight=None):
+    n = len(y) if weight is None else weight.sum()
+    found = LogisticRegression(
+        C=1 / (model.l2 * n), tol=1e-12, max_iter=10_000, solver="newton-cholesky"
+    ).fit(X, y, weight)
+    np.testing.assert_allclose(model.coef_, found.coef_, atol=2e-6)
+    np.testing.assert_allclose(model.intercept_, found.intercept_, atol=2e-6)
+    np.testing.assert_allclose(model.predict_proba(X), found.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "topology",
+    ["ring", "torus:2x3", nx.karate_club_graph(), nx.grid_2d_graph(3, 3), "directed-exp"],
+    ids=["family", "shorthand", "karate", "grid", "directed"],
+)
+def test_the_model_is_that_of_the_pooled_rows(cancer, topology):
+    model = gf.GossipClassifier(topology=topology, l2=0.01).fit(*cancer)
+    same_logistic(model, *cancer)
+    assert model.certificate_ < 1e-8
+    assert model.history_.messages.is_monotonic_increasing
+    assert model.history_.messages.iloc[-1] > 50
+
+
+def test_words_several_classes_and_weights_of_classes(cancer):
+    X, codes = load_iris(return_X_y=True)
+    y = np.array(["setosa", "versicolor", "virginica"])[codes]
+    model = gf.GossipClassifier(l2=0.01, peers=4).fit(X, y)
+    assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    same_logistic(model, X, y)
+    weighed = gf.GossipClassifier(l2=0.01, class_weight={"setosa": 3.0}).fit(X, y)
+    same_logistic(weighed, X, y, np.where(codes == 0, 3.0, 1.0))
+
+
+def test_sites_hold_the_rows_that_they_name(cancer):
+    X, y = cancer
+    sites = np.where(X[:, 0] < 0, "small", "large")  # nearly the classes
+    model = gf.GossipClassifier(topology=nx.path_graph(["large", "small"]), l2=0.01).fit(X, y, sites=sites)
+    assert model.peers_ == ["large", "small"]
+    same_logistic(model, X, y)
+    counted = gf.GossipClassifier(l2=0.01).fit(X, y, sites=np.arange(len(y)) % 7)
+    assert len(counted.peers_) == 7
+    with pytest.raises(ValueError, match=r"the sites .* do not match the peers"):
+        gf.GossipClassifier(topology="ring:5").fit(X, y, sites=sites)
+
+
+def test_standardised_features_have_coefficients_in_the_units_of_x():
+    X, y = load_breast_cancer(return_X_y=True)
+    scaler = StandardScaler().fit(X)
+    model = gf.GossipClassifier(standardise=True, l2=0.01).fit(X, y)
+    plain = gf.GossipClassifier(l2=0.01).fit(scaler.transform(X), y)
+    np.testing.assert_allclose(model.coef_ * scaler.scale_, plain.coef_, atol=1e-7)
+    np.testing.assert_allclose(model.predict_proba(X), plain.predict_proba(scaler.transform(X)), atol=1e-8)
+
+
+def test_sparse_rows_and_frames_keep_their_meaning(cancer):
+    X, y = cancer
+    sparse, frame = csr_array(np.where(X > 0, X, 0)), pd.DataFrame(X).rename(columns=str)
+    same_logistic(gf.GossipClassifier(l2=0.01).fit(sparse, y), sparse, y)
+    model = gf.GossipClassifier(l2=0.01).fit(frame, y)
+    assert model.feature_names_in_.tolist() == list(frame.columns)
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict(frame) == model.predict(frame)).all()
+    assert clone(model).get_params() == model.get_params()
+
+
+def test_another_method_gives_another_model(cancer):
+    newton, sgd = (
+        gf.GossipClassifier(algorithm=name, rounds=300).fit(*cancer) for name in ("newton", "d-psgd")
+    )
+    assert abs(newton.coef_ - sgd.coef_).max() > 1e-3
+    assert {*sgd.history_} >= {"round", "loss", "disagreement", "messages"}
+
+
+def test_a_regression_of_several_outputs(cancer):
+    X, y = load_diabetes(return_X_y=True)
+    both = np.column_stack([y, y**2])
+    model = gf.GossipRegressor(l2=0.5 / len(y)).fit(X, both)
+    found = Ridge(0.5, tol=1e-12).fit(X, both)
+    np.testing.assert_allclose(model.coef_, found.coef_, rtol=1e-6)
+    np.testing.assert_allclose(model.predict(X), found.predict(X), rtol=1e-8)
+    assert gf.GossipRegressor().fit(X, y).coef_.shape == (10,)
+    TransformedTargetRegressor(gf.GossipRegressor(), func=np.log, inverse_func=np.exp).fit(X, y)
+
+
+def test_cross_validation_is_within_half_a_point_of_scikit_learn():
+    X, y = load_breast_cancer(return_X_y=True)
+    ours, theirs = (
+        cross_val_score(make_pipeline(StandardScaler(), model), X, y).mean()
+        for model in (gf.GossipClassifier(), LogisticRegression())
+    )
+    assert abs(ours - theirs) < 0.005
+
+
+def test_weights_and_sites_are_routed(cancer):
+    X, y = cancer
+    weight = np.linspace(0.0, 2.0, len(y))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = gf.GossipClassifier(l2=0.01).set_fit_request(sample_weight=True, sites=True)
+        pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model).fit(
+            X, y, sample_weight=weight, sites=np.arange(len(y)) % 3
+        )
+    same_logistic(pipe[-1], StandardScaler().fit_transform(X), y, weight)
+    assert pipe[-1].peers_ == ["0", "1", "2"]
+
+
+def test_what_cannot_be_learned_is_said(cancer):
+    X, y = cancer
+    with pytest.raises(ValueError, match=r'algorithm.kind = "nonsense"'):
+        gf.GossipClassifier(algorithm="nonsense").fit(X, y)
+    with pytest.raises(ValueError, match="is not a topology: did you mean ring:16"):
+        gf.GossipClassifier(topology="rang:4").fit(X, y)
+    with pytest.raises(ValueError, match='no "hypercube" of 12 peers'):
+        gf.GossipClassifier(topology="hypercube", peers=12).fit(X, y)
+    with pytest.raises(ValueError, match="one class only"):
+        gf.GossipClassifier().fit(X, np.zeros(len(y)))
+    with pytest.warns(ConvergenceWarning, match="there is no finite optimum"):
+        gf.GossipClassifier(l2=0.0).fit(X, X[:, 0] > 0)
+    with pytest.warns(ConvergenceWarning, match="3 rounds did not reach the tolerance"):
+        gf.GossipClassifier(algorithm="exact-diffusion", rounds=3).fit(X, y)
+    assert not hasattr(gf.GossipClassifier(loss="squared-svm"), "predict_proba")
+
+
+def test_few_rows_have_few_peers():
+    X, y = load_diabetes(return_X_y=True)
+    assert len(gf.GossipRegressor().fit(X[:23], y[:23]).peers_) == 4
+    assert len(gf.GossipRegressor(topology="regular").fit(X[:4], y[:4]).peers_) == 1
+
+
+@pytest.fixture(autouse=True)
+def _strict():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
