@@ -29,35 +29,31 @@ def commands() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def write_files(folder: Path) -> list[Path]:
-    """Write the README's files (blocks that begin with "# NAME.toml") into a folder, with the CSV file that they read."""
-    written = []
-    for block in blocks("README.md", "toml"):
-        name = block.splitlines()[0].removeprefix("# ")
-        assert re.fullmatch(r"\w+\.toml", name), block
-        (folder / name).write_text(block)
-        written.append(folder / name)
+def write_files(folder: Path) -> None:
+    """Write the README's topology file and the CSV files that its commands read into a folder."""
+    (links,) = blocks("README.md", "text")
+    name = links.splitlines()[0].removeprefix("# ")
+    assert re.fullmatch(r"\w+\.\w+", name), links
+    (folder / name).write_text(links)
     rows = [
         f"{20 + i * 7 % 50},{i * 3 % 11},{('oslo', 'lyon')[i % 2]},{100 + i * 13 % 90}" for i in range(60)
     ]
     (folder / "my.csv").write_text("\n".join(["size,age,town,price", *rows]) + "\n")
-    return written
+    new = [row.rpartition(",")[0] for row in rows[:5]]
+    (folder / "new.csv").write_text("\n".join(["size,age,town", *new]) + "\n")
 
 
 def test_the_first_commands_are_there():
     assert {"bin/gossipfl demo", "bin/test"} <= set(commands())
-    own = [command for command in commands() if command.endswith(" my.toml")]
-    assert [command.split()[1] for command in own] == ["data", "simulate", "run"], (
-        "three commands for one's own CSV"
+    (own,) = [block for block in blocks("README.md", "sh") if "simulate my.csv" in block]
+    assert [line.split()[1] for line in own.splitlines()] == ["simulate", "run", "predict"], (
+        "three commands for one's own CSV and topology"
     )
 
 
 def test_the_experiment_files_of_the_documents_are_valid(tmp_path):
-    files = write_files(tmp_path)
-    assert [file.name for file in files] == ["my.toml"]
     (tmp_path / "documented.toml").write_text("\n".join(blocks("docs/experiment.md", "toml")))
-    for file in (*files, tmp_path / "documented.toml"):
-        load(file)
+    load(tmp_path / "documented.toml")
 
 
 def scripts(command: str) -> bool:

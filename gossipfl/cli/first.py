@@ -69,9 +69,10 @@ def init(
 
     out = file.with_suffix(".toml") if out is None else out
     folder = out.parent
-    source = file.name if file.parent.absolute() == folder.absolute() else str(file.absolute())
     found = draft(str(file), target, None if topology is None else _graph(topology))
-    found.sections["data"]["source"] = source
+    found.sections["data"]["source"] = _seen_from(folder, file)
+    if topology is not None and Path(topology).is_file():
+        found.sections["topology"]["graph"] = _seen_from(folder, Path(topology))
     made(_named(found.raw, file), (), folder, str(out))
     try:
         with out.open("x") as written:
@@ -102,6 +103,11 @@ def _is_data(file: Path) -> bool:
 def _graph(topology: str) -> str:
     """The topology, with the path of a file made absolute: it is relative to where the command is called."""
     return str(Path(topology).absolute()) if Path(topology).is_file() else topology
+
+
+def _seen_from(folder: Path, file: Path) -> str:
+    """The path of a file as an experiment file in that folder names it."""
+    return file.name if file.parent.absolute() == folder.absolute() else str(file.absolute())
 
 
 def _name(file: Path) -> str:

@@ -94,9 +94,11 @@ def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.Monk
 def test_init_writes_a_file_with_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     table().to_csv("my.csv", index=False)
-    assert gossipfl("init", "my.csv").code == 0
+    Path("links.edgelist").write_text("a b\\nb c\\nc d\\n")
+    assert gossipfl("init", "my.csv", "--topology", "links.edgelist").code == 0
     text = Path("my.toml").read_text()
-    assert tomllib.loads(text)["data"]["target"] == "price"
+    told = tomllib.loads(text)
+    assert (told["data"]["target"], told["topology"]["graph"]) == ("price", "links.edgelist")
     assert "# columns with words" in text
     assert gossipfl("config", "check", "my.toml").code == 0
     assert gossipfl("init", "my.csv").code == 3, "never overwrites"
