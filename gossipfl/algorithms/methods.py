@@ -5,6 +5,7 @@ No other file asks for a method by its name: it asks the row for a capability.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ from gossipfl.algorithms.push_sum import PushSum
 from gossipfl.algorithms.sums import LBFGS, PLAIN, Carrier, DampedNewton, Objective, Summed, SumMethod, Units
 from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 from gossipfl.models import Loss
-from gossipfl.models.losses import Squared
+from gossipfl.models.losses import Huber, Squared
 from gossipfl.models.shard import Shard
 
 
@@ -45,9 +46,26 @@ class Sums(NamedTuple):
     shift: Tensor  # (d,): the model is what the method finds, plus this
     carrier: Carrier = PLAIN
     allowance: float = math.inf  # numbers whose totals may become known
+    unit: float = 1.0  # of the targets
+
+    def in_units(self, size: float) -> "Sums":
+        """The same for targets in units of a power of two near `size`, so that sums of fixed point keep their digits."""
+        unit = 2.0 ** math.floor(math.log2(size))
+        objective = self.objective
+        units = objective.units._replace(spread=objective.units.spread / unit)
+        return self._replace(
+            objective=replace(objective, units=units, l1=objective.l1 / unit),
+            loss=replace(self.loss, delta=self.loss.delta / unit)
+            if isinstance(self.loss, Huber)
+            else self.loss,
+            rows=[rows.in_units(unit) for rows in self.rows],
+            unit=unit,
+        )
 
     def of(self, method: SumMethod) -> Summed:
-        return Summed(method, self.rows, self.peers, self.exchanges, self.shift, self.carrier, self.allowance)
+        return Summed(
+            method, self.rows, self.peers, self.exchanges, self.shift, self.carrier, self.allowance, self.unit
+        )
 
 
 def no_sums(loss: Loss, peers: int = 1, exchanges: int = 1) -> Sums:

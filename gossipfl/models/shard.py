@@ -3,7 +3,7 @@
 The rows are not padded and lie in memory of their own, so that a sum has the same bits wherever it is computed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from gossipfl.models.losses import Logistic, Loss, Poisson, Softmax
+from gossipfl.models.losses import Huber, Logistic, Loss, Poisson, Softmax
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,12 @@ class Shard:
     def size(self) -> Tensor:
         """The sum of the weights."""
         return self.weights.sum()
+
+    def in_units(self, unit: float) -> "Shard":
+        """The same rows with targets and offsets in other units, a power of two; for losses of residuals."""
+        loss = replace(self.loss, delta=self.loss.delta / unit) if isinstance(self.loss, Huber) else self.loss
+        offset = None if self.offset is None else self.offset / unit
+        return replace(self, target=self.target / unit, loss=loss, offset=offset)
 
     def margins(self, x: Tensor) -> Tensor:
         """(m, outputs)."""

@@ -448,3 +448,13 @@ def test_a_diverged_peer_infects_nobody() -> None:
     run = peer.step(peer.init(torch.tensor([[float("inf"), 0.0]], dtype=torch.float64)))
     assert not run.state.x.isfinite().all()
     assert script.sent == []
+
+
+def test_a_neighbour_with_other_keys_of_secure_sums_stops_all() -> None:
+    """Somebody has told the two different ones. A stranger, who does not know my nonce, stops nobody."""
+    other = says(1, yours=7, roster=b"another!")
+    basel = exchange(Script((0.1, says(1, yours=8, roster=b"another!")), (0.2, other), (0.3, says(2))))
+    basel.roster = b"12345678"
+    with pytest.raises(NetworkError, match="Cleveland has other keys of secure sums than Basel"):
+        basel.swap(0, [1, 2], [1, 2], b"pay")
+    assert all(decode(frames[0]).roster == b"12345678" for _, frames in basel.transport.sent)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from runs import carry_out, settings
 from secret_peers import keyed
 from torch import Tensor
 
@@ -218,3 +219,27 @@ def test_a_dummy_of_one_site_is_that_sites_data() -> None:
     hessian = unpacked(torch.ldexp(total[3:].double(), torch.tensor(-40))[FRONT + 4 :], 4)
     alone = rows[2].features.sum(0) / 4  # at x = 0 each row weighs 1/4
     assert torch.allclose(hessian[3], alone, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["linear", "huber"])
+def test_targets_of_any_size(kind: str, tmp_path: Path) -> None:
+    """Targets of 1e9 with a spread of 1e8: the model is that of the pooled rows, although sums have 40 places."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 3))
+    y = 1e9 + 1e8 * (x.sum(1) + random.normal(size=200))
+    np.savetxt(
+        tmp_path / "rows.csv",
+        np.column_stack((x, y)),
+        delimiter=",",
+        header="a,b,c,y",
+        comments="",
+        fmt="%.17g",
+    )
+    raw = settings(
+        privacy__sums="secure", reference=True, data__source=str(tmp_path / "rows.csv"), data__target="y", stop__tolerance=1e-8,
+        data__partition={"scheme": "iid"}, model__kind=kind, model__delta=1e8, algorithm__kind="newton", stop__rounds=300,
+    )  # fmt: skip
+    summary, _ = carry_out("simulator", raw, tmp_path / "run")
+    assert summary["stopped"] == "tolerance"
+    assert summary["distance_to_optimum"] <= 1e-9
+    assert summary["rounds"] <= (2 if kind == "linear" else 12) * 7

@@ -92,6 +92,7 @@ class Summed:
     shift: (d,), the model is what the method finds, plus this; for targets that are centred.
     carrier: how numbers travel.
     allowance: the numbers whose totals may become known.
+    unit: of the targets; the model is what the method finds, times this, plus the shift.
     """
 
     method: SumMethod
@@ -101,6 +102,7 @@ class Summed:
     shift: Tensor
     carrier: Carrier = PLAIN
     allowance: float = math.inf
+    unit: float = 1.0
 
     requires: ClassVar[Property] = Property.LINEAR | Property.SETTLING | Property.RELIABLE
     min_eigenvalue: ClassVar[float] = float("-inf")
@@ -109,7 +111,7 @@ class Summed:
 
     def init(self, x: Tensor) -> Summing:
         zero = x.new_zeros(len(x), 1).double()
-        starts = x.cpu().double() - self.shift
+        starts = (x.cpu().double() - self.shift) / self.unit
         if bool((starts == starts[0]).all()):
             inner = _stacked([self.method.init(starts[0])] * len(x))
         else:
@@ -158,7 +160,7 @@ class Summed:
         flags = s.voids.new_tensor([result[1:] for result in results])
         inner = _stacked([result.inner for result in results])
         return s._replace(
-            x=(inner.x + self.shift).to(s.x),
+            x=(inner.x * self.unit + self.shift).to(s.x),
             inner=inner,
             apart=flags[:, :1],
             voids=s.voids + flags[:, 1:2],

@@ -156,10 +156,12 @@ def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int
         problem.outputs - getattr(problem.loss_of_row, "unseen", 0),
     )  # fmt: skip
     centre = moments.centre if objective.free else 0.0
-    return Sums(
+    found = Sums(
         objective, problem.loss_of_row, study.experiment.stop.tolerance, problem.of_peers(centre), len(study.names),
         exchanges, centre * (1 - objective.penalised),
     )  # fmt: skip
+    scaled = study.secure and study.loss.task == "regression"
+    return found.in_units(moments.spread + abs(moments.centre - centre)) if scaled else found
 
 
 def momentum(study: Study, kind: str) -> float:
