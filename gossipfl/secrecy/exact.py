@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from gossipfl.errors import BadData, NetworkError
 from gossipfl.secrecy.fixed import Hiding
-from gossipfl.secrecy.wide import MODULUS, split, wide, wide_total
+from gossipfl.secrecy.wide import BITS, PLACES, scaled, split, unscaled, wide, wide_total
 
 CONCLUDED = 2**57  # the first cycle after those of learning
+NARROW = 128, 40  # bits and places of counts
 
 
 class ExactSums:
@@ -22,22 +23,35 @@ class ExactSums:
 
     def __init__(self, peers: int, masks: Hiding | None = None) -> None:
         self.peers, self.masks, self.made = peers, masks, 0
+        self._bits, self._places = BITS, PLACES
 
     def conclude(self) -> None:
-        """Learning has ended: what is summed from now on comes after its sums."""
+        """Learning has ended: what is summed from now on comes after its sums, and is counts, which need fewer bits."""
         self.made = max(self.made, CONCLUDED)
+        self._bits, self._places = NARROW
+
+    def integers(self, numbers: Sequence[float]) -> list[int]:
+        """Numbers as integers."""
+        return [scaled(number, self._places) for number in numbers]
+
+    def numbers(self, integers: Sequence[int]) -> list[float]:
+        """The inverse, for totals."""
+        return [unscaled(integer, self._places) for integer in integers]
 
     def rows(self, integers: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
         """(n, W) from the integers of each peer here."""
         rows = []
         for own in integers:
-            residues = wide(own, self.peers)
+            residues = wide(own, self.peers, self._bits)
             if self.masks is not None:
                 if residues[0]:  # zeros would show the others' total
-                    residues[2:] = [int(one) for one in self.masks.noise(len(own))]
-                mask = self.masks.residues(self.made, 0, len(residues))
-                residues = [(one + other) % MODULUS for one, other in zip(residues, mask, strict=True)]
-            rows.append(split(residues))
+                    size, noise = self._bits // 8, self.masks.noise(len(own) * self._bits // 64).tobytes()
+                    residues[2:] = [int.from_bytes(noise[k : k + size]) for k in range(0, len(noise), size)]
+                mask = self.masks.residues(self.made, 0, len(residues), self._bits)
+                residues = [
+                    (one + other) % (1 << self._bits) for one, other in zip(residues, mask, strict=True)
+                ]
+            rows.append(split(residues, self._bits))
         self.made += 1
         return np.stack(rows).view(np.int64)
 
@@ -48,7 +62,7 @@ class ExactSums:
             BadData: somebody had a number that is too large, or not finite.
             NetworkError: not all peers contributed, each once.
         """
-        told = wide_total(row.view(np.uint64), self.peers)
+        told = wide_total(row.view(np.uint64), self.peers, self._bits)
         if not told.complete:
             raise NetworkError(
                 "a sum of the agreement does not have each peer once: somebody adds up wrongly, or with other keys"

@@ -24,7 +24,7 @@ class Hiding(Protocol):
     def words(self, cycle: int, attempt: int, count: int) -> Words:
         """(count,) modulo 2^64, for one attempt at one sum."""
 
-    def residues(self, cycle: int, attempt: int, count: int) -> list[int]:
+    def residues(self, cycle: int, attempt: int, count: int, bits: int) -> list[int]:
         """The same for a wide sum."""
 
     def noise(self, count: int) -> Words:

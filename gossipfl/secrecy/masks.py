@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gossipfl.errors import NetworkError
 from gossipfl.secrecy.fixed import Words
-from gossipfl.secrecy.wide import BITS, MODULUS
+from gossipfl.secrecy.wide import BITS
 
 SIZE = 32  # bytes of a key
 PURPOSE = b"gossipfl mask"
@@ -46,14 +46,14 @@ class Masks:
             mask = mask + part if adds else mask - part
         return mask
 
-    def residues(self, cycle: int, attempt: int, count: int) -> list[int]:
-        """The same modulo 2^320. Raises RuntimeError."""
-        size, mask = BITS // 8, [0] * count
+    def residues(self, cycle: int, attempt: int, count: int, bits: int = BITS) -> list[int]:
+        """The same modulo 2^bits. Raises RuntimeError."""
+        size, mask = bits // 8, [0] * count
         for stream, adds in self._streams(cycle, attempt, size * count):
             for i in range(count):
                 part = int.from_bytes(stream[i * size : (i + 1) * size], "little")
                 mask[i] += part if adds else -part
-        return [one % MODULUS for one in mask]
+        return [one % (1 << bits) for one in mask]
 
     def noise(self, count: int) -> Words:
         """(count,) that nobody can foresee, for a peer that has no numbers to send."""

@@ -17,7 +17,6 @@ from gossipfl.secrecy.fixed import Numbers, Words
 
 BITS = 320
 PART = 32  # bits in a word: sums over 2^32 peers fit
-PARTS = BITS // PART
 PLACES = 112  # 1e-18 keeps all its digits; sums may reach 1e60
 UNIT = 96  # places of moments: 1e-9 keeps all its digits, and values may reach 1e14
 MODULUS = 1 << BITS
@@ -33,41 +32,41 @@ class WideTotal(NamedTuple):
     integers: tuple[int, ...]
 
 
-def wide(integers: Sequence[int], peers: int) -> list[int]:
-    """The residues of one peer modulo 2^320: flag, count and integers; with zeros and the flag if one is too large."""
-    fits = all(abs(number) < MODULUS // 4 // peers for number in integers)
-    return [int(not fits), 1, *(number % MODULUS if fits else 0 for number in integers)]
+def wide(integers: Sequence[int], peers: int, bits: int = BITS) -> list[int]:
+    """The residues of one peer modulo 2^bits: flag, count and integers; with zeros and the flag if one is too large."""
+    fits = all(abs(number) < (1 << bits - 2) // peers for number in integers)
+    return [int(not fits), 1, *(number % (1 << bits) if fits else 0 for number in integers)]
 
 
-def split(residues: Iterable[int]) -> Words:
-    """The words of residues, (10 k,)."""
-    joined = b"".join(residue.to_bytes(BITS // 8, "little") for residue in residues)
+def split(residues: Iterable[int], bits: int = BITS) -> Words:
+    """The words of residues, (k bits / 32,)."""
+    joined = b"".join(residue.to_bytes(bits // 8, "little") for residue in residues)
     return np.frombuffer(joined, np.uint32).astype(np.uint64)
 
 
-def joined(words: Words) -> list[int]:
+def joined(words: Words, bits: int = BITS) -> list[int]:
     """The residues of summed words."""
     return [
-        sum(part << PART * i for i, part in enumerate(row)) % MODULUS
-        for row in words.reshape(-1, PARTS).tolist()
+        sum(part << PART * i for i, part in enumerate(row)) % (1 << bits)
+        for row in words.reshape(-1, bits // PART).tolist()
     ]
 
 
-def wide_total(words: Words, peers: int) -> WideTotal:
+def wide_total(words: Words, peers: int, bits: int = BITS) -> WideTotal:
     """What the sum of the words of all peers says."""
-    flag, count, *integers = joined(words)
-    signed = (number - MODULUS if number >= MODULUS // 2 else number for number in integers)
+    flag, count, *integers = joined(words, bits)
+    signed = (number - (1 << bits) if number >> bits - 1 else number for number in integers)
     return WideTotal(count == peers, flag != 0, tuple(signed))
 
 
-def scaled(number: float) -> int:
-    """A number in units of 2^-112, rounded; one that is too large, if it is not finite."""
-    return round(Fraction(number) * (1 << PLACES)) if isfinite(number) else MODULUS
+def scaled(number: float, places: int = PLACES) -> int:
+    """A number in units of 2^-places, rounded; one that is too large, if it is not finite."""
+    return round(Fraction(number) * (1 << places)) if isfinite(number) else MODULUS
 
 
-def unscaled(integer: int) -> float:
+def unscaled(integer: int, places: int = PLACES) -> float:
     """The inverse."""
-    return integer / (1 << PLACES)
+    return integer / (1 << places)
 
 
 def moments(columns: npt.NDArray[np.float64]) -> list[int]:

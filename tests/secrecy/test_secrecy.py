@@ -14,9 +14,10 @@ from secret_peers import keyed
 
 from gossipfl import topology
 from gossipfl.algorithms import Consensus
-from gossipfl.errors import NetworkError
+from gossipfl.errors import BadData, NetworkError
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.secrecy import fixed, wide
+from gossipfl.secrecy.exact import ExactSums
 from gossipfl.secrecy.masks import drawn
 from gossipfl.secrecy.partners import partners
 from gossipfl.secrecy.roster import Announcement, Reader, announce, roster
@@ -186,6 +187,20 @@ def test_moments_are_exact(seed: int) -> None:
         column = [Fraction(v) for v in whole[:, j].tolist()]
         truth = sum(v * v for v in column) / n - (sum(column) / n) ** 2
         assert variance[j] == pytest.approx(float(truth), rel=1e-9)
+
+
+def test_a_peer_with_numbers_that_are_too_large_shows_nothing() -> None:
+    """Not even the total of the others, which zeros would show: the agreement ends, and all numbers are noise."""
+    sums = [ExactSums(3, mask) for mask in keyed(3)]
+    rows = [one.rows([one.integers([1.0, 1e300 if i == 1 else 2.0])]) for i, one in enumerate(sums)]
+    total = sum(row[0] for row in rows)
+    with pytest.raises(BadData, match="some peer has numbers above"):
+        sums[0].read(total)
+    shown = wide.joined(total.view(np.uint64))[2:]
+    assert all(number >> 250 for number in shown)  # chance of less: 2^-70
+    assert [len(one.rows([one.integers([1.0])])[0]) for one in sums] == [30] * 3
+    sums[0].conclude()
+    assert len(sums[0].rows([[1]])[0]) == 12
 
 
 def test_wide_numbers() -> None:

@@ -20,7 +20,7 @@ from gossipfl.mixing import Maximum, Mixing, Sum, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
 from gossipfl.mixing.words import Words, unquoted
 from gossipfl.secrecy.exact import ExactSums
-from gossipfl.secrecy.wide import moments, scaled, unscaled, variances
+from gossipfl.secrecy.wide import moments, variances
 from gossipfl.topology import WEIGHTS, Topology, Tree, cycle, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
@@ -69,15 +69,17 @@ class Agreement:
 
     def latest(self, x: Tensor | None, width: int) -> Tensor:
         """The model (1, width) of those that have one, which is the same at all of them; 0 if nobody has one."""
-        own = [0] * width if x is None else [scaled(number) for number in x[0].tolist()]
+        assert self.exact, "sums are secure"
+        own = [0] * width if x is None else self.exact.integers(x[0].tolist())
         having, *totals = self._exactly([[int(x is not None), *own]])
-        return torch.tensor([[unscaled(total // max(having, 1)) for total in totals]], dtype=torch.float64)
+        means = self.exact.numbers([total // max(having, 1) for total in totals])
+        return torch.tensor([means], dtype=torch.float64)
 
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
         if self.exact:
-            totals = self._exactly([[scaled(number) for number in row] for row in x.tolist()])
-            return x.new_tensor([unscaled(total) for total in totals]).expand(len(x), -1)
+            totals = self._exactly([self.exact.integers(row) for row in x.tolist()])
+            return x.new_tensor(self.exact.numbers(totals)).expand(len(x), -1)
         return self._along(x)
 
     def _exactly(self, integers: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -31,7 +31,10 @@ def largest(study: Study, table: Table) -> int:
     square = min(width, SMALL) if method is None else width if method.averages else 0
     tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in (*words, *table.columns)))
     learning = 16 * (square**2 + width * (4 + e.algorithm.precondition))
-    return tables + learning + 16 * (BINS * outputs + peers)
+    exact = (
+        5 if study.secure else 1
+    )  # secure sums have as many words for one number, and twice as many while peers agree
+    return tables + learning + 16 * exact * (BINS * outputs + peers + 2 * width)
 
 
 def _words(study: Study, table: Table) -> list[str]:
