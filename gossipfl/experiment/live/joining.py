@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from gossipfl.algorithms import METHODS
 from gossipfl.config.experiment import Experiment
 from gossipfl.data import Table
 from gossipfl.engine import Engine
@@ -113,7 +114,8 @@ def rehearsed(study: Study, me: int, table: Table, point: Checkpoint) -> GossipE
         agreement = Agreement(study.graph, study.diameter, study.tree, missing)
         prepared = prepare(study, [table], torch.tensor([me]), agreement, known=point.facts)
         prepared.continued(point.x)
-        compose(study, prepared)
+        if METHODS[prepared.kind].rounds:
+            compose(study, prepared)
         bearable(study.names[me], prepared.facts, point.facts)
     except GossipError as error:
         return error
