@@ -1,6 +1,6 @@
 """What secrecy costs: secure sums beside plain ones, by the same tree; must not know what happens inside a peer.
 
-    python benchmarks/secrets.py
+    python benchmarks/secrecy.py
 
 First one sum in this process: the CPU time that a peer needs to make its row and read the total, and the bytes that it sends,
 with 16 and 64 peers, of 558 numbers (Newton's method with 31 parameters) and of 50,000. Then Newton's method on
