@@ -61,7 +61,6 @@ def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     table().to_csv("data/my.csv", index=False)
-    Path("links.txt").write_text("a b\nb c\nc d\n")
     Path("links.edgelist").write_text("a b\nb c\nc d\n")
     said = gossipfl(
         "simulate", "data/my.csv", "--target", "price", "--topology", "links.edgelist", "--out", "run", "-q"
@@ -94,7 +93,7 @@ def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.Monk
 def test_init_writes_a_file_with_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     table().to_csv("my.csv", index=False)
-    Path("links.edgelist").write_text("a b\\nb c\\nc d\\n")
+    Path("links.edgelist").write_text("a b\nb c\nc d\n")
     assert gossipfl("init", "my.csv", "--topology", "links.edgelist").code == 0
     text = Path("my.toml").read_text()
     told = tomllib.loads(text)
