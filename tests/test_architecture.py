@@ -22,6 +22,7 @@ BELOW: dict[str, set[str]] = {
     "mixing": {"rng", "errors"},
     "secrecy": {"errors"},
     "algorithms": {"mixing", "models", "secrecy", "rng", "errors"},
+    "selection": {"algorithms", "data", "models", "rng"},
     "engine": {"algorithms", "mixing", "models", "secrecy", "topology", "errors"},
 }
 ENGINES = {"engine", *BELOW["engine"], "rng"}
@@ -45,7 +46,7 @@ BELOW["__main__"] = {"cli"}
 
 WITHIN = ["study", "learning", "evaluation", "live", "launch"]  # experiment's own rooms, the lowest first
 
-PURE = {*ENGINES, "fallback", "data", "simulator", "gossip"}
+PURE = {*ENGINES, "selection", "fallback", "data", "simulator", "gossip"}
 IMPURE = {"zmq", "time", "logging", "threading", "asyncio", "socket", "random", "multiprocessing", "queue"}
 GLOBAL_RANDOMNESS = {
     *(f"{numpy}.random.{name}" for numpy in ("np", "numpy") for name in ("seed", "rand", "randn", "normal")),

@@ -33,7 +33,7 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
     rows = [
         ("data", f"{e.data.source}, standardised: {e.data.standardise}"),
         ("topology", f"{e.topology.graph}, {len(made.names)} peers, {e.topology.weights} weights"),
-        ("model", f"{e.model.kind}, l2 = {e.model.l2:g}, l1 = {e.model.l1:g}"),
+        ("model", f"{e.model.kind}, l2 = {e.model.l2}, l1 = {e.model.l1}"),
         ("algorithm", f"{e.algorithm.kind}, step {e.algorithm.step}, batch {e.algorithm.batch}"),
         ("stop", stop),
     ]

@@ -128,6 +128,10 @@ def _carry_out(
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
     told |= {"chosen": chosen} if chosen else {}
+    if selection := finished.summary.get("selection"):
+        from gossipfl.report.plots import draw_curve
+
+        draw_curve(selection, finished.folder / "cv.svg")
     repeat = "" if quiet else _repeat(command, experiment, finished.folder, code == INTERRUPTED)
     say(format, told, *result(finished.summary, sentence, code == 0, repeat))
     return code

@@ -228,6 +228,13 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: b
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
     fields = "rounds", "stopped", "bytes_sent", "messages_sent", "learned_with", "without", "scores"
     told |= {field: getattr(report, field) for field in fields}
+    if report.selection:
+        from msgspec.structs import asdict
+
+        from gossipfl.report.plots import draw_curve
+
+        told["selection"] = selection = asdict(report.selection)
+        draw_curve(selection, folder / "cv.svg")
     said = [sentence]
     if report.scores:
         from gossipfl.report.scores import scored
@@ -241,7 +248,9 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: b
 
 def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str]:
     """The exit code and the verdict of one peer; `wanted`: it may end without others."""
-    from gossipfl.experiment.evaluation.verdict import whose
+    from msgspec.structs import asdict
+
+    from gossipfl.experiment.evaluation.verdict import selected, whose
 
     if report.error:
         return report.exit_code, report.error
@@ -256,6 +265,8 @@ def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str
         sentence += f"; {whose(report.learned_with, report.without)}"
     elif report.learned_with and report.stopped in ("tolerance", "rounds", "seconds", "ended"):
         sentence += f"; {whose(report.learned_with, ())}"
+    if report.selection:
+        sentence += selected(asdict(report.selection))
     return (code or 7, f"{sentence}; but it {report.unwritten}") if report.unwritten else (code, sentence)
 
 

@@ -102,10 +102,15 @@ class ModelSettings(Section):
         "logistic"
     )
     """The loss of a linear model; or "module" for your own torch.nn.Module."""
-    l2: NonNegative = 0.0
-    """Adds l2/2 |w|^2 to the objective; the intercept is not penalised. Ridge regression is "linear" with l2."""
-    l1: NonNegative = 0.0
-    """Adds l1 |w|_1 to the objective, by a proximal step; the intercept is not penalised."""
+    l2: NonNegative | Literal["cv", "cv-1se"] = 0.0
+    """Adds l2/2 |w|^2 to the objective; the intercept is not penalised. Ridge regression is "linear" with l2. "cv": the peers
+    choose the one of ten values from 10 to 1e-5 with the least loss in cross-validation; "cv-1se": the largest one whose loss
+    is at most one standard error above the least."""
+    l1: NonNegative | Literal["cv", "cv-1se"] = 0.0
+    """Adds l1 |w|_1 to the objective, by a proximal step; the intercept is not penalised. "cv", "cv-1se": as for l2, with ten
+    values from the one that makes all coefficients 0 to a thousandth of it."""
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """For "cv" and "cv-1se": the folds into which each peer divides its training rows, with 5 rows or more in each."""
     class_weight: Literal["balanced"] | dict[str, NonNegative] | None = None
     """The weight of the rows of each class: { yes = 5.0 }, and 1 for others; or "balanced": the same total for each class, over
     the training rows of all peers."""
@@ -119,6 +124,21 @@ class ModelSettings(Section):
     """The device of the simulator; live peers always use the CPU."""
     module: str | None = None
     """For kind = "module": "file.py:function". The function returns (torch.nn.Module, loss)."""
+
+    @property
+    def selects(self) -> Literal["l1", "l2"] | None:
+        """The penalty that is to be chosen by cross-validation."""
+        return "l1" if isinstance(self.l1, str) else "l2" if isinstance(self.l2, str) else None
+
+    @model_validator(mode="after")
+    def _one_selected(self) -> Self:
+        if isinstance(self.l1, str) and isinstance(self.l2, str):
+            raise ValueError(
+                "only one of l1 and l2 can be chosen by cross-validation: give the other one a number"
+            )
+        if not self.selects and self.folds != type(self).model_fields["folds"].default:
+            raise ValueError('folds is for l2 = "cv" or l1 = "cv": leave it out')
+        return self
 
     @model_validator(mode="after")
     def _module_named(self) -> Self:

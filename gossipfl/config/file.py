@@ -25,6 +25,15 @@ __all__ = ["Experiment", "dump", "full_key", "load", "made", "parse", "schema"]
 MAIN = {"data": "source", "topology": "graph", "model": "kind", "algorithm": "kind"}
 
 
+# what else keys may be that take a number
+EITHER = {
+    "step": 'a positive number or "auto"',
+    "batch": 'a positive number or "full"',
+    "l1": 'a number from 0 on, "cv" or "cv-1se"',
+    "l2": 'a number from 0 on, "cv" or "cv-1se"',
+}
+
+
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     """The experiment in a TOML file, changed by `overrides` such as "stop.rounds=100". Its paths become absolute.
 
@@ -185,9 +194,8 @@ def _sentence(details: Any) -> str:
             )
             hint = f"; did you mean {json.dumps(near[0])}?" if near else ""
             return f"{_plain(loc)} = {_shown(details['input'])}: should be {details['ctx']['expected']}{hint}"
-        case "float_parsing" | "int_parsing" | "float_type" | "int_type" if loc[1:2] in (["step"], ["batch"]):
-            word = "auto" if loc[1] == "step" else "full"
-            return f'{_plain(loc)} = {_shown(details["input"])}: should be a positive number or "{word}"'
+        case "float_parsing" | "int_parsing" | "float_type" | "int_type" if len(loc) > 1 and loc[1] in EITHER:
+            return f"{_plain(loc)} = {_shown(details['input'])}: should be {EITHER[loc[1]]}"
         case _:
             words = details["msg"].removeprefix("Value error, ")
             return f"{_plain(loc)} = {_shown(details['input'])}: {words[0].lower()}{words[1:]}"

@@ -49,8 +49,8 @@ class Scoring:
         """
         if not self._classes:
             predicted = self._predicted(z)
-            deviance = _deviance(y, predicted).sum() if self._counts else 0.0
-            return np.array([len(y), y.sum(), np.square(y - predicted).sum(), deviance])
+            excess = deviance(y, predicted).sum() if self._counts else 0.0
+            return np.array([len(y), y.sum(), np.square(y - predicted).sum(), excess])
         correct = (z.argmax(1) if self.outputs > 1 else z[:, 0] > 0) == y
         losses = brier = np.zeros(len(y))
         if self._probable:
@@ -180,7 +180,7 @@ def _counts(ranked: Array, y: Array, edges: Array) -> Array:
     return np.array(found, dtype=np.float64)
 
 
-def _deviance(y: Array, mean: Array) -> Array:
+def deviance(y: Array, mean: Array) -> Array:
     """2 (y log(y / mean) - y + mean), the deviance of a Poisson distribution, (r,); y log y = 0 where y is 0."""
     mean = np.maximum(mean, 1e-300)
     return 2 * (np.where(y > 0, y * np.log(np.where(y > 0, y, 1.0) / mean), 0.0) - y + mean)

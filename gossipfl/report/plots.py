@@ -1,6 +1,7 @@
 """Drawings of topologies with matplotlib, if it is installed; must not know what peers learn."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,35 @@ def draw(graph: nx.Graph, title: str, path: Path) -> None:
         figure.savefig(path, dpi=150)
     except OSError as why:
         raise BadExperiment(f"--plot {path} cannot be written: {why.strerror}") from None
+
+
+def draw_curve(selection: Mapping[str, Any], path: Path) -> bool:
+    """Draw a cross-validation: the loss by penalty with its standard error, and the chosen value.
+
+    Returns whether it was drawn: not if matplotlib is missing, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    known = [
+        point for point in zip(*(selection[k] for k in ("penalties", "mean", "error")), strict=True)
+        if all(number is not None and math.isfinite(number) for number in point)
+    ]  # fmt: skip
+    penalties, mean, error = zip(*known, strict=True)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes: Any = figure.add_subplot()
+    axes.errorbar(penalties, mean, error, color="#1f6feb", ecolor="#9aa5b1", marker="o", capsize=3)
+    axes.axvline(selection["chosen"], color="#1f2933", linestyle=":")
+    axes.set_xscale("log")
+    axes.set_xlabel(f"{selection['key']} (chosen: {selection['chosen']:.3g})")
+    axes.set_ylabel(f"{selection['loss']} of rows held out")
+    axes.set_title(f"{selection['folds']} folds at each peer, {selection['sums']} sums over all peers")
+    try:
+        figure.savefig(path)
+    except OSError:
+        return False
+    return True
 
 
 def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:

@@ -30,6 +30,27 @@ class Moments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spread: float = 1.0
 
 
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A penalty that all peers have chosen by cross-validation.
+
+    key: "l1" or "l2". chosen: its value. rule: "cv" or "cv-1se".
+    loss: what was measured on the rows held out.
+    penalties, mean, error: (l,) the loss by penalty, and its standard error; inf where there is no optimum.
+    folds, sums, numbers: how many; the numbers are those in all sums.
+    """
+
+    key: str
+    chosen: float
+    rule: str
+    loss: str
+    penalties: tuple[float, ...]
+    mean: tuple[float, ...]
+    error: tuple[float, ...]
+    folds: int
+    sums: int
+    numbers: int
+
+
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all peers have agreed on.
 
@@ -41,6 +62,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     curvature: (d rank) the numbers of a preconditioner; empty if there is none.
     origin: the number of the exchange at which learning began.
     moments: for methods that take sums; else empty.
+    selection: the penalty that the peers have chosen, if they were to choose one.
     """
 
     schema: Schema
@@ -52,6 +74,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     curvature: tuple[float, ...] = ()
     origin: int = 0
     moments: Moments = Moments()
+    selection: Selection | None = None
 
     @property
     def working_step(self) -> float:
@@ -141,6 +164,7 @@ def check(facts: Facts) -> Facts:
             len(facts.schema.class_weights) not in (0, len(facts.schema.classes or ())),
             f"{len(facts.schema.class_weights)} class weights for {len(facts.schema.classes or ())} classes",
         ),
+        (facts.selection is not None and not 0 <= facts.selection.chosen < math.inf, "a penalty below 0"),
         (not set(facts.schema.unseen) <= set(facts.schema.classes or ()), "classes that do not exist"),
     ):
         if wrong:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gossipfl.data import Rows, Schema
 from gossipfl.data.scale import Scale
+from gossipfl.runs.facts import Selection
 
 Summary = dict[str, Any]
 
@@ -35,4 +36,5 @@ class Learned:
     test: list[Rows]
     kept: Tensor | None = None  # (n, cache, d), the newest models of each peer; gossip learning only
     certificate: float | None = None  # the predicted distance to the optimum; None if there is none
+    selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # on the test rows of all peers, by sums; see `learning.scores`

@@ -14,6 +14,7 @@ from torch import Tensor
 LEAST = 1e-3  # of the spread of the target: models below this size are measured in these units
 CONSISTENT = 1e-6  # guard A: |g - H s| / |g|
 CONTRACTION = 0.5  # guard B: |H^+ g(x - s)| / |s|
+STILL = 1e-13  # a step that is shorter moves nothing, so that guard B does not apply
 FINE = 1e-6  # a certificate above this is not at rounding
 TAIL = 1e-3  # sqrt(g's) below which Newton's steps should contract, where there is an optimum
 SHRINKING = 0.5  # of the length of the last step; on an exponential tail steps keep their length
@@ -108,7 +109,9 @@ def certified(
         shrinking: |s| relative to the step that led here, if that was a full Newton step.
         patience: how many certificates in a row may be not below half of the best one.
     """
-    sound = residual <= CONSISTENT and contraction <= CONTRACTION and math.isfinite(length)
+    sound = (
+        residual <= CONSISTENT and (contraction <= CONTRACTION or length <= STILL) and math.isfinite(length)
+    )
     best, stalled = float(before.best), float(before.stalled)
     if sound and length < best / 2:
         best, stalled = length, 0.0

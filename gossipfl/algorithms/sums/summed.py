@@ -14,7 +14,6 @@ from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Place
 from gossipfl.algorithms.sums.certificate import Evidence
 from gossipfl.errors import Spent
 from gossipfl.mixing import Property
-from gossipfl.models.shard import Shard
 
 
 class MethodState(Record, Protocol):
@@ -35,8 +34,8 @@ class SumMethod(Protocol):
     def init(self, x: Tensor) -> MethodState:
         """The state before the first sum, from x (d,)."""
 
-    def contribute(self, s: Any, rows: Shard) -> Tensor:
-        """The numbers to be summed over all rows, (D,), as far as they are of these rows."""
+    def contribute(self, s: Any, rows: Any) -> Tensor:
+        """The numbers to be summed over all rows, (D,), as far as they are of these rows: a `Shard`, or several."""
 
     def update(self, s: Any, total: Tensor) -> MethodState:
         """The next state from the sums, (D,). It never sees a row."""
@@ -96,7 +95,7 @@ class Summed:
     """
 
     method: SumMethod
-    rows: Sequence[Shard]
+    rows: Sequence[Any]
     peers: int
     exchanges: int
     shift: Tensor

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from msgspec.structs import asdict
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS
@@ -41,6 +42,7 @@ class Judged(NamedTuple):
 
 def judge(study: Study, learned: Learned) -> Judged:
     """The summary of a run: whether the peers hold one model, and its metrics. Reads and writes no file."""
+    study = study.chosen(learned.selection)
     e, train, test = study.experiment, learned.train, learned.test
     rows = torch.tensor([study.names.index(name) for name in learned.names])
     mean_rows = sum(part.total for part in train) / len(train)
@@ -73,6 +75,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "loss": float(problem.loss(mean.expand(len(learned.names), -1)).mean()) if finite else None,
         "test": _evaluate(problem, e.model.kind, mean, test, learned.names) if finite else None,
         "scores": learned.scores,
+        "selection": asdict(learned.selection) if learned.selection else None,
         "messages_sent": learned.messages_sent,
         "bytes_sent": learned.bytes_sent,
         "seconds": {"startup": learned.startup, "learning": learned.seconds},

@@ -11,6 +11,7 @@ DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
+    sentence += selected(summary.get("selection"))
     if (certificate := summary.get("certificate")) is not None:
         sentence += f"; by its certificate the model is {certificate:.1e} from the optimum of all data"
     if none := summary.get("no_reference"):
@@ -20,6 +21,15 @@ def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         sentence += f"; but {files} of the result could not be written ({lacking['why']})"
         code = code or UNWRITTEN
     return code, sentence
+
+
+def selected(selection: Mapping[str, Any] | None) -> str:
+    """The end of a sentence for a penalty that the peers have chosen; "" if they have chosen none."""
+    if not selection:
+        return ""
+    penalties, value = selection["penalties"], selection["chosen"]
+    ends = {penalties[0]: ", the largest value tried", penalties[-1]: ", the smallest value tried"}
+    return f"; cross-validation chose {selection['key']} = {value:.3g}{ends.get(value, '')}"
 
 
 def gone(summary: Mapping[str, Any]) -> int:

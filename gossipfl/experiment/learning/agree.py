@@ -5,6 +5,7 @@ Every function takes one contribution of each peer in this process, and returns 
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -12,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, Consensus
-from gossipfl.algorithms.sums import PLAIN, Carrier, Integers
-from gossipfl.engine import Engine
+from gossipfl.algorithms import Algorithm, Consensus, Record, Summed, Summing, leaves, rebuilt
+from gossipfl.algorithms.sums import PLAIN, Carrier, Integers, SumMethod
+from gossipfl.engine import Engine, Run
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Maximum, Mixing, Sum, Union
 from gossipfl.mixing.union import to_row, to_set, too_long
@@ -75,6 +76,25 @@ class Agreement:
         means = self.exact.numbers([total // max(having, 1) for total in totals])
         return torch.tensor([means], dtype=torch.float64)
 
+    def minimised(
+        self, method: SumMethod, rows: Sequence[Any], width: int, most: int
+    ) -> tuple[Any, int, int]:
+        """Run a sum method from `width` zeros to its end, or for so many sums; its state, the sums, and the numbers in them.
+
+        `rows` are those of the peers in this process, as the method wants them.
+        """
+        each, x = max(1, len(self._tree)), torch.zeros(len(rows), width, dtype=torch.float64)
+        algorithm = Summed(method, rows, self.peers, each, x[0])
+
+        def ended(run: Run) -> bool:
+            return isinstance(run.state, Summing) and (run.state.finished or run.round >= most * each)
+
+        run = self._run(algorithm, self._sums, Mixing(Sum()), x, ended)
+        assert isinstance(run.state, Summing)
+        inner: Record = run.state.inner
+        state = rebuilt({name: t[0] for name, t in leaves(inner).items()}, inner)
+        return state, run.round // each, int(run.state.released[0])
+
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
         if self.exact:
@@ -128,12 +148,22 @@ class Agreement:
         return self._consensus(wide, self._flood, Mixing(Union(), channel), self.diameter)[0]
 
     def _consensus(self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int) -> Tensor:
-        engine = self._make(CONSENSUS, topology, mixing)
+        # A peer follows others that go on without it, so that rounds may be left out.
+        return self._run(CONSENSUS, topology, mixing, x, lambda run: run.round >= rounds).state.x
+
+    def _run(
+        self,
+        algorithm: Algorithm,
+        topology: Topology,
+        mixing: Mixing,
+        x: Tensor,
+        ended: Callable[[Run], bool],
+    ) -> Run:
+        engine = self._make(algorithm, topology, mixing)
         before = engine.messages_sent, engine.bytes_sent
         run = engine.init(x)
-        while run.round < rounds:  # a peer follows others that go on without it
+        while not ended(run):
             run = engine.step(run)
         self.messages_sent += engine.messages_sent - before[0]
         self.bytes_sent += engine.bytes_sent - before[1]
-        result: Tensor = run.state.x
-        return result
+        return run

@@ -38,6 +38,7 @@ def compose(study: Study, prepared: Prepared) -> Parts:
     Raises:
         Incompatible: the study's method does not fit its links.
     """
+    study = study.chosen(prepared.facts.selection)
     main = composition(
         study,
         prepared.kind,
@@ -68,7 +69,7 @@ def _fallback(study: Study, prepared: Prepared) -> Composition | None:
         return None
     step = prepared.facts.fallback_step if METHODS[prepared.kind].step == "whole" else prepared.step
     plain = replace(study, experiment=study.experiment.model_copy(update={"channel": ChannelSettings()}))
-    kind = robust(penalty=bool(study.experiment.model.l1))
+    kind = robust(penalty=bool(study.l1))
     other = composition(plain, kind, prepared.problem, step) if step else None
     return other if other and bears(plain, other) else None
 

@@ -39,14 +39,15 @@ def guard(study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agr
     return round(float(counts[0]))
 
 
-def borne(study: Study, kind: str, rows: int, width: int) -> tuple[float, str]:
-    """`secrecy.disclosure.borne` for a kind of algorithm; no limit if sums are not secure. Raises BadData."""
+def borne(study: Study, kind: str, rows: int, width: int, told: int) -> tuple[float, str]:
+    """`secrecy.disclosure.borne` for a kind of algorithm, less the numbers that are told before learning; no limit if
+    sums are not secure. Raises BadData."""
     if not study.secure:
         return math.inf, ""
     data, most = study.experiment.data, study.experiment.privacy.max_parameters_per_row
     known, sentence = disclosure.borne(rows, width, METHODS[kind].curvature, len(study.names), most)
     hidden = data.classes is not None or study.loss.task not in ("binary", "multiclass")
-    return known, sentence + disclosure.shown(sorted({*data.categorical} - {*data.levels}), hidden)
+    return known - told, sentence + disclosure.shown(sorted({*data.categorical} - {*data.levels}), hidden)
 
 
 def _counts(part: Rows, classes: int) -> npt.NDArray[np.float64]:

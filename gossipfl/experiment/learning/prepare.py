@@ -25,6 +25,7 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import borne, guard
+from gossipfl.experiment.learning.select import select
 from gossipfl.experiment.learning.standardise import agree_moments, constant, standardise
 from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
@@ -135,6 +136,8 @@ def prepare(
         schema = dataclasses.replace(schema, constant=constant(study, train, schema, agreement))
         train, test = ([without(r, schema) for r in part] for part in (train, test))
         mean_rows = mean_weight
+    selection = known.selection if known else select(study, schema, train, rows, agreement)
+    study = study.chosen(selection)
     local = make_problem(study, schema, train, rows, mean_rows, device)
     kind = choose(study, local)
     problem: Linear | Module | Preconditioned = local
@@ -153,13 +156,13 @@ def prepare(
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     units = known.moments if known else agree_units(study, kind, train, agreement)
     replaced = METHODS[kind].averages and study.loss.curvature < float("inf") and not study.secure
-    other = robust(penalty=bool(study.experiment.model.l1))
+    other = robust(penalty=bool(study.l1))
     fallback_step = auto_step(study, other, problem, most) if replaced else 0.0
     if known:
         facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
     else:
-        facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units)
-    bounds = borne(study, kind, total, problem.width)
+        facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units, selection)
+    bounds = borne(study, kind, total, problem.width, selection.numbers if selection else 0)
     return Prepared(facts, scales, train, test, kind, problem, start, agreement.carrier, *bounds)
 
 
@@ -272,7 +275,7 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
     if method.step == "whole":
         return 1.0
     if method.step == "pegasos":
-        return 1.0 / e.model.l2
+        return 1.0 / study.l2
     if e.model.kind in ("svm", "poisson", "module"):
         raise Incompatible(
             f'algorithm.step = "auto" is 1/L for algorithm "{kind}", and model.kind = "{e.model.kind}" has no L: set a number, '

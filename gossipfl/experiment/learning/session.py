@@ -100,6 +100,7 @@ class Session:
         self.prepared = prepare(
             study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
         )
+        self.study = study = study.chosen(self.prepared.facts.selection)
         if engines.epoch and study.secure:
             self._again(since, engines)
         self.engine: Engine
@@ -279,4 +280,5 @@ class Session:
             kept=self.kept,
             certificate=self.certificate,
             scores=self.scores,
+            selection=prepared.facts.selection,
         )

@@ -7,6 +7,7 @@ from gossipfl.algorithms import METHODS
 from gossipfl.data import Table, classes, levels
 from gossipfl.errors import BadData
 from gossipfl.experiment.learning.prepare import is_classification
+from gossipfl.experiment.learning.select import LARGE
 from gossipfl.experiment.study.method import SMALL
 from gossipfl.experiment.study.problem import load_module
 from gossipfl.experiment.study.study import Study
@@ -31,10 +32,10 @@ def largest(study: Study, table: Table) -> int:
     square = min(width, SMALL) if method is None else width if method.averages else 0
     tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in (*words, *table.columns)))
     learning = 16 * (square**2 + width * (4 + e.algorithm.precondition))
-    exact = (
-        5 if study.secure else 1
-    )  # secure sums have as many words for one number, and twice as many while peers agree
-    return tables + learning + 16 * exact * (BINS * outputs + peers + 2 * width)
+    folds = 8 * LARGE if e.model.selects else 0
+    # Secure sums have five words for one number, and twice as many while peers agree.
+    exact = 5 if study.secure else 1
+    return tables + learning + exact * (folds + 16 * (BINS * outputs + peers + 2 * width))
 
 
 def _words(study: Study, table: Table) -> list[str]:

@@ -12,6 +12,7 @@ from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
 from gossipfl.peer.neighbour import Message
+from gossipfl.runs.facts import Selection
 from gossipfl.runs.learned import Learned, Summary
 
 BULKY = ("model", "kept", "schema", "scale", "unwritten")  # fields of a report that are not in a summary
@@ -44,6 +45,7 @@ class Report:
     learned_with: tuple[str, ...] = ()  # the other peers whose rows are in the model
     without: tuple[str, ...] = ()  # those whose rows are not
     unwritten: str = ""  # a sentence for the files that could not be written at the end
+    selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # of the test rows of all peers, or of its own
     model: list[float] | None = None
     kept: list[list[float]] | None = None  # the newest models, for gossip learning
@@ -84,6 +86,7 @@ def reported(
         seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
         schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, scores=session.scores,
+        selection=prepared.facts.selection,
         **traffic, **failure,
     )  # fmt: skip
 
@@ -154,6 +157,7 @@ def collect(
         train=train,
         test=test,
         kept=torch.tensor(kept, dtype=study.dtype) if all(kept) else None,
+        selection=every[0].selection,
         scores=_widest([report.scores for report in every]),
     )
 

@@ -36,7 +36,7 @@ from gossipfl.gossip import (
 def learning(study: Study) -> GossipLearning:
     """What peers do in gossip learning. Raises BadExperiment or Incompatible if the settings contradict each other."""
     e, settings = study.experiment, study.experiment.gossip
-    step, l2 = e.algorithm.step, e.model.l2
+    step, l2 = e.algorithm.step, study.l2
     return GossipLearning(
         Pegasos(study.loss, l2) if step == "auto" else Descent(study.loss, step, l2),
         create(settings),

@@ -32,7 +32,7 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.study.fit import check
 from gossipfl.experiment.study.gossip import learning
-from gossipfl.experiment.study.refusals import refusal, unfit_for_secrecy
+from gossipfl.experiment.study.refusals import refusal, unfit_for_secrecy, unfit_for_selection
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import (
     COMPRESSORS,
@@ -98,17 +98,17 @@ def best(study: Study, problem: Problem | None) -> str:
     e = study.experiment
     compressed = e.channel.compress != "none"
     if study.graph.is_directed():
-        return "push-pull" if e.topology.loss or e.model.l1 else "push-diging"
+        return "push-pull" if e.topology.loss or study.l1 else "push-diging"
     if compressed:
         return "beer" if e.channel.feedback else "gradient-tracking"
     if e.topology.loss and "schedule" not in study.graph.graph:
-        return robust(penalty=bool(e.model.l1))
+        return robust(penalty=bool(study.l1))
     if study.changing and not study.cycle:
         return "gradient-tracking"
     small = problem is not None and problem.width <= SMALL
     if study.secure:
         return "newton" if small and not refusal(study, "newton", problem) else "lbfgs"
-    return "newton" if small and not refusal(study, "newton", problem) else robust(penalty=bool(e.model.l1))
+    return "newton" if small and not refusal(study, "newton", problem) else robust(penalty=bool(study.l1))
 
 
 def composition(
@@ -129,12 +129,12 @@ def composition(
     chi = 1 / (mixed.gamma * (1 - exchanges(study)[1].second)) if method.spectrum else 1.0
     algorithm = made(kind, Ingredients(
         step,
-        problem.prox if problem and study.experiment.model.l1 else no_penalty,
+        problem.prox if problem and study.l1 else no_penalty,
         settings.local_steps,
         momentum(study, kind),
         problem.hessian if isinstance(problem, Linear) else no_hessian,
         cycle,
-        settings.mu or study.experiment.model.l2,
+        settings.mu or study.l2,
         chi,
         sums(study, problem, moments or Moments(), cycle)._replace(carrier=carrier, allowance=allowance)
         if study.sums(kind) else None,
@@ -144,7 +144,6 @@ def composition(
 
 def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int) -> Sums:
     """What a sum method is made of. Targets are centred for linear models, where the intercept can take their mean."""
-    model = study.experiment.model
     if not isinstance(problem, Linear):
         return no_sums(study.loss, len(study.names), exchanges)
     units = Units(
@@ -152,7 +151,7 @@ def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int
         moments.spread, problem.outputs,
     )  # fmt: skip
     objective = Objective(
-        problem.penalised.cpu().double(), units, model.l2, model.l1, problem.outputs,
+        problem.penalised.cpu().double(), units, study.l2, study.l1, problem.outputs,
         problem.outputs - getattr(problem.loss_of_row, "unseen", 0),
     )  # fmt: skip
     centre = moments.centre if objective.free else 0.0
@@ -358,7 +357,7 @@ def study(experiment: Experiment, divided: bool = False, graph: nx.Graph | None 
         graph = load("full:1")
     made = Study(experiment, graph, holders, divided)
     made.check()
-    if why := unfit_for_secrecy(made):
+    if why := unfit_for_secrecy(made) or unfit_for_selection(made):
         raise Incompatible(why)
     check_fit(made)
     return made

@@ -17,7 +17,7 @@ from gossipfl.data.names import NUMBER
 from gossipfl.data.table import FEW
 from gossipfl.errors import BadData, BadExperiment, GossipError
 from gossipfl.experiment.study.study import Study
-from gossipfl.models import Linear, Module
+from gossipfl.models import Linear, Loss, Module
 
 
 def make_problem(
@@ -31,7 +31,7 @@ def make_problem(
             module, loss = load_module(str(model.module), study.experiment.seed)
             module = module.to(device)
             problem = Module(
-                module, loss, [as_losses_want(module, r) for r in train], l2=model.l2, mean_rows=mean_rows, rows=rows,
+                module, loss, [as_losses_want(module, r) for r in train], l2=study.l2, mean_rows=mean_rows, rows=rows,
                 seed=study.experiment.seed, batch=batch, dtype=study.dtype,
             )  # fmt: skip
             problem.loss(problem.initial().expand(len(train), -1))
@@ -52,12 +52,16 @@ def make_problem(
             f'model.kind = "{model.kind}" needs two classes, and the peers have {labels}: '
             f"{', '.join((schema.classes or ())[:8])}; {_instead(schema.classes or ())}"
         )
-    loss = dataclasses.replace(study.loss, unseen=len(schema.unseen)) if schema.unseen else study.loss  # type: ignore[type-var]
     return Linear(
-        shards, loss, outputs=study.loss.outputs(labels), l2=model.l2, l1=model.l1, mean_rows=mean_rows,
+        shards, loss_of(study, schema), outputs=study.loss.outputs(labels), l2=study.l2, l1=study.l1, mean_rows=mean_rows,
         rows=rows, seed=study.experiment.seed, batch=batch, intercept=model.intercept, dtype=study.dtype,
         device=device, weights=weights or None, offsets=offsets or None,
     )  # fmt: skip
+
+
+def loss_of(study: Study, schema: Schema) -> Loss:
+    """The loss of a linear model, which knows how many classes have no training rows."""
+    return dataclasses.replace(study.loss, unseen=len(schema.unseen)) if schema.unseen else study.loss  # type: ignore[type-var]
 
 
 def _instead(classes: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ def _names(study: Study, kind: str, method: Method) -> str | None:
         f'"{method.with_feedback}", or channel.compress = "none"': bool(method.with_feedback) and compressed,
         'sends compressed messages with error feedback: set channel.compress, for example channel.compress = "top-k", and '
         "leave channel.feedback = true": method.feedback and not compressed,
-        f'has no proximal step: set model.l1 = 0, or algorithm.kind = "{method.with_penalty}"': bool(e.model.l1)
+        f'has no proximal step: set model.l1 = 0, or algorithm.kind = "{method.with_penalty}"': bool(study.l1)
         and not (method.penalty or study.sums(kind)),
     })  # fmt: skip
 
@@ -92,7 +92,7 @@ def _precondition(study: Study) -> str | None:
     """Reasons against a preconditioner, which needs the curvature of a linear model's loss at 0."""
     e = study.experiment
     why = _first({
-        'has no proximal step in other coordinates: set model.l1 = 0': bool(e.model.l1),
+        'has no proximal step in other coordinates: set model.l1 = 0': bool(study.l1),
         f'needs a bounded curvature, and model.kind = "{e.model.kind}" has none: set another model.kind': e.model.kind
         in ("svm", "poisson", "module"),
     })  # fmt: skip
@@ -104,7 +104,7 @@ def _accelerated(study: Study) -> str | None:
     e = study.experiment
     return _first({
         "needs a lower bound of the objective's curvature: set model.l2 or algorithm.mu above 0": not (
-            e.algorithm.mu or e.model.l2
+            e.algorithm.mu or study.l2
         ),
         'needs the spectrum of W: use undirected links that are the same in each round, or set algorithm.kind = '
         '"push-diging" or "gradient-tracking"': study.graph.is_directed() or study.changing,
@@ -121,7 +121,7 @@ def _gossip(study: Study, problem: Problem | None) -> str | None:
         "always has an intercept: leave out model.intercept": not model.intercept,
         'learns on the CPU: set model.device = "cpu"': model.device != "cpu",
         'has the step 1/(l2 t) if algorithm.step is "auto": set model.l2 above 0, for example 1e-4, or set algorithm.step to '
-        "a number": settings.step == "auto" and not model.l2,
+        "a number": settings.step == "auto" and not study.l2,
         f'has the step 1/(l2 t), which is too long for the unbounded slope of model.kind = "{model.kind}": set algorithm.step '
         "to a number": settings.step == "auto" and model.kind not in BOUNDED,
         'sends whole models: set channel.compress = "none"': e.channel.compress != "none",
@@ -169,6 +169,21 @@ def unfit_for_secrecy(study: Study) -> str | None:
         ),
         f'data.missing = "{e.data.missing}" shows values of single rows, and with privacy.sums = "secure" nobody sees those: '
         'set data.missing = "mean", "drop" or "refuse"': e.data.missing in ("median", "mode"),
+    })  # fmt: skip
+
+
+def unfit_for_selection(study: Study) -> str | None:
+    """The first reason against the choice of a penalty by cross-validation; None if there is none, or no such choice."""
+    model = study.experiment.model
+    if (key := model.selects) is None:
+        return None
+    closed = model.kind == "linear" and key == "l2" and not model.l1
+    asked = f'model.{key} = "{getattr(model, key)}"'
+    return _first({
+        f'{asked} needs derivatives, and model.kind = "{model.kind}" has none: give model.{key} a number': model.kind
+        in ("svm", "module"),
+        f'{asked} needs many sums, which together tell too much of the rows: with privacy.sums = "secure" only l2 of '
+        f'model.kind = "linear" can be chosen, without l1. Give model.{key} a number': study.secure and not closed,
     })  # fmt: skip
 
 

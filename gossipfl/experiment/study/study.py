@@ -6,7 +6,7 @@ Every peer computes the same study, before it reads data or receives a message.
 import hashlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gossipfl.faults import Plan, plan
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
+from gossipfl.runs.facts import Selection
 from gossipfl.topology import (
     WEIGHTS,
     Averaging,
@@ -55,6 +56,8 @@ class Study:
         str
     ]  # the peers of the file's topology, which split the rows; "pooled" has another graph, of one peer
     divided: bool = False  # whether this peer's rows are its part of a source that `holders` divide
+
+    selection: Selection | None = None  # the penalty that the peers have chosen, if they are to choose one
 
     def __getstate__(self) -> dict[str, Any]:
         """The state for a peer's process, with the cached numbers, so that they are computed only once."""
@@ -213,6 +216,26 @@ class Study:
         edges = [t.tolist() for t in self.links[:3]]
         return digest([self.names, edges, self.graph.graph.get("schedule"), settings.drop, settings.loss])
 
+    @property
+    def l1(self) -> float:
+        """The l1 penalty; 1 stands for one that the peers have not chosen yet."""
+        return self._penalty("l1")
+
+    @property
+    def l2(self) -> float:
+        """The l2 penalty; 1 stands for one that the peers have not chosen yet."""
+        return self._penalty("l2")
+
+    def _penalty(self, key: str) -> float:
+        value: float | str = getattr(self.experiment.model, key)
+        if not isinstance(value, str):
+            return value
+        return self.selection.chosen if self.selection else 1.0
+
+    def chosen(self, selection: Selection | None) -> "Study":
+        """The same study with the penalty that the peers have chosen."""
+        return self if selection == self.selection else replace(self, selection=selection)
+
     def unrecorded(self) -> AbstractContextManager[None]:
         """Learn without the records of autograd, which only torch modules need: a round takes a tenth less time."""
         return torch.inference_mode(self.experiment.model.kind != "module")
@@ -250,7 +273,7 @@ class Study:
                 f'the peers of algorithm "{kind}" never communicate and cannot agree to stop: set stop.tolerance = 0'
             )
         self._weights()
-        if model.l1 and e.algorithm.decay:
+        if self.l1 and e.algorithm.decay:
             raise Incompatible(
                 "model.l1 needs a constant step, as its proximal step has no decay: leave out model.l1 or algorithm.decay"
             )
@@ -265,7 +288,7 @@ class Study:
                     'algorithm.step = "auto" needs a smoothness constant, and a module has none: set a number, for example '
                     "algorithm.step = 0.01"
                 )
-            if model.l1:
+            if self.l1:
                 raise Incompatible(
                     "model.l1 is for linear models: set model.l1 = 0, or put the penalty into the module's loss"
                 )
