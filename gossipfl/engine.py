@@ -71,6 +71,9 @@ class Engine(Protocol):
         m are the models that the replicas stand for (`algorithms.models`). The run must have replicas.
         """
 
+    def unsettle(self) -> bool:
+        """Forget that all peers had converged, so that they go on; False if a neighbour has ended, and cannot go on."""
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         """Whether every peer had converged `diameter` rounds with links ago.
 

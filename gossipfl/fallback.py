@@ -80,6 +80,9 @@ class Fallback(ABC, Generic[Kind]):
     def over(self) -> bool:
         return self._latest.over
 
+    def unsettle(self) -> bool:
+        return self._latest.unsettle()
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         """As for any engine. A peer that did not move because its cycle was discarded has not converged."""
         return self._latest.settled(torch.zeros_like(converged) if self._unmoved else converged, over)

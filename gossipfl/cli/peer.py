@@ -255,6 +255,8 @@ def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str
     if report.error:
         return report.exit_code, report.error
     code, sentence = _ended(report, tolerance)
+    if (found := report.certificate) and found.distance is not None:
+        sentence += f"; by its certificate the model is {found.distance:.1e} from the optimum of all data"
     if report.without:
         if report.stopped == "tolerance":
             sentence = (
@@ -279,6 +281,8 @@ def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
             return code, report.why or f"interrupted after {report.rounds} rounds"
         case "ended":
             return 0, report.why
+        case "no optimum":
+            return 6, report.why
         case "tolerance":
             return (
                 0,

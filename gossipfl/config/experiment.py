@@ -172,7 +172,11 @@ class StopSettings(Section):
     rounds: PositiveInt = 1000
     """The maximum number of rounds. With local steps, only steps with an exchange count. For gossip learning: cycles."""
     tolerance: NonNegative = 0.0
-    """Stop when the relative change and the disagreement of all peers are below this; 0 switches the test off."""
+    """Stop when the relative change and the disagreement of all peers are below this and, for exact methods, so is the distance
+    to the optimum of all data by the certificate; 0 switches the test off."""
+    certificate: bool = True
+    """Tell how far the model is from the optimum of all data. Each peer sends sums over its rows, with the second derivative of
+    its loss, to one neighbour for that. Without it only agreement decides."""
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Stop when one peer has learned for so many seconds. All peers stop together, converged or not."""
     absent: NonNegative = 60.0

@@ -42,6 +42,9 @@ class Cycles:
     def over(self) -> bool:
         return False
 
+    def unsettle(self) -> bool:
+        return False
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return over
 

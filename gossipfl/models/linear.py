@@ -126,6 +126,18 @@ class Linear:
             for (x, y), w, o in zip(self.data.shards(), weights, offsets, strict=True)
         ]
 
+    def of_all(self, peers: Sequence[int], centre: float = 0.0) -> Shard:
+        """The rows of these peers together, as in `of_peers`: their sums have other last bits than sums of sums."""
+        parts = list(self.data.shards())
+        stack = np.concatenate if self.dense else sparse.vstack
+
+        def joined(each: Sequence[npt.NDArray[Any]] | None) -> npt.NDArray[Any] | None:
+            return None if each is None else np.concatenate([each[peer] for peer in peers])
+
+        x, y = stack([parts[peer][0] for peer in peers]), np.concatenate([parts[peer][1] for peer in peers])
+        weights, offsets = joined(self._row_weights), joined(self._offsets)
+        return shard(x, y - centre, self.loss_of_row, self.outputs, weights, offsets)
+
     def _oracle(self, rows: Any, weights: Tensor) -> Grad:
         slope, shape, ridge = self.loss_of_row.slope, self._shape, self._ridge
         times, back, target, offset = rows.times, rows.back, rows.target, rows.offset

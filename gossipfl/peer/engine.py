@@ -45,6 +45,8 @@ class Peer:
         exchange: my end of all my edges; several engines may use it one after the other.
         algorithm, problem, topology, mixing, diameter, changing: as for the simulator; `problem` holds my row alone.
         origin: the exchange number of round 0.
+        learns: exchanges of other engines may come between its rounds (`Rumours.aside`), and are left out of the count.
+        aside: this is such an engine: it leaves the news of edges to the one that learns.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Peer:
         changing: bool = False,
         *,
         origin: int = 0,
+        learns: bool = False,
+        aside: bool = False,
     ) -> None:
-        self.exchange, self._origin = exchange, origin
+        self.exchange, self._first, self._learns, self._aside = exchange, origin, learns, aside
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self._before = exchange.messages_sent, exchange.bytes_sent
         self._links: Links | None = None
@@ -94,6 +98,11 @@ class Peer:
         self._agreed = neighbours.weights if agreed else None
         keeps = takes_back(self.algorithm, self.mixing)
         self._ledger = EdgeAccounts({peer: one.edge for peer, one in neighbours.items()}) if keeps else None
+
+    @property
+    def _origin(self) -> int:
+        """The number that the exchange of round 0 would have, if all exchanges so far had been rounds."""
+        return self._first + (self.exchange.neighbours.rumours.aside if self._learns else 0)
 
     @property
     def messages_sent(self) -> int:
@@ -159,6 +168,10 @@ class Peer:
     def over(self) -> bool:
         return self.exchange.neighbours.rumours.over
 
+    def unsettle(self) -> bool:
+        self._quorum.forget()
+        return not self.exchange.neighbours.settled
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         self._lookback.note(self._round)
         neighbours = self.exchange.neighbours
@@ -204,7 +217,7 @@ class Peer:
                 self._back = plus(self._back, news)
                 self._quorum.veto()  # my model is about to move
             self._ledger.add(number, edges.awaited, edges.pulled(after, self.mixing.part(k)))
-        else:
+        elif not self._aside:
             neighbours.unread()
         return mixed, after
 

@@ -133,6 +133,9 @@ class GossipPeer:
     def over(self) -> bool:
         return False
 
+    def unsettle(self) -> bool:
+        return False
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return over
 

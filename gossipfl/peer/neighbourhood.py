@@ -75,9 +75,9 @@ class Neighbourhood(dict[int, Neighbour]):
         one.refused, one.refusal = one.refused + 1, why
         self._refusal(f"{one.name} {why}", now)
 
-    def spread(self, broken: int = 0, depth: int = 0, over: bool = False) -> None:
+    def spread(self, broken: int = 0, depth: int = 0, over: bool = False, aside: int = 0) -> None:
         """Something that I found out, and that all peers are to know."""
-        self.rumours = self.rumours.join(broken, depth, over)
+        self.rumours = self.rumours.join(broken, depth, over, aside=aside)
 
     def _cut(self, peer: int, number: int, cut: bool) -> None:
         """The edge to that neighbour is cut, or whole again: all peers are to know that."""

@@ -43,6 +43,10 @@ class Quorum:
         """Something happened here that makes all earlier agreement void."""
         self._common = 0
 
+    def forget(self) -> None:
+        """Nobody had converged so far."""
+        self._mask = self._common = 0
+
     def settled(self, converged: bool) -> bool:
         """End the exchange with my own state; return whether everybody was converged `diameter` exchanges ago."""
         self._own = (self._own << 1 | converged) & self._recent

@@ -19,6 +19,7 @@ SHORTEST = 1e-3  # times the agreed step: the shortest step that a newcomer may 
 EARLY = 0.9  # of the seconds of a study: before that nobody's time is up
 SKIPPED = 0.9  # of the exchanges of a study: one neighbour alone leads nobody further
 OLD = 64  # times the steps of a gossip model for which there was time
+CERTIFICATES = 128  # exchanges of a certificate for each peer, at most
 ABSURD = 2  # times a bound: further than that no honest peer's word is, however late or early it comes
 
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
@@ -34,11 +35,13 @@ class Here(NamedTuple):
     number: the exchange at hand, or that of the message, if that is later.
     peers: how many there are.
     timely: whether the time can be up. None: nearly; a peer whose clock is a bit ahead may think so.
+    aside: the exchanges that certificates can have taken until that of the message.
     """
 
     number: int
     peers: int
     timely: bool | None = True
+    aside: int = 0
 
 
 class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -47,6 +50,7 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
     broken: no exchange after this one is known to have been incomplete, anywhere.
     depth: hops within which all peers are reached, at least, while some are missing (see `Quorum`).
     over: the time is up for some peer.
+    aside: the exchanges since learning began that are no rounds, since certificates took them.
     cuts: edges whose ends gave each other up, in order: (one end, the other end, 2 k + 1); (.., .., 2 k) where they found each
         other again; k is the exchange of the latest change.
     """
@@ -55,11 +59,16 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
     depth: _Depth = 0
     over: bool = False
     cuts: _Cuts = ()
+    aside: _Exchange = 0
 
-    def join(self, broken: int = 0, depth: int = 0, over: bool = False, cuts: _Cuts = ()) -> "Rumours":
+    def join(
+        self, broken: int = 0, depth: int = 0, over: bool = False, cuts: _Cuts = (), aside: int = 0
+    ) -> "Rumours":
         """These rumours and what I found out myself."""
         cuts = _joined(self.cuts, cuts) if cuts else self.cuts
-        return Rumours(max(self.broken, broken), max(self.depth, depth), self.over or over, cuts)
+        return Rumours(
+            max(self.broken, broken), max(self.depth, depth), self.over or over, cuts, max(self.aside, aside)
+        )
 
     def heard(self, other: "Rumours", here: Here) -> "Rumours":
         """These rumours and those of a message, within their bounds."""
@@ -71,6 +80,7 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
             min(other.depth, here.peers - 1),
             other.over and here.timely is True,
             cuts,
+            min(other.aside, here.aside),
         )
 
     def absurd(self, here: Here) -> Iterator[str]:
@@ -82,6 +92,8 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
             yield f"says that the network is {self.depth} hops wide, and it has {here.peers} peers"
         if self.over and here.timely is False:
             yield "says that the time is up, and it is not"
+        if self.aside > here.aside:
+            yield f"says that certificates took {self.aside} exchanges, and {here.aside} is the most"
 
     @property
     def cut(self) -> list[tuple[int, int]]:
@@ -212,6 +224,13 @@ TABLE = (
         "which edges are cut, and so whose rows are in a model",
         "The summary names whose rows are in the model. The model stays as it is.",
         f"At most {CUTS} edges, and {FAR} exchanges ahead; far more is refused. A false word can make a summary wrong.",
+    ),
+    Permission(
+        "rumours.aside",
+        "how many exchanges certificates have taken, which are no rounds",
+        "Exchanges of later rounds have numbers that are so much higher.",
+        f"At most the exchanges since learning began, and {CERTIFICATES} for each peer and each doubling of the rounds; more is "
+        "refused. A false word makes some exchanges incomplete.",
     ),
     Permission(
         "opens.weight",

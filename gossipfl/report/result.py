@@ -101,10 +101,12 @@ def figures(summary: Summary) -> RenderableType:
     took = summary.get("seconds") or {}
     lines = [scored(summary["scores"])] if summary.get("scores") else []
     if summary.get("distance_to_optimum") is not None:
+        predicted = summary.get("certificate")
+        also = f"; predicted by the certificate: {number(predicted)}" if predicted is not None else ""
         lines.append(
             (
                 "distance to the pooled optimum",
-                number(summary["distance_to_optimum"]) + " (relative, farthest peer)",
+                number(summary["distance_to_optimum"]) + f" (relative, farthest peer){also}",
             )
         )
     elif summary.get("pooled", {}) is None:

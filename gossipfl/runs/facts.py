@@ -140,6 +140,10 @@ def check(facts: Facts) -> Facts:
         *facts.mean,
         *facts.deviation,
         *facts.curvature,
+        *facts.moments.mean,
+        *facts.moments.deviation,
+        facts.moments.centre,
+        facts.moments.spread,
         *facts.schema.class_weights,
         *(value for value in facts.schema.fill.values() if isinstance(value, float)),
     )
@@ -158,7 +162,11 @@ def check(facts: Facts) -> Facts:
             bool(facts.mean) and len(facts.mean) != features,
             f"{len(facts.mean)} means for {features} features",
         ),
-        (any(d < 0 for d in facts.deviation), "a deviation below 0"),
+        (any(d < 0 for d in (*facts.deviation, *facts.moments.deviation)), "a deviation below 0"),
+        (
+            not len(facts.moments.mean) == len(facts.moments.deviation) in (0, features),
+            f"{len(facts.moments.mean)} moments for {features} features",
+        ),
         (not set(facts.schema.constant) <= set(facts.schema.features), "constant features that do not exist"),
         (
             len(facts.schema.class_weights) not in (0, len(facts.schema.classes or ())),

@@ -1,7 +1,7 @@
 """The result of a learning session; must not know which engine learned, or which files are written."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -10,6 +10,23 @@ from gossipfl.data.scale import Scale
 from gossipfl.runs.facts import Selection
 
 Summary = dict[str, Any]
+
+
+class Certificate(NamedTuple):
+    """What sums over all rows say of the mean of the models.
+
+    distance: the predicted distance to the optimum of all data; None if it is not known.
+    why: why it is not known.
+    endless: there is no finite optimum.
+    void: not all peers took part in a sum.
+    newton: the exchanges in which Newton's method would get from there to the tolerance; 0 if that is not known.
+    """
+
+    distance: float | None = None
+    why: str = ""
+    endless: bool = False
+    void: bool = False
+    newton: int = 0
 
 
 @dataclass
@@ -35,6 +52,8 @@ class Learned:
     train: list[Rows]  # encoded and standardised
     test: list[Rows]
     kept: Tensor | None = None  # (n, cache, d), the newest models of each peer; gossip learning only
-    certificate: float | None = None  # the predicted distance to the optimum; None if there is none
+    certificate: Certificate | None = None  # None if none was taken
+    attempts: int = 0  # certificates taken, at the end and before
+    exchanges: int = 0  # in which they were taken
     selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # on the test rows of all peers, by sums; see `learning.scores`

@@ -92,6 +92,10 @@ class Simulator:
     def over(self) -> bool:
         return False
 
+    def unsettle(self) -> bool:
+        self.settling.forget()
+        return True
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return self.settling.settled(self._latest, self._links(self._latest), converged, over)
 

@@ -24,6 +24,10 @@ class Settling:
         self._converged: deque[bool] = deque(maxlen=diameter + 1)
         self._lookback = Lookback(topology, diameter, changing)
 
+    def forget(self) -> None:
+        """No peer had converged so far."""
+        self._converged.clear()
+
     def settled(self, round: int, links: Links, converged: Tensor, over: bool) -> bool:
         """`Engine.settled` after the round `round`, which had these links."""
         peers = len(converged)

@@ -21,7 +21,7 @@ from gossipfl.topology.reach import horizon, period, spreads
 from gossipfl.topology.shorthand import generate, shorthands
 from gossipfl.topology.spans import Fault
 from gossipfl.topology.spectrum import Spectrum, dense, diameter, eigenvalues, extreme, rounds_per_tenfold
-from gossipfl.topology.tree import Tree, among, tree
+from gossipfl.topology.tree import Tree, among, subgraph, tree
 
 __all__ = [
     "FAMILIES",
@@ -58,6 +58,7 @@ __all__ = [
     "partition",
     "period",
     "read",
+    "renumbered",
     "rounds_per_tenfold",
     "schedule",
     "shorthands",
@@ -65,6 +66,7 @@ __all__ = [
     "static",
     "stochastic",
     "stragglers",
+    "subgraph",
     "symmetric",
     "tree",
     "write",

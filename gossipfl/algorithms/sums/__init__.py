@@ -5,18 +5,22 @@ from gossipfl.algorithms.sums.certificate import Units, distance
 from gossipfl.algorithms.sums.lbfgs import LBFGS
 from gossipfl.algorithms.sums.newton import DampedNewton
 from gossipfl.algorithms.sums.objective import Objective
+from gossipfl.algorithms.sums.probe import Bound, Probe, probe
 from gossipfl.algorithms.sums.summed import Summed, SumMethod, Summing
 
 __all__ = [
     "LBFGS",
     "PLAIN",
+    "Bound",
     "Carrier",
     "DampedNewton",
     "Integers",
     "Objective",
+    "Probe",
     "SumMethod",
     "Summed",
     "Summing",
     "Units",
     "distance",
+    "probe",
 ]

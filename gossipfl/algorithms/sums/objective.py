@@ -52,6 +52,12 @@ class Objective:
             slopes[:, : self.seen] -= slopes[:, : self.seen].mean(1, keepdim=True)
         return slopes.flatten() + self.ridge * x
 
+    def left(self, x: Tensor, g: Tensor, h: Tensor, p: Tensor) -> Tensor:
+        """What the step p from x leaves of the gradient of g'p + p'Hp/2 + l1 |x + p|_1, (d,); 0 at its minimum."""
+        z = x + p
+        left = g + h @ p + self.lasso * z.sign()
+        return torch.where((z == 0) & (self.lasso > 0), 0.0, left)
+
     def bent(self, hessian: Tensor, free: Tensor | None = None) -> Tensor:
         """The Hessian of the parameters `free` (k,), by default of all, with the curvature of l2.
 

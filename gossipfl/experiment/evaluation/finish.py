@@ -23,7 +23,7 @@ from gossipfl.models.margins import scorer
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import Kept
 from gossipfl.runs.events import Comparing
-from gossipfl.runs.learned import Learned, Summary
+from gossipfl.runs.learned import Certificate, Learned, Summary
 from gossipfl.runs.summary import FORMAT
 from gossipfl.trained import describe
 
@@ -52,6 +52,7 @@ def judge(study: Study, learned: Learned) -> Judged:
     consensus = apart(learned.models, mean)
     limit = e.stop.tolerance or AGREED
     finite = learned.stopped != "diverged" and bool(mean.isfinite().all())
+    certificate = learned.certificate or Certificate()
     summary: Summary = {
         "format": FORMAT,
         "name": e.name,
@@ -70,7 +71,8 @@ def judge(study: Study, learned: Learned) -> Judged:
         "unseen": list(learned.schema.unseen),
         "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),
         "consensus_distance": consensus if finite else None,
-        "certificate": learned.certificate,
+        "certificate": certificate.distance,
+        "certified": certified(study, learned, certificate),
         "distance_to_optimum": None,
         "loss": float(problem.loss(mean.expand(len(learned.names), -1)).mean()) if finite else None,
         "test": _evaluate(problem, e.model.kind, mean, test, learned.names) if finite else None,
@@ -111,6 +113,20 @@ def judge(study: Study, learned: Learned) -> Judged:
 def average(models: Tensor) -> Tensor:
     """The mean (d,) of models (n, d); exact where all are equal."""
     return models[0] + (models - models[0]).mean(0)
+
+
+def certified(study: Study, learned: Learned, found: Certificate) -> Summary:
+    """What is known of the certificate: whether it decides on the exit code, why there is none, and what it took."""
+    kind, linear = learned.algorithm, study.experiment.model.kind not in ("svm", "module")
+    return {
+        "decides": study.certifies(kind) and study.exact(kind),
+        "biased": METHODS[kind].rounds and linear and not METHODS[kind].exact,
+        "why": found.why,
+        "endless": found.endless,
+        "attempts": learned.attempts,
+        "exchanges": learned.exchanges,
+        "newton": found.newton,
+    }
 
 
 def preface(study: Study) -> Iterator[Comparing]:

@@ -12,8 +12,8 @@ def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
     sentence += selected(summary.get("selection"))
-    if (certificate := summary.get("certificate")) is not None:
-        sentence += f"; by its certificate the model is {certificate:.1e} from the optimum of all data"
+    if summary["stopped"] not in ("diverged", "no optimum", "interrupted"):
+        sentence += told(summary, tolerance if code else 0.0)
     if none := summary.get("no_reference"):
         sentence += f"; there is no pooled optimum to compare with: {none}"
     if lacking := summary.get("unwritten"):
@@ -30,6 +30,31 @@ def selected(selection: Mapping[str, Any] | None) -> str:
     penalties, value = selection["penalties"], selection["chosen"]
     ends = {penalties[0]: ", the largest value tried", penalties[-1]: ", the smallest value tried"}
     return f"; cross-validation chose {selection['key']} = {value:.3g}{ends.get(value, '')}"
+
+
+def told(summary: Mapping[str, Any], unmet: float = 0.0) -> str:
+    """The end of the sentence: how far the model is from the optimum of all data, as far as its certificate tells.
+
+    `unmet`: the tolerance, if it was not met.
+    """
+    distance, known = summary.get("certificate"), summary.get("certified") or {}
+    why = known.get("why", "")
+    if distance is None:
+        if known.get("endless"):
+            return f"; {why}"
+        return f"; there is no certificate of its distance to the optimum: {why}" if why and unmet else ""
+    spread = summary.get("consensus_distance")
+    if known.get("biased") and spread is not None:
+        return (
+            f"; the peers are within {spread:.2g} of their mean, which is {distance:.2g} from the optimum of all data, "
+            f"{spread + distance:.2g} together: {summary['algorithm']} has that bias"
+        )
+    sentence = f"; by its certificate the model is {distance:.1e} from the optimum of all data"
+    if unmet and distance > unmet and (cost := known.get("newton")):
+        sentence += (
+            f', and Newton\'s method would get there in {cost} exchanges more (algorithm.kind = "newton")'
+        )
+    return sentence
 
 
 def gone(summary: Mapping[str, Any]) -> int:
@@ -69,7 +94,7 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         case "interrupted":
             code = NETWORK if "error" in summary else INTERRUPTED
             return code, f"interrupted after {rounds:,} rounds; the models at that point are saved"
-    met = not tolerance or summary["stopped"] in ("tolerance", "ended")
+    met = not tolerance or summary["stopped"] in ("tolerance", "ended") or _near(summary, tolerance)
     if peers == 1:
         sentence = f"{_alone(summary)}; {rounds:,} rounds"
         if summary["stopped"] == "ended":
@@ -83,6 +108,13 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         return DONE, gossiped(summary)
     code = DONE if met and (summary["agreed"] or summary["stopped"] != "tolerance") else NOT_REACHED
     return code, _held(summary, tolerance)
+
+
+def _near(summary: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether the models of an exact method meet the tolerance, by agreement and by their certificate."""
+    decides, distance = (summary.get("certified") or {}).get("decides"), summary.get("certificate")
+    one = summary["agreed"] or summary["peers"] == 1
+    return bool(decides and one and distance is not None and distance <= tolerance)
 
 
 def _alone(summary: Mapping[str, Any]) -> str:
@@ -118,7 +150,7 @@ def _held(summary: dict[str, Any], tolerance: float) -> str:
         if summary["agreed"]:
             return f"{held}: {apart}; they stopped together after {rounds}"
         return f"{held}: they stopped together after {rounds}, each close to its neighbours, but {apart}"
-    if not tolerance:
+    if not tolerance or _near(summary, tolerance):
         return f"{held} after {rounds}: {apart}"
     remedy = "Set stop.rounds higher, or use another algorithm or topology"
     if summary["stopped"] == "rounds" and summary.get("why"):

@@ -18,21 +18,16 @@ from gossipfl.algorithms.sums.certificate import Verdict, reached
 from gossipfl.config.experiment import StopSettings
 from gossipfl.engine import Engine, Run, within
 from gossipfl.errors import Departed, Dropped, Spent
+from gossipfl.experiment.learning.certify import ENDLESS, Certifier, told
 from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
+from gossipfl.runs.learned import Certificate
 
 Stopped = Literal[
     "rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "ended", "no optimum"
 ]
 OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of rounds is not known in advance
-ENDLESS = {
-    Verdict.SEPARATED: "there is no finite optimum: the model separates the classes, and there is no penalty. Set model.l2 "
-    "above 0",
-    Verdict.ONE_SIDED: "there is no finite optimum: all training rows have one class, or all counts are 0, and the intercept, "
-    "which has no penalty, grows without limit",
-    Verdict.RECEDING: "there is no finite optimum, or none within reach of double precision: a level or a combination of "
-    "features has rows of one class only. Set model.l2 above 0",
-}  # why there is no optimum
+PAUSE = 16  # exchanges after the first certificate that did not meet the tolerance
 SELDOM = 1.0  # maximum seconds between two lines of metrics, if rounds are not longer
 
 
@@ -48,6 +43,9 @@ class Outcome:
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     before: float = 0.0  # seconds of learning before this process
+    certificate: Certificate | None = None  # of the last model
+    attempts: int = 0  # certificates taken
+    void: bool = False  # the last one could not be taken
 
     @property
     def elapsed(self) -> float:
@@ -77,17 +75,25 @@ class Rhythm(NamedTuple):
 
 
 def learn(
-    engine: Engine, problem: Problem, outcome: Outcome, stop: StopSettings, pace: Rhythm
+    engine: Engine,
+    problem: Problem,
+    outcome: Outcome,
+    stop: StopSettings,
+    pace: Rhythm,
+    certifier: Certifier | None = None,
 ) -> Iterator[Progress]:
     """Drive `engine` from `outcome.run` until `stop` holds, and yield a line of metrics every `pace.every` exchanges.
 
+    With a `certifier` the last model gets a certificate. Exact methods go on until it meets the tolerance.
     The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model or a
     measured loss that is not finite, or a loss that has grown a thousandfold), a neighbour that ends, removal from the
     topology, and KeyboardInterrupt at any point.
     """
     lines = Lines(pace.every, stop.seconds is not None)
     try:
-        yield from _rounds(engine, problem, outcome, stop, pace, lines)
+        yield from _rounds(engine, problem, outcome, stop, pace, lines, certifier)
+        if certifier and not outcome.why and not (outcome.certificate or outcome.followed):
+            _conclude(outcome, certifier, stop)
     except Departed as departed:
         if departed.reason not in ("diverged", "interrupted"):
             raise
@@ -105,7 +111,13 @@ def learn(
 
 
 def _rounds(
-    engine: Engine, problem: Problem, outcome: Outcome, stop: StopSettings, pace: Rhythm, lines: "Lines"
+    engine: Engine,
+    problem: Problem,
+    outcome: Outcome,
+    stop: StopSettings,
+    pace: Rhythm,
+    lines: "Lines",
+    certifier: Certifier | None,
 ) -> Iterator[Progress]:
     ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
     if outcome.diverged(unbounded(ceiling), "before the first round: values in the data may be too large"):
@@ -125,7 +137,9 @@ def _rounds(
         over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
         if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):
             outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
-            break
+            if not (certifier and _goes_on(engine, outcome, stop, certifier)):
+                break
+            rest.postpone(outcome.rounds, outcome.void)
         if lines.due(outcome):
             losses = problem.loss(x)
             yield measure(engine, losses, outcome)
@@ -137,6 +151,34 @@ def _rounds(
         if outcome.rounds >= stop.rounds:
             break
     outcome.diverged(unbounded(problem.loss(outcome.run.state.x)), f"in round {outcome.rounds}")
+
+
+def _goes_on(engine: Engine, outcome: Outcome, stop: StopSettings, certifier: Certifier) -> bool:
+    """Whether all peers agree, but their model is not yet near enough to the optimum; takes a certificate to find out."""
+    if outcome.stopped != "tolerance" or not certifier.decides:
+        return False
+    if not engine.unsettle():
+        outcome.followed = True
+        return False
+    found = certifier(outcome.run)
+    outcome.attempts += 1
+    near = found.distance is not None and found.distance <= stop.tolerance
+    outcome.void = found.void
+    if near or found.endless:
+        outcome.certificate = found
+    if found.endless:
+        outcome.stopped, outcome.why = "no optimum", found.why
+    elif not near:
+        outcome.stopped = "rounds"
+    return not (near or found.endless)
+
+
+def _conclude(outcome: Outcome, certifier: Certifier, stop: StopSettings) -> None:
+    """The certificate at the end."""
+    found = outcome.certificate = certifier(outcome.run, thorough=True)
+    outcome.attempts += 1
+    if found.endless and stop.tolerance and certifier.decides:
+        outcome.stopped, outcome.why = "no optimum", found.why
 
 
 def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
@@ -186,6 +228,7 @@ class Rest:
         self._converged, peers = False, len(run.state.x)
         self._answer = torch.zeros(peers, dtype=torch.bool), torch.ones(peers, dtype=torch.bool)
         self._were: deque[bool] = deque(maxlen=2 * pace.hops + 2)
+        self._pause = self._next = 0  # exchanges without a certificate that did not meet the tolerance
 
     @property
     def lately(self) -> bool:
@@ -204,9 +247,20 @@ class Rest:
             else:
                 near = self._seen > cycle and self._still(run) and self._close(run)
                 self._near = self._near + 1 if near else 0
-                self._converged, self._before = self._near > (0 if cycle > 1 else 2 * self._hops), run
+                calm = self._near > (0 if cycle > 1 else 2 * self._hops)
+                self._converged, self._before = calm and exchanges >= self._next, run
         self._were.append(self._converged)
         return self._engine.settled(self._answer[self._converged], over)
+
+    def postpone(self, exchanges: int, void: bool) -> None:
+        """The certificate after so many exchanges did not meet the tolerance: the next one waits, each time twice as long.
+
+        `void`: there was none, as a peer was missing; the next one comes soon.
+        """
+        self._pause = self._pause if void else max(2 * self._pause, PAUSE)
+        self._next = exchanges + (PAUSE if void else self._pause)
+        self._converged = False
+        self._were.clear()
 
     def _still(self, run: Run) -> bool:
         """Whether the last step of each peer in this process was below the tolerance."""

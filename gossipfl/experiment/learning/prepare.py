@@ -209,8 +209,8 @@ def class_weights(study: Study, schema: Schema) -> Schema:
 
 
 def agree_units(study: Study, kind: str, train: Sequence[Rows], agreement: Agreement) -> Moments:
-    """What a certificate needs, for a kind that takes sums."""
-    if not study.sums(kind):
+    """What a certificate needs, for a kind that takes sums or is certified."""
+    if not (study.sums(kind) or study.certifies(kind)):
         return Moments()
     return agree_moments(train, study.loss.task == "regression", agreement)
 

@@ -1,7 +1,6 @@
 """One learning session of the peers in this process, from raw tables to models; must not know which engine it uses."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,12 +11,12 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
-from gossipfl.algorithms import METHODS, Algorithm, Summing
-from gossipfl.algorithms.sums.certificate import predicted
+from gossipfl.algorithms import METHODS, Algorithm
 from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
 from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.certify import Aside, Certifier
 from gossipfl.experiment.learning.compose import Parts, compose
 from gossipfl.experiment.learning.learn import Outcome, Rhythm, interval, learn
 from gossipfl.experiment.learning.prepare import prepare
@@ -45,7 +44,7 @@ SCORED = (
 log = logging.getLogger(__name__)
 
 
-class Engines(Protocol):
+class Engines(Aside, Protocol):
     """Makes engines: for all peers in one process, or for one live peer."""
 
     @property
@@ -105,8 +104,11 @@ class Session:
             self._again(since, engines)
         self.engine: Engine
         self._parts: Callable[[], Parts] | None = None
+        self.certifier: Certifier | None = None
         if METHODS[self.prepared.kind].rounds:
             self.engine, self._parts = engines.learning(compose(study, self.prepared))
+            if study.certifies(self.prepared.kind):
+                self.certifier = Certifier(engines, self._parts, rows)
         else:
             self.engine = engines.gossiping(learning(study), shards(self.prepared.train, study.dtype))
         self.outcome = self._begun(point)
@@ -146,7 +148,8 @@ class Session:
         began = time.process_time()
         self.outcome.began = time.monotonic()
         rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, every)
-        for progress in learn(self.engine, self.prepared.problem, self.outcome, e.stop, rhythm):
+        learning = learn(self.engine, self.prepared.problem, self.outcome, e.stop, rhythm, self.certifier)
+        for progress in learning:
             self.cpu = time.process_time() - began
             yield progress
         self.cpu = time.process_time() - began
@@ -234,19 +237,14 @@ class Session:
             self.scores = own(tests, self.study.names[self._rows[0]], len(study.names))
 
     @property
-    def certificate(self) -> float | None:
-        """The predicted distance of the model to the optimum of all data; None if there is none."""
-        state = self.outcome.run.state
-        value = predicted(state.evidence) if isinstance(state, Summing) else math.nan
-        return value if math.isfinite(value) else None
-
-    @property
     def messages_sent(self) -> int:
-        return self.agreement.messages_sent + self.engine.messages_sent
+        aside = self.certifier.messages_sent if self.certifier else 0
+        return self.agreement.messages_sent + self.engine.messages_sent + aside
 
     @property
     def bytes_sent(self) -> int:
-        return self.agreement.bytes_sent + self.engine.bytes_sent
+        aside = self.certifier.bytes_sent if self.certifier else 0
+        return self.agreement.bytes_sent + self.engine.bytes_sent + aside
 
     def learned(self, here: Sequence[int], startup: float, absent: str = "") -> Learned:
         """The result for all peers of a study.
@@ -278,7 +276,9 @@ class Session:
             train=[prepared.train[me] for me in here],
             test=[prepared.test[me] for me in here],
             kept=self.kept,
-            certificate=self.certificate,
             scores=self.scores,
             selection=prepared.facts.selection,
+            certificate=outcome.certificate,
+            attempts=outcome.attempts,
+            exchanges=self.certifier.exchanges if self.certifier else 0,
         )

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import networkx as nx
+
 from gossipfl.algorithms import METHODS, Algorithm
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment, Incompatible
@@ -13,7 +15,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import Cycles, Gossip, GossipLearning, Shards
 from gossipfl.mixing import Mixing
 from gossipfl.simulator import SimulatedFallback, Simulator
-from gossipfl.topology import Fault, Topology, afflicted
+from gossipfl.topology import Fault, Topology, afflicted, subgraph
 
 LIVE_ONLY = {"delay", "duplicate", "reset"}  # faults that need real connections
 
@@ -73,6 +75,22 @@ class Simulated:
         if METHODS[parts.main.kind].exact:
             raise Incompatible(f"{_why(parts)}, or leave out the faults")
         return main, lambda: parts
+
+    def aside(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Simulator:
+        return Simulator(algorithm, None, topology, mixing)
+
+    def resume(self) -> None:
+        return
+
+    def company(self, study: Study, run: Run) -> nx.Graph | None:
+        here = [study.names[me] for me in self.present(run)]
+        sides = self._topology(max(0, run.round - 1)).sides if self._topology else None
+        if sides is not None and len({int(sides[study.names.index(name)]) for name in here}) > 1:
+            return None
+        if len(here) == len(study.names):
+            return study.graph
+        graph = subgraph(study.graph, here)
+        return graph if here and nx.is_connected(graph) else None
 
     def gossiping(self, learning: GossipLearning, shards: Shards) -> Engine:
         e = self._study.experiment

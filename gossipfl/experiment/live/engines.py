@@ -5,11 +5,11 @@ from collections.abc import Callable
 import networkx as nx
 
 from gossipfl.algorithms import Algorithm
-from gossipfl.engine import Engine
+from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.compose import Parts
-from gossipfl.experiment.live.following import Change, Following, lock_step, openings
+from gossipfl.experiment.live.following import Change, Following, lock_step, openings, together
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.mixing import Mixing
@@ -47,6 +47,8 @@ class Live:
         self._study, self._me, self._exchange = study, me, exchange
         self._transport, self._changed, self._known = transport, changed, known
         self._identity = identity
+        # the exchange at which the last certificate began, and exchanges for those before
+        self._since = self._spent = 0
 
     @property
     def exchanges(self) -> int:
@@ -91,6 +93,19 @@ class Live:
             )
         following = Following(parts, exchange, self._transport, self._changed)
         return following, lambda: following.parts
+
+    def aside(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Peer:
+        self._since = self._exchange.number
+        self._spent = self._exchange.neighbours.rumours.aside
+        return Peer(self._exchange, algorithm, None, topology, mixing, origin=self._since, aside=True)
+
+    def resume(self) -> None:
+        """The exchanges since `aside` are no rounds."""
+        self._exchange.neighbours.spread(aside=self._spent + self._exchange.number - self._since)
+
+    def company(self, study: Study, run: Run) -> nx.Graph | None:
+        exchange = self._exchange
+        return together(exchange, study.graph, exchange.rumours, exchange.names[exchange.me])
 
     def gossiping(self, learning: GossipLearning, shards: Shards) -> GossipPeer:
         study, e = self._study, self._study.experiment

@@ -18,8 +18,10 @@ from gossipfl.experiment.study.method import Composition
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, Peer, ZeroMQ
 from gossipfl.peer.fallback import PeerFallback
+from gossipfl.peer.rumours import Rumours
 from gossipfl.peer.wire import Opening, ident
 from gossipfl.runs.facts import Facts
+from gossipfl.topology import subgraph
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,9 @@ class Following:
     def over(self) -> bool:
         return self.inner.over
 
+    def unsettle(self) -> bool:
+        return self.inner.unsettle()
+
     def settled(self, converged: Tensor, over: bool = False) -> bool:
         return self.inner.settled(converged, over)
 
@@ -149,7 +154,16 @@ def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Pee
         hops(parts.study, composition),
         parts.study.changing,
         origin=parts.prepared.facts.origin,
+        learns=True,
     )
+
+
+def together(exchange: Exchange, graph: nx.Graph, rumours: Rumours, learner: str) -> nx.Graph:
+    """The peers that a path of edges leads to from `learner` whose ends have not given each other up, and these edges."""
+    names = exchange.names
+    cut = [(names.get(a, ""), names.get(b, "")) for a, b in rumours.cut]
+    whole = subgraph(graph.to_undirected() if cut else graph, list(graph), cut)
+    return subgraph(whole, nx.node_connected_component(whole.to_undirected(), learner))
 
 
 def called(study: Study) -> dict[int, str]:

@@ -29,7 +29,8 @@ def largest(study: Study, table: Table) -> int:
     outputs = max(OUTPUTS, MORE * len(words)) if study.experiment.model.kind == "softmax" else 1
     width = _width(study, len(table.columns) + MORE * len(words), outputs)
     method = METHODS.get(e.algorithm.kind)
-    square = min(width, SMALL) if method is None else width if method.averages else 0
+    certified = min(width, SMALL) if e.stop.certificate else 0
+    square = min(width, SMALL) if method is None else width if method.averages else certified
     tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in (*words, *table.columns)))
     learning = 16 * (square**2 + width * (4 + e.algorithm.precondition))
     folds = 8 * LARGE if e.model.selects else 0

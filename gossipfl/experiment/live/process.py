@@ -45,6 +45,7 @@ GOODBYES = {
     "seconds": "settled",
     "rounds": "done",
     "ended": "done",
+    "no optimum": "done",
 }  # the reason in the goodbye of a peer that has learned to the end
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,7 @@ def live(
         if session and report.stopped == "interrupted":
             journal.checkpoint(session, exchange, now=True)
         figures = {name: value for name, value in vars(report).items() if name not in BULKY}
+        figures["certificate"] = report.certificate and report.certificate.distance
         unwritten = journal.end(session.models[0] if session else None, table, figures)
         return replace(report, unwritten=unwritten)
 

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import networkx as nx
 import torch
 
 from gossipfl.data import Table, encode
 from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.live.following import together
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
 from gossipfl.peer.neighbour import Message
 from gossipfl.runs.facts import Selection
-from gossipfl.runs.learned import Learned, Summary
+from gossipfl.runs.learned import Certificate, Learned, Summary
 
 BULKY = ("model", "kept", "schema", "scale", "unwritten")  # fields of a report that are not in a summary
 
@@ -49,6 +49,9 @@ class Report:
     scores: Summary | None = None  # of the test rows of all peers, or of its own
     model: list[float] | None = None
     kept: list[list[float]] | None = None  # the newest models, for gossip learning
+    certificate: Certificate | None = None
+    attempts: int = 0  # certificates taken
+    exchanges: int = 0  # in which they were taken
     schema: Any = None
     scale: Any = None
 
@@ -87,7 +90,8 @@ def reported(
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
         schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, scores=session.scores,
         selection=prepared.facts.selection,
-        **traffic, **failure,
+        certificate=outcome.certificate, attempts=outcome.attempts,
+        exchanges=session.certifier.exchanges if session.certifier else 0, **traffic, **failure,
     )  # fmt: skip
 
 
@@ -109,9 +113,7 @@ def learners(exchange: Exchange, session: Session, heritage: Message | None = No
     names, learner, rumours = exchange.names, exchange.names[exchange.me], exchange.rumours
     if heritage is not None:
         learner, rumours = names[heritage.header.sender], heritage.header.rumours
-    graph = session.present.graph.to_undirected()
-    graph.remove_edges_from((names.get(a), names.get(b)) for a, b in rumours.cut)
-    return graph.subgraph(nx.node_connected_component(graph, learner))
+    return together(exchange, session.present.graph, rumours, learner)
 
 
 def collect(
@@ -135,7 +137,8 @@ def collect(
     )
     ends = {report.stopped for report in every}
     stopped = next(
-        (s for s in ("diverged", "interrupted", "dropped", "rounds", "seconds") if s in ends), "tolerance"
+        (s for s in ("diverged", "interrupted", "dropped", "no optimum", "rounds", "seconds") if s in ends),
+        "tolerance",
     )
     return Learned(
         engine="peers",
@@ -159,6 +162,9 @@ def collect(
         kept=torch.tensor(kept, dtype=study.dtype) if all(kept) else None,
         selection=every[0].selection,
         scores=_widest([report.scores for report in every]),
+        certificate=_certificate(report.certificate for report in every),
+        attempts=max(report.attempts for report in every),
+        exchanges=max(report.exchanges for report in every),
     )
 
 
@@ -166,6 +172,12 @@ def _widest(scores: Sequence[Summary | None]) -> Summary | None:
     """The scores of the most peers; None if each of several peers has its own."""
     found = max((one for one in scores if one), key=lambda one: len(one["peers"]), default=None)
     return None if found and len(found["peers"]) < min(2, len(scores)) else found
+
+
+def _certificate(found: Iterable[Certificate | None]) -> Certificate | None:
+    """The one with the largest distance; a peer may have none because it missed a sum."""
+    taken = [one for one in found if one is not None]
+    return max(taken, key=lambda one: -1.0 if one.distance is None else one.distance, default=None)
 
 
 def _why(reports: Iterable[Report]) -> str:

@@ -142,8 +142,11 @@ def composition(
     return Composition(kind, algorithm, topology(study, kind), mixed, cycle)
 
 
-def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int) -> Sums:
-    """What a sum method is made of. Targets are centred for linear models, where the intercept can take their mean."""
+def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int, rows: bool = True) -> Sums:
+    """What a sum method is made of; without its rows, if they are not asked for.
+
+    Targets are centred for linear models, where the intercept can take their mean.
+    """
     if not isinstance(problem, Linear):
         return no_sums(study.loss, len(study.names), exchanges)
     units = Units(
@@ -156,8 +159,8 @@ def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int
     )  # fmt: skip
     centre = moments.centre if objective.free else 0.0
     found = Sums(
-        objective, problem.loss_of_row, study.experiment.stop.tolerance, problem.of_peers(centre), len(study.names),
-        exchanges, centre * (1 - objective.penalised),
+        objective, problem.loss_of_row, study.experiment.stop.tolerance, problem.of_peers(centre) if rows else (),
+        len(study.names), exchanges, centre * (1 - objective.penalised),
     )  # fmt: skip
     scaled = study.secure and study.loss.task == "regression"
     return found.in_units(moments.spread + abs(moments.centre - centre)) if scaled else found

@@ -144,6 +144,16 @@ class Study:
         tree = how == "tree" or self.secure or (how == "auto" and self.shorter)
         return method.sums or (method.averages and tree)
 
+    def certifies(self, kind: str) -> bool:
+        """Whether the peers tell the distance of their model to the optimum. The hinge has kinks, and a module any shape."""
+        method, e = METHODS[kind], self.experiment
+        talk = method.talks or len(self.names) == 1
+        return e.stop.certificate and method.rounds and talk and e.model.kind not in ("svm", "module")
+
+    def exact(self, kind: str) -> bool:
+        """Whether a kind of algorithm ends at the optimum of all data; with mini-batches it ends near it."""
+        return METHODS[kind].exact and self.experiment.algorithm.batch == "full"
+
     @cached_property
     def shorter(self) -> bool:
         """Whether a sum along the tree takes fewer exchanges than an exact average."""

@@ -1,0 +1,143 @@
+"""The certificate of the peers' mean model, by sums between two rounds of learning; must not know which engine takes them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import networkx as nx
+import torch
+from torch import Tensor
+
+from gossipfl.algorithms import Algorithm, Summed, Summing, Sums, leaves, rebuilt
+from gossipfl.algorithms.sums import Probe, probe
+from gossipfl.algorithms.sums.certificate import Evidence, Verdict, predicted
+from gossipfl.engine import Engine, Run
+from gossipfl.experiment.learning.compose import Parts
+from gossipfl.experiment.study.method import sums
+from gossipfl.experiment.study.study import Study
+from gossipfl.mixing import Mixing, Sum
+from gossipfl.models import Linear, Preconditioned
+from gossipfl.runs.learned import Certificate
+from gossipfl.topology import Links, Topology, cycle, renumbered, tree
+
+MANY = 2000  # peers in one process above which the rows of all are summed at once
+ENDLESS = {
+    Verdict.SEPARATED: "there is no finite optimum: the model separates the classes, and there is no penalty. Set model.l2 "
+    "above 0",
+    Verdict.ONE_SIDED: "there is no finite optimum: all training rows have one class, or all counts are 0, and the intercept, "
+    "which has no penalty, grows without limit",
+    Verdict.RECEDING: "there is no finite optimum, or none within reach of double precision: a level or a combination of "
+    "features has rows of one class only. Set model.l2 above 0",
+}  # why there is no optimum
+VOID = "not all peers took part in its sums"
+UNSOUND = "the objective is not smooth enough there, or has a flat direction"
+WIDE = "the model has too many parameters for it: it would need model.l2 above 0, and model.l1 = 0"
+
+
+class Aside(Protocol):
+    """What takes sums between two rounds of learning."""
+
+    def aside(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Engine:
+        """An engine without a problem, whose exchanges come between those of learning."""
+
+    def resume(self) -> None:
+        """The exchanges of the last such engine are over."""
+
+    def company(self, study: Study, run: Run) -> nx.Graph | None:
+        """The peers that are there after a run, and their links; None if they cannot all reach each other."""
+
+
+class Certifier:
+    """Takes certificates. All peers call it after the same exchange.
+
+    Args:
+        engines: takes the sums.
+        parts: the present parts of the session.
+        mine: the numbers of the peers in this process.
+    """
+
+    def __init__(self, engines: Aside, parts: Callable[[], Parts], mine: Sequence[int]) -> None:
+        self._engines, self._parts, self._mine = engines, parts, list(mine)
+        self._made: tuple[Parts, Sums] | None = None
+        self.exchanges = self.messages_sent = self.bytes_sent = 0
+
+    @property
+    def decides(self) -> bool:
+        """Whether learning goes on until the certificate meets the tolerance, too."""
+        parts = self._parts()
+        return parts.study.exact(parts.main.kind)
+
+    def __call__(self, run: Run, thorough: bool = False) -> Certificate:
+        """The certificate of the mean of the models after a run.
+
+        `thorough`: find the distance even if it is far, and what Newton's method would take from there.
+        """
+        if isinstance(run.state, Summing) and _told(run.state.evidence):
+            return _certificate(run.state.evidence)
+        parts, x = self._parts(), run.state.x
+        problem, study = parts.prepared.problem, parts.study
+        if isinstance(problem, Preconditioned):
+            x, problem = problem.by(x), problem.problem
+        graph = self._engines.company(study, run)
+        if graph is None or not isinstance(problem, Linear):
+            return Certificate(why=VOID, void=True)
+        made, here = self._sums(parts, problem), [study.names.index(name) for name in graph]
+        method = probe(made.objective, made.loss, made.tolerance, thorough)
+        if method is None:
+            return Certificate(why=WIDE)
+        if len(self._mine) > MANY:
+            rows, x = [problem.of_all(here, float(made.shift[-1]))], x[here].mean(0, keepdim=True)
+            summed, links, row = made._replace(rows=rows, peers=1).of(method), list[Links](), 0
+        else:
+            whole = len(here) == len(study.names)
+            links = list(study.tree.rounds() if whole else renumbered(tree(graph).rounds(), here))
+            summed = made._replace(peers=len(here), exchanges=max(1, len(links))).of(method)
+            row = 0 if len(self._mine) == 1 else here[0]
+        state = self._taken(summed, x, cycle(links), row)
+        if state is None:
+            return Certificate(why=VOID, void=True)
+        found = _certificate(state.evidence)
+        cost = int(state.sums) * len(links) if thorough and isinstance(method, Probe) else 0
+        return found._replace(newton=cost if found.distance is not None else 0)
+
+    def _sums(self, parts: Parts, problem: Linear) -> Sums:
+        """What the sums are made of, kept as long as the parts stay the same."""
+        if self._made is None or self._made[0] is not parts:
+            many = len(self._mine) > MANY
+            made = sums(parts.study, problem, parts.prepared.facts.moments, 1, rows=not many)
+            self._made = parts, made
+        return self._made[1]
+
+    def _taken(self, summed: Summed, x: Tensor, topology: Topology, row: int) -> Any:
+        """The state of the method in a row after its last sum; None if not all peers contributed to one."""
+        engine = self._engines.aside(summed, topology, Mixing(Sum()))
+        run = engine.init(x)
+        first: Any = run.state
+        run = run._replace(
+            state=first._replace(apart=torch.ones_like(first.apart))
+        )  # the mean of the models first
+        while True:
+            for _ in range(summed.exchanges):
+                run = engine.step(run)
+            state: Any = run.state
+            if state.voids[row] or (state.inner.finished[row] and not state.apart[row]):
+                break
+        self._engines.resume()
+        self.exchanges += run.round
+        self.messages_sent += engine.messages_sent
+        self.bytes_sent += engine.bytes_sent
+        if state.voids[row]:
+            return None
+        return rebuilt({name: tensor[row] for name, tensor in leaves(state.inner).items()}, state.inner)
+
+
+def _told(evidence: Evidence) -> bool:
+    """Whether a method that takes sums knows the distance, or that there is no optimum."""
+    return bool(evidence.verdict) or math.isfinite(predicted(evidence))
+
+
+def _certificate(evidence: Evidence) -> Certificate:
+    if evidence.verdict:
+        return Certificate(why=ENDLESS[Verdict(int(evidence.verdict))], endless=True)
+    length = predicted(evidence)
+    return Certificate(length) if math.isfinite(length) else Certificate(why=UNSOUND)
