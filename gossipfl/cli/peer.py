@@ -279,10 +279,8 @@ def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
         case "interrupted" | "dropped":
             code = 130 if report.stopped == "interrupted" else 0
             return code, report.why or f"interrupted after {report.rounds} rounds"
-        case "ended":
-            return 0, report.why
-        case "no optimum":
-            return 6, report.why
+        case "ended" | "no optimum":
+            return (0 if report.stopped == "ended" else 6), report.why
         case "tolerance":
             return (
                 0,

@@ -19,6 +19,8 @@ class Certificate(NamedTuple):
     why: why it is not known.
     endless: there is no finite optimum.
     void: not all peers took part in a sum.
+    rounding: further steps change nothing but the rounding.
+    contracted: the Newton step behind it, or the step after it, was at most half as long as the one before.
     newton: the exchanges in which Newton's method would get from there to the tolerance; 0 if that is not known.
     """
 
@@ -26,6 +28,8 @@ class Certificate(NamedTuple):
     why: str = ""
     endless: bool = False
     void: bool = False
+    rounding: bool = False
+    contracted: bool = False
     newton: int = 0
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gossipfl import topology
 from gossipfl.algorithms import Objective, Summed, Summing, Units
-from gossipfl.algorithms.sums import LBFGS, DampedNewton, distance
+from gossipfl.algorithms.sums import LBFGS, Bound, DampedNewton, Probe, distance
 from gossipfl.algorithms.sums.certificate import CONTRACTION, Verdict, at_rounding, predicted
 from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.mixing import Mixing, Sum
@@ -115,6 +115,38 @@ def test_lbfgs_meets_the_optimum_and_says_so(loss: Loss, l1: float) -> None:
     assert predicted(run[-1].evidence) <= 1e-9
     optimum = pooled_optimum(problem)
     assert torch.linalg.vector_norm(run[-1].x - optimum) <= 1e-8 * torch.linalg.vector_norm(optimum)
+
+
+def probed(method: Any, problem: Linear, x: Tensor) -> float:
+    s, rows = method.init(x), problem.of_peers()
+    while not s.finished:
+        s = method.update(s, sum(method.contribute(s, part) for part in rows))
+    return predicted(s.evidence)
+
+
+@each_loss
+@pytest.mark.parametrize("l2", [1.0, 1e-3, 1e-6])
+def test_a_probe_tells_the_distance_of_any_model(loss: Loss, l2: float) -> None:
+    problem = world(loss, l2)
+    optimum, random = pooled_optimum(problem), np.random.default_rng(1)
+    for apart in (0.1, 1e-3, 1e-7, 1e-10):
+        x = optimum * torch.from_numpy(1 + apart * random.normal(size=len(optimum)))
+        told = {
+            t: probed(Probe(DampedNewton(objective(problem), loss, 1e-9), t), problem, x)
+            for t in (False, True)
+        }
+        assert 0.5 <= gap(x, problem) / told[True] <= 2
+        assert apart == 0.1 or 0.5 <= gap(x, problem) / told[False] <= 2
+
+
+@pytest.mark.parametrize("loss", [Logistic(), Softmax(), Squared()], ids=str)
+def test_without_a_hessian_there_is_a_bound(loss: Loss) -> None:
+    problem = world(loss, 0.1)
+    optimum, random = pooled_optimum(problem), np.random.default_rng(1)
+    for apart in (0.1, 1e-3, 1e-9):
+        x = optimum + apart * torch.from_numpy(random.normal(size=len(optimum)))
+        true = float(torch.linalg.vector_norm(x - optimum) / torch.linalg.vector_norm(x))
+        assert true <= probed(Bound(objective(problem)), problem, x) <= 1e3 * true
 
 
 def test_the_quadratic_is_solved_exactly_where_it_is_singular() -> None:

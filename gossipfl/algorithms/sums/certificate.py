@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LEAST = 1e-3  # of the spread of the target: models below this size are measured in these units
+LEAST = 1e-3  # of the spread of the target: slopes below this size are measured in these units
 CONSISTENT = 1e-6  # guard A: |g - H s| / |g|
 CONTRACTION = 0.5  # guard B: |H^+ g(x - s)| / |s|
 STILL = 1e-13  # a step that is shorter moves nothing, so that guard B does not apply
@@ -38,12 +38,13 @@ class Units(NamedTuple):
 def distance(step: Tensor, x: Tensor, units: Units) -> float:
     """The relative size of a step (d,) from x (d,): that of the slopes, or that of the intercept, whichever is larger.
 
-    Slopes count times the deviation of their feature, relative to those of x. The intercept counts at the mean row, relative to
-    that of x. A model smaller than 1e-3 of the spread of the target counts as one of that size.
+    Slopes count times the deviation of their feature, relative to those of x; slopes smaller than 1e-3 of the spread of the
+    target count as of that size. The intercept counts at the mean row, relative to that of x or to the spread, if that is
+    larger: a target may be centred.
     """
-    p, floor = len(units.deviation), LEAST * units.spread
+    p = len(units.deviation)
     (ds, db), (ws, wb) = (_parts(v.view(-1, units.outputs), p, units) for v in (step, x))
-    return max(_ratio(ds, ws, floor), _ratio(db, wb, floor))
+    return max(_ratio(ds, ws, LEAST * units.spread), _ratio(db, wb, units.spread))
 
 
 def _parts(w: Tensor, p: int, units: Units) -> tuple[Tensor, Tensor]:

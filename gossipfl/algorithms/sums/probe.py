@@ -75,15 +75,16 @@ class Probe:
         s = s._replace(newton=after, sums=s.sums + 1)
         if s.sums == 1:
             s = s._replace(first=s.first.new_tensor(self._first(after)))
+            if self.thorough and not math.isfinite(float(s.first)):  # x may be far out: begin at 0
+                s = s._replace(newton=self.newton.init(torch.zeros_like(s.x)))
         s = self._judged(s)
         known, over = _known(s.evidence), bool(s.evidence.verdict) or float(s.sums) >= MOST
         if self.thorough:
             met = known and (after.finished or float(s.evidence.certificate) <= self.newton.tolerance)
             over = over or bool(met)
-            if not known and s.sums == 2 and isinstance(self.newton.loss, Huber | SquaredHinge):
-                s = s._replace(
-                    newton=self.newton.init(s.x)
-                )  # with the curvature that it lends to flat pieces
+            lends = isinstance(self.newton.loss, Huber | SquaredHinge) and math.isfinite(float(s.first))
+            if lends and not known and s.sums == 2:  # curvature, to flat pieces
+                s = s._replace(newton=self.newton.init(s.x))
         else:
             mounting = after.evidence.tail > before.evidence.tail or bool(s.close)
             over = over or known or (float(s.sums) > 1 and not mounting)

@@ -123,6 +123,7 @@ def certified(study: Study, learned: Learned, found: Certificate) -> Summary:
         "biased": METHODS[kind].rounds and linear and not METHODS[kind].exact,
         "why": found.why,
         "endless": found.endless,
+        "rounding": found.rounding,
         "attempts": learned.attempts,
         "exchanges": learned.exchanges,
         "newton": found.newton,

@@ -49,7 +49,8 @@ def told(summary: Mapping[str, Any], unmet: float = 0.0) -> str:
             f"; the peers are within {spread:.2g} of their mean, which is {distance:.2g} from the optimum of all data, "
             f"{spread + distance:.2g} together: {summary['algorithm']} has that bias"
         )
-    sentence = f"; by its certificate the model is {distance:.1e} from the optimum of all data"
+    rounding = "at rounding, " if known.get("rounding") else ""
+    sentence = f"; by its certificate the model is {rounding}{distance:.1e} from the optimum of all data"
     if unmet and distance > unmet and (cost := known.get("newton")):
         sentence += (
             f', and Newton\'s method would get there in {cost} exchanges more (algorithm.kind = "newton")'

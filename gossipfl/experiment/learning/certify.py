@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, Summed, Summing, Sums, leaves, rebuilt
-from gossipfl.algorithms.sums import Probe, probe
-from gossipfl.algorithms.sums.certificate import Evidence, Verdict, predicted
+from gossipfl.algorithms.sums import Bound, Probe, probe
+from gossipfl.algorithms.sums.certificate import CONTRACTION, Evidence, Verdict, at_rounding, predicted
 from gossipfl.engine import Engine, Run
 from gossipfl.experiment.learning.compose import Parts
 from gossipfl.experiment.study.method import sums
@@ -18,7 +18,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.models import Linear, Preconditioned
 from gossipfl.runs.learned import Certificate
-from gossipfl.topology import Links, Topology, cycle, renumbered, tree
+from gossipfl.topology import Topology, cycle, renumbered, tree
 
 MANY = 2000  # peers in one process above which the rows of all are summed at once
 ENDLESS = {
@@ -43,8 +43,8 @@ class Aside(Protocol):
     def resume(self) -> None:
         """The exchanges of the last such engine are over."""
 
-    def company(self, study: Study, run: Run) -> nx.Graph | None:
-        """The peers that are there after a run, and their links; None if they cannot all reach each other."""
+    def companies(self, study: Study, run: Run) -> list[nx.Graph]:
+        """The peers that are there after a run, and their links: a graph for each part that others have lost for good."""
 
 
 class Certifier:
@@ -78,27 +78,41 @@ class Certifier:
         problem, study = parts.prepared.problem, parts.study
         if isinstance(problem, Preconditioned):
             x, problem = problem.by(x), problem.problem
-        graph = self._engines.company(study, run)
-        if graph is None or not isinstance(problem, Linear):
-            return Certificate(why=VOID, void=True)
-        made, here = self._sums(parts, problem), [study.names.index(name) for name in graph]
+        assert isinstance(problem, Linear), "a module has no certificate"
+        made = self._sums(parts, problem)
         method = probe(made.objective, made.loss, made.tolerance, thorough)
         if method is None:
             return Certificate(why=WIDE)
+        graphs = self._engines.companies(study, run)
+        return _worst([self._of(graph, study.names, made, method, problem, x) for graph in graphs])
+
+    def _of(
+        self,
+        graph: nx.Graph,
+        names: Sequence[str],
+        made: Sums,
+        method: Probe | Bound,
+        problem: Linear,
+        x: Tensor,
+    ) -> Certificate:
+        """The certificate of the models x of these peers."""
+        if not (nx.is_strongly_connected(graph) if graph.is_directed() else nx.is_connected(graph)):
+            return Certificate(why=VOID, void=True)
+        here, links = [names.index(name) for name in graph], tree(graph).rounds()
+        made, along = made._replace(peers=len(here), exchanges=max(1, len(links))), cycle(links)
         if len(self._mine) > MANY:
-            rows, x = [problem.of_all(here, float(made.shift[-1]))], x[here].mean(0, keepdim=True)
-            summed, links, row = made._replace(rows=rows, peers=1).of(method), list[Links](), 0
+            made = made._replace(rows=[problem.of_all(here, float(made.shift[-1]))], peers=1, exchanges=1)
+            x, along = x[here].mean(0, keepdim=True), cycle(())
+        elif len(self._mine) > 1:
+            made, x = made._replace(rows=[made.rows[me] for me in here]), x[here]
         else:
-            whole = len(here) == len(study.names)
-            links = list(study.tree.rounds() if whole else renumbered(tree(graph).rounds(), here))
-            summed = made._replace(peers=len(here), exchanges=max(1, len(links))).of(method)
-            row = 0 if len(self._mine) == 1 else here[0]
-        state = self._taken(summed, x, cycle(links), row)
+            along = cycle(renumbered(links, here))
+        state = self._taken(made.of(method), x, along)
         if state is None:
             return Certificate(why=VOID, void=True)
         found = _certificate(state.evidence)
-        cost = int(state.sums) * len(links) if thorough and isinstance(method, Probe) else 0
-        return found._replace(newton=cost if found.distance is not None else 0)
+        known = isinstance(method, Probe) and method.thorough and found.distance is not None
+        return found._replace(newton=int(state.sums) * len(links) if known else 0)
 
     def _sums(self, parts: Parts, problem: Linear) -> Sums:
         """What the sums are made of, kept as long as the parts stay the same."""
@@ -108,8 +122,8 @@ class Certifier:
             self._made = parts, made
         return self._made[1]
 
-    def _taken(self, summed: Summed, x: Tensor, topology: Topology, row: int) -> Any:
-        """The state of the method in a row after its last sum; None if not all peers contributed to one."""
+    def _taken(self, summed: Summed, x: Tensor, topology: Topology) -> Any:
+        """The state of the method after its last sum, of one row; None if not all peers contributed to one."""
         engine = self._engines.aside(summed, topology, Mixing(Sum()))
         run = engine.init(x)
         first: Any = run.state
@@ -120,15 +134,15 @@ class Certifier:
             for _ in range(summed.exchanges):
                 run = engine.step(run)
             state: Any = run.state
-            if state.voids[row] or (state.inner.finished[row] and not state.apart[row]):
+            if state.voids[0] or (state.inner.finished[0] and not state.apart[0]):
                 break
         self._engines.resume()
         self.exchanges += run.round
         self.messages_sent += engine.messages_sent
         self.bytes_sent += engine.bytes_sent
-        if state.voids[row]:
+        if state.voids[0]:
             return None
-        return rebuilt({name: tensor[row] for name, tensor in leaves(state.inner).items()}, state.inner)
+        return rebuilt({name: tensor[0] for name, tensor in leaves(state.inner).items()}, state.inner)
 
 
 def _told(evidence: Evidence) -> bool:
@@ -136,8 +150,17 @@ def _told(evidence: Evidence) -> bool:
     return bool(evidence.verdict) or math.isfinite(predicted(evidence))
 
 
+def _worst(found: Sequence[Certificate]) -> Certificate:
+    """The certificate that promises least."""
+    return max(found, key=lambda one: math.inf if one.distance is None else one.distance)
+
+
 def _certificate(evidence: Evidence) -> Certificate:
     if evidence.verdict:
         return Certificate(why=ENDLESS[Verdict(int(evidence.verdict))], endless=True)
     length = predicted(evidence)
-    return Certificate(length) if math.isfinite(length) else Certificate(why=UNSOUND)
+    if not math.isfinite(length):
+        return Certificate(why=UNSOUND)
+    return Certificate(
+        length, rounding=at_rounding(evidence), contracted=bool(evidence.contraction <= CONTRACTION)
+    )

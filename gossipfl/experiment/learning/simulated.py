@@ -82,15 +82,18 @@ class Simulated:
     def resume(self) -> None:
         return
 
-    def company(self, study: Study, run: Run) -> nx.Graph | None:
-        here = [study.names[me] for me in self.present(run)]
-        sides = self._topology(max(0, run.round - 1)).sides if self._topology else None
-        if sides is not None and len({int(sides[study.names.index(name)]) for name in here}) > 1:
-            return None
-        if len(here) == len(study.names):
-            return study.graph
-        graph = subgraph(study.graph, here)
-        return graph if here and nx.is_connected(graph) else None
+    def companies(self, study: Study, run: Run) -> list[nx.Graph]:
+        here, links = self.present(run), self._topology(max(0, run.round - 1)) if self._topology else None
+        if links is None or links.sides is None:
+            return [
+                study.graph
+                if len(here) == len(study.names)
+                else subgraph(study.graph, [study.names[me] for me in here])
+            ]
+        sides: dict[int, list[str]] = {}
+        for me in here:
+            sides.setdefault(int(links.sides[me]), []).append(study.names[me])
+        return [subgraph(study.graph, names) for names in sides.values()]
 
     def gossiping(self, learning: GossipLearning, shards: Shards) -> Engine:
         e = self._study.experiment

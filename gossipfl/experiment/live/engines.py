@@ -103,9 +103,9 @@ class Live:
         """The exchanges since `aside` are no rounds."""
         self._exchange.neighbours.spread(aside=self._spent + self._exchange.number - self._since)
 
-    def company(self, study: Study, run: Run) -> nx.Graph | None:
+    def companies(self, study: Study, run: Run) -> list[nx.Graph]:
         exchange = self._exchange
-        return together(exchange, study.graph, exchange.rumours, exchange.names[exchange.me])
+        return [together(exchange, study.graph, exchange.rumours, exchange.names[exchange.me])]
 
     def gossiping(self, learning: GossipLearning, shards: Shards) -> GossipPeer:
         study, e = self._study, self._study.experiment
