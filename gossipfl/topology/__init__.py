@@ -58,7 +58,6 @@ __all__ = [
     "partition",
     "period",
     "read",
-    "renumbered",
     "rounds_per_tenfold",
     "schedule",
     "shorthands",

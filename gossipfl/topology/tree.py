@@ -3,13 +3,12 @@
 Sums go up from the leaves to the root, and the total comes down again. Every peer computes the tree from the topology alone.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
@@ -87,12 +86,11 @@ def among(graph: nx.Graph, part: nx.Graph) -> Tree:
     return Tree(tuple(int(numbers[root]) for root in found.roots), receiver, giver, up, down)
 
 
-def subgraph(graph: nx.Graph, peers: Collection[str], without: Iterable[tuple[str, str]] = ()) -> nx.Graph:
-    """The graph of these peers alone, in their order, without some links."""
+def subgraph(graph: nx.Graph, peers: Collection[str]) -> nx.Graph:
+    """The graph of these peers alone, in their order."""
     found = type(graph)()
     found.add_nodes_from(peer for peer in graph if peer in peers)
     found.add_edges_from((a, b) for a, b in graph.edges if a in peers and b in peers)
-    found.remove_edges_from(list(without))
     return found
 
 

@@ -18,7 +18,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.models import Linear, Preconditioned
 from gossipfl.runs.learned import Certificate
-from gossipfl.topology import Topology, cycle, renumbered, tree
+from gossipfl.topology import Topology, among, cycle, tree
 
 MANY = 2000  # peers in one process above which the rows of all are summed at once
 ENDLESS = {
@@ -31,6 +31,7 @@ ENDLESS = {
 }  # why there is no optimum
 VOID = "not all peers took part in its sums"
 UNSOUND = "the objective is not smooth enough there, or has a flat direction"
+SECRET = "secure sums are spent on learning alone"
 WIDE = "the model has too many parameters for it: it would need model.l2 above 0, and model.l1 = 0"
 
 
@@ -72,8 +73,10 @@ class Certifier:
 
         `thorough`: find the distance even if it is far, and what Newton's method would take from there.
         """
-        if isinstance(run.state, Summing) and _told(run.state.evidence):
-            return _certificate(run.state.evidence)
+        if (known := told(run)) is not None:
+            return known
+        if self._parts().study.secure:
+            return Certificate(why=SECRET)
         parts, x = self._parts(), run.state.x
         problem, study = parts.prepared.problem, parts.study
         if isinstance(problem, Preconditioned):
@@ -84,12 +87,12 @@ class Certifier:
         if method is None:
             return Certificate(why=WIDE)
         graphs = self._engines.companies(study, run)
-        return _worst([self._of(graph, study.names, made, method, problem, x) for graph in graphs])
+        return _worst([self._of(graph, study, made, method, problem, x) for graph in graphs])
 
     def _of(
         self,
         graph: nx.Graph,
-        names: Sequence[str],
+        study: Study,
         made: Sums,
         method: Probe | Bound,
         problem: Linear,
@@ -98,15 +101,15 @@ class Certifier:
         """The certificate of the models x of these peers."""
         if not (nx.is_strongly_connected(graph) if graph.is_directed() else nx.is_connected(graph)):
             return Certificate(why=VOID, void=True)
-        here, links = [names.index(name) for name in graph], tree(graph).rounds()
+        here, links = [study.names.index(name) for name in graph], tree(graph).rounds()
         made, along = made._replace(peers=len(here), exchanges=max(1, len(links))), cycle(links)
         if len(self._mine) > MANY:
             made = made._replace(rows=[problem.of_all(here, float(made.shift[-1]))], peers=1, exchanges=1)
             x, along = x[here].mean(0, keepdim=True), cycle(())
         elif len(self._mine) > 1:
             made, x = made._replace(rows=[made.rows[me] for me in here]), x[here]
-        else:
-            along = cycle(renumbered(links, here))
+        elif graph is not study.graph:
+            along = cycle(among(study.graph, graph).rounds())
         state = self._taken(made.of(method), x, along)
         if state is None:
             return Certificate(why=VOID, void=True)
@@ -145,9 +148,12 @@ class Certifier:
         return rebuilt({name: tensor[0] for name, tensor in leaves(state.inner).items()}, state.inner)
 
 
-def _told(evidence: Evidence) -> bool:
-    """Whether a method that takes sums knows the distance, or that there is no optimum."""
-    return bool(evidence.verdict) or math.isfinite(predicted(evidence))
+def told(run: Run) -> Certificate | None:
+    """What a method that takes sums knows itself; None where it knows neither a distance nor that there is no optimum."""
+    if not isinstance(run.state, Summing):
+        return None
+    evidence = run.state.evidence
+    return _certificate(evidence) if evidence.verdict or math.isfinite(predicted(evidence)) else None
 
 
 def _worst(found: Sequence[Certificate]) -> Certificate:

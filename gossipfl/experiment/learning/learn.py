@@ -92,7 +92,7 @@ def learn(
     lines = Lines(pace.every, stop.seconds is not None)
     try:
         yield from _rounds(engine, problem, outcome, stop, pace, lines, certifier)
-        if certifier and not outcome.why and not (outcome.certificate or outcome.followed):
+        if not (outcome.why or outcome.certificate or outcome.followed):
             _conclude(outcome, certifier, stop)
     except Departed as departed:
         if departed.reason not in ("diverged", "interrupted"):
@@ -103,6 +103,7 @@ def learn(
         outcome.stopped, outcome.why = "dropped", str(dropped)
     except Spent as spent:
         outcome.stopped, outcome.why = "rounds", str(spent)
+        outcome.certificate = told(outcome.run)
     except KeyboardInterrupt:
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
     outcome.seconds = outcome.elapsed
@@ -173,8 +174,11 @@ def _goes_on(engine: Engine, outcome: Outcome, stop: StopSettings, certifier: Ce
     return not (near or found.endless)
 
 
-def _conclude(outcome: Outcome, certifier: Certifier, stop: StopSettings) -> None:
+def _conclude(outcome: Outcome, certifier: Certifier | None, stop: StopSettings) -> None:
     """The certificate at the end."""
+    if certifier is None:
+        outcome.certificate = told(outcome.run)
+        return
     found = outcome.certificate = certifier(outcome.run, thorough=True)
     outcome.attempts += 1
     if found.endless and stop.tolerance and certifier.decides:

@@ -11,7 +11,7 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
-from gossipfl.algorithms import METHODS, Algorithm
+from gossipfl.algorithms import METHODS, Algorithm, Summing
 from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError

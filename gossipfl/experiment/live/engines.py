@@ -104,8 +104,12 @@ class Live:
         self._exchange.neighbours.spread(aside=self._spent + self._exchange.number - self._since)
 
     def companies(self, study: Study, run: Run) -> list[nx.Graph]:
-        exchange = self._exchange
-        return [together(exchange, study.graph, exchange.rumours, exchange.names[exchange.me])]
+        exchange, rumours = self._exchange, self._exchange.rumours
+        return [
+            together(exchange, study.graph, rumours, exchange.names[exchange.me])
+            if rumours.cut
+            else study.graph
+        ]
 
     def gossiping(self, learning: GossipLearning, shards: Shards) -> GossipPeer:
         study, e = self._study, self._study.experiment

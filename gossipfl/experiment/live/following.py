@@ -160,10 +160,9 @@ def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Pee
 
 def together(exchange: Exchange, graph: nx.Graph, rumours: Rumours, learner: str) -> nx.Graph:
     """The peers that a path of edges leads to from `learner` whose ends have not given each other up, and these edges."""
-    names = exchange.names
-    cut = [(names.get(a, ""), names.get(b, "")) for a, b in rumours.cut]
-    whole = subgraph(graph.to_undirected() if cut else graph, list(graph), cut)
-    return subgraph(whole, nx.node_connected_component(whole.to_undirected(), learner))
+    names, whole = exchange.names, graph.to_undirected()
+    whole.remove_edges_from((names.get(a), names.get(b)) for a, b in rumours.cut)
+    return subgraph(whole, nx.node_connected_component(whole, learner))
 
 
 def called(study: Study) -> dict[int, str]:
