@@ -16,7 +16,7 @@ from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
 from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
-from gossipfl.peer.rumours import MAX_EXCHANGE, Rumours
+from gossipfl.peer.rumours import CERTIFICATES, MAX_EXCHANGE, Rumours
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.waiting import ABSENT, SLICE, LockStep, Tolerant, Waiting
 from gossipfl.peer.wire import ATTEMPT, Header, Opening, attempt, encode
@@ -148,11 +148,12 @@ class Exchange:
         """
         self.number = self.neighbours.origin = origin
         if anew:
-            limits = self.inbox.limits.begun(origin, self._clock(), None, 0.0, elapsed)
+            limits = self.inbox.limits.begun(origin, self._clock(), None, 0.0, elapsed, 0)
             self.inbox.limits = self.neighbours.limits = limits
             return
         self.inbox.agreeing, self.inbox.graph, self._transfer = False, None, transfer
-        limits = self.inbox.limits.begun(origin, self._clock(), exchanges, step, elapsed)
+        aside = CERTIFICATES * len(self.names) * (exchanges or 1).bit_length()
+        limits = self.inbox.limits.begun(origin, self._clock(), exchanges, step, elapsed, aside)
         self.inbox.limits = self.neighbours.limits = limits
 
     def distrust(self, peer: int, why: str) -> bool:

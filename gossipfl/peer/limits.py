@@ -23,6 +23,7 @@ class Limits(NamedTuple):
     end: the exchange at which learning ends, if links do not change.
     alone: one neighbour alone leads nobody further than to this exchange.
     step: the shortest learning rate.
+    aside: the exchanges that all certificates together can take.
     """
 
     room: int = 2**24
@@ -32,11 +33,12 @@ class Limits(NamedTuple):
     end: int = MAX_EXCHANGE
     alone: int = MAX_EXCHANGE
     step: float = 0.0
+    aside: int = 0
 
     def begun(
-        self, origin: int, now: float, exchanges: int | None, step: float, elapsed: float | None
+        self, origin: int, now: float, exchanges: int | None, step: float, elapsed: float | None, aside: int
     ) -> "Limits":
-        """Learning begins with exchange `origin`, at this time, for so many exchanges.
+        """Learning begins with exchange `origin`, at this time, for so many exchanges and those of certificates.
 
         `elapsed`: seconds of learning before; None: the others began earlier, and this peer cannot know when.
         """
@@ -45,9 +47,9 @@ class Limits(NamedTuple):
         if elapsed is None and math.isfinite(most):
             least = -math.inf
         end = self.end if exchanges is None else origin + exchanges
-        last = self.last if exchanges is None else origin + MORE * exchanges
+        last = self.last if exchanges is None else origin + MORE * exchanges + aside
         alone = origin + int(SKIPPED * (end - origin))
-        return self._replace(over=(least, most), last=last, end=end, alone=alone, step=step)
+        return self._replace(over=(least, most), last=last, end=end, alone=alone, step=step, aside=aside)
 
 
 ROOMY = Limits()

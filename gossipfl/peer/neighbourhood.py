@@ -166,7 +166,9 @@ class Neighbourhood(dict[int, Neighbour]):
 
     def _rumoured(self, one: Neighbour, header: Header, number: int, now: float) -> None:
         """What a neighbour knows of others, within bounds."""
-        here = Here(number, len(self.names), self._timely(one) if header.rumours.over else True)
+        timely = self._timely(one) if header.rumours.over else True
+        aside = max(0, min(self.limits.aside, header.number - self.origin))
+        here = Here(number, len(self.names), timely, aside)
         for why in header.rumours.absurd(here._replace(number=max(number, header.number))):
             self.disbelieve(one, why, now)
         self.rumours = self.rumours.heard(header.rumours, here)

@@ -229,8 +229,8 @@ TABLE = (
         "rumours.aside",
         "how many exchanges certificates have taken, which are no rounds",
         "Exchanges of later rounds have numbers that are so much higher.",
-        f"At most the exchanges since learning began, and {CERTIFICATES} for each peer and each doubling of the rounds; more is "
-        "refused. A false word makes some exchanges incomplete.",
+        f"At most the exchanges since learning began, and {CERTIFICATES} for each peer and each doubling of the rounds; more "
+        "is refused. A false word makes some exchanges incomplete.",
     ),
     Permission(
         "opens.weight",
