@@ -128,7 +128,8 @@ def _of_lesson(given: Given, lesson: Lesson) -> Fitted:
     scale = learned.scales[0] if given.study.experiment.data.standardise == "gossip" else None
     slopes, intercept = original(w, len(learned.schema.features), scale)
     return Fitted(
-        slopes, intercept, learned.rounds, learned.stopped, learned.why, learned.certificate, learned.messages_sent,
+        slopes, intercept, learned.rounds, learned.stopped, learned.why,
+        learned.certificate and learned.certificate.distance, learned.messages_sent,
         learned.algorithm, learned.names, lines,
     )  # fmt: skip
 
