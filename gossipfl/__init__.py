@@ -13,9 +13,24 @@ __version__ = "0.1.0"
 HOMES = {
     "GossipClassifier": "gossipfl.interface.estimators",
     "GossipRegressor": "gossipfl.interface.estimators",
+    "Result": "gossipfl.interface.result",
+    "load": "gossipfl.interface.calls",
+    "load_model": "gossipfl.interface.result",
+    "load_run": "gossipfl.interface.result",
+    "run": "gossipfl.interface.calls",
+    "simulate": "gossipfl.interface.calls",
 }  # what a user may want of the package, and the module that has it; `__init__.pyi` says the same to type checkers
 
-__all__ = ["GossipClassifier", "GossipRegressor"]
+__all__ = [
+    "GossipClassifier",
+    "GossipRegressor",
+    "Result",
+    "load",
+    "load_model",
+    "load_run",
+    "run",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from gossipfl.data.clean import holes
 from gossipfl.data.encode import no_numbers
 from gossipfl.data.names import listed, text
 from gossipfl.data.readers import How
-from gossipfl.data.sources import INDEX, whole
+from gossipfl.data.sources import INDEX, MEMORY, whole
 from gossipfl.data.table import FEW, Table, words
 from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
@@ -66,11 +66,11 @@ class Draft:
         return "\n".join(lines) + "\n"
 
 
-def draft(file: str, target: str | None, topology: str | None, folder: Path = Path()) -> Draft:
+def draft(file: str | pd.DataFrame, target: str | None, topology: str | None, folder: Path = Path()) -> Draft:
     """An experiment for a file with one table: which columns are categorical, how missing values are treated, and the model.
 
     Args:
-        file: with rows, relative to `folder`.
+        file: with rows, relative to `folder`; or a data frame.
         target: the column to predict, or a comparison; None: the last column.
         topology: a shorthand or a file; None: a ring with some rows for each peer.
         folder: the base of a relative path.
@@ -78,20 +78,26 @@ def draft(file: str, target: str | None, topology: str | None, folder: Path = Pa
     Raises:
         BadData: the file cannot be read, has no such column, or no target that a model can predict.
     """
+    if isinstance(file, pd.DataFrame):
+        return _drafted(file, MEMORY, target, topology)
     raw = whole(file, folder, How(targets=columns_of(target)))
     if raw is None or not isinstance(raw.features, pd.DataFrame):
         raise BadData(
             f"no data {file!r}: give one file with named columns, such as a CSV file; write an experiment for one file per "
             "peer: see gossipfl examples"
         )
+    return _drafted(raw.features, file, target, topology)
+
+
+def _drafted(frame: pd.DataFrame, file: str, target: str | None, topology: str | None) -> Draft:
     made = Draft({"data": {"source": file}})
     if target is None:
-        last = str(raw.features.columns[-1])
+        last = str(frame.columns[-1])
         why = f"the column to predict: the last one, {_quoted(last)}, as nothing else was said"
         made.choose("data.target", last, why)
     else:
         made.sections["data"]["target"] = target
-    features, y = pick(raw.features, made.sections["data"]["target"], file)
+    features, y = pick(frame, made.sections["data"]["target"], file)
     table = Table.of(features, y, file)
     kept = _columns(made, table)
     _missing(made, kept, peers := _peers(topology, len(table)))

@@ -93,10 +93,11 @@ def schema() -> dict[str, Any]:
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     """The same experiment with absolute paths, so that it can be repeated from any folder."""
     from gossipfl.data import BUNDLED
+    from gossipfl.data.sources import MEMORY
     from gossipfl.topology import FORMATS
 
     data, topology, model = experiment.data, experiment.topology, experiment.model
-    if data.source not in BUNDLED and not data.source.startswith("openml:"):
+    if data.source not in BUNDLED and not data.source.startswith(("openml:", MEMORY)):
         data = data.model_copy(update={"source": _source(data.source, folder)})
     if Path(topology.graph).suffix in FORMATS or (folder / topology.graph).is_file():
         topology = topology.model_copy(update={"graph": str(folder / topology.graph)})

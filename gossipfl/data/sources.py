@@ -95,12 +95,19 @@ def divisible(source: str) -> bool:
     return source in BUNDLED or source.startswith("openml:") or Path(source).is_file()
 
 
+MEMORY = "memory:"  # how a source begins that was a data frame of a program
+
+
 def whole(source: str, folder: Path, how: How) -> Raw | None:
     """The content of a source that is one table; None if it has a file for each peer."""
     if source in BUNDLED:
         return Raw(bundled(source), "target")
     if source.startswith("openml:"):
         return _openml(source.removeprefix("openml:"))
+    if source.startswith(MEMORY):
+        raise BadData(
+            "the rows of this experiment were a data frame of a program: set data.source to a file with them"
+        )
     path = folder / source
     return _harmonise({source: _file(path, how)})[source] if path.is_file() else None
 

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gossipfl.algorithms import METHODS
+from gossipfl.data.sources import MEMORY
 from gossipfl.errors import GossipError
 from gossipfl.interface.fitting import Array, Fitted, Wish, fit
 from gossipfl.interface.graphs import AnyTopology
@@ -51,7 +52,7 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
         model = {"kind": kind, "l1": self.l1, "l2": self.l2, "intercept": self.fit_intercept}
         how = "gossip" if self.standardise else "none"
         tables = patient({
-            "data": {"source": "X", "target": "y", "test": 0.0, "standardise": how},
+            "data": {"source": MEMORY, "target": "y", "test": 0.0, "standardise": how},
             "model": model, "algorithm": algorithm, "stop": stop,
         })  # fmt: skip
         outputs = LOSSES[kind]().outputs(len(getattr(self, "classes_", ())))

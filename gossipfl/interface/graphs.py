@@ -12,7 +12,7 @@ from gossipfl.topology import FAMILIES, check, load
 from gossipfl.topology.assemble import Listed, assemble
 from gossipfl.topology.plan import fits
 
-AnyTopology: TypeAlias = "str | Path | nx.Graph"
+AnyTopology: TypeAlias = str | Path | nx.Graph
 
 
 def graph_of(topology: AnyTopology, seed: int = 0) -> nx.Graph:

@@ -1,11 +1,12 @@
 """From keywords of a call to an experiment, by the names of the keys of an experiment file; must not know data or engines."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gossipfl.algorithms import METHODS
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.file import full_key, parse
+from gossipfl.config.file import full_key, made
 from gossipfl.errors import BadExperiment
 
 TOLERANCE = 1e-8  # of a call that says nothing about it
@@ -14,7 +15,7 @@ Raw = dict[str, Any]  # nested tables, as in an experiment file
 
 
 def changed(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Experiment:
-    """The experiment of nested tables, changed by settings.
+    """The experiment of nested tables, changed by settings. Its paths are relative to the working folder, and become absolute.
 
     A setting has its name on the command line: `topology`, `rounds`, `l2` or "stop.rounds"; or it is a whole section.
 
@@ -38,7 +39,7 @@ def changed(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Experiment:
         for part in path:
             table = table.setdefault(part, {})
         table[last] = value
-    return parse(raw, "the call")
+    return made(raw, (), Path(), "the call")
 
 
 def patient(raw: Raw) -> Raw:

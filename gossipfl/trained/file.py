@@ -157,6 +157,11 @@ def load(path: Path | str) -> LinearModel:
     return model
 
 
+def rebuilt(described: dict[str, Any]) -> LinearModel:
+    """The model that `describe` described."""
+    return _built(msgspec.convert(described, ModelFile))
+
+
 def _built(found: ModelFile) -> LinearModel:
     schema = Schema(
         tuple(found.columns),

@@ -1,0 +1,125 @@
+"""What a call returns: model, metrics, verdict; must not know how the peers learned."""
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from gossipfl.config.experiment import Experiment
+from gossipfl.config.file import load
+from gossipfl.errors import BadExperiment
+from gossipfl.experiment.evaluation.verdict import verdict
+from gossipfl.runs.events import Progress
+from gossipfl.runs.learned import Summary
+from gossipfl.runs.summary import read_summary
+from gossipfl.trained import LinearModel
+from gossipfl.trained import load as load_model
+
+__all__ = ["Result", "load_model", "load_run", "metrics_frame"]
+
+COLUMNS = ["round", "loss", "disagreement", "seconds", "messages"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The result of a run.
+
+    experiment: what was run.
+    summary: what `summary.json` of a run folder has.
+    metrics: a row for each line of metrics: round, mean loss of the peers, disagreement, seconds, messages of all peers.
+    model: the mean of the peers' models, which is that of each peer if they agreed; None for a torch module.
+    folder: the run folder; None if nothing was written.
+    notes: what a person should know of the rows and the run, in sentences.
+    """
+
+    experiment: Experiment
+    summary: Summary
+    metrics: pd.DataFrame
+    model: LinearModel | None
+    folder: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def certificate(self) -> float | None:
+        """The predicted distance of the model to the optimum of all data, relative; None if the method has none."""
+        found: float | None = self.summary.get("certificate")
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """How the run ended, in a sentence."""
+        return verdict(self.summary, self.experiment.stop.tolerance)[1]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the run ended as it should: the verdict is good."""
+        return verdict(self.summary, self.experiment.stop.tolerance)[0] == 0
+
+    @property
+    def test(self) -> dict[str, float | None]:
+        """The metrics on the test rows of all peers; empty if there are none."""
+        found: dict[str, float | None] = (self.summary.get("test") or {}).get("all", {})
+        return found
+
+    def summary_frame(self) -> pd.DataFrame:
+        """The coefficients in the units of the data, with "(intercept)" last, a column for each output.
+
+        Raises:
+            BadExperiment: the model is a torch module.
+        """
+        if self.model is None:
+            raise BadExperiment("a torch module has no coefficients: its parameters are in model.safetensors")
+        slopes, intercept = self.model.original
+        names = pd.Index([*self.model.schema.features, "(intercept)"], name="feature")
+        outputs = ["coefficient"] if len(intercept) == 1 else list(self.model.classes)
+        return pd.DataFrame([*slopes, intercept], index=names, columns=outputs)
+
+    def __repr__(self) -> str:
+        return f"Result: {self.verdict}"
+
+    def _repr_html_(self) -> str:
+        figures = {name: value for name, value in self.test.items() if value is not None and name != "rows"}
+        told = "".join(f"<tr><th>test {escape(k)}</th><td>{v:.4g}</td></tr>" for k, v in figures.items())
+        model = "" if self.model is None else f"<p><code>{escape(self.model.formula)}</code></p>"
+        frame = "" if self.model is None else self.summary_frame().to_html(max_rows=12, float_format="%.4g")
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return f"<p><b>{escape(self.verdict)}</b></p><table>{told}</table><ul>{notes}</ul>{model}{frame}"
+
+
+def load_run(run: str | Path) -> Result:
+    """The result of a run, from its folder.
+
+    Raises:
+        BadExperiment: there is no run, or it has not ended.
+    """
+    folder = Path(run)
+    if not (folder / "config.toml").is_file():
+        raise BadExperiment(
+            f"there is no run in {folder}: give the folder of a run, such as runs/20260101-120000_demo"
+        )
+    summary = read_summary(folder)
+    if "peers" not in summary:
+        raise BadExperiment(f"the run in {folder} has not ended: it has no summary.json of all peers yet")
+    linear = (folder / "model.json").is_file() and summary.get("stopped") != "diverged"
+    return Result(
+        load(folder / "config.toml"),
+        summary,
+        metrics_frame(_lines(folder / "metrics.jsonl")),
+        load_model(folder) if linear else None,
+        folder,
+    )
+
+
+def metrics_frame(lines: list[Progress]) -> pd.DataFrame:
+    """The lines of metrics as a data frame."""
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _lines(file: Path) -> list[Progress]:
+    """The lines of metrics in a file, without those of faults."""
+    content = file.read_bytes() if file.is_file() else b""
+    found = [msgspec.json.decode(line, type=dict[str, Any]) for line in content.splitlines() if line.strip()]
+    return [Progress(**line) for line in found if "loss" in line]
