@@ -1,29 +1,28 @@
 """What totals would show of few rows or few peers, and how many numbers rows bear; must not know rows or how sums travel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gossipfl.errors import BadData
 
 FEWEST = 2  # sums that a method needs at least
 FRONT = 5  # numbers in a sum beside gradient and Hessian
-NAMED = 8
+NAMED = 40
 
 
-def refuse_cells(names: Sequence[str], rows: Sequence[float], least: int) -> None:
-    """Refuse classes, levels and columns that fewer than `least` training rows of all peers have. Raises BadData."""
-    if few := [name for name, count in zip(names, rows, strict=True) if 0 < count < least]:
+def refuse(rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int, min_peers: int) -> None:
+    """Refuse classes, levels and columns that few training rows of all peers have, or few peers; 0 is none.
+
+    Raises:
+        BadData: it names all of them.
+    """
+    few = [name for name, count in rows.items() if 0 < count < min_cell]
+    alone = [name for name, count in peers.items() if 0 < count < min_peers]
+    parts = [f"fewer than {min_cell} training rows of all peers have {_listed(few)}"] if few else []
+    parts += [f"fewer than {min_peers} peers have rows with {_listed(alone)}"] if alone else []
+    if parts:
         raise BadData(
-            f"fewer than {least} training rows of all peers have {_listed(few)}: secure sums would show these rows. "
-            "Leave such a column out with drop, or join the level or class with another one"
-        )
-
-
-def refuse_holders(names: Sequence[str], peers: Sequence[float], least: int) -> None:
-    """Refuse levels and columns of which fewer than `least` peers have rows. Raises BadData."""
-    if alone := [name for name, count in zip(names, peers, strict=True) if 0 < count < least]:
-        raise BadData(
-            f"fewer than {least} peers have rows with {_listed(alone)}: a sum over these rows is no secret of one "
-            "peer among many. Leave such a column out with drop, or join the level with another one, at all peers"
+            f"{', and '.join(parts)}: secure sums would show these rows, or whose they are. Leave such columns out with drop, "
+            "or join such a level or class with another one, at all peers"
         )
 
 

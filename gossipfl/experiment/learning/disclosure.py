@@ -34,8 +34,9 @@ def guard(study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agr
     classes, features = schema.classes or (), schema.features
     counts = agreement.total(np.stack([_counts(part, len(classes)) for part in train])).tolist()
     cells = [*(f"class {name}" for name in classes), *features]
-    disclosure.refuse_cells(cells, counts[1 : 1 + len(cells)], privacy.min_cell)
-    disclosure.refuse_holders(features, counts[1 + len(cells) :], privacy.min_peers)
+    held = dict(zip(cells, counts[1 : 1 + len(cells)], strict=True))
+    holders = dict(zip(features, counts[1 + len(cells) :], strict=True))
+    disclosure.refuse(held, holders, privacy.min_cell, privacy.min_peers)
     return round(float(counts[0]))
 
 
