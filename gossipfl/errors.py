@@ -5,6 +5,7 @@ GossipError
 │   └── Incompatible  two parts that do not fit together                     exit code 3
 ├── BadData           a wrong file, column or row                            exit code 4
 ├── NetworkError      a port in use, a neighbour that stays silent           exit code 5
+│   ├── Absent        a neighbour that was there stays silent                exit code 5
 │   ├── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
 │   ├── Ended         a peer came back after all others had ended            none: it stops
 │   └── Dropped       the topology no longer names this peer                 none: it leaves
@@ -14,7 +15,7 @@ GossipError
 Divergence is not an error but an outcome: it is a value in the metrics, and the command exits with code 6.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -44,6 +45,14 @@ class NetworkError(GossipError):
     """The peer cannot talk to its neighbours; the message names the endpoint or the neighbour."""
 
     exit_code = 5
+
+
+class Absent(NetworkError):
+    """Neighbours that were there stay silent for too long; `peers` are what messages call them."""
+
+    def __init__(self, sentence: str, peers: Sequence[int]) -> None:
+        super().__init__(sentence)
+        self.peers = peers
 
 
 class Departed(NetworkError):

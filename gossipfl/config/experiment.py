@@ -212,7 +212,11 @@ class PrivacySettings(Section):
     """What a neighbour sees of the sums of a method such as "newton": each peer's own ("plain"), or the total of all peers
     alone ("secure"). The default is "plain"; for `gossipfl peer` with keys, three peers or more and such a method "secure"."""
     on_leave: Literal["wait", "pods", "disclose"] = "wait"
-    """With secure sums, when a peer disappears: wait `stop.absent` seconds for it, and then stop with exit code 5."""
+    """With secure sums, when a peer has been away for `stop.absent` seconds: all stop with exit code 5 ("wait"); its pod leaves
+    with it, and the others go on ("pods"); or they go on without it alone, and by the difference of the totals learn what it
+    contributed ("disclose")."""
+    pod: Annotated[int, Field(ge=3)] = 3
+    """The fewest peers of a pod: by their order in the topology, each `pod` peers are one."""
     min_peers: Annotated[int, Field(ge=3)] = 3
     """The fewest peers of a secure sum, and of a level in it: what two peers add up, each of them knows of the other."""
     min_cell: Annotated[int, Field(ge=1)] = 3

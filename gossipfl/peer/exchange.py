@@ -6,7 +6,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from gossipfl.errors import BadMessage, NetworkError
@@ -243,6 +243,19 @@ class Exchange:
         self.names = names
         self._say_goodbye(REWIRED, [peer for peer in self.neighbours if peer not in openings])
         self.neighbours.rewire(names, openings, self.number, self.now)
+
+    def shrink(self, names: Mapping[int, str], gone: Set[int]) -> None:
+        """Go on in the same sessions, but not with those that are gone: they are strangers from now on."""
+        self.names = self.neighbours.names = names
+        for peer in self.neighbours.keys() & gone:
+            del self.neighbours[peer]
+
+    def retry(self) -> None:
+        """All agree again, from the exchange that is now at hand: whoever hears of it takes part."""
+        if attempt(self.number) < LAST_ATTEMPT:
+            self.number = (attempt(self.number) + 1) * ATTEMPT
+            for one in self.neighbours.values():
+                one.life = 0
 
     def conclude(self) -> None:
         """Learning is over: what happens from here on changes nothing that rumours say of it."""

@@ -7,7 +7,7 @@ methods that bear missing messages.
 import logging
 from collections.abc import Callable, Sequence
 
-from gossipfl.errors import Departed, Ended, NetworkError
+from gossipfl.errors import Absent, Departed, Ended, NetworkError
 from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.neighbour import UP, Health, Message
 from gossipfl.peer.neighbourhood import Neighbourhood
@@ -90,8 +90,9 @@ class LockStep:
         for most, silent in late.items():
             names = ", ".join(self._neighbours[peer].name for peer in silent)
             known = "; ".join(why for peer in silent if (why := self._why(peer)))
-            raise NetworkError(
-                f"{self._me}: no answer from {names} for {most:g} s (exchange {self._inbox.number}): {known or SILENT}"
+            raise Absent(
+                f"{self._me}: no answer from {names} for {most:g} s (exchange {self._inbox.number}): {known or SILENT}",
+                silent,
             )
         if now >= max(self._next, began + GRACE):
             self._next = now + TELLS

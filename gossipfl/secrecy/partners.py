@@ -14,6 +14,12 @@ ALL = 64  # peers up to which each shares a mask with each other
 FEWEST = 6
 
 
+def pods(names: Sequence[str], size: int) -> list[list[str]]:
+    """A public partition into groups of at least `size` peers: those that leave secure sums together, or not at all."""
+    ends = [size * i for i in range(1, max(1, len(names) // size))]
+    return [[*names[a:b]] for a, b in zip([0, *ends], [*ends, len(names)], strict=True)]
+
+
 def degree(peers: int) -> int:
     """How many others a peer shares masks with, besides its neighbours, above 64 peers: an even number."""
     return 2 * math.ceil(max(FEWEST, 2 * math.log2(peers)) / 2)

@@ -22,7 +22,11 @@ def secure(**changes: Any) -> dict[str, Any]:
     ("changes", "sentence"),
     [
         ({"privacy__sums": "private"}, "is not built yet"),
-        ({"privacy__on_leave": "pods"}, "is not built yet"),
+        (
+            {"privacy__on_leave": "pods", "topology__graph": "ring:5"},
+            "needs two pods of 3 peers, and there are 5",
+        ),
+        ({"stop__seconds": 5.0}, "stop.seconds ends one peer in the middle of a sum"),
         ({"topology__graph": "line:2"}, "secure sums need 3 peers, and there are 2"),
         ({"privacy__min_peers": 9}, "secure sums need 9 peers, and there are 8"),
         ({"algorithm__kind": "exact-diffusion"}, "shows single models to neighbours"),

@@ -19,7 +19,7 @@ from gossipfl.mixing import Mixing, Sum
 from gossipfl.secrecy import fixed, wide
 from gossipfl.secrecy.exact import ExactSums
 from gossipfl.secrecy.masks import drawn
-from gossipfl.secrecy.partners import partners
+from gossipfl.secrecy.partners import partners, pods
 from gossipfl.secrecy.roster import Announcement, Reader, announce, roster
 from gossipfl.simulator import Simulator
 from gossipfl.topology import cycle, tree
@@ -131,6 +131,22 @@ def test_partners(peers: int) -> None:
         assert near[name] <= others
         assert len(others) == peers - 1 if peers <= 64 else len(others) >= 2 * np.log2(peers)
     assert peers <= 64 or found != partners(names, near, b"other")
+
+
+def test_whoever_leaves_in_pods_is_hidden_in_its_pod() -> None:
+    """Cohorts are unions of pods: no combination of their totals is one of fewer peers than a pod has."""
+    random = np.random.default_rng(5)
+    for _ in range(200):
+        peers, size = int(random.integers(6, 40)), int(random.integers(3, 5))
+        groups = pods([f"p{i}" for i in range(peers)], size)
+        assert [name for pod in groups for name in pod] == [f"p{i}" for i in range(peers)]
+        assert min(map(len, groups)) >= min(size, peers)
+        place = np.repeat(np.arange(len(groups)), [*map(len, groups)])
+        cohorts = random.integers(0, 2, (6, len(groups)))[:, place]
+        # A vector of the row space is constant on each pod, so each of its entries that is not 0 has size - 1 others.
+        space = np.linalg.svd(cohorts.astype(float))[2][: np.linalg.matrix_rank(cohorts)]
+        for pod in range(len(groups)):
+            assert np.ptp(space[:, place == pod], axis=1).max(initial=0) <= 1e-9
 
 
 def test_announcements() -> None:

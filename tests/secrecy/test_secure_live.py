@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import zmq
 from runs import carry_out, models, settings
+from safetensors.numpy import load_file
+from sklearn.linear_model import LogisticRegression
 
 from gossipfl.keys import fresh, save
 
 CODE = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
 NAMES = ["oslo", "rome", "wien"]
+LINE = [["oslo", "rome"], ["rome", "wien"]]
 EXPERIMENT = """
 [data]
 source = "rows.csv"
@@ -33,6 +37,8 @@ kind = "newton"
 [stop]
 rounds = 1000
 absent = ABSENT
+[privacy]
+on_leave = "LEAVE"
 """
 
 
@@ -52,23 +58,25 @@ def test_sixteen_peers_have_the_simulators_bits(tmp_path: Path) -> None:
     assert torch.equal(found["simulator"], found["peers"])
 
 
-@pytest.fixture
-def sites(tmp_path: Path) -> Path:
-    """The files of three institutions with keys."""
+def write(
+    folder: Path, names: list[str], edges: list[list[str]], absent: int, on_leave: str = "wait"
+) -> None:
+    """The files of institutions with keys."""
     rng = np.random.default_rng(2)
     with zmq.Context() as context, contextlib.ExitStack() as stack:
-        bound = [stack.enter_context(context.socket(zmq.PULL)) for _ in NAMES]
+        bound = [stack.enter_context(context.socket(zmq.PULL)) for _ in names]
         ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in bound]
-    lines = ['edges = [["oslo", "rome"], ["rome", "wien"]]']
-    for name, port in zip(NAMES, ports, strict=True):
+    lines = [f"edges = {json.dumps(edges)}"]
+    for name, port in zip(names, ports, strict=True):
         key = fresh()
-        save(name, (key,), tmp_path / f"{name}.key")
+        save(name, (key,), folder / f"{name}.key")
         lines += [f"[peers.{name}]", f'endpoint = "tcp://127.0.0.1:{port}"', f'public_key = "{key.public}"']
-        x = rng.normal(size=(40, 3))
-        table = np.column_stack((x, x @ [1.0, -2.0, 0.5] + rng.normal(size=40) > 0))
-        np.savetxt(tmp_path / f"{name}.csv", table, delimiter=",", header="a,b,c,y", comments="")
-    (tmp_path / "sites.toml").write_text("\n".join(lines))
-    return tmp_path
+        x = rng.normal(size=(60, 3))
+        table = np.column_stack((x, x @ [1.0, -2.0, 0.5] + rng.normal(size=60) > 0))
+        np.savetxt(folder / f"{name}.csv", table, delimiter=",", header="a,b,c,y", comments="")
+    (folder / "sites.toml").write_text("\n".join(lines))
+    text = EXPERIMENT.replace("ABSENT", str(absent)).replace("LEAVE", on_leave)
+    (folder / "e.toml").write_text(text)
 
 
 class Started:
@@ -109,9 +117,10 @@ class Started:
 
 
 @pytest.mark.slow
-def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(sites: Path) -> None:
+def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(tmp_path: Path) -> None:
     """With keys sums are secure by default. When all have agreed again, the cycle repeats, and nothing is lost."""
-    (sites / "e.toml").write_text(EXPERIMENT.replace("ABSENT", "50"))
+    sites = tmp_path
+    write(sites, NAMES, LINE, 50)
     peers = [Started(sites, name) for name in NAMES]
     for peer in peers:
         assert "secure sums" in peer.until("secure sums")
@@ -131,9 +140,10 @@ def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(sites: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_peer_that_stays_away_ends_all(sites: Path) -> None:
+def test_a_peer_that_stays_away_ends_all(tmp_path: Path) -> None:
     """All stop with the last model, and exit code 5."""
-    (sites / "e.toml").write_text(EXPERIMENT.replace("ABSENT", "1"))
+    sites = tmp_path
+    write(sites, NAMES, LINE, 1)
     peers = [Started(sites, name) for name in NAMES]
     peers[2].until("round")
     peers[2].process.kill()
@@ -142,3 +152,30 @@ def test_a_peer_that_stays_away_ends_all(sites: Path) -> None:
         code, said = peer.ended()
         assert code == 5, said
         assert (peer.folder / "model.json").exists(), said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("on_leave", "pods"), [("disclose", 1), ("pods", 3)])
+def test_the_others_go_on(on_leave: str, pods: int, tmp_path: Path) -> None:
+    """Without the peer that is gone, or without its pod: at the optimum of the rows that are left, by keys of these peers."""
+    names = [f"p{i}" for i in range(4 if pods == 1 else 6)]
+    edges = [[a, b] for i, a in enumerate(names) for b in names[i + 1 :]]
+    write(tmp_path, names, edges, 1, on_leave)
+    peers = [Started(tmp_path, name) for name in names]
+    peers[-1].until("round")
+    peers[-1].process.kill()
+    assert peers[-1].ended()[0] == -signal.SIGKILL
+    left = peers[:-pods]
+    ends = [peer.ended() for peer in peers[:-1]]
+    assert [code for code, _ in ends] == [0] * len(left) + [5] * (pods - 1), ends
+    assert all("leave" in said for _, said in ends[len(left) :])
+    found = [json.loads((peer.folder / "model.json").read_text()) for peer in left]
+    assert all(model == found[0] for model in found)
+    frames = [pd.read_csv(tmp_path / f"{name}.csv") for name in names[: len(left)]]
+    rows = pd.concat(frames)
+    x = (rows[["a", "b", "c"]] - rows[["a", "b", "c"]].mean()) / rows[["a", "b", "c"]].std(ddof=0)
+    truth = LogisticRegression(C=1 / (0.1 * len(rows)), tol=1e-12, max_iter=1000).fit(x, rows["y"])
+    summary = json.loads((left[0].folder / "peers" / names[0] / "summary.json").read_text())
+    assert summary["without"] == names[-pods:]
+    model = load_file(left[0].folder / "peers" / names[0] / "model.safetensors")["x"]
+    assert np.allclose(model, np.append(truth.coef_, truth.intercept_), atol=1e-6)

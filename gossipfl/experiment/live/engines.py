@@ -14,7 +14,6 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, Gossiper, GossipPeer, Peer, ZeroMQ
-from gossipfl.peer.waiting import LockStep
 from gossipfl.peer.wire import attempt, ident
 from gossipfl.runs.facts import Facts
 from gossipfl.secrecy.fixed import Hiding
@@ -83,8 +82,6 @@ class Live:
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """An engine that tolerates faults, if the method or its fallback does; else one that waits for all neighbours."""
         exchange = self._exchange
-        if self._study.secure and isinstance(exchange.waiting, LockStep):
-            exchange.waiting.pace = self._study.experiment.stop.absent
         if not (parts.tolerant or parts.fallback):
             return lock_step(parts, parts.main, exchange), lambda: parts
         if self._known is not None:  # the step may be shorter than the agreed one

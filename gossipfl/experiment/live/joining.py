@@ -81,7 +81,8 @@ def begin(
             elif not exchange.distrust(transferred.sender, str(unfit)):
                 raise unfit from None
         except BegunAnew:
-            continue
+            if since is not None:  # who takes part comes first
+                raise
     if point is not None:
         exchange.begin(point.facts.origin)
         exchange.alone = alone

@@ -16,17 +16,16 @@ import torch
 
 from gossipfl.data import Table
 from gossipfl.errors import Departed, Ended, GossipError
-from gossipfl.experiment.learning.session import Session
-from gossipfl.experiment.live.following import Following, called, openings
-from gossipfl.experiment.live.joining import begin, inherited, patience, received
+from gossipfl.experiment.live.following import called, openings
+from gossipfl.experiment.live.joining import inherited, patience, received
 from gossipfl.experiment.live.journal import Journal, Tell, log_to
 from gossipfl.experiment.live.largest import largest
-from gossipfl.experiment.live.reports import BULKY, Report, gossip, learners, reported
+from gossipfl.experiment.live.life import Life, keep_up
+from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.check import Checker
-from gossipfl.peer.exchange import BegunAnew
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.peer.limits import Limits
@@ -40,13 +39,6 @@ from gossipfl.signals import interrupt_once, unheard
 WAIT = 30.0  # seconds that a peer of a run waits for the first message of each neighbour
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
 PARTING = 1.0  # seconds to wait for the goodbyes of neighbours that end at the same time
-GOODBYES = {
-    "tolerance": "settled",
-    "seconds": "settled",
-    "rounds": "done",
-    "ended": "done",
-    "no optimum": "done",
-}  # the reason in the goodbye of a peer that has learned to the end
 log = logging.getLogger(__name__)
 
 
@@ -89,7 +81,7 @@ def live(
     # The horizon is measured from some rounds only; others may be longer by chance.
     ahead, most = AHEAD + 4 * study.horizon, largest(study, table)
 
-    idle = partial(_keep_up, reread, transport)
+    idle = partial(keep_up, reread, transport)
     exchange = Exchange(
         ident(study.names[me]),
         called(study),
@@ -106,97 +98,38 @@ def live(
         checker=Checker(ident(study.names[me]), study.settings),
     )
     alone = e.stop.absent if alone is None else alone
-    session: Session | None = None
     heritage: Message | None = None
     failure: dict[str, Any] = {}
     journal = Journal(folder, study, tell)
+    life = Life(study, me, table, exchange, transport, journal, tell, rejoin, reread, alone, identity)
     try:
         transport.connect(near, 2 * ahead)
-        while session is None or _anew(session, exchange, transport, journal, tell, reread):
-            since = session.outcome if session else None
-            session, how = begin(
-                study,
-                me,
-                table,
-                exchange,
-                transport,
-                journal,
-                rejoin,
-                reread or (lambda: None),
-                alone,
-                identity,
-                since,
-            )
-            tell("learning", how)
-            if session.prepared.warning:
-                tell("agreed", session.prepared.warning)
+        life.learn()
     except KeyboardInterrupt:
-        if session:
-            session.interrupt()
-        (gossip(session) or exchange).leave("interrupted")
+        if life.session:
+            life.session.interrupt()
+        (gossip(life.session) or exchange).leave("interrupted")
     except Ended as ended:
-        assert session is not None, "only peers that learn wait"
-        session, heritage = inherited(study, me, table, exchange, transport, session, ended)
-        _leave(exchange, session)
+        assert life.session is not None, "only peers that learn wait"
+        life.session, heritage = inherited(study, me, table, exchange, transport, life.session, ended)
+        life.leave()
     except GossipError as error:
         failure = {"exit_code": error.exit_code, "error": str(error), "departed": isinstance(error, Departed)}
         log.error("%s", error)
         exchange.leave("failed")
     finally:
         with unheard():
-            gone = set() if gossip(session) else exchange.part(PARTING)
-            transport.close(LINGER if gossip(session) else 5.0, gone)
+            gone = set() if gossip(life.session) else exchange.part(PARTING)
+            transport.close(LINGER if gossip(life.session) else 5.0, gone)
     with unheard():
-        report = reported(exchange, session, failure, heritage)
+        session, report = life.session, reported(exchange, life.session, failure, heritage)
+        report = replace(report, without=(*report.without, *life.gone))
         if session and report.stopped == "interrupted":
             journal.checkpoint(session, exchange, now=True)
         figures = {name: value for name, value in vars(report).items() if name not in BULKY}
         figures["certificate"] = report.certificate and report.certificate.distance
         unwritten = journal.end(session.models[0] if session else None, table, figures)
         return replace(report, unwritten=unwritten)
-
-
-def _anew(
-    session: Session,
-    exchange: Exchange,
-    transport: ZeroMQ,
-    journal: Journal,
-    tell: Tell,
-    reread: Reread | None,
-) -> bool:
-    """Learn, and leave; or, if a peer is back with new keys of secure sums, return True: then all agree again."""
-    unheeded = None if isinstance(session.engine, Following) else reread
-    if unheeded:
-        unheeded.refuse(f'algorithm "{session.prepared.kind}" cannot continue on other links')
-    try:
-        for progress in session:
-            _keep_up(unheeded, transport)  # with keys and endpoints only
-            journal.line(progress, exchange)
-            tell("progress", progress)
-            journal.checkpoint(session, exchange)
-        _leave(exchange, session)
-    except BegunAnew:
-        log.info("a peer is back, with new keys of secure sums: all agree again")
-        return True
-    return False
-
-
-def _keep_up(reread: Reread | None, transport: ZeroMQ) -> None:
-    """Use other keys and endpoints as soon as the topology file has them."""
-    if reread and (change := reread(links=False)):
-        change.connect(transport)
-
-
-def _leave(exchange: Exchange, session: Session) -> None:
-    """Score the model with all that learned to the end, and say goodbye to all neighbours, as a peer that has learned."""
-    near = learners(exchange, session) if exchange.rumours.cut else None
-    exchange.conclude()
-    session.evaluate(near=near)
-    stopped = session.outcome.stopped
-    if peer := gossip(session):  # others may continue for a while, each by its own clock
-        peer.leave(stopped)
-    else:
-        exchange.leave(GOODBYES.get(stopped, stopped))
 
 
 def main(

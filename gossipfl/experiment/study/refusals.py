@@ -158,8 +158,9 @@ def unfit_for_secrecy(study: Study) -> str | None:
     if not study.secure:
         return None
     return _first({
-        f'privacy.on_leave = "{e.privacy.on_leave}" is not built yet: set privacy.on_leave = "wait"': e.privacy.on_leave
-        != "wait",
+        f'privacy.on_leave = "pods" needs two pods of {e.privacy.pod} peers, and there are {peers}: set on_leave = "wait"': (
+            e.privacy.on_leave == "pods" and peers < 2 * e.privacy.pod
+        ),
         f"secure sums need {e.privacy.min_peers} peers, and there are {peers}: what two peers add up, each of them knows of "
         'the other. Use a larger topology, or write privacy.sums = "plain"': peers < e.privacy.min_peers,
         "secure sums need the same peers on the same links in every round: use a topology that does not change, without drop "
