@@ -1,5 +1,7 @@
 """What secure sums refuse, each with its sentence, before anything is learned."""
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,14 @@ import pandas as pd
 import pytest
 from runs import settings
 
+from gossipfl.cli.confidential import confidential
 from gossipfl.config.file import parse
-from gossipfl.errors import BadData, Incompatible
+from gossipfl.errors import BadData, BadMessage, Incompatible
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
+from gossipfl.experiment.live.joining import received
 from gossipfl.experiment.study.method import study
+from gossipfl.keys import fresh
 
 
 def secure(**changes: Any) -> dict[str, Any]:
@@ -75,3 +80,44 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
     with pytest.raises(BadData, match=sentence) as refusal:
         train(made, tables(made))
     assert refusal.value.exit_code == 4
+
+
+def test_a_state_transfer() -> None:
+    """A member cannot let a peer skip the agreement of keys."""
+    made = study(parse(secure()))
+    with pytest.raises(BadMessage, match="all agree again"):
+        received(made, tables(made)[0], b"any")
+
+
+@pytest.mark.parametrize(
+    ("peers", "keys", "changes", "sums", "sentence"),
+    [
+        (3, True, {}, "secure", ""),
+        (3, True, {"algorithm__kind": "auto"}, "secure", ""),
+        (3, True, {"privacy__sums": "plain"}, "plain", "neighbours see the sums of this peer's rows"),
+        (3, False, {}, None, "secure sums need a public key of each peer"),
+        (3, True, {"algorithm__kind": "exact-diffusion"}, None, "neighbours see a model of this peer in each message"),
+        (2, True, {"privacy__sums": "plain"}, "plain", "from which they can rebuild rows"),
+        (2, True, {}, "refused", "of a sum of two peers each knows the other's part"),
+    ],
+)  # fmt: skip
+def test_what_a_peer_takes_by_default_and_says(
+    peers: int, keys: bool, changes: dict[str, Any], sums: str | None, sentence: str, tmp_path: Path
+) -> None:
+    names = "abc"[:peers]
+    lines = [f"edges = {[[a, b] for a, b in itertools.pairwise(names)]}"]
+    for name in names:
+        lines += [f"[peers.{name}]", f'public_key = "{fresh().public}"' if keys else ""]
+    (tmp_path / "sites.toml").write_text("\n".join(lines))
+    raw = settings(
+        **({"algorithm__kind": "newton", "topology__graph": str(tmp_path / "sites.toml")} | changes)
+    )
+    made = study(parse(raw))
+    if sums == "refused":
+        with pytest.raises(Incompatible, match=sentence):
+            confidential(made)
+        return
+    chosen, said = confidential(made)
+    assert chosen.privacy.sums == sums
+    assert sentence in said
+    assert bool(said) == bool(sentence)
