@@ -13,8 +13,11 @@ from gossipfl.peer.rumours import FAR
 from gossipfl.peer.wire import Header, Opening
 
 NEVER = float("-inf")
+LOUD = 3  # how often in a row a neighbour is told of that speaks, but sends nothing that can be used
 BACK = 1.0  # seconds after its goodbye: before that a neighbour is not back
-RESENDS = 0.8  # seconds for which a neighbour that has learned to the end still resends its last message
+RESENDS = (
+    3  # times `Delays.again`: so long a neighbour that has learned to the end still resends its last message
+)
 TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 GIVEN_AGAIN = 0.05  # seconds between two state transfers to one newcomer
 
@@ -78,6 +81,7 @@ class Neighbour:
         self.strange = ""  # why its last messages were refused, if they were
         self.refused, self.refusal = 0, ""  # how much of what it said was not believed, and the latest of it
         self.met = False  # whether it has sent a message that fits
+        self.failures = 0  # how often it was awaited in vain since its message was last used
         self.over = False  # it says that the time is up
         self.together = now  # when the last exchange began in which its message was used
         self.told = False  # whether it is among those that I send to
@@ -124,7 +128,7 @@ class Neighbour:
             and self.goodbye in TO_THE_END
             and number < self._passed <= number + FAR
         )
-        return done and now - self.since < RESENDS
+        return done and now - self.since < RESENDS * self.delays.again
 
     def connected(self, there: bool, now: float) -> None:
         """Whether there is a connection to it."""
@@ -137,6 +141,16 @@ class Neighbour:
         if self.health is Health.SUSPECTED and now - self.heard >= self.delays.silent:
             return True
         return self.lost >= 0 and now - self.lost >= self.delays.unconnected
+
+    @property
+    def limit(self) -> float:
+        """How long it is awaited in an exchange: half as long each time that it speaks again, but not of this exchange."""
+        return self.delays.limit / 2 ** min(self.failures, 20)
+
+    def suspect(self, now: float) -> None:
+        """It is later than it ever was: it is not awaited until it speaks again."""
+        self.become(Health.SUSPECTED, now)
+        self.failures += 1
 
     def give_up(self, now: float) -> None:
         """Its session ends; it is absent without goodbye."""
@@ -169,7 +183,7 @@ class Neighbour:
         if message is None or not self.edge.fits(message.header):
             return None
         self.edge.use(number)
-        self._nudged = NEVER
+        self._nudged, self.failures = NEVER, 0
         return message
 
     def ahead(self, now: float) -> Answer:

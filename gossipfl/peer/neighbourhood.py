@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gossipfl.peer.limits import Limits, RefusalLog
-from gossipfl.peer.neighbour import TO_THE_END, UP, Answer, Health, Message, Neighbour
+from gossipfl.peer.neighbour import LOUD, TO_THE_END, UP, Answer, Health, Message, Neighbour
 from gossipfl.peer.patience import Patience
 from gossipfl.peer.rumours import NONE, Here
 from gossipfl.peer.wire import Header, Opening, attempt
@@ -125,7 +125,8 @@ class Neighbourhood(dict[int, Neighbour]):
         if header.last >= max(0, header.number - 1):
             self._used(one, header.last, number, now)
         if one.hear(now):
-            log.info("%s %s", one.name, arrival)
+            if one.failures <= LOUD:
+                log.info("%s %s", one.name, arrival)
             if self.rumours.cuts:
                 self._mended(header.sender, number)
             if header.number >= self.origin:
@@ -168,19 +169,20 @@ class Neighbourhood(dict[int, Neighbour]):
         """What a neighbour knows of others, within bounds."""
         timely = self._timely(one) if header.rumours.over else True
         aside = max(0, min(self.limits.aside, header.number - self.origin))
-        here = Here(number, len(self.names), timely, aside)
-        for why in header.rumours.absurd(here._replace(number=max(number, header.number))):
+        here = Here(number, self.limits.last, len(self.names), timely, aside)
+        for why in header.rumours.absurd(here):
             self.disbelieve(one, why, now)
         self.rumours = self.rumours.heard(header.rumours, here)
 
     def _timely(self, one: Neighbour) -> bool | None:
         """Whether the time can be up, as that neighbour says; None: nearly.
 
-        Either most of it has passed here, or all neighbours say so to a peer that came late.
+        Either most of it has passed here, or all neighbours that are there say so to a peer that came late.
         """
         one.over = True
         least, most = self.limits.over
-        together = least < math.inf and all(other.over for other in self.values() if other.health is UP)
+        there = [other for other in self.values() if other.health in (UP, Health.SUSPECTED)]
+        together = least == -math.inf and all(other.over for other in there)
         return True if together or self._real >= most else None if self._real >= least else False
 
     def _leaves(self, one: Neighbour, header: Header, now: float) -> None:
@@ -256,9 +258,10 @@ class Neighbourhood(dict[int, Neighbour]):
         for peer in peers:
             one = self[peer]
             since = max(one.heard if began is None else began, one.since)
-            if one.health is UP and now - since >= one.delays.limit:
-                log.warning("%s does not answer: not awaited until it speaks again", one.name)
-                one.become(Health.SUSPECTED, now)
+            if one.health is UP and now - since >= one.limit:
+                one.suspect(now)
+                if one.failures <= LOUD:
+                    log.warning("%s does not answer: not awaited until it speaks again", one.name)
 
     def use(self, peer: int, number: int) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""

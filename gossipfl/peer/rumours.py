@@ -20,7 +20,7 @@ EARLY = 0.9  # of the seconds of a study: before that nobody's time is up
 SKIPPED = 0.9  # of the exchanges of a study: one neighbour alone leads nobody further
 OLD = 64  # times the steps of a gossip model for which there was time
 CERTIFICATES = 128  # exchanges of a certificate for each peer, at most
-ABSURD = 2  # times a bound: further than that no honest peer's word is, however late or early it comes
+ABSURD = 2  # times the number of peers: no honest word of the width of the network exceeds that
 
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Depth = Annotated[int, msgspec.Meta(ge=0, lt=MAX_DEPTH)]
@@ -32,13 +32,15 @@ _Cuts = Annotated[tuple[tuple[_Peer, _Peer, _When], ...], msgspec.Meta(max_lengt
 class Here(NamedTuple):
     """What bounds the rumours that reach a peer.
 
-    number: the exchange at hand, or that of the message, if that is later.
+    number: the exchange at hand.
+    last: the last exchange that the study can have.
     peers: how many there are.
     timely: whether the time can be up. None: nearly; a peer whose clock is a bit ahead may think so.
     aside: the exchanges that certificates can have taken until that of the message.
     """
 
     number: int
+    last: int
     peers: int
     timely: bool | None = True
     aside: int = 0
@@ -86,8 +88,8 @@ class Rumours(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def absurd(self, here: Here) -> Iterator[str]:
         """What no honest peer says: sentences that go on after the sender's name."""
         latest = max((when // 2 for _, _, when in self.cuts), default=0)
-        if max(self.broken, latest) > here.number + ABSURD * FAR:
-            yield f"speaks of exchange {max(self.broken, latest)}, and I am at {here.number}"
+        if max(self.broken, latest) > here.last + FAR:
+            yield f"speaks of exchange {max(self.broken, latest)}, which this study does not have"
         if self.depth > ABSURD * here.peers:
             yield f"says that the network is {self.depth} hops wide, and it has {here.peers} peers"
         if self.over and here.timely is False:
@@ -204,7 +206,7 @@ TABLE = (
         "rumours.broken",
         "up to which exchange one was incomplete somewhere",
         "The fallback takes over for two cycles: slower, and with the same result.",
-        f"At most {FAR} exchanges ahead; far more is refused.",
+        f"At most {FAR} exchanges ahead; an exchange that the study does not have is refused.",
     ),
     Permission(
         "rumours.depth",
@@ -223,7 +225,8 @@ TABLE = (
         "rumours.cuts",
         "which edges are cut, and so whose rows are in a model",
         "The summary names whose rows are in the model. The model stays as it is.",
-        f"At most {CUTS} edges, and {FAR} exchanges ahead; far more is refused. A false word can make a summary wrong.",
+        f"At most {CUTS} edges, and {FAR} exchanges ahead; an exchange that the study does not have is refused. A false word "
+        "can make a summary wrong.",
     ),
     Permission(
         "rumours.aside",

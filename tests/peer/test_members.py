@@ -71,8 +71,8 @@ def numbers(value: float) -> Lie:
 ABSURD: dict[str, tuple[Lie, str]] = {
     "over": (rumour(over=True), "p1 says that the time is up, and it is not"),
     "depth": (rumour(depth=20_000), "p1 says that the network is 20000 hops wide, and it has 4 peers"),
-    "broken": (rumour(broken=2**61), r"p1 speaks of exchange \d+, and I am at \d+"),
-    "cuts": (rumour(cuts=tuple((0, k, 2**61 + 1) for k in range(1, CUTS))), r"p1 speaks of exchange \d+, and I am"),
+    "broken": (rumour(broken=2**61), r"p1 speaks of exchange \d+, which this study does not"),
+    "cuts": (rumour(cuts=tuple((0, k, 2**61 + 1) for k in range(1, CUTS))), r"p1 speaks of exchange \d+, which this study does not"),
     "far": (lambda h, p: ({"number": h.number + 2**40}, p), r"p1 speaks of exchange \d+, which this study does not"),
     "not-finite": (numbers(float("nan")), "p1 sent numbers that are not finite"),
     "large": (numbers(1e300), "p1 sent numbers that are far too large"),

@@ -46,7 +46,7 @@ def test_rumours_join_to_the_same_in_any_order(a: Rumours, b: Rumours, c: Rumour
     def heard(*others: Rumours) -> Rumours:
         known = NONE
         for other in others:
-            known = known.heard(other, Here(1000, 21))
+            known = known.heard(other, Here(1000, 2000, 21))
         return known
 
     assert heard(a, b, c) == heard(c, b, a) == heard(a, b, c, a, b)
@@ -55,7 +55,7 @@ def test_rumours_join_to_the_same_in_any_order(a: Rumours, b: Rumours, c: Rumour
 
 @given(rumours, st.integers(0, 400), st.integers(1, 10))
 def test_a_rumour_is_bounded_by_its_message_and_by_the_network(a: Rumours, number: int, peers: int) -> None:
-    known = NONE.heard(a, Here(number, peers))
+    known = NONE.heard(a, Here(number, 2000, peers))
     assert known.broken <= number + FAR
     assert known.depth <= peers - 1
     assert known.over == a.over
