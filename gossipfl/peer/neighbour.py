@@ -145,7 +145,7 @@ class Neighbour:
     @property
     def limit(self) -> float:
         """How long it is awaited in an exchange: half as long each time that it speaks again, but not of this exchange."""
-        return self.delays.limit / 2 ** min(self.failures, 20)
+        return self.delays.limit * 0.5 ** min(self.failures, 20)
 
     def suspect(self, now: float) -> None:
         """It is later than it ever was: it is not awaited until it speaks again."""
