@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gossipfl import rng
 from gossipfl.models.losses import Loss
 
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -53,30 +52,22 @@ def personal(
     y: npt.NDArray[np.float64],
     margins: npt.NDArray[np.float64],
     weight: npt.NDArray[np.float64] | None = None,
-    *,
-    seed: int = 0,
-    peer: int = 0,
 ) -> Personal:
     """A peer's own change of the shared model.
 
     Args:
         loss: with a slope that is continuous; not the hinge.
-        x: its training rows, (m, q), with a column of ones if there is an intercept.
+        x: its training rows, (m, q), in their order, with a column of ones if there is an intercept.
         y: their targets, (m,).
         margins: of the shared model, with offsets, (m, outputs).
         weight: of the rows, (m,); None: 1.
-        seed, peer: of the folds.
     """
     m, nothing = len(y), torch.zeros(x.shape[1], margins.shape[1], dtype=torch.float64)
     own = np.ones(m) if weight is None else weight
-    whole = Part(
-        *(torch.from_numpy(np.ascontiguousarray(part)).double() for part in (x, margins, y, own / own.sum()))
-    )
+    whole = Part(*(torch.tensor(part, dtype=torch.float64) for part in (x, margins, y, own / own.sum())))
     if m < MIN_ROWS:
         return Personal(nothing, math.inf)
-    drawn = torch.from_numpy(rng.uniform(seed, "folds", torch.tensor([peer]), 0, m).numpy()[0].argsort())
-    fold = torch.empty(m, dtype=torch.int64)
-    fold[drawn] = torch.arange(m) % FOLDS
+    fold = torch.arange(m) * FOLDS // m  # rows in a row, as rows that follow each other in time are alike
     total = torch.zeros(1 + len(STRENGTHS), dtype=torch.float64)
     for k in range(FOLDS):
         train, rest = whole.take(fold != k), whole.take(fold == k)

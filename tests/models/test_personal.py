@@ -58,5 +58,3 @@ def test_folds_choose_by_what_the_rows_say():
     np.testing.assert_allclose(other.change[:, 0], [-2.0, 2.0, -1.0, -4.0], atol=0.05)
     assert math.isinf(few.strength)
     assert not few.change.any()
-    again = personal(Squared(), x, shared + noise, shared[:, None])
-    assert again.strength == like.strength

@@ -35,9 +35,8 @@ def personalise(study: Study, learned: Learned, problem: Linear, mean: Tensor) -
         x = rows.x.toarray() if isinstance(rows.x, csr_array) else rows.x
         full = np.column_stack([x, np.ones(len(x))]) if e.model.intercept else x
         found = personal(
-            problem.loss_of_row, full, rows.y, _margins(mean, rows, problem.outputs), rows.weight,
-            seed=e.seed, peer=study.names.index(name),
-        )  # fmt: skip
+            problem.loss_of_row, full, rows.y, _margins(mean, rows, problem.outputs), rows.weight
+        )
         models.append(mean + found.change.reshape(-1).to(mean.dtype))
         strength[name] = found.strength if math.isfinite(found.strength) else None
     margins = [_margins(x, rows, problem.outputs) for x, rows in zip(models, learned.test, strict=True)]

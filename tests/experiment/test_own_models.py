@@ -1,0 +1,107 @@
+"""Models of the peers' own: both scores are told, in both engines, and homes predict their loads better."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from runs import carry_out, models
+from safetensors.torch import load_file
+
+from gossipfl.errors import Incompatible
+from gossipfl.trained import load
+
+DATA = Path(os.environ.get("GOSSIPFL_DATA", "/nowhere")) / "citylearn"
+
+
+def sites(folder):
+    """Two sites of one kind, and one with other coefficients; enough rows to see it."""
+    r = np.random.default_rng(0)
+    for name, w in {"a": [1.0, 1.0], "b": [1.0, 1.0], "c": [-1.0, 2.0]}.items():
+        x = r.normal(size=(150, 2))
+        frame = pd.DataFrame({"u": x[:, 0], "v": x[:, 1], "y": x @ w + 0.1 * r.normal(size=150)})
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    (folder / "links.edgelist").write_text("a b\nb c\nc a\n")
+
+
+def raw(folder, **model):
+    return {
+        "data": {"source": str(folder / "*.csv"), "target": "y"},
+        "topology": {"graph": str(folder / "links.edgelist")},
+        "model": {"kind": "linear", "l2": 0.01, "personal": True, **model},
+        "stop": {"tolerance": 1e-9},
+    }
+
+
+@pytest.mark.parametrize("engine", ["simulator", pytest.param("peers", marks=pytest.mark.slow)])
+def test_both_scores_are_told(engine, tmp_path):
+    sites(tmp_path)
+    summary, _ = carry_out(engine, raw(tmp_path), tmp_path / "run")
+    own, shared = summary["personal"]["test"], summary["test"]
+    assert own["peers"]["c"]["r2"] > 0.95 > shared["peers"]["c"]["r2"]
+    assert own["all"]["rmse"] < 0.2 < shared["all"]["rmse"]
+    assert summary["personal"]["strength"]["c"] <= 0.01
+    # the peers still hold one model, and each one's own is in its folder
+    assert summary["agreed"]
+    assert (
+        float(
+            (models(tmp_path / "run", ["a", "c"])[0] - load_file(tmp_path / "run/model.safetensors")["x"])
+            .abs()
+            .max()
+        )
+        < 1e-8
+    )
+    mine = load(tmp_path / "run" / "peers" / "c" / "model.json")
+    slopes, intercept = mine.original
+    np.testing.assert_allclose(np.append(slopes, intercept), [-1.0, 2.0, 0.0], atol=0.1)
+    rows = pd.read_csv(tmp_path / "c.csv")
+    assert mine.predict(rows).scores["r2"] > load(tmp_path / "run").predict(rows).scores["r2"]
+
+
+def test_a_study_is_the_same_with_and_without(tmp_path):
+    """No message is sent for it: peers may choose it alone."""
+    sites(tmp_path)
+    plain, _ = carry_out("simulator", raw(tmp_path, personal=False), tmp_path / "plain")
+    own, _ = carry_out("simulator", raw(tmp_path), tmp_path / "own")
+    assert "personal" not in plain
+    assert plain["bytes_sent"] == own["bytes_sent"]
+    assert torch.equal(*(load_file(tmp_path / name / "model.safetensors")["x"] for name in ("plain", "own")))
+    with pytest.raises(Incompatible, match="squared-svm"):
+        carry_out("simulator", raw(tmp_path, kind="svm"), tmp_path / "svm")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="GOSSIPFL_DATA names no folder with citylearn")
+def test_homes_with_eight_weeks_of_data(tmp_path):
+    """The next hour's load of 17 homes after week 40, from their first 8 weeks: better than one model for all."""
+    weather = pd.read_csv(DATA / "weather.csv.xz").iloc[:, :4]
+    for home in range(1, 18):
+        b = pd.read_csv(DATA / f"Building_{home}.csv.xz")
+        load_ = b["Equipment Electric Power [kWh]"]
+        f = pd.DataFrame({f"lag{k}": load_.shift(k) for k in (1, 2, 3, 24, 168)}).assign(
+            hour=b["Hour"], weekend=b["Day Type"].isin([1, 7]) * 1.0, load=load_, test=0
+        )
+        f = pd.concat([f, weather], axis=1)
+        f.loc[40 * 168 :, "test"] = 1
+        f.iloc[[*range(168, 8 * 168), *range(40 * 168, len(f))]].to_csv(
+            tmp_path / f"home{home}.csv", index=False
+        )
+    base = {
+        "data": {
+            "source": str(tmp_path / "*.csv"),
+            "target": "load",
+            "categorical": ["hour"],
+            "test": "test",
+        },
+        "topology": {"graph": "ring:17"},
+        "model": {"kind": "linear", "l2": 0.001, "personal": True},
+        "stop": {"tolerance": 1e-8},
+    }
+    summary, _ = carry_out("simulator", base, tmp_path / "run")
+    shared, own = summary["test"]["all"]["r2"], summary["personal"]["test"]["all"]["r2"]
+    assert shared == pytest.approx(0.646, abs=0.002)
+    assert own == pytest.approx(0.658, abs=0.002)
+    assert json.loads((tmp_path / "run/peers/0/model.json").read_text())["target"] == "load"
