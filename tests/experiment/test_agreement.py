@@ -1,5 +1,6 @@
 """How peers agree on words before they learn: the union, with rows that widen as it needs, in both engines."""
 
+import json
 from collections.abc import Sequence
 
 import networkx as nx
@@ -9,7 +10,7 @@ from worlds import live
 
 from gossipfl import topology
 from gossipfl.errors import NetworkError
-from gossipfl.experiment.learning.agree import Agree, Agreement
+from gossipfl.experiment.learning.agree import FIRST, Agree, Agreement
 from gossipfl.mixing.union import to_row
 from gossipfl.peer import Exchange, Peer
 from gossipfl.simulator import Simulator
@@ -47,10 +48,16 @@ def test_no_words_at_all() -> None:
 
 
 def test_messages_are_as_long_as_the_words_not_as_the_network_is_large() -> None:
-    graph, words = topology.load("regular:300:4"), {"a", "b"}
+    graph, words = topology.load("regular:300:4"), {f"level {k}" for k in range(100)}
     agreed = agreement(graph)
     assert agreed.union([words] * 300) == words
-    assert agreed.bytes_sent / agreed.messages_sent <= 3 * len(to_row({'"a"', '"b"'}))
+    assert agreed.bytes_sent / agreed.messages_sent <= 3 * len(to_row(json.dumps(word) for word in words))
+
+
+def test_few_words_take_one_flood() -> None:
+    agreed = agreement(topology.load("line:7"))
+    assert agreed.union([{f"level {i % 2}"} for i in range(7)]) == {"level 0", "level 1"}
+    assert agreed.exchanges == 6
 
 
 def test_a_union_that_never_fits_is_an_error_and_no_memory_without_end(
@@ -66,4 +73,4 @@ def test_a_union_that_never_fits_is_an_error_and_no_memory_without_end(
     monkeypatch.setattr(agreed, "_united", forged)
     with pytest.raises(NetworkError, match="classes or category levels"):
         agreed.union([{"a"}, {"b"}, {"c"}, {"d"}])
-    assert max(widths) <= 4 * len(to_row({'"a"'})) + 4
+    assert max(widths) == FIRST

@@ -18,7 +18,7 @@ from gossipfl.algorithms.sums import PLAIN, Carrier, Integers, SumMethod
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Maximum, Mixing, Sum, Union
-from gossipfl.mixing.union import to_row, to_set, too_long
+from gossipfl.mixing.union import TOO_LONG, to_row, to_set, too_long
 from gossipfl.mixing.words import Words, unquoted
 from gossipfl.secrecy.exact import ExactSums
 from gossipfl.secrecy.wide import moments, variances
@@ -27,6 +27,7 @@ from gossipfl.topology import WEIGHTS, Topology, Tree, cycle, static
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
 CONSENSUS = Consensus()
 LONGEST = 2**26  # bytes of one peer's words
+FIRST = 256  # bytes of the words of all peers, in most studies
 
 
 class Agreement:
@@ -37,11 +38,13 @@ class Agreement:
         hops: its diameter.
         tree: along which sums are taken.
         make: (algorithm, topology, mixing) -> an engine without a problem.
+
+    `exchanges` counts those of all consensus so far.
     """
 
     def __init__(self, graph: nx.Graph, hops: int, tree: Tree, make: Agree) -> None:
         self.peers, self.diameter = len(graph), hops
-        self.messages_sent = self.bytes_sent = 0
+        self.messages_sent = self.bytes_sent = self.exchanges = 0
         self.exact: ExactSums | None = None  # set: sums are secure
         self._make = make
         self._tree = tree.rounds()
@@ -124,27 +127,37 @@ class Agreement:
 
         A message with a word for which `read` raises ValueError, TypeError or RecursionError counts as lost.
         """
-        rows = [to_row(json.dumps(word) for word in own) for own in words]
-        length = torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64)
-        longest = int(self.maximum(length)[0])
-        width, most = 2 * longest, max(2, self.peers) * longest  # the union of all is no longer than `most`
-        channel = Words(read)
+        rows, channel = [to_row(json.dumps(word) for word in own) for own in words], Words(read)
         try:
-            if longest > LONGEST:
-                raise ValueError(f"they are longer than {LONGEST:,} bytes")
-            while too_long(row := self._united(rows, width, channel)):
-                if width == most:
-                    raise ValueError(f"they are longer than {most} bytes")
-                width = min(2 * width, most)
+            row = self._united(rows, FIRST, channel)
+            if too_long(row):
+                row = self._long(rows, channel)
             return {unquoted(word) for word in to_set(row)}
         except ValueError as error:
             raise NetworkError(
                 f"a peer sent classes or category levels that cannot be read: {error}"
             ) from error
 
+    def _long(self, rows: Sequence[Tensor], channel: Words) -> Tensor:
+        """As `_united`, in messages that grow from twice the words of one peer to those of all."""
+        longest = int(
+            self.maximum(torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64))[0]
+        )
+        if longest > LONGEST:
+            raise ValueError(f"they are longer than {LONGEST:,} bytes")
+        width, most = 2 * longest, max(2, self.peers) * longest  # the union of all is no longer than `most`
+        while too_long(row := self._united(rows, width, channel)):
+            if width == most:
+                raise ValueError(f"they are longer than {most} bytes")
+            width = min(2 * width, most)
+        return row
+
     def _united(self, rows: Sequence[Tensor], width: int, channel: Words) -> Tensor:
-        """The union of the rows of all peers, (width,) uint8."""
-        wide = torch.stack([torch.nn.functional.pad(row, (0, width - len(row))) for row in rows])
+        """The union of the rows of all peers, (width,) uint8; `TOO_LONG` in each byte if it is longer."""
+        wide = torch.full((len(rows), width), TOO_LONG, dtype=torch.uint8)
+        for mine, row in zip(wide, rows, strict=True):
+            if len(row) <= width:
+                mine[:] = torch.nn.functional.pad(row, (0, width - len(row)))
         return self._consensus(wide, self._flood, Mixing(Union(), channel), self.diameter)[0]
 
     def _consensus(self, x: Tensor, topology: Topology, mixing: Mixing, rounds: int) -> Tensor:
@@ -164,6 +177,7 @@ class Agreement:
         run = engine.init(x)
         while not ended(run):
             run = engine.step(run)
+        self.exchanges += run.round
         self.messages_sent += engine.messages_sent - before[0]
         self.bytes_sent += engine.bytes_sent - before[1]
         return run

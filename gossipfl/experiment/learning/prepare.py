@@ -26,7 +26,7 @@ from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import borne, guard
 from gossipfl.experiment.learning.select import select
-from gossipfl.experiment.learning.standardise import agree_moments, constant, standardise
+from gossipfl.experiment.learning.standardise import Spread, agree_moments, constant, own_scales, standardise
 from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
@@ -118,24 +118,21 @@ def prepare(
         schema = dataclasses.replace(schema, fill=fill)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
-    if known:
-        mean_rows = known.mean_rows
-    else:
-        schema, mean_rows, mean_weight = agree_size(study, schema, train, rows, agreement)
-        train, test = ([weighted(r, schema) for r in part] for part in (train, test))
     total = guard(study, schema, train, rows, agreement)
     check_targets(study, train, rows)
-    shared = known.scale if known else None
-    scales: list[Scale | None] = [shared] * len(train)
-    if shared is None:
-        scales = standardise(study, train, rows, mean_rows, agreement)
+    if known:
+        mean_rows = known.mean_rows
+        found = Spread([known.scale] * len(train) if known.scale else own_scales(study, train), known.moments)
+    else:
+        schema, mean_rows, found = agree_sizes(study, schema, train, rows, agreement)
+        train, test = ([weighted(r, schema) for r in part] for part in (train, test))
+    scales = found.scales
     train, test = (
         [s.apply(r) if s else r for s, r in zip(scales, part, strict=True)] for part in (train, test)
     )
     if known is None:
-        schema = dataclasses.replace(schema, constant=constant(study, train, schema, agreement))
+        schema = dataclasses.replace(schema, constant=constant(study, train, schema, scales[0], agreement))
         train, test = ([without(r, schema) for r in part] for part in (train, test))
-        mean_rows = mean_weight
     selection = known.selection if known else select(study, schema, train, rows, agreement)
     study = study.chosen(selection)
     local = make_problem(study, schema, train, rows, mean_rows, device)
@@ -154,9 +151,11 @@ def prepare(
         start += local.initial()
     scale = scales[0] if study.experiment.data.standardise == "gossip" else None
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
-    units = known.moments if known else agree_units(study, kind, train, agreement)
-    replaced = METHODS[kind].averages and study.loss.curvature < float("inf") and not study.secure
+    certified = study.sums(kind) or study.certifies(kind)
+    units = found.moments or (agree_moments(study, train, agreement) if certified else Moments())
+    averages = METHODS[kind].averages and not study.graph.is_directed() and not study.secure
     other = robust(penalty=bool(study.l1))
+    replaced = averages and study.loss.curvature < float("inf")
     fallback_step = auto_step(study, other, problem, most) if replaced else 0.0
     if known:
         facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
@@ -166,31 +165,29 @@ def prepare(
     return Prepared(facts, scales, train, test, kind, problem, start, agreement.carrier, *bounds)
 
 
-def agree_size(
+def agree_sizes(
     study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agreement: Agreement
-) -> tuple[Schema, float, float]:
-    """The schema with its class weights, the mean number of training rows of all peers, and the mean of their total weight."""
+) -> tuple[Schema, float, Spread]:
+    """The schema with its class weights, the mean weight of the training rows of a peer, and scales."""
     given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
     for part, row in zip(train, rows.tolist(), strict=True):
         if weighted(part, given).total == 0:
             what = "no training rows" if not len(part.y) else "training rows of weight 0 only"
             raise BadData(f"peer {study.names[row]} has {what}: give it some, or remove it from the topology")
     classes = len(schema.classes or ())
-    sums = [
+    own = [
         [
-            len(part.y),
             weighted(part, given).total,
             *(np.bincount(part.y.astype(np.int64), part.weight, classes).tolist() if balanced else ()),
         ]
         for part in train
     ]
-    size, weight, *counts = agreement.mean(torch.tensor(sums, dtype=torch.float64))[0].tolist()
-    size = round(size * agreement.peers) / agreement.peers
+    (weight, *counts), found = standardise(study, train, rows, own, agreement)
     if not balanced:
-        return given, size, size if all(weighted(r, given).weight is None for r in train) else weight
+        return given, weight / agreement.peers, found
     seen = classes - len(schema.unseen)
     factors = tuple(sum(counts) / (seen * count) if count else 0.0 for count in counts)
-    return dataclasses.replace(schema, class_weights=factors), size, sum(counts)
+    return dataclasses.replace(schema, class_weights=factors), sum(counts) / agreement.peers, found
 
 
 def class_weights(study: Study, schema: Schema) -> Schema:
@@ -206,13 +203,6 @@ def class_weights(study: Study, schema: Schema) -> Schema:
     return dataclasses.replace(
         schema, class_weights=tuple(given.get(name, 1.0) for name in schema.classes or ())
     )
-
-
-def agree_units(study: Study, kind: str, train: Sequence[Rows], agreement: Agreement) -> Moments:
-    """What a certificate needs, for a kind that takes sums or is certified."""
-    if not (study.sums(kind) or study.certifies(kind)):
-        return Moments()
-    return agree_moments(train, study.loss.task == "regression", agreement)
 
 
 def agree_curvature(problem: Linear, directions: Tensor, agreement: Agreement) -> tuple[float, ...]:
@@ -288,41 +278,50 @@ def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Prob
 
 
 def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Schema:
-    """The columns, category levels and classes of all peers."""
+    """The columns, category levels and classes of all peers, in one union.
+
+    Raises:
+        BadData: a peer lacks a column that another has, or has a column of words that is not categorical.
+    """
     data, labelled = study.experiment.data, is_classification(study)
-    columns = agree_columns(study, tables, rows, agreement)
     declared: dict[str | None, Sequence[str]] = {
         name: data.levels[name] for name in data.categorical if name in data.levels
     }
     declared |= {None: data.classes} if labelled and data.classes else {}
-    words, marks = list[set[str]](), list[list[float]]()
+    words, marks, refused = list[set[str]](), list[list[float]](), list[BadData]()
     for table in tables:
         own: set[tuple[str | None, str, bool]] = set()
-        for training in (True, False) if table.test.any() else (True,):
-            found: dict[str | None, set[str]] = dict(levels(table, data.categorical, training).items())
-            found |= {None: classes(table, training)} if labelled else {}
-            own |= {
-                (name, word, training)
-                for name, distinct in found.items()
-                for word in distinct
-                if (name, word, True) not in own
-            }
-        marks.append(flags(own, declared, table.where))
-        words.append({json.dumps(word) for word in own if word[0] not in declared})
+        try:
+            own = _labels(data.categorical, labelled, table)
+            marks.append(flags(own, declared, table.where))
+        except BadData as error:
+            refused.append(error)
+        order = [mark(json.dumps(names)) for names in (table.columns, sorted(table.columns))]
+        words.append({json.dumps(order), *(json.dumps(word) for word in own if word[0] not in declared)})
     everything: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
     seen: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
     named = {*data.categorical, *((None,) if labelled else ())} - {*declared}
+    orders = set[tuple[int, int]]()
 
-    def read(told: str) -> tuple[str | None, str, bool]:
-        name, word, training = json.loads(told)
-        if name not in named or not isinstance(word, str) or not isinstance(training, bool):
-            raise ValueError("no level of a categorical column, and no class")
-        return name, word, training
+    def read(told: str) -> tuple[str | None, str, bool] | tuple[int, int]:
+        match json.loads(told):
+            case [int(ordered), int(same)]:
+                return ordered, same
+            case [name, str(word), bool(training)] if name in named:
+                return name, word, training
+        raise ValueError("no level of a categorical column, no class, and no order of columns")
 
-    for name, word, training in map(read, agreement.union(words, read) if named else ()):
+    for found in map(read, agreement.union(words, read)):
+        if len(found) == 2:
+            orders.add(found)
+            continue
+        name, word, training = found
         everything[name].add(word)
         if training:
             seen[name].add(word)
+    columns = agree_columns(study, tables, rows, orders, agreement)
+    if refused:
+        raise refused[0]
     given = [(name, word) for name, known in declared.items() for word in known]
     for (name, word), peers in zip(given, agreement.total(np.array(marks)) if given else (), strict=True):
         everything[name].add(word)
@@ -334,21 +333,34 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
     )
 
 
-def agree_columns(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Sequence[str]:
+def _labels(categorical: Sequence[str], labelled: bool, table: Table) -> set[tuple[str | None, str, bool]]:
+    """The levels and classes of a table: column or None, word, whether a training row has it."""
+    own: set[tuple[str | None, str, bool]] = set()
+    for training in (True, False) if table.test.any() else (True,):
+        found: dict[str | None, set[str]] = dict(levels(table, categorical, training).items())
+        found |= {None: classes(table, training)} if labelled else {}
+        own |= {
+            (name, word, training)
+            for name, distinct in found.items()
+            for word in distinct
+            if (name, word, True) not in own
+        }
+    return own
+
+
+def agree_columns(
+    study: Study, tables: Sequence[Table], rows: Tensor, orders: set[tuple[int, int]], agreement: Agreement
+) -> Sequence[str]:
     """The columns, in the order of the tables if it is the same at all peers; otherwise in natural order.
+
+    `orders` are marks of the columns of all peers, in the order of the table and sorted.
 
     Raises:
         BadData: a peer lacks a column that another has; the message names column and peers.
     """
-    marks = [
-        [float(mark(json.dumps(names))) for names in (table.columns, sorted(table.columns))]
-        for table in tables
-    ]
-    own = torch.tensor([[*mark, *(-m for m in mark)] for mark in marks], dtype=torch.float64)
-    ordered, same, *least = agreement.maximum(own)[0].tolist()
-    if [ordered, same] == [-m for m in least]:
+    if len(orders) == 1:
         return tables[0].columns
-    if same == -least[1]:
+    if len({same for _, same in orders}) == 1:
         return sorted(tables[0].columns, key=natural)
     every = agreement.union([table.columns for table in tables])
     lacks = [sorted(every - set(table.columns), key=natural)[:TOLD] for table in tables]

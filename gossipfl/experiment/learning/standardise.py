@@ -1,12 +1,12 @@
 """Scale features to mean 0 and standard deviation 1, and find the constant ones; must not know models."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.sparse import issparse
+from scipy import sparse
 from torch import Tensor
 
 from gossipfl.data import Rows, Schema
@@ -17,25 +17,35 @@ from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs.facts import Moments
 
+CANCELLED = 1e3  # times the variance: above this squared mean, sums of squares have lost too many digits
+HUGE = 1e290  # a sum of squares that is not sent
+
+Array = npt.NDArray[np.float64]
+Sizes = Sequence[Sequence[float]]  # further numbers of each peer in this process
+
+
+class Spread(NamedTuple):
+    """The scale of the features of each peer in this process, None where they are learned from as they are.
+
+    moments: of the scaled features and the target, if they follow from the scales; else None.
+    """
+
+    scales: list[Scale | None]
+    moments: Moments | None = None
+
 
 def standardise(
-    study: Study, train: Sequence[Rows], rows: Tensor, mean_rows: float, agreement: Agreement
-) -> list[Scale | None]:
-    """The scale of each peer's features: over the training rows of all peers, over its own rows, or None.
-
-    The peers gossip two means: of x, and then of (x - mean)^2.
+    study: Study, train: Sequence[Rows], rows: Tensor, sizes: Sizes, agreement: Agreement
+) -> tuple[list[float], Spread]:
+    """The sums of `sizes` over all peers, and the scales of the features. Both are one sum.
 
     Raises:
         BadExperiment: features are sparse.
         BadData: a peer has too few rows to send sums over them.
     """
-    how = study.experiment.data.standardise
-    if how == "none":
-        return [None] * len(train)
-    if issparse(train[0].x):
-        raise BadExperiment('sparse features would become dense when centred: set data.standardise = "none"')
-    if how == "local":
-        return [Scale.of(r.x.mean(0), r.x.var(0)) for r in train]
+    if study.experiment.data.standardise != "gossip":
+        return agreement.total(np.array(sizes)).tolist(), Spread(own_scales(study, train))
+    _check_dense(train)
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
             raise BadData(
@@ -44,58 +54,113 @@ def standardise(
                 'data.standardise = "local" or "none", or give the peer more rows'
             )
     if agreement.exact:
+        found = agreement.total(np.array(sizes)).tolist()
         _, mean, variance = agreement.moments([r.x for r in train])
-        return [Scale.of(mean, variance)] * len(train)
-    share = 1 / mean_rows
-    mean = agreement.mean(torch.from_numpy(np.stack([r.x.sum(0) for r in train])))[0].numpy() * share
-    squares = torch.from_numpy(np.stack([np.square(r.x - mean).sum(0) for r in train]))
-    return [Scale.of(mean, agreement.mean(squares)[0].numpy() * share)] * len(train)
+        return found, Spread([Scale.of(mean, variance)] * len(train))
+    found, mean, variance = spread([np.column_stack((r.x, r.y)) for r in train], None, sizes, agreement)
+    scale, moments = Scale.of(mean[:-1], variance[:-1]), None
+    if study.experiment.data.row_weights is None and study.experiment.model.class_weight is None:
+        scaled = np.zeros(len(mean) - 1), (scale.deviation > 0) * 1.0
+        moments = _moments(study, *scaled, mean[-1], np.sqrt(variance[-1]))
+    return found, Spread([scale] * len(train), moments)
 
 
-def constant(study: Study, train: Sequence[Rows], schema: Schema, agreement: Agreement) -> tuple[str, ...]:
-    """The features that have one value in all training rows of all peers."""
-    if agreement.exact:
-        return _constant(train, schema, study.experiment.model.intercept, agreement)
-    said = torch.from_numpy(np.stack([marks(r, study.experiment.model.intercept) for r in train]))
-    high, low = agreement.maximum(said.flatten(1))[0].view(2, -1)
-    return tuple(name for name, same in zip(schema.features, (high + low == 0).tolist(), strict=True) if same)
+def own_scales(study: Study, train: Sequence[Rows]) -> list[Scale | None]:
+    """The scale of each peer's features over its own rows; None where they are learned from as they are."""
+    if study.experiment.data.standardise == "none":
+        return [None] * len(train)
+    _check_dense(train)
+    return [Scale.of(r.x.mean(0), r.x.var(0)) for r in train]
 
 
-def _constant(
-    train: Sequence[Rows], schema: Schema, intercept: bool, agreement: Agreement
-) -> tuple[str, ...]:
-    """The same from exact moments alone; of sparse features, those that are 0. Without an intercept only 0 is constant."""
-    if issparse(train[0].x):
-        sparse: list[Any] = [r.x for r in train]
-        squares = agreement.total(np.stack([np.asarray(x.power(2).sum(0)).ravel() for x in sparse]))
-        same = squares == 0
-    else:
-        _, mean, variance = agreement.moments([r.x for r in train])
-        same = (Scale.of(mean, variance).deviation == 0) & (intercept | (mean == 0))
-    return tuple(name for name, one in zip(schema.features, same.tolist(), strict=True) if one)
+def _check_dense(train: Sequence[Rows]) -> None:
+    if sparse.issparse(train[0].x):
+        raise BadExperiment('sparse features would become dense when centred: set data.standardise = "none"')
 
 
-def agree_moments(train: Sequence[Rows], regression: bool, agreement: Agreement) -> Moments:
-    """Means and deviations over all training rows, for a certificate; of the targets, if they are numbers to be fitted.
+def spread(
+    columns: Sequence[Any], weights: Sequence[Array] | None, sizes: Sizes, agreement: Agreement
+) -> tuple[list[float], Array, Array]:
+    """The sums of `sizes`, and the weighted mean and variance (c,) of columns (n_i, c), dense or CSR, over all rows.
+
+    All are one sum over all peers, [sizes, weight, sums, squares]. Where squares cancel, squared deviations are a second one;
+    for all columns, if sums are secure. Of CSR columns but the last one, the variance is the mean square.
+    """
+    each, c = weights or [np.ones(x.shape[0]) for x in columns], columns[0].shape[1]
+    centred = np.arange(c) >= (c - 1 if sparse.issparse(columns[0]) else 0)
+
+    def squares(about: Array) -> list[Array]:
+        return [np.minimum(_squares(x, w, about, centred), HUGE) for x, w in zip(columns, each, strict=True)]
+
+    own = [[*size, w.sum(), *(w @ x)] for x, w, size in zip(columns, each, sizes, strict=True)]
+    if not agreement.exact:
+        own = [[*first, *second] for first, second in zip(own, squares(np.zeros(c)), strict=True)]
+    head, (weight,), sums, around = np.split(agreement.total(np.array(own)), np.cumsum([len(sizes[0]), 1, c]))
+    mean, lost = sums / weight, np.ones(c, dtype=bool)
+    variance = np.zeros(c)
+    if not agreement.exact:
+        variance = around / weight - np.where(centred, mean, 0.0) ** 2
+        lost = centred & (around > 0) & ~((mean**2 <= CANCELLED * variance) & (around < HUGE))
+    if lost.any():
+        variance[lost] = agreement.total(np.stack(squares(mean))[:, lost]) / weight
+    return head.tolist(), mean, variance
+
+
+def _squares(x: Any, w: Array, mean: Array, centred: npt.NDArray[np.bool_]) -> Array:
+    """Weighted sums of squares around the mean, or around 0 where columns are not to be centred, (c,)."""
+    with np.errstate(over="ignore"):
+        if not sparse.issparse(x):
+            dense: Array = w @ (x - mean) ** 2
+            return dense
+        sums: Array = w @ x.power(2)
+        sums[centred] = w @ (x[:, centred].toarray() - mean[centred]) ** 2
+        return sums
+
+
+def agree_moments(study: Study, train: Sequence[Rows], agreement: Agreement) -> Moments:
+    """Means and deviations over all training rows, by weight, for a certificate; of the targets, if they are numbers to be
+    fitted.
 
     Deviations of sparse features are root mean squares.
     """
+    weights = [np.ones(len(r.y)) if r.weight is None else r.weight for r in train]
+    columns = [
+        sparse.hstack((r.x, r.y[:, None]), format="csr")
+        if sparse.issparse(r.x)
+        else np.column_stack((r.x, r.y))
+        for r in train
+    ]
+    _, mean, variance = spread(columns, weights, [()] * len(train), agreement)
+    return _moments(study, mean[:-1], np.sqrt(variance[:-1]), mean[-1], np.sqrt(variance[-1]))
 
-    def total(sums: Callable[[Rows], list[float]]) -> npt.NDArray[np.float64]:
-        return agreement.total(np.array([sums(rows) for rows in train]))
 
-    def weights(rows: Rows) -> npt.NDArray[np.float64]:
-        return np.ones(len(rows.y)) if rows.weight is None else rows.weight
+def _moments(study: Study, mean: Array, deviation: Array, centre: float, spread: float) -> Moments:
+    features = tuple(mean.tolist()), tuple(deviation.tolist())
+    if study.loss.task != "regression":
+        return Moments(*features)
+    return Moments(*features, float(centre), float(spread) or 1.0)
 
-    sums = total(lambda r: [r.total, *(weights(r) @ r.x), weights(r) @ r.y])
-    mean, centre = sums[1:-1] / sums[0], sums[-1] / sums[0]
 
-    def squares(rows: Rows) -> list[float]:
-        x: Any = rows.x
-        each = x.power(2) if issparse(x) else (x - mean) ** 2
-        return [*(weights(rows) @ each), weights(rows) @ (rows.y - centre) ** 2]
+def constant(
+    study: Study, train: Sequence[Rows], schema: Schema, scale: Scale | None, agreement: Agreement
+) -> tuple[str, ...]:
+    """The features that have one value in all training rows of all peers: the scale says it, if they have one."""
+    if scale and study.experiment.data.standardise == "gossip":
+        same = scale.deviation == 0
+    elif agreement.exact:
+        same = _constant(train, study.experiment.model.intercept, agreement)
+    else:
+        said = torch.from_numpy(np.stack([marks(r, study.experiment.model.intercept) for r in train]))
+        same = agreement.maximum(said.flatten(1))[0].view(2, -1).sum(0).numpy() == 0
+    return tuple(name for name, one in zip(schema.features, same.tolist(), strict=True) if one)
 
-    *deviation, spread = np.sqrt(total(squares) / sums[0]).tolist()
-    if not regression:
-        return Moments(tuple(mean.tolist()), tuple(deviation))
-    return Moments(tuple(mean.tolist()), tuple(deviation), float(centre), spread or 1.0)
+
+def _constant(train: Sequence[Rows], intercept: bool, agreement: Agreement) -> npt.NDArray[np.bool_]:
+    """The same from exact moments alone; of sparse features, those that are 0. Without an intercept only 0 is constant."""
+    if sparse.issparse(train[0].x):
+        rows: list[Any] = [r.x for r in train]
+        zero: npt.NDArray[np.bool_] = agreement.total(np.stack([x.power(2).sum(0) for x in rows])) == 0
+        return zero
+    _, mean, variance = agreement.moments([r.x for r in train])
+    same: npt.NDArray[np.bool_] = (Scale.of(mean, variance).deviation == 0) & (intercept | (mean == 0))
+    return same
