@@ -15,9 +15,8 @@ from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.models.shard import Shard, unpacked
 
 MEMORY = 60
-SUPPORT = 1000  # parameters up to which Newton's method finishes on the support
-HELD = 5  # sums for which the signs must have held before; or else
-LATEST = 30  # changes in memory
+WORKING = 1000  # parameters that a Hessian may have
+ROOM = 200  # of these, left for zeros that are to change
 FIRST = 4.0  # the ratio of trial steps in the first search
 CURVED = 1e-10  # the cosine between a step and the change of the gradient, at least
 PATIENCE = 64  # certificates in a row that are not below half of the best one
@@ -31,8 +30,8 @@ class Remembering(NamedTuple):
 
     x (d,): the last accepted point, with objective f and gradient g of the smooth part. p, t, slope, forced: as in `Stepping`.
     searching: the next sum has the losses of trial steps, in the first step alone. steps, changes (60, d): the last changes
-    of x and of g, the newest last, 0 where there are fewer. held: for how many sums the signs of x have held. curved: the
-    next sum has a Hessian, too. length: of the last step by it.
+    of x and of g, the newest last, 0 where there are fewer. curved: the next sum has a Hessian, too. length: of the last step
+    by it.
     """
 
     x: Tensor
@@ -45,7 +44,6 @@ class Remembering(NamedTuple):
     forced: Tensor
     steps: Tensor
     changes: Tensor
-    held: Tensor
     curved: Tensor
     length: Tensor
     evidence: Evidence
@@ -56,11 +54,12 @@ class Remembering(NamedTuple):
 class LBFGS:
     """x' = x - t B g, g the mean gradient of all rows, B from the last 60 changes of x and g by the two-loop recursion.
 
-    [weight, f, g] is one sum over all peers. With l1 a step stays in the orthant of x and of the steepest descent (Andrew,
-    Gao, "Scalable training of L1-regularized log-linear models", ICML 2007). Once the signs have held for 5 sums, or after
-    30, the sum has the Hessian of the support and of zeros that are to change, too, and proximal Newton steps finish. Without
-    l1 the certificate is |g| / (l2 |w|), once Newton steps of the intercepts alone have made their gradient short: partly
-    minimised, the objective has at least the curvature l2.
+    [weight, f, g] is one sum over all peers. With l1 it has the Hessian of a working set, too: of the parameters that are not 0
+    and of zeros that are to change, those with the largest gradients first, 1,000 at most; and a step is a proximal Newton
+    step of these. Where the support alone is larger, a step by the memory stays in the orthant of x and of the steepest
+    descent (Andrew, Gao, "Scalable training of L1-regularized log-linear models", ICML 2007). Without l1 the certificate is
+    |g| / (l2 |w|), once Newton steps of the intercepts alone have made their gradient short: partly minimised, the objective
+    has at least the curvature l2.
 
     Nocedal, Wright, "Numerical optimization", 2nd ed. 2006, algorithm 7.4.
     """
@@ -71,7 +70,7 @@ class LBFGS:
     def init(self, x: Tensor) -> Remembering:
         zero, nought, memory = x.new_tensor(0.0), torch.zeros_like(x), x.new_zeros(MEMORY, len(x))
         return Remembering(
-            x, zero, nought, nought, zero, zero, zero, zero + 1, memory, memory, zero, zero, zero + math.inf, nothing(x), zero
+            x, zero, nought, nought, zero, zero, zero, zero + 1, memory, memory, zero, zero + math.inf, nothing(x), zero
         )  # fmt: skip
 
     def contribute(self, s: Remembering, rows: Shard) -> Tensor:
@@ -95,8 +94,7 @@ class LBFGS:
             return s._replace(t=_shortened(s, f))
         penalised = bool(self.objective.l1 or self.objective.l2)
         evidence = decided(s.evidence, total[2:5], penalised, self.objective.free)
-        held = torch.where((x.sign() == s.x.sign())[self.objective.penalised > 0].all(), s.held + 1, zero)
-        after = _remembered(s, x, g)._replace(x=x, f=f, g=g, held=held, evidence=evidence, forced=zero)
+        after = _remembered(s, x, g)._replace(x=x, f=f, g=g, evidence=evidence, forced=zero)
         after = self._quasi(after)
         if s.curved:
             after = self._newton(after, self._free(x, s.g), mean[5 + d :], float(s.length))
@@ -108,13 +106,15 @@ class LBFGS:
         down, one = -self._pseudo(s), torch.ones_like(s.t)
         p = _inverse(s, down)
         p = torch.where((p * down <= 0) & (self.objective.lasso > 0), 0.0, p)
+        curved = bool(self.objective.l1) and self._fits(s.x, s.g)
+        if curved and not s.curved:  # the next sum has the Hessian at x
+            return s._replace(p=p * 0, t=one, slope=one * 0, forced=one, curved=one, length=one * math.inf)
         first = not s.changes[-1].any()
         if first and (size := torch.linalg.vector_norm(p)):
             p = p * (LONG * torch.linalg.vector_norm(s.x).clamp(min=1) / size)
         s = s._replace(p=p, t=one, slope=-(down @ p), searching=one * first, length=one * math.inf)
         if self.objective.l1:
-            ready = float(s.held) >= HELD or bool(s.changes[-LATEST].any())
-            return s._replace(curved=one * (ready and len(self._free(s.x, s.g)) <= SUPPORT))
+            return s._replace(curved=one * curved)
         return self._bounded(s) if self.objective.l2 else s
 
     def _bounded(self, s: Remembering) -> Remembering:
@@ -156,8 +156,7 @@ class LBFGS:
         length = math.inf if self._pseudo(s)[fixed].any() else distance(p, s.x, self.objective.units)
         found = certified(s.evidence, length, residual, length / before)
         return s._replace(
-            p=p, t=one, slope=slope, searching=one * 0, curved=one * (len(self._free(s.x, s.g)) <= SUPPORT),
-            length=one * distance(p, s.x, self.objective.units), evidence=found,
+            p=p, t=one, slope=slope, searching=one * 0, length=one * distance(p, s.x, self.objective.units), evidence=found,
         )  # fmt: skip
 
     def _found(self, s: Remembering, losses: Tensor) -> Remembering:
@@ -194,10 +193,21 @@ class LBFGS:
 
     def _free(self, x: Tensor, g: Tensor) -> Tensor:
         """The parameters of the Hessian at x: intercepts; with l1 the support, too, and zeros that the gradient g changes."""
-        chosen = self.objective.penalised == 0
-        if self.objective.l1:
-            chosen = chosen | (x != 0) | (g.abs() > self.objective.lasso)
+        chosen = self._support(x)
+        excess = torch.where(chosen, 0.0, (g.abs() - self.objective.lasso) * (self.objective.l1 > 0))
+        largest = excess.sort(descending=True, stable=True).indices[: max(0, WORKING - int(chosen.sum()))]
+        chosen[largest[excess[largest] > 0]] = True
         return chosen.nonzero()[:, 0]
+
+    def _support(self, x: Tensor) -> Tensor:
+        """Which parameters are intercepts or, with l1, not 0, (d,)."""
+        return (self.objective.penalised == 0) | ((x != 0) & (self.objective.l1 > 0))
+
+    def _fits(self, x: Tensor, g: Tensor) -> bool:
+        """Whether a working set has room for the support, and for zeros that are to change."""
+        support = self._support(x)
+        changing = int((~support & (g.abs() > self.objective.lasso)).sum())
+        return int(support.sum()) + min(changing, ROOM) <= WORKING
 
 
 def _trials(s: Remembering) -> Tensor:
