@@ -23,7 +23,8 @@ Examples:
   gossipfl topology show torus:4x4
   gossipfl topology show topologies/hospitals.toml --plot hospitals.svg
   gossipfl topology show er:32:0.2 --seed 7 --weights metropolis
-  gossipfl topology show base:3:12"""
+  gossipfl topology show base:3:12
+  gossipfl topology show er:50:0.12 --costs --parameters 31"""
 )
 def show(
     spec: Spec,
@@ -36,18 +37,25 @@ def show(
     weights: Annotated[
         str | None, typer.Option("--weights", metavar="RULE", help="Show only this weight rule.")
     ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Also show exchanges and bytes of typical runs.")
+    ] = False,
+    parameters: Annotated[
+        int, typer.Option("--parameters", metavar="D", min=1, help="Of the model, for --costs.")
+    ] = 31,
     seed: Seed = 0,
     format: As = "text",
 ) -> None:
     """Show the figures of a graph, and how fast it averages.
 
-    Prints size, degrees and diameter. For each weight rule: the spectral gap, and the rounds after which
-    disagreement falls to a tenth. For a graph whose links change: the period, the rounds until all peers hold
-    the exact mean (if that happens), and how fast disagreement falls.
+    Prints size, degrees and diameter, and the exchanges of a sum over all peers. For each weight rule: the
+    spectral gap, and the rounds after which disagreement falls to a tenth. For a graph whose links change: the
+    period, the rounds until all peers hold the exact mean (if that happens), and how fast disagreement falls.
     """
     from dataclasses import asdict
 
-    from gossipfl.report.topology import table
+    from gossipfl.report.topology import cost_table, table
+    from gossipfl.report.topology import costs as costs_of
     from gossipfl.topology import WEIGHTS, describe, load
 
     if weights is not None and weights not in WEIGHTS:
@@ -65,7 +73,13 @@ def show(
 
         draw(graph, spec, plot)
         found["plot"], drawn = str(plot), [f"drawn in {plot}"]
-    say(format, found, *table(found), *drawn)
+    said = table(found)
+    if costs:
+        if found["sums"] is None:
+            raise BadExperiment(f"--costs: the links of {spec} change, and have no tree; remove --costs")
+        found["costs"] = costs_of(found, parameters)
+        said.append(cost_table(found["costs"], parameters))
+    say(format, found, *said, *drawn)
 
 
 @app.command(

@@ -1,4 +1,4 @@
-"""The figures of a topology as tables; must not know graphs."""
+"""The figures of a topology as tables, and what whole runs cost on it; must not know graphs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 from rich.console import RenderableType
 
 from gossipfl.report.tables import number, plain
+
+NEWTON, QUASI = 11, 150  # sums of typical runs: logistic regression, l2 = 1e-3, to rounding error
+STOP = 7  # numbers in a sum beside gradient and Hessian: count, digest, weight, loss, three for problems without an optimum
 
 
 def table(found: Mapping[str, Any]) -> list[RenderableType]:
@@ -21,6 +24,11 @@ def table(found: Mapping[str, Any]) -> list[RenderableType]:
     ]
     if changes:
         return [*said, plain(("changing links", ""), _changes(changes))]
+    sums = found["sums"]
+    said.append(
+        f"a sum over all peers: {sums['exchanges']} exchanges along a tree of depth {sums['depth']}"
+        + (f", {sums['average']} by an exact average" if sums["average"] is not None else "")
+    )
     rows = [
         (
             rule,
@@ -32,6 +40,32 @@ def table(found: Mapping[str, Any]) -> list[RenderableType]:
     ]
     headings = ("weights", "spectral gap", "rounds until disagreement falls to 1/10", "")
     return [*said, plain(headings, rows, (1, 2))]
+
+
+def costs(found: Mapping[str, Any], d: int) -> dict[str, dict[str, float]]:
+    """Exchanges of typical runs with d parameters, and the bytes that a peer sends in them on average, without headers."""
+    sums, peers = found["sums"], found["peers"]
+    square = d * (d + 1) // 2
+    both = 1 if found["directed"] else 2
+
+    def cost(exchanges: int, messages: int, numbers: int) -> dict[str, float]:
+        return {"exchanges": exchanges, "bytes": 8 * messages * numbers / peers}
+
+    tree = sums["exchanges"], sums["messages"]
+    rows = {f"newton, {NEWTON} sums": cost(NEWTON * tree[0], NEWTON * tree[1], STOP + d + square)}
+    if sums["average"] is not None:
+        average = NEWTON * sums["average"], NEWTON * sums["average_messages"]
+        rows[f"newton, {NEWTON} exact averages"] = cost(*average, 2 * d + square)
+    rows[f"lbfgs, {QUASI} sums"] = cost(QUASI * tree[0], QUASI * tree[1], STOP + d)
+    one_round = "push-diging" if found["directed"] else "exact-diffusion"
+    rows[f"{one_round}, each round"] = cost(1, both * found["edges"], 2 * d + 1 if found["directed"] else d)
+    return rows
+
+
+def cost_table(rows: Mapping[str, Mapping[str, float]], d: int) -> RenderableType:
+    """The result of `costs` as a table."""
+    lines = [(name, f"{row['exchanges']:,}", f"{row['bytes'] / 1000:,.1f}") for name, row in rows.items()]
+    return plain((f"a run with {d} parameters", "exchanges", "kB a peer sends"), lines, (1, 2))
 
 
 def _changes(changes: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,12 +8,14 @@ import networkx as nx
 import numpy as np
 
 from gossipfl.errors import BadExperiment
+from gossipfl.topology.averaging import averaging
 from gossipfl.topology.links import Links, static
 from gossipfl.topology.pace import pace
 from gossipfl.topology.plan import ONE_WAY, SOLVED, WEIGHTS, schedule
 from gossipfl.topology.preserves import stochastic, symmetric
 from gossipfl.topology.reach import STARTS, horizon, period
 from gossipfl.topology.spectrum import DENSE, dense, diameter, extreme, rounds_per_tenfold
+from gossipfl.topology.tree import tree
 
 MOST_PEERS = 10_000  # the diameter of a ring takes seconds, and four times as long with twice the peers
 QUICK = tuple(rule for rule in WEIGHTS if rule not in (*SOLVED, *ONE_WAY))
@@ -44,6 +46,17 @@ class Changes:
 
 
 @dataclass(frozen=True)
+class SumCost:
+    """What a sum over all peers takes along the tree, and what an exact average takes; messages are those of all peers."""
+
+    depth: int  # of the tree
+    exchanges: int
+    messages: int
+    average: int | None  # exchanges of an exact average; None: links lead one way
+    average_messages: int | None
+
+
+@dataclass(frozen=True)
 class TopologyDescription:
     """A graph in figures; `dataclasses.asdict` makes it JSON. Degrees of a directed graph count the peers sent to."""
 
@@ -57,6 +70,7 @@ class TopologyDescription:
     diameter: int
     weights: dict[str, Speed]
     changes: Changes | None
+    sums: SumCost | None  # None: links change
 
 
 def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0) -> TopologyDescription:
@@ -92,7 +106,18 @@ def describe(graph: nx.Graph, rules: Iterable[str] | None = None, seed: int = 0)
         diameter=diameter(graph),
         weights={rule: _speed(graph, rule) for rule in rules},
         changes=_changes(graph, seed) if changing else None,
+        sums=None if changing else _sums(graph),
     )
+
+
+def _sums(graph: nx.Graph) -> SumCost:
+    made = tree(graph)
+    messages = sum(len(links.senders) for links in made.rounds())
+    depth = int(max(made.up.max(), made.down.max()))
+    if graph.is_directed():
+        return SumCost(depth, made.exchanges, messages, None, None)
+    average = len(averaging(graph).nodes)
+    return SumCost(depth, made.exchanges, messages, average, average * 2 * graph.number_of_edges())
 
 
 def _speed(graph: nx.Graph, rule: str) -> Speed:

@@ -213,6 +213,16 @@ def test_configuration_is_checked(tmp_path: Path) -> None:
 
 
 def test_topologies_are_shown_made_and_checked(tmp_path: Path) -> None:
+    costs = gossipfl("topology", "show", "line:50", "--costs", "--parameters", 31, "--format", "json").json
+    assert costs["sums"] | {"messages": 98} == costs["sums"]
+    assert (costs["sums"]["exchanges"], costs["sums"]["average"], costs["sums"]["depth"]) == (49, 561, 24)
+    assert costs["costs"]["newton, 11 sums"] == {"exchanges": 539, "bytes": 11 * 98 * (7 + 31 + 496) * 8 / 50}
+    assert (
+        "49 exchanges along a tree of depth 24, 561 by an exact average"
+        in gossipfl("topology", "show", "line:50").out
+    )
+    assert "push-diging, each round" in gossipfl("topology", "show", "directed-ring:8", "--costs").out
+    assert gossipfl("topology", "show", "base:3:12", "--costs").code == 3
     found = gossipfl("topology", "show", "ring:16", "--format", "json").json
     assert (found["peers"], found["edges"], found["diameter"]) == (16, 16, 8)
     assert round(found["weights"]["metropolis"]["rounds"], 1) == 44.2
