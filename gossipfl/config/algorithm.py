@@ -50,8 +50,9 @@ class AlgorithmSettings(Section):
         "auto", "newton", "lbfgs", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking", "beer", "push-pull",
         "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
     ] = "auto"  # fmt: skip
-    """The algorithm. "auto" is "newton" for up to 1,000 parameters where it fits, else "exact-diffusion" ("nids" with l1,
-    "push-diging" on directed links, "push-pull" on directed links that lose messages, "beer" over a compressed channel).
+    """The algorithm. "auto" is "newton" for up to 1,000 parameters and "lbfgs" for more, on links that do not change. Where
+    these do not fit, it is "exact-diffusion" ("nids" with l1, "push-diging" on directed links, "push-pull" on directed links
+    that lose messages, "beer" over a compressed channel).
     "gossip-learning" has no rounds: see [gossip]. Two baselines: "local" never communicates, "pooled" trains on all rows in one
     place."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
@@ -59,8 +60,8 @@ class AlgorithmSettings(Section):
     For gossip learning "auto" is 1/(l2 t) in step t (Pegasos)."""
     averaging: Literal["auto", "tree", "exact"] = "auto"
     """How peers add up: "tree" sends sums up a tree and the total down again, "exact" repeats mixing until all hold the mean;
-    "auto" takes the one with fewer exchanges. Only "tree" takes l1, huber, sparse features and directed links, and says how far
-    the optimum is."""
+    "auto" takes the one with fewer exchanges, and the tree for l1, huber, rows that are not standardised (which may be sparse)
+    and directed links: only the tree takes these, and says how far the optimum is."""
     decay: DecaySettings | None = None
     """A step that shrinks, for mini-batches: { kind = "inverse", rounds = 100 }."""
     batch: PositiveInt | Literal["full"] = "full"

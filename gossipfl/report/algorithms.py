@@ -31,8 +31,9 @@ class Entry:
 
 
 AUTO = (
-    "The default. It stands for newton with up to 1,000 parameters where that fits, else for exact-diffusion (nids with an l1 "
-    "penalty); on directed links for push-diging, or push-pull where these lose messages; over compressed messages for beer."
+    "The default. On links that do not change it stands for newton with up to 1,000 parameters, and for lbfgs with more. "
+    "Where these do not fit, it stands for exact-diffusion (nids with an l1 penalty); on directed links for push-diging, or "
+    "push-pull where these lose messages; over compressed messages for beer."
 )
 
 

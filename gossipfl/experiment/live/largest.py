@@ -10,6 +10,7 @@ from gossipfl.experiment.learning.prepare import is_classification
 from gossipfl.experiment.learning.select import LARGE
 from gossipfl.experiment.study.method import SMALL
 from gossipfl.experiment.study.problem import load_module
+from gossipfl.experiment.study.refusals import LARGE as HESSIAN
 from gossipfl.experiment.study.study import Study
 from gossipfl.models.scoring import BINS
 
@@ -30,7 +31,9 @@ def largest(study: Study, table: Table) -> int:
     width = _width(study, len(table.columns) + MORE * len(words), outputs)
     method = METHODS.get(e.algorithm.kind)
     certified = min(width, SMALL) if e.stop.certificate else 0
-    square = min(width, SMALL) if method is None else width if method.averages else certified
+    square = (
+        min(width, SMALL if method is None else HESSIAN) if method is None or method.averages else certified
+    )
     tables = ROOM + peers * (EACH + MORE * sum(len(word.encode()) + 16 for word in (*words, *table.columns)))
     learning = 16 * (square**2 + width * (4 + e.algorithm.precondition))
     folds = 8 * LARGE if e.model.selects else 0

@@ -66,6 +66,7 @@ from gossipfl.topology.chebyshev import accelerated
 from gossipfl.topology.spectrum import DENSE
 
 SMALL = 1000  # parameters up to which Newton's method is the default
+WIDE = 100_000  # parameters up to which L-BFGS is the default
 SAMPLE = 32  # rounds of a changing topology that are checked
 NOTHING = 1e-30  # a remaining part of the disagreement that is far below rounding
 
@@ -96,6 +97,8 @@ def choose(study: Study, problem: Problem | None) -> str:
 def best(study: Study, problem: Problem | None) -> str:
     """The kind that "auto" stands for."""
     e = study.experiment
+    if problem is not None and (kind := _second_order(study, problem)):
+        return kind
     compressed = e.channel.compress != "none"
     if study.graph.is_directed():
         return "push-pull" if e.topology.loss or study.l1 else "push-diging"
@@ -105,10 +108,18 @@ def best(study: Study, problem: Problem | None) -> str:
         return robust(penalty=bool(study.l1))
     if study.changing and not study.cycle:
         return "gradient-tracking"
-    small = problem is not None and problem.width <= SMALL
-    if study.secure:
-        return "newton" if small and not refusal(study, "newton", problem) else "lbfgs"
-    return "newton" if small and not refusal(study, "newton", problem) else robust(penalty=bool(study.l1))
+    return "lbfgs" if study.secure else robust(penalty=bool(study.l1))
+
+
+def _second_order(study: Study, problem: Problem) -> str | None:
+    """The method by sums or exact averages that fits; None if none does, or if faults are planned that it has no answer to."""
+    e = study.experiment
+    if study.graph.is_directed() and e.faults:
+        return None
+    if problem.width <= SMALL:
+        return None if refusal(study, "newton", problem) else "newton"
+    certified = bool(study.l1 or study.l2) and e.model.device == "cpu" and problem.width <= WIDE
+    return "lbfgs" if certified and not refusal(study, "lbfgs", problem) else None
 
 
 def composition(

@@ -41,12 +41,15 @@ def _names(study: Study, kind: str, method: Method) -> str | None:
     """Methods that have another name over compressed messages, or with an l1 penalty."""
     e = study.experiment
     compressed = e.channel.compress != "none" and e.channel.feedback
+    way = f'algorithm.kind = "{method.with_penalty}"'
+    if method.averages and not study.changing:
+        way = 'algorithm.averaging = "tree"'
     return _first({
         f'is called "{method.with_feedback}" over compressed messages with error feedback: set algorithm.kind = '
         f'"{method.with_feedback}", or channel.compress = "none"': bool(method.with_feedback) and compressed,
         'sends compressed messages with error feedback: set channel.compress, for example channel.compress = "top-k", and '
         "leave channel.feedback = true": method.feedback and not compressed,
-        f'has no proximal step: set model.l1 = 0, or algorithm.kind = "{method.with_penalty}"': bool(study.l1)
+        f"has no proximal step: set model.l1 = 0, or {way}": bool(study.l1)
         and not (method.penalty or study.sums(kind)),
     })  # fmt: skip
 
@@ -73,12 +76,14 @@ def _averages(study: Study, kind: str) -> str | None:
 
 def _hessians(study: Study, kind: str, problem: Problem | None) -> str | None:
     """Reasons against a method that sends Hessians."""
-    if problem is None or not METHODS[kind].curvature:
+    if problem is None:
         return None
-    if not (isinstance(problem, Linear) and (problem.dense or study.sums(kind))):
-        return 'would send a Hessian of sparse features: set algorithm.kind = "exact-diffusion"'
     if study.experiment.stop.rounds < (cycle := study.exchanges(kind)):
         return f"needs {cycle} exchanges for a step: set stop.rounds to {cycle} or more"
+    if not METHODS[kind].curvature:
+        return None
+    if not (isinstance(problem, Linear) and (problem.dense or study.sums(kind))):
+        return 'would send a Hessian of sparse features: set algorithm.averaging = "tree"'
     d = problem.width
     return (
         f"would send {d * (d + 1) // 2:,} numbers in each message, for {d:,} parameters; the limit is {LARGE:,} parameters: "

@@ -141,7 +141,7 @@ class Study:
     def sums(self, kind: str) -> bool:
         """Whether a kind of algorithm takes sums along the tree."""
         method, how = METHODS[kind], self.experiment.algorithm.averaging
-        tree = how == "tree" or self.secure or (how == "auto" and self.shorter)
+        tree = how == "tree" or self.secure or (how == "auto" and (self.shorter or self.tree_only))
         return method.sums or (method.averages and tree)
 
     def certifies(self, kind: str) -> bool:
@@ -157,8 +157,18 @@ class Study:
     @cached_property
     def shorter(self) -> bool:
         """Whether a sum along the tree takes fewer exchanges than an exact average."""
-        fixed = not (self.changing or self.graph.is_directed())
-        return fixed and self.experiment.channel.compress == "none" and self.tree.exchanges < self.cycle
+        return self._sends_sums and not self.graph.is_directed() and self.tree.exchanges < self.cycle
+
+    @property
+    def tree_only(self) -> bool:
+        """Whether Newton's method needs sums along the tree, because exact averages do not do. Sparse rows have no scale."""
+        e = self.experiment
+        special = self.l1 or e.model.kind == "huber" or e.data.standardise == "none"
+        return self._sends_sums and bool(special or self.graph.is_directed())
+
+    @property
+    def _sends_sums(self) -> bool:
+        return not self.changing and self.experiment.channel.compress == "none"
 
     def exchanges(self, kind: str) -> int:
         """The exchanges of a sum or an exact average, for a kind of algorithm that needs one; 0 if there is none."""
