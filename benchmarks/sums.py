@@ -143,14 +143,14 @@ def one_hot(path: Path, rows: int = 4000, fields: int = 20, levels: int = 1000, 
     """Rows with one column of each field, by Zipf's law; every column is in some row."""
     random = np.random.default_rng(seed)
     shares = 1 / np.arange(1, levels + 1)
-    columns = np.empty((rows, fields), dtype=np.int64)
+    columns = np.empty((rows, fields), dtype=np.int32)
     for field in range(fields):
         drawn = random.choice(levels, rows, p=shares / shares.sum())
         for level in np.setdiff1d(np.arange(levels), drawn):  # in place of one that occurs again
             drawn[random.choice(np.flatnonzero(np.bincount(drawn, minlength=levels)[drawn] > 1))] = level
         columns[:, field] = drawn + field * levels
     x = sparse.csr_array(
-        (np.ones(rows * fields), columns.ravel(), np.arange(0, rows * fields + 1, fields)),
+        (np.ones(rows * fields), columns.ravel(), np.arange(0, rows * fields + 1, fields, dtype=np.int32)),
         (rows, fields * levels),
     )
     margins = x @ random.normal(size=fields * levels)
