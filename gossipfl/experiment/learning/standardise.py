@@ -60,8 +60,8 @@ def standardise(
     found, mean, variance = spread([np.column_stack((r.x, r.y)) for r in train], None, sizes, agreement)
     scale, moments = Scale.of(mean[:-1], variance[:-1]), None
     if study.experiment.data.row_weights is None and study.experiment.model.class_weight is None:
-        scaled = np.zeros(len(mean) - 1), (scale.deviation > 0) * 1.0
-        moments = _moments(study, *scaled, mean[-1], np.sqrt(variance[-1]))
+        varies: Array = (scale.deviation > 0).astype(np.float64)
+        moments = _moments(study, np.zeros_like(varies), varies, mean[-1], np.sqrt(variance[-1]))
     return found, Spread([scale] * len(train), moments)
 
 
