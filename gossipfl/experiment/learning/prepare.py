@@ -26,7 +26,13 @@ from gossipfl.errors import BadData, Incompatible, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import borne, guard
 from gossipfl.experiment.learning.select import select
-from gossipfl.experiment.learning.standardise import Spread, agree_moments, constant, own_scales, standardise
+from gossipfl.experiment.learning.standardise import (
+    Standard,
+    agree_moments,
+    constant,
+    own_scales,
+    standardise,
+)
 from gossipfl.experiment.study.method import choose, momentum, stride
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
@@ -122,7 +128,9 @@ def prepare(
     check_targets(study, train, rows)
     if known:
         mean_rows = known.mean_rows
-        found = Spread([known.scale] * len(train) if known.scale else own_scales(study, train), known.moments)
+        found = Standard(
+            [known.scale] * len(train) if known.scale else own_scales(study, train), known.moments
+        )
     else:
         schema, mean_rows, found = agree_sizes(study, schema, train, rows, agreement)
         train, test = ([weighted(r, schema) for r in part] for part in (train, test))
@@ -167,7 +175,7 @@ def prepare(
 
 def agree_sizes(
     study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agreement: Agreement
-) -> tuple[Schema, float, Spread]:
+) -> tuple[Schema, float, Standard]:
     """The schema with its class weights, the mean weight of the training rows of a peer, and scales."""
     given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
     for part, row in zip(train, rows.tolist(), strict=True):

@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 Sizes = Sequence[Sequence[float]]  # further numbers of each peer in this process
 
 
-class Spread(NamedTuple):
+class Standard(NamedTuple):
     """The scale of the features of each peer in this process, None where they are learned from as they are.
 
     moments: of the scaled features and the target, if they follow from the scales; else None.
@@ -36,7 +36,7 @@ class Spread(NamedTuple):
 
 def standardise(
     study: Study, train: Sequence[Rows], rows: Tensor, sizes: Sizes, agreement: Agreement
-) -> tuple[list[float], Spread]:
+) -> tuple[list[float], Standard]:
     """The sums of `sizes` over all peers, and the scales of the features. Both are one sum.
 
     Raises:
@@ -44,7 +44,7 @@ def standardise(
         BadData: a peer has too few rows to send sums over them.
     """
     if study.experiment.data.standardise != "gossip":
-        return agreement.total(np.array(sizes)).tolist(), Spread(own_scales(study, train))
+        return agreement.total(np.array(sizes)).tolist(), Standard(own_scales(study, train))
     _check_dense(train)
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
@@ -56,13 +56,13 @@ def standardise(
     if agreement.exact:
         found = agreement.total(np.array(sizes)).tolist()
         _, mean, variance = agreement.moments([r.x for r in train])
-        return found, Spread([Scale.of(mean, variance)] * len(train))
+        return found, Standard([Scale.of(mean, variance)] * len(train))
     found, mean, variance = spread([np.column_stack((r.x, r.y)) for r in train], None, sizes, agreement)
     scale, moments = Scale.of(mean[:-1], variance[:-1]), None
     if study.experiment.data.row_weights is None and study.experiment.model.class_weight is None:
         varies: Array = (scale.deviation > 0).astype(np.float64)
         moments = _moments(study, np.zeros_like(varies), varies, mean[-1], np.sqrt(variance[-1]))
-    return found, Spread([scale] * len(train), moments)
+    return found, Standard([scale] * len(train), moments)
 
 
 def own_scales(study: Study, train: Sequence[Rows]) -> list[Scale | None]:
