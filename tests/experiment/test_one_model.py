@@ -48,7 +48,7 @@ def test_push_sum_meets_a_tolerance(engine: str, tmp_path) -> None:
         f"directed = true\nedges = {[[str(a), str(b)] for a, b in ONE_WAY]}\n"
         + "".join(f"[peers.{i}]\n" for i in range(6))
     )
-    raw = settings(topology__graph=str(file), algorithm__kind="auto", model__l2=1.0)
+    raw = settings(topology__graph=str(file), algorithm__kind="push-diging", model__l2=1.0)
     raw["stop"] = {"rounds": 5000, "tolerance": 1e-4}
     summary, _ = carry_out(engine, raw, tmp_path / "run")
     assert (summary["algorithm"], summary["stopped"]) == ("push-diging", "tolerance")

@@ -59,7 +59,8 @@ def standardise(
         return found, Standard([Scale.of(mean, variance)] * len(train))
     found, mean, variance = spread([np.column_stack((r.x, r.y)) for r in train], None, sizes, agreement)
     scale, moments = Scale.of(mean[:-1], variance[:-1]), None
-    if study.experiment.data.row_weights is None and study.experiment.model.class_weight is None:
+    e = study.experiment
+    if e.data.row_weights is None and e.model.class_weight is None and e.model.kind != "module":
         varies: Array = (scale.deviation > 0).astype(np.float64)
         moments = _moments(study, np.zeros_like(varies), varies, mean[-1], np.sqrt(variance[-1]))
     return found, Standard([scale] * len(train), moments)
@@ -99,8 +100,10 @@ def spread(
     mean, lost = sums / weight, np.ones(c, dtype=bool)
     variance = np.zeros(c)
     if not agreement.exact:
-        variance = around / weight - np.where(centred, mean, 0.0) ** 2
-        lost = centred & (around > 0) & ~((mean**2 <= CANCELLED * variance) & (around < HUGE))
+        with np.errstate(over="ignore"):
+            square = np.where(centred, mean, 0.0) ** 2
+        variance = around / weight - square
+        lost = centred & (around > 0) & ~((square <= CANCELLED * variance) & (around < HUGE))
     if lost.any():
         variance[lost] = agreement.total(np.stack(squares(mean))[:, lost]) / weight
     return head.tolist(), mean, variance
