@@ -228,6 +228,7 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: b
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
     fields = "rounds", "stopped", "bytes_sent", "messages_sent", "learned_with", "without", "scores"
     told |= {field: getattr(report, field) for field in fields}
+    told["certificate"] = report.certificate and report.certificate.distance
     if report.selection:
         from msgspec.structs import asdict
 
@@ -256,7 +257,11 @@ def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str
         return report.exit_code, report.error
     code, sentence = _ended(report, tolerance)
     if (found := report.certificate) and found.distance is not None:
-        sentence += f"; by its certificate the model is {found.distance:.1e} from the optimum of all data"
+        sentence += (
+            f"; by its certificate the mean model is {found.distance:.1e} from the optimum of all data"
+        )
+    elif found and found.endless and report.stopped != "no optimum":
+        sentence += f"; {found.why}"
     if report.without:
         if report.stopped == "tolerance":
             sentence = (
