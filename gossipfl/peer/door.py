@@ -80,14 +80,14 @@ class Door:
             if self._gate and self._gate.owner(route.key) != peer:  # its key was revoked
                 del self._routes[peer]
 
-    def take(self) -> tuple[int | None, bytes]:
+    def take(self, flags: int = 0) -> tuple[int | None, bytes]:
         """The next message, with the neighbour whose key it came with; None: links have no keys. A stranger's is empty.
 
         Each part of a message of several parts counts as a message, so that a long one halts nobody. Raises zmq.Again.
         """
         inside = self._torn and self.socket.getsockopt(zmq.RCVMORE)
         self._torn = True  # until both parts are read: a signal may interrupt at any place
-        name = b"" if inside else self.socket.recv()
+        name = b"" if inside else self.socket.recv(flags)
         frame = self.socket.recv(copy=False)
         self._torn = frame.more
         if self._gate is None:

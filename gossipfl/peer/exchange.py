@@ -6,6 +6,7 @@
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
 SLOWER = 1.5  # times the last pause: the next pause between two resends
+KEPT = 4  # messages to each neighbour that may be sent again; along a tree nobody is further ahead of one that lacks them
 CARDS = 5.0  # seconds between two cards to a neighbour with another study
 LONGEST = 8  # times the first pause: the longest pause between two resends
 LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1  # to agree
@@ -119,7 +121,9 @@ class Exchange:
         self._transfer: Callable[[], bytes] | None = None
         self._current: Said = NOTHING
         self._to: Sequence[int] = ()
-        self._last: dict[int, Said] = {}  # what each neighbour was sent last, before the exchange at hand
+        self._sent: dict[
+            int, deque[Said]
+        ] = {}  # what each neighbour was sent last, before the exchange at hand
         self._parting, self._began = False, self.now
         self._reason = ""  # of my goodbye
         self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
@@ -204,7 +208,7 @@ class Exchange:
         self._elapse(SLICE)
         self.number = number
         self.inbox.advance(number, len(payload), robust)
-        self._last.update(dict.fromkeys(self._to, self._current))
+        self._remember()
         self._to, self._current = to, Said(number, converged, payload, robust)
         self.neighbours.turn(number, self.now, self._real)
         self.waiting.begin(self.now, self._real)
@@ -289,12 +293,26 @@ class Exchange:
         that are gone.
         """
         until, self._parting = self._clock() + seconds, True
-        self._last.update(dict.fromkeys(self._to, self._current))
+        self._remember()
         while (left := until - self._clock()) > 0 and self.neighbours.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
                 self._hear(frames, self.now)
         return self._gone()
+
+    def _remember(self) -> None:
+        """What was sent in the exchange at hand belongs to the past."""
+        for peer in self._to:
+            if (sent := self._sent.get(peer)) is None:
+                sent = self._sent[peer] = deque(maxlen=KEPT)
+            sent.append(self._current)
+
+    def _before(self, peer: int, number: int) -> Said:
+        """What a neighbour was sent last before this exchange; where all are needed, what it was sent in exchange `number`."""
+        sent = self._sent.get(peer)
+        if not sent:
+            return NOTHING
+        return next((said for said in sent if self.waiting.alive and said.number == number), sent[-1])
 
     def _unaware(self) -> list[int]:
         """The neighbours whose nonce I did not know when I said goodbye: they do not believe it."""
@@ -395,7 +413,7 @@ class Exchange:
         if header.leaving and header.yours == self.neighbours[peer].edge.mine:
             self.neighbours[peer].last_words = Message(header, frames[1])
         lacked = peer in missing and self.number not in self.neighbours[peer].early
-        last = self._last.get(peer, NOTHING)
+        last = self._before(peer, header.number)
         away = self.neighbours[peer].health in (Health.DOWN, Health.LEFT)
         answer = self.neighbours.hear(header, self.number, last.number, lacked, self.now, began, twice)
         if self._parting and (unaware := self._unaware()):

@@ -169,6 +169,8 @@ class Inbox:
 
     def take(self, awaited: Iterable[int]) -> list[Message]:
         """The messages of this exchange, in the order of `awaited`; KeyError where one is missing."""
+        for peer in awaited:
+            self._neighbours[peer].met = True
         return [self._neighbours[peer].early.pop(self.number) for peer in awaited]
 
     def advance(self, number: int, size: int, robust: bool = False) -> None:

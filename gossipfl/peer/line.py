@@ -1,6 +1,7 @@
 """A connection that this peer dials; must not know what is sent over it."""
 
 import time
+from collections import deque
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -56,9 +57,8 @@ class Line:
         self.endpoint, self.queue, self.attempt = endpoint, queue, attempt
         self._lost, self._answers = lost, inflow > 0
         self.dialled, self.there = time.monotonic(), False  # `there`: it is known that there is a connection
-        self.failed = self.before = (
-            0  # the event that ended its last handshake, and that of the line before this one
-        )
+        self.unsent: deque[bytes] = deque(maxlen=queue if gate else 0)  # handed over while there was none
+        self.failed = self.before = 0  # what ended its last handshake, and that of the line before this one
         self.socket = socket = context.socket(zmq.DEALER)
         socket.setsockopt(zmq.SNDHWM, queue)
         socket.setsockopt(zmq.RCVHWM, max(1, inflow))
@@ -91,6 +91,7 @@ class Line:
             self._lost = not self.there
             if self.there:
                 self.failed = self.before = 0
+                self.unsent.clear()
                 if self._answers:
                     self.send(HELLO)
             elif event in (REFUSED, FAILED):
@@ -101,7 +102,11 @@ class Line:
         try:
             self.socket.send(message, zmq.NOBLOCK, copy=copy)
         except zmq.Again:
-            return False
+            self.lost()
+            if self.failed != REFUSED or len(self.unsent) == self.unsent.maxlen:
+                return False  # else it waits for the next line
+        if not self.there:
+            self.unsent.append(message)
         return True
 
     def take(self) -> bytes:

@@ -121,7 +121,10 @@ class ZeroMQ:
                 return None
             timeout -= GATE_S
             self._mind(time.monotonic())
-        return self._take(self._ready.pop())
+        try:
+            return self._take(self._ready.pop())
+        except zmq.Again:
+            return None
 
     def _open(self, timeout: float) -> list[bytes] | None:
         """The next message where links have no keys: nobody knows whose it is."""
@@ -139,7 +142,7 @@ class ZeroMQ:
         """What a socket that is ready has: a message, or something that is none."""
         assert self._gate
         if self._door and socket is self._door.socket:
-            self.sender, message = self._door.take()
+            self.sender, message = self._door.take(zmq.NOBLOCK)
         elif socket in self._heard:
             self.sender, message = self._heard[socket], self._lines[self._heard[socket]].take()
         elif socket is self._gate.questions:
@@ -213,11 +216,13 @@ class ZeroMQ:
         return line
 
     def _dial(self, peer: int, queue: int, at_once: bool, attempt: int) -> None:
-        """Connect to a neighbour anew, without what has waited for it."""
+        """Connect to a neighbour anew; what has waited for it goes along, but not where nothing is to wait."""
         lost = self._lines[peer].lost()
         line = self._hang_up(peer, linger=0)
         self._call(peer, line.endpoint, queue, at_once, lost, attempt)
         self._lines[peer].before = line.failed or line.before
+        for message in () if at_once else line.unsent:
+            self._lines[peer].send(message)
 
     def why(self, peer: int) -> str:
         """Why there is no connection to a neighbour, as a sentence without its name; "" if it is not known, or there is one."""

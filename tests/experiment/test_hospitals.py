@@ -80,7 +80,7 @@ def tapped(made: Study, folder: Path) -> bytes:
     def tap(inlet, outlet):
         while not stop.is_set():
             if inlet.poll(100):
-                frames = inlet.recv_multipart()
+                frames = inlet.recv_multipart()[1:]
                 heard.append(b"".join(frames))
                 outlet.send_multipart(frames)
         inlet.close(0)
@@ -88,7 +88,7 @@ def tapped(made: Study, folder: Path) -> bytes:
 
     doors, taps = [], []
     for peer in peers:
-        inlet, outlet = context.socket(zmq.PULL), context.socket(zmq.PUSH)
+        inlet, outlet = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
         inlet.bind("tcp://127.0.0.1:*")
         outlet.connect(peer.endpoint)
         doors.append(inlet.getsockopt_string(zmq.LAST_ENDPOINT))

@@ -1,7 +1,10 @@
 """Who gets in: real sockets, with keys and without."""
 
+import socket as tcp
+import struct
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import zmq
@@ -65,7 +68,7 @@ def test_neighbours_hear_each_other_and_know_who_speaks(opened):
 
 def stranger(context, endpoint, secret=None, server=None):
     """A socket of somebody who is no neighbour, with keys or without."""
-    socket = context.socket(zmq.PUSH)
+    socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.LINGER, 0)
     if secret:
         socket.curve_serverkey = z85.encode(server.public.link)
@@ -100,7 +103,7 @@ def test_who_is_added_later_gets_in_and_who_is_dropped_is_out_at_once(opened):
     assert heard(b, (a, late), 0.7) is None
     keys = {me: [known[me][0].public.link] for me in (0, 2)}
     b.connect({0: a.endpoint, 2: late.endpoint}, keys=keys)
-    wait_for(lambda: late.send(1, [b"let me in", b""]) and heard(b, (a, late), 0.1), late)
+    assert heard(b, (a, late)) == [b"let me in", b""], "it has waited"
     assert b.sender == 2
     a.send(1, [b"before", b""])
     assert heard(b, (a,)) == [b"before", b""]
@@ -216,11 +219,95 @@ def wait_for(true, *transports):
             transport.recv(0.01)
 
 
+class Tap:
+    """Stands between a peer and an endpoint, and keeps all bytes that the peer sends there."""
+
+    def __init__(self, endpoint):
+        self._there = "127.0.0.1", int(endpoint.rpartition(":")[2])
+        self.sent = bytearray()
+        self._door = tcp.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self._door.getsockname()[1]}"
+        self._ends = [self._door]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                near, far = self._door.accept()[0], tcp.create_connection(self._there)
+                self._ends += near, far
+                for one, other, kept in ((near, far, self.sent), (far, near, bytearray())):
+                    threading.Thread(target=self._pass, args=(one, other, kept), daemon=True).start()
+
+    @staticmethod
+    def _pass(one, other, kept):
+        with suppress(OSError):
+            while some := one.recv(65536):
+                kept += some
+                other.sendall(some)
+
+    def replay(self):
+        """The same bytes again, over a new connection."""
+        with tcp.create_connection(self._there) as connection:
+            connection.settimeout(1.0)
+            with suppress(OSError):
+                connection.sendall(self.sent)
+                while connection.recv(65536):
+                    pass
+
+    def close(self):
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(tcp.SHUT_RDWR)
+            end.close()
+
+
+@pytest.mark.parametrize("curve", [False, True])
+def test_a_tap_finds_the_parameters_without_keys_and_none_with_them(opened, curve):
+    parameters = [(k + 0.1234) ** 0.5 for k in range(58)]
+    known = secrets()
+    if curve:
+        a, b = (member(opened, me, known, (1 - me,)) for me in (0, 1))
+    else:
+        a, b = (ZeroMQ(ANY, 10**6) for _ in range(2))
+        opened += [a, b]
+    tap = Tap(b.endpoint)
+    a.connect({1: tap.endpoint})
+    a.send(1, [b"head", struct.pack("<58d", *parameters)])
+    frames = heard(b, (a,) if curve else ())
+    assert struct.unpack("<58d", frames[1]) == tuple(parameters)
+    found = [x for x in parameters if struct.pack("<d", x) in tap.sent or struct.pack("<f", x) in tap.sent]
+    assert found == ([] if curve else parameters)
+    if curve:  # captured frames say nothing to anybody, not even to their receiver
+        threading.Thread(target=tap.replay, daemon=True).start()
+        assert heard(b, (a,), 1.0) is None
+        a.send(1, [b"still", b"heard"])
+        assert heard(b, (a,)) == [b"still", b"heard"]
+    tap.close()
+
+
+def test_who_takes_a_stopped_peers_port_hears_nothing_and_is_named(opened):
+    known = secrets()
+    a, b = pair(opened, known)
+    a.send(1, [b"to the real one", b""])
+    assert heard(b, (a,)) == [b"to the real one", b""]
+    place = b.endpoint
+    b.close(0.0)
+    thief = ZeroMQ(place, 10**6, LinkKeys(fresh().link, {0: [known[0][0].public.link]}))
+    opened.append(thief)
+    thief.connect({0: a.endpoint})
+    a.send(1, [b"secret", b""])
+    thief.send(0, [b"forged", b""])
+    assert heard(a, (thief,), 0.5) is None
+    wait_for(lambda: a.why(1) == f"has another key at {place} than the topology says", a, thief)
+    assert heard(thief, (a,), 0.3) is None
+    thief.close(0.0)
+    opened.append(member(opened, 1, known, (0,), endpoint=place))
+    assert heard(opened[-1], (a,)) == [b"secret", b""], "it waits for the real one"
+
+
 @pytest.mark.parametrize("curve", [False, True])
 def test_why_nobody_answers(opened, curve):
     """A port that nobody listens at, a host without a name, another program, a peer that hangs, other links."""
-    import socket as tcp
-
     keys = LinkKeys(fresh().link, {me: [fresh().public.link] for me in range(5)}) if curve else None
     peer = ZeroMQ(ANY, 100, keys)
     other = ZeroMQ(ANY, 100, None if curve else LinkKeys(fresh().link, {}))
