@@ -160,7 +160,7 @@ class Attack(threading.Thread):
         context = zmq.Context()
         lines = {}
         for endpoint in self._messages:
-            lines[endpoint] = context.socket(zmq.PUSH)
+            lines[endpoint] = context.socket(zmq.DEALER)
             lines[endpoint].setsockopt(zmq.SNDTIMEO, 50)
             lines[endpoint].setsockopt(zmq.SNDHWM, 1000)
             lines[endpoint].connect(endpoint)

@@ -4,7 +4,8 @@ Every process runs three parts in turn. The first is a loop of pyzmq calls that 
 and does nothing else (in some cases it also computes the two products of a gradient). The second is the same loop with the
 peer's own gradient; it shows how much of the rest is due to torch. The third is a complete D-PSGD round of a real peer. CPU
 time is user plus system time of whole processes during the rounds, including ZeroMQ's I/O threads. The figure is the mean over
-peers, then the median over repetitions.
+peers, then the median over repetitions. The last rows are real peers on encrypted links (CURVE), and on encrypted links where
+every second peer only dials; they are compared with the same peers on open links, whose rounds run in turn with theirs.
 
     python benchmarks/round_cost.py
 """
@@ -27,8 +28,10 @@ import zmq
 
 from gossipfl import topology
 from gossipfl.algorithms import DPSGD
+from gossipfl.keys import fresh
 from gossipfl.models import LOSSES, Linear
 from gossipfl.peer import Exchange, Peer, ZeroMQ
+from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.wire import Header, Opening, encode
 
 BATCH, STUDY, WAIT = 32, b"roundcst", 60.0
@@ -44,6 +47,7 @@ class Case(NamedTuple):
     rounds: int
     gradient: bool  # whether the bare part also computes the two products of a gradient
     limit: float
+    links: tuple[str, ...] = ("open",)  # of the real peers
 
 
 CASES = (
@@ -51,6 +55,8 @@ CASES = (
     Case(16, 57, 287, 1000, False, 2.0),
     Case(8, 100_000, 40, 20, True, 1.3),
 )
+KEYED = Case(8, 57, 287, 1000, False, 2.0, ("open", "keys", "dial-only"))
+AIMS = {"keys": 1.3, "dial-only": 1.2}
 REPETITIONS = 5
 
 
@@ -107,19 +113,31 @@ def peer(pipe: Connection, case: Case, me: int) -> None:
     context = zmq.Context()
     inbox = context.socket(zmq.PULL)
     inbox.bind("tcp://127.0.0.1:*")
-    transport = ZeroMQ("tcp://127.0.0.1:*", 2**21)
-    pipe.send((inbox.getsockopt_string(zmq.LAST_ENDPOINT), transport.endpoint))
-    endpoints: Mapping[int, tuple[str, str]] = pipe.recv()
+    secret = fresh()
+    transports = [
+        ZeroMQ(
+            "" if links == "dial-only" and me % 2 else "tcp://127.0.0.1:*",
+            2**21,
+            None if links == "open" else LinkKeys(secret.link, {}),
+        )
+        for links in case.links
+    ]
+    places = [transport.endpoint for transport in transports]
+    pipe.send((inbox.getsockopt_string(zmq.LAST_ENDPOINT), places, secret.public.link))
+    endpoints: Mapping[int, tuple[str, list[str], bytes]] = pipe.recv()
     outboxes = [context.socket(zmq.PUSH) for _ in endpoints]
-    for outbox, (endpoint, _) in zip(outboxes, endpoints.values(), strict=True):
+    for outbox, (endpoint, *_) in zip(outboxes, endpoints.values(), strict=True):
         outbox.connect(endpoint)
-    transport.connect({other: endpoint for other, (_, endpoint) in endpoints.items()})
+    keys = {other: [key] for other, (*_, key) in endpoints.items()}
+    for which, transport in enumerate(transports):
+        near = {other: there[which] for other, (_, there, _) in endpoints.items()}
+        transport.connect(near, keys=keys if case.links[which] != "open" else None)
     own = problem(case, me)
     start = torch.zeros(1, own.width, dtype=torch.float64)
     parts = (
         bare(me, products(case), own.width, inbox, outboxes),
         bare(me, lambda round: own.grad(round)(start), own.width, inbox, outboxes),
-        real(case, me, own, transport),
+        *(real(case, me, own, transport) for transport in transports),
     )
     torch.inference_mode().__enter__()  # as live peers do
     while (order := pipe.recv()) is not None:
@@ -127,12 +145,13 @@ def peer(pipe: Connection, case: Case, me: int) -> None:
         began = process_time()
         parts[part](rounds)
         pipe.send(process_time() - began)
-    transport.close()
+    for transport in transports:
+        transport.close()
     context.destroy(linger=0)
 
 
-def costs(case: Case) -> Iterator[tuple[float, float, float]]:
-    """CPU seconds of a peer's round, (bare, with its gradient, real), in each repetition."""
+def costs(case: Case) -> Iterator[tuple[float, ...]]:
+    """CPU seconds of a peer's round, (bare, with its gradient, real for each kind of links), in each repetition."""
     processes = get_context("forkserver")
     pipes, crew = [], []
     for me in range(case.peers):
@@ -151,9 +170,9 @@ def costs(case: Case) -> Iterator[tuple[float, float, float]]:
         return sum(pipe.recv() for pipe in pipes) / (case.peers * case.rounds)
 
     for repetition in range(REPETITIONS + 1):
-        triple = cost(0), cost(1), cost(2)
+        each = tuple(cost(part) for part in range(2 + len(case.links)))
         if repetition:  # the first one is a warm-up
-            yield triple
+            yield each
     for pipe, process in zip(pipes, crew, strict=True):
         pipe.send(None)
         process.join()
@@ -174,6 +193,16 @@ def main() -> None:
             f"{1e6 * median(reals):>9.1f} {ratio:>6.2f} {case.limit:>5.1f}   "
             f"the exchange{' + two products' if case.gradient else ''}",
             flush=True,
+        )
+    print(
+        f"{'ring':>5} {'parameters':>11} {'links':>10} {'real':>9} {'ratio':>6} {'aim':>5}   to the first row"
+    )
+    rows = [*zip(*costs(KEYED), strict=True)][2:]
+    for links, reals in zip(KEYED.links, rows, strict=True):
+        ratio = median(r / o for o, r in zip(rows[0], reals, strict=True))
+        print(
+            f"{KEYED.peers:>5} {KEYED.features + 1:>11,} {links:>10} {1e6 * median(reals):>9.1f} {ratio:>6.2f} "
+            f"{AIMS.get(links, 1.0):>5.1f}"
         )
 
 
