@@ -41,6 +41,7 @@ BELOW["trained"] = {"config", "data", "models", "errors"}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["interface"] = {*BELOW}
+BELOW["testing"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 BELOW["__main__"] = {"cli"}
 

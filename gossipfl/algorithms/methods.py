@@ -4,9 +4,10 @@ No other file asks for a method by its name: it asks the row for a capability.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -86,6 +87,7 @@ class Ingredients(NamedTuple):
     mu: float = 1.0  # a lower bound of the objective's curvature
     chi: float = 1.0  # the condition number of I - W
     sums: Sums | None = None  # for a method that takes sums along a tree
+    options: Mapping[str, Any] = MappingProxyType({})  # for a method of the user's own
 
 
 class Method(NamedTuple):

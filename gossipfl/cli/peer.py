@@ -103,6 +103,7 @@ def start(
     from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
     from gossipfl.experiment.live.keyring import identity, link_keys
     from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.own import told as own_code
     from gossipfl.report.console import console
     from gossipfl.report.live import View
     from gossipfl.runs import folder as files
@@ -124,7 +125,7 @@ def start(
         view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
         if shown:
             view.say(shown)
-        for note in notes([table], [name]):
+        for note in [*own_code(experiment), *notes([table], [name])]:
             view.show(Warned("", note))
 
         def tell(what: str, told: Any) -> None:

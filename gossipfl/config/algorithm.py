@@ -5,13 +5,15 @@ The table is flat. It is a union over `kind`: each kind allows its own set of ke
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
+from gossipfl.config.code import reference
 from gossipfl.config.section import Section
 
 STEPS = ("step", "decay", "batch")
 MIXED = (*STEPS, "local_steps", "momentum", "gamma")
-PLAIN = (*MIXED, "exchanges")
+PLAIN = (*MIXED, "exchanges", "aggregator")
+OWN = (*PLAIN, "precondition", "mu", "options")  # of a method of the user's own
 KEYS: dict[str, tuple[str, ...]] = {
     "auto": ("step", "batch", "local_steps", "momentum"),
     "newton": ("averaging",),
@@ -35,6 +37,11 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
+def keys(kind: str) -> tuple[str, ...]:
+    """The keys that a kind uses."""
+    return KEYS.get(kind, OWN)
+
+
 class DecaySettings(Section):
     """How the step shrinks over the rounds."""
 
@@ -49,12 +56,12 @@ class AlgorithmSettings(Section):
     kind: Literal[
         "auto", "newton", "lbfgs", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking", "beer", "push-pull",
         "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
-    ] = "auto"  # fmt: skip
+    ] | Annotated[str, AfterValidator(reference("algorithms"))] = "auto"  # fmt: skip
     """The algorithm. "auto" is "newton" for up to 1,000 parameters and "lbfgs" for more, on links that do not change. Where
     these do not fit, it is "exact-diffusion" ("nids" with l1, "push-diging" on directed links, "push-pull" on directed links
     that lose messages, "beer" over a compressed channel).
     "gossip-learning" has no rounds: see [gossip]. Two baselines: "local" never communicates, "pooled" trains on all rows in one
-    place."""
+    place. Or a method of your own, "file.py:Class": see docs/python.md."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
     """The learning rate. "auto" is 1/L, where L is the largest smoothness constant of all peers; they agree on it by gossip.
     For gossip learning "auto" is 1/(l2 t) in step t (Pegasos)."""
@@ -80,6 +87,11 @@ class AlgorithmSettings(Section):
     """The rank r of a preconditioner. Peers agree on the r directions of largest curvature, and learn in coordinates where each
     of them has only the curvature of the r-th. 0 for none."""
 
+    aggregator: Annotated[str, AfterValidator(reference("aggregators"))] | None = None
+    """How a peer combines what it hears, in place of the weighted average: an aggregator of your own, "file.py:Class"."""
+    options: dict[str, float | int | bool | str] = Field(default={})
+    """Further arguments of a method of your own."""
+
     @field_validator(
         "averaging",
         "step",
@@ -91,11 +103,13 @@ class AlgorithmSettings(Section):
         "exchanges",
         "mu",
         "precondition",
+        "aggregator",
+        "options",
     )
     @classmethod
     def _used_by_kind(cls, value: Any, info: ValidationInfo) -> Any:
         kind, key = info.data.get("kind"), str(info.field_name)
-        if kind is None or key in KEYS[kind] or value == cls.model_fields[key].default:
+        if kind is None or key in keys(kind) or value == cls.model_fields[key].default:
             return value
         users = ", ".join(name for name, keys in KEYS.items() if key in keys)
         raise ValueError(

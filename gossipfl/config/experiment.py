@@ -6,9 +6,10 @@ Editors show the texts below the keys, and `gossipfl config schema` prints them.
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from gossipfl.config.algorithm import AlgorithmSettings
+from gossipfl.config.code import reference
 from gossipfl.config.fault import FaultSettings
 from gossipfl.config.gossip import GossipSettings
 from gossipfl.config.section import NonNegative, Section
@@ -75,7 +76,8 @@ class TopologySettings(Section):
     """The graph of peers, and the weights of its links."""
 
     graph: str = "ring:16"
-    """A shorthand ("ring:16", "torus:4x4", "regular:16:4", ...) or a topology file."""
+    """A shorthand ("ring:16", "torus:4x4", "regular:16:4", ...), a topology file, or your own function "file.py:function" that
+    returns a graph of networkx."""
     weights: Literal[
         "auto",
         "metropolis",
@@ -98,10 +100,11 @@ class TopologySettings(Section):
 class ModelSettings(Section):
     """The model and its objective."""
 
-    kind: Literal["linear", "logistic", "softmax", "svm", "squared-svm", "huber", "poisson", "module"] = (
-        "logistic"
-    )
-    """The loss of a linear model; or "module" for your own torch.nn.Module."""
+    kind: (
+        Literal["linear", "logistic", "softmax", "svm", "squared-svm", "huber", "poisson", "module"]
+        | Annotated[str, AfterValidator(reference("losses"))]
+    ) = "logistic"
+    """The loss of a linear model; or one of your own, "file.py:Class"; or "module" for your own torch.nn.Module."""
     l2: NonNegative | Literal["cv", "cv-1se"] = 0.0
     """Adds l2/2 |w|^2 to the objective; the intercept is not penalised. Ridge regression is "linear" with l2. "cv": the peers
     choose the one of ten values from 10 to 1e-5 with the least loss in cross-validation; "cv-1se": the largest one whose loss

@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from gossipfl.config.algorithm import DecaySettings
+from gossipfl.config.code import anchored
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.fault import FaultSettings
 from gossipfl.errors import BadExperiment
@@ -101,9 +102,16 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
         data = data.model_copy(update={"source": _source(data.source, folder)})
     if Path(topology.graph).suffix in FORMATS or (folder / topology.graph).is_file():
         topology = topology.model_copy(update={"graph": str(folder / topology.graph)})
+    topology = topology.model_copy(update={"graph": anchored(topology.graph, folder)})
+    model = model.model_copy(update={"kind": anchored(model.kind, folder)})
+    named = {"kind": experiment.algorithm.kind, "aggregator": experiment.algorithm.aggregator}
+    named = {key: value and anchored(value, folder) for key, value in named.items()}
+    algorithm = experiment.algorithm.model_copy(update=named)
     if model.module is not None:
         model = model.model_copy(update={"module": str(folder / model.module)})
-    return experiment.model_copy(update={"data": data, "topology": topology, "model": model})
+    return experiment.model_copy(
+        update={"data": data, "topology": topology, "model": model, "algorithm": algorithm}
+    )
 
 
 def full_key(key: str, value: str) -> str:

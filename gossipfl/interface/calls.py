@@ -17,6 +17,7 @@ from gossipfl.experiment.evaluation.finish import Judged, judge
 from gossipfl.experiment.launch.simulate import simulate as simulation
 from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.own import told
 from gossipfl.interface.graphs import AnyTopology, graph_of
 from gossipfl.interface.peers import learn_live
 from gossipfl.interface.progress import Show, shown
@@ -79,7 +80,7 @@ def simulate(
                 if isinstance(event, Progress | Struck | Warned):
                     heard(event)
         return replace(load_run(folder), notes=tuple(heard.notes))
-    heard = _Heard(show, notes(given.rows, given.study.names))
+    heard = _Heard(show, [*told(given.study.experiment), *notes(given.rows, given.study.names)])
     learned, lines = learn(given, heard)
     judged = judge(given.study, learned)
     model = _model(given, judged, learned)

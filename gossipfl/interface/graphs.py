@@ -1,7 +1,6 @@
 """A topology as a caller has it: a shorthand, a file, a family with a number of peers, or a graph of networkx."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,7 +8,7 @@ import networkx as nx
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import FAMILIES, check, load
-from gossipfl.topology.assemble import Listed, assemble
+from gossipfl.topology.assemble import adopted
 from gossipfl.topology.plan import fits
 
 AnyTopology: TypeAlias = str | Path | nx.Graph
@@ -31,23 +30,10 @@ def graph_of(topology: AnyTopology, seed: int = 0) -> nx.Graph:
     """
     if not isinstance(topology, nx.Graph):
         return load(topology, seed)
-    what = "the graph"
-    if topology.is_multigraph():
-        check(topology, what)
-    about: Mapping[str, object] = {k: v for k, v in topology.graph.items() if k == "schedule"}
-    links = [(_name(u), _name(v), about) for u, v, about in topology.edges(data=True)]
-    peers = [(_name(node), about) for node, about in topology.nodes(data=True)]
-    try:
-        graph = assemble(Listed(about, peers, links, topology.is_directed()))
-    except ValueError as why:
-        raise BadExperiment(f"{what}: {why}") from None
-    check(graph, what)
-    fits(graph, what)
+    graph = adopted(topology, "the graph")
+    check(graph, "the graph")
+    fits(graph, "the graph")
     return graph
-
-
-def _name(node: object) -> object:
-    return "-".join(map(str, node)) if isinstance(node, tuple) else node
 
 
 def shorthand(family: str, peers: int) -> str:

@@ -39,7 +39,7 @@ class Loss(Protocol):
         """Margins of a row, given the number of classes."""
 
 
-class _Single:
+class Single:
     """A loss of one margin."""
 
     def outputs(self, classes: int) -> int:
@@ -52,7 +52,7 @@ def _sign(y: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Squared(_Single):
+class Squared(Single):
     """(z - y)^2 / 2, least squares; ridge with l2."""
 
     task: ClassVar[Task] = "regression"
@@ -69,7 +69,7 @@ class Squared(_Single):
 
 
 @dataclass(frozen=True)
-class Logistic(_Single):
+class Logistic(Single):
     """log(1 + exp z) - y z, the negative log likelihood of P(y = 1) = 1 / (1 + exp -z)."""
 
     task: ClassVar[Task] = "binary"
@@ -123,7 +123,7 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class Hinge(_Single):
+class Hinge(Single):
     """max(0, 1 - m), m = (2y - 1) z: the linear support vector machine. At the kink m = 1 the slope is 0."""
 
     task: ClassVar[Task] = "binary"
@@ -141,7 +141,7 @@ class Hinge(_Single):
 
 
 @dataclass(frozen=True)
-class SquaredHinge(_Single):
+class SquaredHinge(Single):
     """max(0, 1 - m)^2, m = (2y - 1) z, as in scikit-learn's LinearSVC."""
 
     task: ClassVar[Task] = "binary"
@@ -159,7 +159,7 @@ class SquaredHinge(_Single):
 
 
 @dataclass(frozen=True)
-class Huber(_Single):
+class Huber(Single):
     """r^2 / 2 where |r| = |z - y| <= delta, else delta (|r| - delta / 2), so the slope of an outlier is at most delta.
 
     delta: in units of the target.
@@ -182,7 +182,7 @@ class Huber(_Single):
 
 
 @dataclass(frozen=True)
-class Poisson(_Single):
+class Poisson(Single):
     """exp(z) - y z, the negative log likelihood of a count with mean exp(z), without the constant log y!."""
 
     task: ClassVar[Task] = "count"

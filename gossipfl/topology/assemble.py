@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from gossipfl.errors import BadExperiment
 from gossipfl.topology.endpoint import apart, dialled, endpoint
 from gossipfl.topology.names import name_of, natural
 from gossipfl.topology.public_key import distinct, public_keys, written
@@ -92,6 +93,29 @@ def assemble(listed: Listed, strict: bool = False) -> nx.Graph:
         (u, v, links[u, v]) for u, v in sorted(links, key=lambda link: [order[end] for end in link])
     )
     return graph
+
+
+def adopted(graph: nx.Graph, where: str) -> nx.Graph:
+    """A graph of networkx as a topology, as `assemble` makes it. Its nodes are text, whole numbers, or tuples of them.
+
+    Raises:
+        BadExperiment: it cannot be one; `where` begins the message.
+    """
+    if graph.is_multigraph():
+        raise BadExperiment(
+            f"{where}: links must be single; convert the multigraph with networkx.Graph(graph)"
+        )
+
+    def name(node: object) -> object:
+        return "-".join(map(str, node)) if isinstance(node, tuple) else node
+
+    links = [(name(u), name(v), about) for u, v, about in graph.edges(data=True)]
+    peers = [(name(node), about) for node, about in graph.nodes(data=True)]
+    about = {key: value for key, value in graph.graph.items() if key == "schedule"}
+    try:
+        return assemble(Listed(about, peers, links, graph.is_directed()))
+    except ValueError as why:
+        raise BadExperiment(f"{where}: {why}") from None
 
 
 def _convert(

@@ -21,7 +21,7 @@ from gossipfl.data.clean import LEVEL, Missing
 from gossipfl.data.fresh import Wanted
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadExperiment
-from gossipfl.trained.links import LINKS
+from gossipfl.trained.links import LINKS, own_link
 from gossipfl.trained.model import LinearModel
 
 Numbers = float | list[float]  # of one output, or of each of several
@@ -84,7 +84,10 @@ def describe(
     )  # fmt: skip
     intercept = w[-1] if model.intercept else np.zeros(outputs)
     plain = None if scale is None else Scale(scale.mean, np.where(scale.deviation > 0, scale.deviation, 1.0))
-    return content(LinearModel(model.kind, wanted, w[: len(names)], intercept, plain), data.standardise)
+    return content(
+        LinearModel(model.kind, wanted, w[: len(names)], intercept, plain, own_link(model.kind)),
+        data.standardise,
+    )
 
 
 def content(model: LinearModel, standardise: str = "gossip") -> dict[str, Any]:
@@ -181,14 +184,17 @@ def _built(found: ModelFile) -> LinearModel:
     coefficients = _array(found.coefficients, names).reshape(len(names), len(intercept))
     if len(intercept) > 1:  # an output for each class; the model knows nothing of those without training rows
         coefficients, intercept = coefficients[:, :learned], intercept[:learned]
-    classes = LINKS[found.kind] in ("logit", "softmax", "sign")
+    read = "" if found.kind in LINKS else found.link
+    if read and read not in LINKS.values():
+        raise ValueError(f"nothing is known of the link {read}")
+    classes = (read or LINKS[found.kind]) in ("logit", "softmax", "sign")
     if (found.classes is not None) != classes or (classes and learned != max(2, len(intercept))):
         raise ValueError(f"{learned} classes do not fit the kind {found.kind}")
     wanted = Wanted(
         schema, found.target, found.offset, found.missing.how, tuple(found.missing.words), found.decimal,
         found.header,
     )  # fmt: skip
-    return LinearModel(found.kind, wanted, coefficients, intercept, scale)
+    return LinearModel(found.kind, wanted, coefficients, intercept, scale, read)
 
 
 def _array(values: Mapping[str, Any], names: tuple[str, ...]) -> npt.NDArray[np.float64]:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
+from gossipfl.models.losses import LOSSES
+
 Array = npt.NDArray[np.float64]
 
 # model.kind -> how its margins are read
@@ -21,6 +23,11 @@ LINKS = {
     "svm": "sign",
     "squared-svm": "sign",
 }
+
+
+def own_link(kind: str) -> str:
+    """How margins of a loss of the user's own are read, by its task; "" for the losses of gossipfl."""
+    return "" if kind in LINKS else {"binary": "sign"}.get(LOSSES[kind]().task, "identity")
 
 
 def formula(link: str, classes: Sequence[str], standardised: bool, offset: str | None) -> str:

@@ -47,6 +47,7 @@ class LinearModel:
         coefficients: (p, outputs), of the features of the schema.
         intercept: (outputs,).
         scale: the features' standardisation.
+        read: the link, if the loss is not one of gossipfl's.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class LinearModel:
     coefficients: Array
     intercept: Array
     scale: Scale | None = None
+    read: str = ""
 
     @property
     def schema(self) -> Schema:
@@ -62,7 +64,7 @@ class LinearModel:
     @property
     def link(self) -> str:
         """How margins are read: identity, exp, logit, softmax or sign."""
-        return LINKS[self.kind]
+        return self.read or LINKS[self.kind]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ class LinearModel:
         z = np.full((len(table), len(self.intercept)), np.nan)
         z[here] = self._margins(ready)
         scores, notes = None, ready.notes
-        if labels is not None:
+        if labels is not None and not self.read:
             scores, more = self._scores(z, labels, table.where)
             notes = (*notes, *more)
         return Prediction(self._answers(z), z, scores, notes)

@@ -1,5 +1,6 @@
 """The laws of docs/design.md, each over the table of all algorithms, mixings and proximal maps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -7,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, save
 from torch import Tensor
 from worlds import (
     INSTANCES,
@@ -23,7 +23,6 @@ from worlds import (
     rng_converged,
     run_live,
     simulate,
-    spied,
     start,
     timetable,
 )
@@ -39,51 +38,34 @@ from gossipfl.algorithms import (
     Mix,
     leaves,
     made,
-    rebuilt,
 )
 from gossipfl.engine import Run
 from gossipfl.mixing import Mixing, PullAndPush
 from gossipfl.peer import Exchange, Peer, Quorum
 from gossipfl.peer.inbox import AHEAD
 from gossipfl.simulator import Simulator
+from gossipfl.testing.laws import (
+    account_law,
+    close,
+    engine_law,
+    frozen,
+    identical,
+    mean_law,
+    mix_law,
+    resume_law,
+    row_law,
+    thawed,
+)
 
 every_instance = pytest.mark.parametrize("instance", INSTANCES, ids=str)
 RING = topology.load(f"ring:{PEERS}")
 GRAPHS = graphs()
 
 
-def identity(*tensors: Tensor) -> Any:
-    return tensors if len(tensors) > 1 else tensors[0]
-
-
-def close(x: Tensor, y: Tensor) -> None:
-    assert ((x - y).abs() <= 1e-12 * y.abs().clamp(min=1)).all(), (x - y).abs().max()
-
-
 @every_instance
-def test_row_law(instance: Instance) -> None:
-    """Without mixing, a row depends only on itself: the other rows may have any values."""
-    problem, x = Toy(range(PEERS), batch=3), start()
-    for i in range(PEERS):
-        others = torch.arange(PEERS) != i
-        stirred = x.clone()
-        stirred[others] = stirred[others] * 7 - 3
-        algorithm = instance.make(problem)
-        converged, wild = algorithm.init(x), algorithm.init(stirred)
-        for k in range(4):
-            converged = algorithm.round(converged, problem.grad(k), identity)
-            wild = algorithm.round(wild, problem.grad(k), identity)
-        for a, b in zip(leaves(converged).values(), leaves(wild).values(), strict=True):
-            torch.testing.assert_close(a[i], b[i], rtol=1e-13, atol=1e-13)
-
-
-@every_instance
-def test_mix_law(instance: Instance) -> None:
-    """A round mixes exactly once, also in rounds without links."""
-    for period in (1, 3):
-        exchanges, spying = spied(instance)
-        simulate(spying, 7, RING, period=period)
-        assert len(exchanges) == 7
+@pytest.mark.parametrize("law", [row_law, mix_law, account_law], ids=lambda law: law.__name__)
+def test_law(instance: Instance, law: Callable[[Instance], None]) -> None:
+    law(instance)
 
 
 @pytest.mark.parametrize("times", [0, 2])
@@ -102,26 +84,8 @@ def test_an_algorithm_that_mixes_never_or_twice_is_stopped(times: int, period: i
 @every_instance
 @pytest.mark.parametrize("spec", GRAPHS)
 def test_mean_law(instance: Instance, spec: str) -> None:
-    """Symmetric weights preserve the average over peers of everything that is exchanged."""
-    exchanges, spying = spied(instance)
-    simulate(spying, 6, GRAPHS[spec])
     pulled = isinstance(instance.mixing.aggregator, PullAndPush)  # its first block is not a weighted average
-    for sent, mixed in exchanges:
-        for before, now in list(zip(sent, mixed, strict=True))[pulled:]:
-            torch.testing.assert_close(now.mean(0), before.mean(0), rtol=1e-13, atol=1e-14)
-
-
-@every_instance
-def test_account_law(instance: Instance) -> None:
-    """field_new - field_old == factor (mixed - sent) of its block, and the accounts of all peers sum to zero."""
-    exchanges, spying = spied(instance)
-    runs = simulate(spying, 12, RING, batch=3)
-    for name, account in instance.make(Toy(range(PEERS))).accounts.items():
-        for before, now, (sent, mixed) in zip(runs, runs[1:], exchanges, strict=False):
-            added = leaves(now.state)[name] - leaves(before.state)[name]
-            expected = account.factor * (mixed[account.block] - sent[account.block])
-            torch.testing.assert_close(added, expected, rtol=1e-12, atol=1e-13)
-            assert leaves(now.state)[name].sum(0).abs().max() < 1e-12
+    mean_law(instance, spec, slice(int(pulled), None))
 
 
 def test_the_exact_methods_have_accounts() -> None:
@@ -143,35 +107,18 @@ def test_replica_law(instance: Instance) -> None:
             assert torch.equal(mine[1:], torch.cat([replicas[j][:1] for j in around[i]]))
 
 
-def frozen(run: Run) -> bytes:
-    """A run's tensors as the bytes of a checkpoint."""
-    tensors = {f"state {name}": tensor.clone().contiguous() for name, tensor in leaves(run.state).items()}
-    tensors |= {} if run.replicas is None else {"replicas": run.replicas.contiguous()}
-    return save(tensors, {"round": str(run.round)})
-
-
-def thawed(data: bytes, like: Run) -> Run:
-    tensors = load(data)
-    state = rebuilt({name: tensors[f"state {name}"] for name in leaves(like.state)}, like.state)
-    return like._replace(state=state, replicas=tensors.get("replicas"))
-
-
-def identical(one: Run, other: Run) -> None:
-    assert one.round == other.round
-    for a, b in zip(leaves(one.state).values(), leaves(other.state).values(), strict=True):
-        assert torch.equal(a, b)
-
-
 @every_instance
 @pytest.mark.parametrize("stop", [0, 1, 7])
 def test_resume_law_of_the_simulator(instance: Instance, stop: int) -> None:
-    runs = simulate(instance, 12, RING, batch=3, period=2)
+    resume_law(instance, stop)
+
+
+@every_instance
+def test_a_resumed_simulator_measures_the_disagreement(instance: Instance) -> None:
+    run = simulate(instance, 12, RING, batch=3, period=2)[-1]
     toy = Toy(range(PEERS), 3)
     again = Simulator(instance.make(toy), toy, timetable(RING, 2), instance.mixing)
-    resumed = after(again, thawed(frozen(runs[stop]), runs[stop]), 12 - stop)
-    for one, other in zip(runs[stop:], resumed, strict=True):
-        identical(one, other)
-    close(again.disagreement(resumed[-1]), disagreement(runs[-1]))
+    close(again.disagreement(thawed(frozen(run), run)), disagreement(run))
 
 
 def disagreement(run: Run) -> Tensor:
@@ -210,12 +157,12 @@ def test_engine_law(instance: Instance, kind: str) -> None:
 
 @every_instance
 def test_engine_law_with_local_steps_and_penalties(instance: Instance) -> None:
-    same_in_both_engines(instance, "memory", GRAPHS["line:4"], batch=3, period=4)
+    engine_law(instance, "line:4", batch=3, period=4)
 
 
 @pytest.mark.parametrize("spec", GRAPHS)
 def test_engine_law_on_other_graphs(spec: str) -> None:
-    same_in_both_engines(PLAIN[-1], "memory", GRAPHS[spec], batch=2)
+    engine_law(PLAIN[-1], spec, batch=2)
 
 
 def same_in_both_engines(instance: Instance, kind: str, graph: nx.Graph, batch: int, period: int = 1) -> None:

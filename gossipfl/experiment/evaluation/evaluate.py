@@ -10,10 +10,16 @@ from torch import Tensor
 
 from gossipfl.data import Rows
 from gossipfl.gossip.measure import voted_wrong, wrong
+from gossipfl.models import LOSSES
 
 CLASSIFIERS = ("logistic", "softmax", "svm", "squared-svm")
 Array = npt.NDArray[np.float64]
 Metrics = dict[str, float | None]  # an undefined metric is None
+
+
+def classifies(kind: str) -> bool:
+    """Whether the target of a kind of model is a class."""
+    return kind in CLASSIFIERS or (kind in LOSSES and LOSSES[kind]().task == "binary")
 
 
 def evaluate(
@@ -56,7 +62,7 @@ def own(kind: str, models: Tensor, parts: Sequence[Rows]) -> dict[str, Any]:
         "voted", for classifiers with a cache above 1: the same for the majority votes of each peer's models.
     """
     x, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "y"))
-    if kind not in CLASSIFIERS:
+    if not classifies(kind):
         predicted = (_predicted(kind, x @ w[:-1, None] + w[-1]) for w in models[:, 0].double().numpy())
         return {
             "own": {"rows": len(y), "rmse": float(np.mean([np.mean((y - z) ** 2) ** 0.5 for z in predicted]))}
@@ -77,7 +83,7 @@ def metrics(kind: str, z: Array, y: Array) -> Metrics:
     """accuracy, auc, log_loss for classes; r2, rmse for numbers, and deviance for counts. Undefined metrics are None."""
     if not len(y):
         return {}
-    if kind in CLASSIFIERS:
+    if classifies(kind):
         return _classes(kind, z, y)
     predicted = _predicted(kind, z)
     residual, spread = float(np.mean((y - predicted) ** 2)), float(np.var(y))

@@ -21,6 +21,7 @@ from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.live.reports import collect
 from gossipfl.experiment.study.gossip import unreal
 from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.own import told
 from gossipfl.experiment.study.study import Study
 from gossipfl.faults.network import FaultyNetwork
 from gossipfl.runs import folder as files
@@ -81,7 +82,7 @@ def run(
     rows = given.rows if given else tables(made)
     folder = out if out and again else files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds, experiment.stop.seconds)
-    for note in notes(rows, made.names):
+    for note in [*told(made.experiment), *notes(rows, made.names)]:
         yield Warned("", note)
     warnings: deque[str] = deque()
     attempt = Attempts(warnings.append)

@@ -15,6 +15,7 @@ from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.learning.train import training
 from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.own import told as own_code
 from gossipfl.experiment.study.study import Study
 from gossipfl.faults import Plan
 from gossipfl.faults.director import Director, told
@@ -44,7 +45,7 @@ def simulate(experiment: Experiment, out: Path | None = None, given: Given | Non
     rows = given.rows if given else tables(made)
     folder = files.create(experiment, made.graph, out, made.names)
     yield Started(folder, len(made.names), experiment.stop.rounds)
-    for note in notes(rows, made.names):
+    for note in [*own_code(made.experiment), *notes(rows, made.names)]:
         yield Warned("", note)
     learned = yield from _recorded(training(made, rows, engines, began), made, director, folder)
     present = [rows[made.names.index(name)] for name in learned.names]

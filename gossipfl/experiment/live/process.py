@@ -23,6 +23,7 @@ from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.life import Life, keep_up
 from gossipfl.experiment.live.reports import BULKY, Report, gossip, reported
 from gossipfl.experiment.live.reread import Reread
+from gossipfl.experiment.study.own import enlist
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.check import Checker
@@ -161,6 +162,7 @@ def main(
             interrupt_once()
             torch.set_num_threads(1)
             log_to(folder)
+            enlist(study.experiment)
             with locked(folder), study.unrecorded():
                 transport = ZeroMQ(endpoint, largest(study, table), keys)
                 pipe.send(("endpoint", transport.endpoint))

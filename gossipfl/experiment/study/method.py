@@ -32,6 +32,8 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.study.fit import check
 from gossipfl.experiment.study.gossip import learning
+from gossipfl.experiment.study.own import aggregator, enlist, references
+from gossipfl.experiment.study.own import graph as own_graph
 from gossipfl.experiment.study.refusals import refusal, unfit_for_secrecy, unfit_for_selection
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import (
@@ -149,6 +151,7 @@ def composition(
         chi,
         sums(study, problem, moments or Moments(), cycle)._replace(carrier=carrier, allowance=allowance)
         if study.sums(kind) else None,
+        settings.options,
     ))  # fmt: skip
     return Composition(kind, algorithm, topology(study, kind), mixed, cycle)
 
@@ -239,7 +242,9 @@ def mixing(study: Study, kind: str, problem: Problem | None = None) -> Mixing:
     gamma = usual.gamma if not study.changing or usual.gamma_changing is None else usual.gamma_changing
     gamma = gamma if isinstance(over, Direct) else min(gamma, study.experiment.channel.gamma)
     steps = exchanges(study)[0] if study.experiment.algorithm.exchanges > 1 else ()
-    return Mixing(usual.aggregator, over, study.experiment.algorithm.gamma or gamma, steps)
+    own = study.experiment.algorithm.aggregator
+    rule = aggregator(own) if own else usual.aggregator
+    return Mixing(rule, over, study.experiment.algorithm.gamma or gamma, steps)
 
 
 def exchanges(study: Study) -> tuple[tuple[float, ...], Spectrum]:
@@ -293,6 +298,8 @@ def network(study: Study, composed: Composition) -> NetworkTraits:
         study.topology(round)._replace(arrives=None) for round in range(SAMPLE if study.changing else 1)
     ]
     averages, smallest = isinstance(composed.mixing.aggregator, Average), -1.0
+    if Property.LINEAR not in composed.mixing.preserves and study.experiment.algorithm.aggregator:
+        smallest = 1.0  # there is no matrix, and no eigenvalue to fear
     if averages and not study.changing:
         one_way = study.graph.is_directed()
         smallest = lowest(study.links, peers) if one_way else exchanges(study)[1].smallest
@@ -364,7 +371,10 @@ def study(experiment: Experiment, divided: bool = False, graph: nx.Graph | None 
 
     Raises BadExperiment or Incompatible if its settings do not fit each other.
     """
-    graph = load(experiment.topology.graph, experiment.seed) if graph is None else graph
+    enlist(experiment)
+    spec, named = experiment.topology.graph, references(experiment)
+    if graph is None:
+        graph = own_graph(spec, experiment.seed) if "topology.graph" in named else load(spec, experiment.seed)
     graph = nx.Graph(graph) if len(graph) == 1 else graph  # a single peer has no directed links
     holders = list(graph)
     if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:

@@ -1,7 +1,7 @@
 """The reasons why a kind of algorithm does not fit an experiment, and what to set instead; must not know engines or rows."""
 
 from gossipfl.algorithms import METHODS, Method
-from gossipfl.config.algorithm import KEYS
+from gossipfl.config.algorithm import keys as used_by
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Problem
 
@@ -33,7 +33,9 @@ def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
 
 def _keys(study: Study, kind: str) -> str | None:
     """Keys that this kind does not use; "auto" then chooses another kind."""
-    keys = ", ".join(f"algorithm.{key}" for key in sorted(study.experiment.algorithm.given - {*KEYS[kind]}))
+    keys = ", ".join(
+        f"algorithm.{key}" for key in sorted(study.experiment.algorithm.given - {*used_by(kind)})
+    )
     return f"does not use {keys}: leave it out, or set another algorithm.kind" if keys else None
 
 

@@ -15,6 +15,7 @@ import networkx as nx
 import torch
 
 from gossipfl.algorithms import METHODS, Method
+from gossipfl.config.code import split
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.gossip import GossipSettings
 from gossipfl.errors import BadExperiment, Incompatible
@@ -355,15 +356,22 @@ def shared(experiment: Experiment) -> dict[str, Any]:
     settings["gossip"].pop("period")
     for own in ("device", "personal"):
         settings["model"].pop(own)
-    settings["model"]["module"] = code(settings["model"]["module"])
+    for section, key in (
+        ("model", "module"),
+        ("model", "kind"),
+        ("algorithm", "kind"),
+        ("algorithm", "aggregator"),
+    ):
+        settings[section][key] = code(settings[section].get(key))
     return settings
 
 
 def code(reference: str | None) -> str | None:
-    """What "file.py:function" runs, wherever the file is: a hash of its text, and the function; None for no reference."""
-    if reference is None:
-        return None
-    file, _, function = reference.rpartition(":")
+    """What "file.py:function" runs, wherever the file is: a hash of its text, and the function; other words as they are."""
+    parts = split(reference or "")
+    if parts is None:
+        return reference
+    file, function = parts
     try:
         text = Path(file).read_bytes().replace(b"\r\n", b"\n")
     except OSError:  # told when the module is made
