@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--graphs", default=",".join(LIMITS))
     parser.add_argument("--peers", action="store_true", help="real peers, too")
     parser.add_argument("--wide", action="store_true", help="L-BFGS on models with many parameters, instead")
+    parser.add_argument("--short", action="store_true", help="with --wide: without first-order methods")
     told = parser.parse_args()
     torch.set_num_threads(1)
     if told.wide:
@@ -191,6 +192,8 @@ def main() -> None:
             ):  # fmt: skip
                 name = f"{path.stem}, {f'l1 = {l1:g}' if l1 else f'l2 = {l2:g}'}"
                 print(figures(f"{name}, lbfgs", ended(wide("lbfgs", l1, l2, path)), limit), flush=True)
+                if told.short:
+                    continue
                 first = "nids" if l1 else "exact-diffusion"
                 print(figures(f"{name}, {first}", ended(wide(first, l1, l2, path, 5000)), None), flush=True)
         return

@@ -58,6 +58,7 @@ class Learned:
     kept: Tensor | None = None  # (n, cache, d), the newest models of each peer; gossip learning only
     certificate: Certificate | None = None  # None if none was taken
     attempts: int = 0  # certificates taken, at the end and before
+    repairs: int = 0  # averages of models that differed in their last digits
     exchanges: int = 0  # in which they were taken
     selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # on the test rows of all peers, by sums; see `learning.scores`

@@ -1,14 +1,19 @@
 """Whole runs by sums: lasso, elastic net, l1 on classes and sparse rows end at scikit-learn's optimum in a few exchanges."""
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from runs import carry_out, settings
+from safetensors.torch import load_file
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
+from test_keys_live import ports
 
 from gossipfl.config.file import parse
 from gossipfl.experiment.learning.session import Session
@@ -142,3 +147,33 @@ def test_one_digest_in_both_engines(tmp_path):
         assert len(files) == 13
         digests |= {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     assert len(digests) == 1
+
+
+@pytest.mark.slow
+def test_unlike_processors_hold_one_model(tmp_path):
+    """Law C: a peer whose vector instructions are switched off contributes other last digits, and holds the same model."""
+    random = np.random.default_rng(1)
+    lines = ['edges = [["a", "b"], ["b", "c"], ["c", "d"]]']
+    for name, port in zip("abcd", ports(4), strict=True):
+        x = random.normal(size=(37, 5))
+        y = (x[:, 0] + random.normal(size=37) > 0).astype(int)
+        pd.DataFrame(x).assign(y=y).to_csv(tmp_path / f"{name}.csv", index=False)
+        lines += [f"[peers.{name}]", f'endpoint = "tcp://127.0.0.1:{port}"']
+    (tmp_path / "sites.toml").write_text("\n".join(lines))
+    (tmp_path / "e.toml").write_text(
+        '[data]\nsource = "rows"\ntarget = "y"\ntest = 0.0\n[topology]\ngraph = "sites.toml"\n[model]\nl2 = 0.01\n'
+        '[algorithm]\nkind = "newton"\naveraging = "tree"\n[stop]\nrounds = 200\ntolerance = 1e-12\n'
+    )
+    peers = []
+    for name in "dbca":
+        weak = {"ATEN_CPU_CAPABILITY": "default"} if name == "c" else {}
+        words = "peer", "e.toml", name, "--data", f"{name}.csv", "--out", f"runs/{name}"
+        peers.append(subprocess.Popen(
+            [sys.executable, "-c", "from gossipfl.cli import main; raise SystemExit(main())", *words],
+            cwd=tmp_path, env=os.environ | weak, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ))  # fmt: skip
+    said = [peer.communicate(timeout=60)[0] for peer in peers]
+    assert [peer.returncode for peer in peers] == [0] * 4, said
+    models = [load_file(file)["x"] for file in tmp_path.glob("runs/*/peers/*/model.safetensors")]
+    assert len(models) == 4
+    assert all((model - models[0]).norm() <= 1e-12 * models[0].norm() for model in models)

@@ -65,6 +65,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "parameters": problem.width,
         "step": learned.step,
         "rounds": learned.rounds,
+        "repairs": learned.repairs,
         "stopped": learned.stopped,
         "why": learned.why,
         "constant": list(learned.schema.constant),

@@ -237,6 +237,12 @@ class Session:
             self.scores = own(tests, self.study.names[self._rows[0]], len(study.names))
 
     @property
+    def repairs(self) -> int:
+        """How often the models of peers differed in their last digits, and were averaged."""
+        state = self.outcome.run.state
+        return int(state.repairs.max()) if isinstance(state, Summing) else 0
+
+    @property
     def messages_sent(self) -> int:
         aside = self.certifier.messages_sent if self.certifier else 0
         return self.agreement.messages_sent + self.engine.messages_sent + aside
@@ -280,5 +286,6 @@ class Session:
             selection=prepared.facts.selection,
             certificate=outcome.certificate,
             attempts=outcome.attempts,
+            repairs=self.repairs,
             exchanges=self.certifier.exchanges if self.certifier else 0,
         )

@@ -52,6 +52,7 @@ class Report:
     kept: list[list[float]] | None = None  # the newest models, for gossip learning
     certificate: Certificate | None = None
     attempts: int = 0  # certificates taken
+    repairs: int = 0  # averages of models that differed in their last digits
     exchanges: int = 0  # in which they were taken
     schema: Any = None
     scale: Any = None
@@ -91,7 +92,7 @@ def reported(
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
         schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, scores=session.scores,
         selection=prepared.facts.selection,
-        certificate=outcome.certificate, attempts=outcome.attempts,
+        certificate=outcome.certificate, attempts=outcome.attempts, repairs=session.repairs,
         exchanges=session.certifier.exchanges if session.certifier else 0, **traffic, **failure,
     )  # fmt: skip
 
@@ -165,6 +166,7 @@ def collect(
         scores=_widest([report.scores for report in every]),
         certificate=_certificate(report.certificate for report in every),
         attempts=max(report.attempts for report in every),
+        repairs=max(report.repairs for report in every),
         exchanges=max(report.exchanges for report in every),
     )
 
