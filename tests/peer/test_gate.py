@@ -364,3 +364,22 @@ def test_the_reason_is_known_where_keys_do_not_fit(opened):
     a.connect({1: other.endpoint})
     wait_for(lambda: a.why(1), a, other)
     assert a.why(1) == f"has another key at {other.endpoint} than the topology says"
+
+
+def test_commands_of_a_stranger_without_keys_reach_nobody(opened):
+    """libzmq 4.3.5 can be made to abort by pings between messages; with keys no stranger gets so far as to send any."""
+    a, b = pair(opened, secrets())
+    host, port = b.endpoint.removeprefix("tcp://").rsplit(":", 1)
+    greeting = b"\xff" + bytes(8) + b"\x7f\3\1" + b"NULL".ljust(20, b"\0") + bytes(32)
+    ready = b"\4\x1d\5READY\x0bSocket-Type\0\0\0\6DEALER"
+    said = b""
+    with tcp.create_connection((host, int(port)), timeout=SOON) as raw:
+        raw.sendall(greeting + ready + (b"\0\3abc" + b"\4\5\4PING" + b"\4\7\4PING\0\1") * 1000)
+        raw.settimeout(0.3)
+        with suppress(ConnectionError, TimeoutError):
+            while more := raw.recv(4096):
+                said += more
+    assert b"PONG" not in said
+    a.send(1, [b"head", b""])
+    assert heard(b, (a,)) == [b"head", b""]
+    assert heard(b, (a,), 0.2) is None
