@@ -35,7 +35,7 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     key: "l1" or "l2". chosen: its value. rule: "cv" or "cv-1se".
     loss: what was measured on the rows held out.
-    penalties, mean, error: (l,) the loss by penalty, and its standard error; inf where there is no optimum.
+    penalties, mean, error: (l,) the loss by penalty, and its standard error; None where there is no optimum.
     folds, sums, numbers: how many; the numbers are those in all sums.
     """
 
@@ -44,8 +44,8 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: str
     loss: str
     penalties: tuple[float, ...]
-    mean: tuple[float, ...]
-    error: tuple[float, ...]
+    mean: tuple[float | None, ...]
+    error: tuple[float | None, ...]
     folds: int
     sums: int
     numbers: int

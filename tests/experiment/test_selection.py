@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 from commands import gossipfl
@@ -20,6 +21,7 @@ from gossipfl.errors import BadData, BadExperiment, Incompatible
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.study.method import study
+from gossipfl.runs.facts import Selection
 from gossipfl.runs.summary import read_summary
 from gossipfl.selection import Curve, chosen, numbered
 
@@ -167,6 +169,8 @@ def test_the_one_standard_error_rule_takes_the_largest_penalty_that_is_nearly_as
     )
     assert chosen(curve, "cv") == 2.0
     assert chosen(curve, "cv-1se") == 4.0
+    kept = Selection("l2", 4.0, "cv", "loss", (8.0, 4.0), (None, 3.4), (None, 1.0), 5, 4, 100)
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=Selection) == kept, "as in a checkpoint"
 
 
 def test_folds_are_even_at_each_peer_and_in_each_class():

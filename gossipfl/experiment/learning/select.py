@@ -1,5 +1,6 @@
 """The penalty that all peers choose by cross-validation before they learn; must not know which engine carries the sums."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -58,8 +59,8 @@ def select(
             f'model.{key} = "{rule}": there is no optimum in any fold, since a class has too few rows. Set model.folds lower, '
             f"or give model.{key} a number"
         )
-    penalties, mean, error = (tuple(values.tolist()) for values in curve)
-    value = chosen(curve, rule)
+    mean, error = (tuple(v if v < math.inf else None for v in each.tolist()) for each in curve[1:])
+    penalties, value = tuple(curve.penalties.tolist()), chosen(curve, rule)
     return Selection(
         key, value, rule, validation.measure, penalties, mean, error, model.folds, sums.sums, sums.numbers
     )
