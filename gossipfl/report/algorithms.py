@@ -96,9 +96,7 @@ def _links(method: Method, algorithm: Algorithm) -> str:
         return "directed, changing" if not lossy else "directed, fixed, messages may get lost"
     if method.averages or method.feedback:
         return (
-            "undirected, fixed, or with exact averages"
-            if method.averages
-            else "fixed; no message may get lost"
+            "fixed, or changing with exact averages" if method.averages else "fixed; no message may get lost"
         )
     if algorithm.accounts and Property.LINEAR in algorithm.requires:
         return "undirected, may change, messages may get lost"
