@@ -45,19 +45,22 @@ class Log:
 
 
 class Notebook(Log):
-    """One cell output, which changes, and sentences below."""
+    """One output of the cell, which changes in place, and one for each sentence."""
 
     pause = PLACE
 
     def __init__(self) -> None:
         super().__init__()
         self._place: Any = None
+        self._screen: Any = import_module("IPython.display")
+
+    def say(self, sentence: str) -> None:
+        self._screen.display(self._screen.HTML(escape(sentence)))
 
     def draw(self, line: Progress) -> None:
-        screen: Any = import_module("IPython.display")
-        drawn = screen.HTML(f"<code>{escape(progressed(line))}</code>")
+        drawn = self._screen.HTML(f"<code>{escape(progressed(line))}</code>")
         if self._place is None:
-            self._place = screen.display(drawn, display_id=True)
+            self._place = self._screen.display(drawn, display_id=True)
         else:
             self._place.update(drawn)
 
