@@ -176,6 +176,7 @@ def test_live_peers_run_own_code(own):
     assert len(live.notes) == 2
 
 
+@pytest.mark.slow
 def test_the_five_lines_of_the_documents_are_a_test(own, tmp_path):
     import subprocess
     import sys
