@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal
@@ -16,8 +17,9 @@ def split(reference: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+@cache
 def entry_point(group: Group, name: str) -> EntryPoint | None:
-    """The entry point of an installed package; None if no package has it."""
+    """The entry point of an installed package; None if no package has it. To look through all packages takes a while."""
     return next(iter(entry_points(group=f"gossipfl.{group}", name=name)), None)
 
 
