@@ -229,6 +229,8 @@ def hard(only: str) -> Iterator[bool]:
         table(part, 1e12 + part @ [1.0, 2.0, -1.0] * 1e3 + random.normal(size=ROWS), i)
         for i, part in enumerate(x)
     ]
+    for part in shifted:
+        part.test[-8:] = True
     biased = settings(Case("logistic", "d-psgd", 0.1, 0.0, 300))
     checks: list[tuple[str, dict[str, Any], list[Table] | None, Callable[[Told], bool]]] = [
         ("first order, far away", far, None, lambda t: t.code == 6 and 0.67 < t.true / t.predicted < 1.5),

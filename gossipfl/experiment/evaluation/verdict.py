@@ -51,7 +51,7 @@ def told(summary: Mapping[str, Any], unmet: float = 0.0) -> str:
         )
     rounding = "at rounding, " if known.get("rounding") else ""
     sentence = f"; by its certificate the model is {rounding}{distance:.1e} from the optimum of all data"
-    if unmet and distance > unmet and (cost := known.get("newton")):
+    if unmet and distance > unmet and not rounding and (cost := known.get("newton")):
         sentence += (
             f', and Newton\'s method would get there in {cost} exchanges more (algorithm.kind = "newton")'
         )
