@@ -15,7 +15,8 @@ from gossipfl.config.file import load
 
 HEAVY = ("torch", "sklearn", "networkx", "pandas", "scipy", "zmq", "pydantic", "numpy", "matplotlib")
 COMMANDS = [
-    (), ("demo",), ("run",), ("simulate",), ("sweep",), ("examples",), ("peer",), ("peer", "check"), ("peer", "status"),
+    (), ("demo",), ("run",), ("simulate",), ("init",), ("predict",), ("export",),
+    ("sweep",), ("examples",), ("peer",), ("peer", "check"), ("peer", "status"),
     ("topology", "show"), ("topology", "make"),
     ("topology", "check"), ("topology", "families"), ("topology", "optimise"), ("data", "describe"), ("data", "partition"),
     ("config", "check"), ("config", "schema"), ("results", "ls"), ("results", "show"), ("results", "compare"),
