@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 DOMAIN = b"gossipfl"
 PLACE = "inproc://zeromq.zap.01"
 AT_ONCE = 64  # questions that are answered before anything else is done
-HANDSHAKE_MS = 5000  # three round trips, and an answer of a peer that computes; then a handshake is tried again
+HANDSHAKE_MS = (
+    5000  # three round trips, and an answer of a peer that computes; then a handshake is tried again
+)
 ACCEPTED, REFUSED = (
     b"200",
     b"400",

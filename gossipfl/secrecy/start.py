@@ -1,6 +1,6 @@
 """One start of one peer in secure sums, from a new key to its masks; must not know how announcements travel."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
 from gossipfl.secrecy.masks import Masks, drawn, masks
@@ -9,10 +9,10 @@ from gossipfl.secrecy.roster import Reader, announce, roster
 
 
 class Identity(NamedTuple):
-    """What signs a peer's keys: its own secret Ed25519 key, and the public ones of all peers, by name."""
+    """What signs a peer's keys: its own secret Ed25519 key, and the public ones of all peers, by name; these may change."""
 
     secret: bytes
-    public: Mapping[str, Sequence[bytes]]
+    public: dict[str, list[bytes]]
 
     def __repr__(self) -> str:  # so that no log or trace shows it
         return f"Identity among {len(self.public)} peers"

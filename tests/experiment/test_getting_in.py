@@ -17,7 +17,7 @@ from gossipfl.config.file import load
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.check import findings
-from gossipfl.experiment.live.keyring import link_keys
+from gossipfl.experiment.live.keyring import identity, link_keys
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.method import study
 from gossipfl.keys import fresh, save
@@ -71,7 +71,7 @@ class Site:
         reread = Reread(made, name, near, lambda warning: tell("warning", warning))
         self._live = lambda: peer(
             made, name, own_table(made, name, self.folder / f"{name}.csv"), self.folder / "run", places, tell,
-            reread=reread, keys=link_keys(made, name, places),
+            reread=reread, keys=link_keys(made, name, places), identity=identity(made, name),
         )  # fmt: skip
         (self.folder / "run").mkdir()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -121,7 +121,7 @@ def test_a_peer_that_is_refused_is_in_as_soon_as_its_key_is_added_and_strangers_
     right, wrong = (str(key.public) for key in (keys["wien"], fresh()))
     for name in ("oslo", "rome"):
         edit(folder / name / "sites.toml", right, wrong)
-    peers = [Site(folder, name, "privacy.sums=plain") for name in NAMES]
+    peers = [Site(folder, name) for name in NAMES]
     places = endpoints(study(load(folder / "wien" / "e.toml")), "wien")
     doors = {places[name]: keys[name] for name in ("oslo", "rome")}
     for name in ("oslo", "rome"):

@@ -179,6 +179,8 @@ def peer(
         NetworkError: the endpoint is in use, or not valid.
     """
     began = time.monotonic()
+    if reread:
+        reread.identity = identity
     torch.set_num_threads(1)
     log_to(folder)
     me, own = study.names.index(name), files.peer_folder(folder, name)

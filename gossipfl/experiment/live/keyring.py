@@ -88,8 +88,12 @@ def identity(study: Study, name: str, file: Path | None = None) -> Identity | No
     listed = study.experiment.topology.graph
     path = file or Path(listed).parent / f"{name}.key"
     own = _presented(_public(study.graph, name), load(path)[1], path, listed)
-    public = {other: [key.signature for key in _public(study.graph, other)] for other in study.names}
-    return Identity(own.signature, public)
+    return Identity(own.signature, signature_keys(study))
+
+
+def signature_keys(study: Study) -> dict[str, list[bytes]]:
+    """The public keys of all peers' signatures, by name."""
+    return {name: [key.signature for key in _public(study.graph, name)] for name in study.names}
 
 
 def neighbour_keys(study: Study, name: str) -> dict[int, list[bytes]]:

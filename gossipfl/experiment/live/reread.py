@@ -10,9 +10,10 @@ from typing import Any
 
 from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.live.following import Change, called
-from gossipfl.experiment.live.keyring import keyed, neighbour_keys
+from gossipfl.experiment.live.keyring import keyed, neighbour_keys, signature_keys
 from gossipfl.experiment.study.method import study
 from gossipfl.experiment.study.study import Study
+from gossipfl.secrecy.start import Identity
 from gossipfl.topology import symmetric
 from gossipfl.topology.names import several
 
@@ -47,6 +48,7 @@ class Reread:
         self._next, self._asked = time.monotonic() + EVERY, False
         self._here = study.graph.nodes[name].get("endpoint")  # in the file when this peer began to listen
         self._refused = ""
+        self.identity: Identity | None = None  # of this peer: it learns the others' new keys
 
     def refuse(self, why: str) -> None:
         """From now on, refuse a file with other links for this reason."""
@@ -88,10 +90,11 @@ class Reread:
         places, before = self._endpoints(changed), self._endpoints(self.study)
         if changed.wiring == self.study.wiring and (places == before or self._refused or not links):
             keys = neighbour_keys(changed, self._name)
-            if keys == neighbour_keys(self.study, self._name) and places == before:
+            same = keys == neighbour_keys(self.study, self._name) and places == before
+            if same and signature_keys(changed) == signature_keys(self.study):
                 return None
-            log.info("the topology file has other public keys or endpoints for neighbours")
-            self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
+            log.info("the topology file has other public keys or endpoints")
+            self._adopt(changed)
             return Change(self.study, places, keys=keys, rewired=False)
         if self._refused:
             raise BadExperiment(f"{self._path}: {self._refused}: stop all peers and start them again")
@@ -111,9 +114,14 @@ class Reread:
                 "do not change between rounds: stop all peers and start them again"
             )
         called(changed)
-        self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
+        self._adopt(changed)
         moved = [peer for peer, place in places.items() if before.get(peer, place) != place]
         return Change(self.study, places, moved, neighbour_keys(self.study, self._name))
+
+    def _adopt(self, changed: Study) -> None:
+        self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
+        if self.identity:
+            self.identity.public.update(signature_keys(changed))
 
     def _own(self, study: Study) -> None:
         """Warn if the file has another endpoint for this peer, which keeps its own."""
