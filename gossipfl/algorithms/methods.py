@@ -23,7 +23,18 @@ from gossipfl.algorithms.nids import NIDS
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
-from gossipfl.algorithms.sums import LBFGS, PLAIN, Carrier, DampedNewton, Objective, Summed, SumMethod, Units
+from gossipfl.algorithms.sums import (
+    LBFGS,
+    PLAIN,
+    Carrier,
+    Clipped,
+    ClippedDescent,
+    DampedNewton,
+    Objective,
+    Summed,
+    SumMethod,
+    Units,
+)
 from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 from gossipfl.models import Loss
 from gossipfl.models.losses import Huber, Squared
@@ -48,6 +59,7 @@ class Sums(NamedTuple):
     carrier: Carrier = PLAIN
     allowance: float = math.inf  # numbers whose totals may become known
     unit: float = 1.0  # of the targets
+    fixed: Clipped = Clipped()  # for a private method
 
     def in_units(self, size: float) -> "Sums":
         """The same for targets in units of a power of two near `size`, so that sums of fixed point keep their digits."""
@@ -120,6 +132,7 @@ class Method(NamedTuple):
     mu: bool = False  # it needs a lower bound of the objective's curvature
     spectrum: bool = False  # it needs the eigenvalues of one W
     talks: bool = True  # its peers exchange messages
+    private: bool = False  # what it sums is clipped, so that noise hides each row
     gathers: bool = False  # it learns in one place, from the rows of all peers
 
     @property
@@ -147,6 +160,11 @@ def robust(penalty: bool) -> str:
 def _lbfgs(of: Ingredients) -> Algorithm:
     sums = of.sums or no_sums(Squared())
     return sums.of(LBFGS(sums.objective, sums.tolerance))
+
+
+def _private(of: Ingredients) -> Algorithm:
+    sums = of.sums or no_sums(Squared())
+    return sums.of(ClippedDescent(sums.objective, sums.loss, sums.fixed))
 
 
 ALGORITHMS: dict[str, Method] = {
@@ -224,6 +242,10 @@ METHODS: dict[str, Method] = ALGORITHMS | {
     "lbfgs": Method(
         "exact by sums of gradients along a tree, for thousands of parameters",
         _lbfgs, exact=True, step="whole", averages=True, sums=True,
+    ),
+    "dp-gd": Method(
+        "differentially private: gradient descent on noised sums of clipped gradients",
+        _private, sends="d", step="whole", averages=True, sums=True, penalty=False, private=True,
     ),
     "gossip-learning": Method(
         "models that walk, merge and learn, asynchronously: no peer waits for another",

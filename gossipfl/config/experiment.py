@@ -212,8 +212,9 @@ class PrivacySettings(Section):
     """What peers learn about each other's rows."""
 
     sums: Literal["plain", "secure", "private"] | None = None
-    """What a neighbour sees of the sums of a method such as "newton": each peer's own ("plain"), or the total of all peers
-    alone ("secure"). The default is "plain"; for `gossipfl peer` with keys, three peers or more and such a method "secure"."""
+    """What a neighbour sees of the sums of a method such as "newton": each peer's own ("plain"), the total of all peers
+    alone ("secure"), or that total with noise that hides each row ("private"). The default is "plain"; for `gossipfl peer` with
+    keys, three peers or more and such a method "secure"."""
     on_leave: Literal["wait", "pods", "disclose"] = "wait"
     """With secure sums, when a peer has been away for `stop.absent` seconds: all stop with exit code 5 ("wait"); its pod leaves
     with it, and the others go on ("pods"); or they go on without it alone, and by the difference of the totals learn what it
@@ -226,6 +227,14 @@ class PrivacySettings(Section):
     """The fewest training rows of a class, and with a level or another value than 0 in a column, in secure sums."""
     max_parameters_per_row: Annotated[float, Field(gt=0, le=1)] = 0.33
     """The most parameters for each training row of all peers, with secure sums."""
+    epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
+    """With private sums: what all totals together may tell of a row, at most. Below 1 is little."""
+    delta: Annotated[float, Field(gt=0, lt=0.1)] = 1e-5
+    """The chance with which more may be told; it should be far below one in the number of rows."""
+    clip: PositiveFloat = 1.0
+    """The norm to which the gradient of each row is shortened."""
+    colluders: Annotated[int, Field(ge=0)] | None = None
+    """How many peers may put together what they know, their own noise included. The default is half of them, rounded up."""
 
 
 class Experiment(Section):

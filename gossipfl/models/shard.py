@@ -14,6 +14,9 @@ from torch import Tensor
 
 from gossipfl.models.losses import Huber, Logistic, Loss, Poisson, Softmax
 
+CHUNK = 1024  # rows whose gradients are held at once
+ROUNDING = 1e-9  # of a norm, and more
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -56,6 +59,24 @@ class Shard:
         z = self.margins(x)
         slopes = self.weights[:, None] * self.loss.slope(z, self.target)
         return self._loss(z), self._back(slopes)
+
+    def clipped(self, x: Tensor, most: float, places: int) -> Tensor:
+        """The sum over rows of their gradients, each shortened to the norm `most` and rounded to binary places, (d,).
+
+        The sum of so rounded numbers is exact.
+        """
+        slopes = self.loss.slope(self.margins(x), self.target)
+        total = torch.zeros_like(x)
+        for k in range(0, len(slopes), CHUNK):
+            rows = self.features[k : k + CHUNK]
+            dense = rows if isinstance(rows, Tensor) else torch.from_numpy(rows.toarray())
+            each = (dense[:, :, None] * slopes[k : k + CHUNK, None, :]).flatten(1)
+            size = torch.linalg.vector_norm(each, dim=1, keepdim=True) * (1 + ROUNDING)
+            each = (each * (most / size.clamp(min=most))).nan_to_num(0.0, 0.0, 0.0)
+            total += torch.ldexp(
+                torch.ldexp(each, torch.tensor(places)).round().sum(0), torch.tensor(-places)
+            )
+        return total
 
     def hessian(self, x: Tensor, free: Tensor | None = None, lent: float = 0.0) -> Tensor:
         """The upper triangle of the second derivative by the parameters `free` (k,), (k (k + 1) / 2,); None: by all.

@@ -60,5 +60,6 @@ class Learned:
     attempts: int = 0  # certificates taken, at the end and before
     repairs: int = 0  # averages of models that differed in their last digits
     exchanges: int = 0  # in which they were taken
+    budget: dict[str, float] | None = None  # of private sums: what is spent
     selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # on the test rows of all peers, by sums; see `learning.scores`

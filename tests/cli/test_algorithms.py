@@ -85,6 +85,14 @@ def test_what_is_listed_can_be_written(name, tmp_path):
     wanted |= {"channel.compress": "top-k"} if method.feedback else {}
     wanted |= {} if method.talks and method.rounds else {"stop.tolerance": 0}
     wanted |= {"model.l2": 0.1}
+    if method.private:
+        wanted |= {
+            "privacy.sums": "private",
+            "privacy.epsilon": 1.0,
+            "data.standardise": "none",
+            "stop.tolerance": 0,
+        }
+        wanted |= {"data.classes": ["0", "1"]}
     wanted |= {"topology.graph": "full:4"} if name == "d2" else {}
     words = [word for key, value in wanted.items() for word in ("-s", f"{key}={json.dumps(value)}")]
     checked = gossipfl("config", "check", small(tmp_path), *words)

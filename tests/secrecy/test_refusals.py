@@ -26,7 +26,6 @@ def secure(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"privacy__sums": "private"}, "is not built yet"),
         (
             {"privacy__on_leave": "pods", "topology__graph": "ring:5"},
             "needs two pods of 3 peers, and there are 5",

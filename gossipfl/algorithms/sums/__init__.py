@@ -1,7 +1,8 @@
 """Centralised optimisers that every peer runs on the same totals over all peers; must not know any engine."""
 
-from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Integers
+from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Integers, Noised
 from gossipfl.algorithms.sums.certificate import Units, distance
+from gossipfl.algorithms.sums.dp_gd import UNKNOWN, Clipped, ClippedDescent
 from gossipfl.algorithms.sums.lbfgs import LBFGS
 from gossipfl.algorithms.sums.newton import DampedNewton
 from gossipfl.algorithms.sums.objective import Objective
@@ -11,10 +12,14 @@ from gossipfl.algorithms.sums.summed import Summed, SumMethod, Summing
 __all__ = [
     "LBFGS",
     "PLAIN",
+    "UNKNOWN",
     "Bound",
     "Carrier",
+    "Clipped",
+    "ClippedDescent",
     "DampedNewton",
     "Integers",
+    "Noised",
     "Objective",
     "Probe",
     "SumMethod",

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gossipfl.secrecy import promise
 from gossipfl.secrecy.fixed import PLACES, STEP, Hiding, fitting, fixed, total
 
 HEAD = 2  # numbers in front of a plain sum: the count of contributors, and the digest of x
@@ -16,12 +17,13 @@ LEARNING = 2**56  # the first cycle of learning: those before it are of the agre
 class Place(NamedTuple):
     """Which sum it is: the cycle counts the sums that counted, the attempt those that did not.
 
-    places: binary, of fixed point.
+    places: binary, of fixed point. peer: which of the peers held here.
     """
 
     cycle: int = 0
     attempt: int = 0
     places: int = PLACES
+    peer: int = 0
 
 
 class Reading(NamedTuple):
@@ -93,3 +95,29 @@ class Integers:
         if place.places >= STEP:
             return Reading(told.exact[0], None, place.places - STEP)
         return Reading(told.exact[0], torch.full((len(told.numbers),), torch.nan, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Integers with noise: the total is mu-GDP. Rows are rounded and clipped before they are added up.
+
+    noise: of this peer, paid before a row is made. A void sum has the same noise again.
+    mu: of each sum. clip: the norm of a row.
+    """
+
+    integers: Integers
+    noise: promise.Noise
+    mu: float
+    clip: float
+
+    def row(self, numbers: Tensor, digest: int, place: Place) -> Tensor:
+        """Raises Spent where the budget does not suffice."""
+        exact = torch.ldexp(numbers, torch.tensor(promise.PLACES)).round().long().tolist()
+        most = promise.sensitivity(self.clip, len(numbers))
+        noised = self.noise.added(f"sum {place.cycle}", place.peer, exact, most, self.mu)
+        values = torch.ldexp(torch.tensor(noised, dtype=torch.float64), torch.tensor(-promise.PLACES))
+        return self.integers.row(values, digest, place._replace(places=promise.PLACES))
+
+    def read(self, row: Tensor, peers: int, place: Place) -> Reading:
+        told = self.integers.read(row, peers, place._replace(places=promise.PLACES))
+        return told._replace(places=promise.PLACES)

@@ -139,7 +139,7 @@ class Summed:
                         f"another sum of {len(numbers):,} numbers would tell too much: {int(s.released[i]):,} numbers are "
                         f"known, and the rows bear {int(self.allowance):,}"
                     )
-                rows.append(self.carrier.row(numbers, self._digest(inner.x), _place(s, i)))
+                rows.append(self.carrier.row(numbers, self._digest(inner.x), _place(s, i)._replace(peer=i)))
             return s._replace(v=torch.stack(rows))
         finally:
             torch.set_num_threads(threads)

@@ -79,6 +79,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "test": _evaluate(problem, e.model.kind, mean, test, learned.names) if finite else None,
         "scores": learned.scores,
         "selection": asdict(learned.selection) if learned.selection else None,
+        "budget": learned.budget,
         "messages_sent": learned.messages_sent,
         "bytes_sent": learned.bytes_sent,
         "seconds": {"startup": learned.startup, "learning": learned.seconds},

@@ -11,7 +11,7 @@ DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
-    sentence += selected(summary.get("selection"))
+    sentence += selected(summary.get("selection")) + spent(summary.get("budget"))
     if summary["stopped"] not in ("diverged", "no optimum", "interrupted"):
         sentence += told(summary, tolerance if code else 0.0)
     if none := summary.get("no_reference"):
@@ -30,6 +30,16 @@ def selected(selection: Mapping[str, Any] | None) -> str:
     penalties, value = selection["penalties"], selection["chosen"]
     ends = {penalties[0]: ", the largest value tried", penalties[-1]: ", the smallest value tried"}
     return f"; cross-validation chose {selection['key']} = {value:.3g}{ends.get(value, '')}"
+
+
+def spent(budget: Mapping[str, Any] | None) -> str:
+    """The end of a sentence for what private sums have told of a row, at most."""
+    if not budget:
+        return ""
+    return (
+        f"; {budget['sums']} private sums have spent epsilon = {budget['spent']:.3g} of {budget['epsilon']:g}, at delta = "
+        f"{budget['delta']:g}, though {budget['colluders']} peers collude"
+    )
 
 
 def told(summary: Mapping[str, Any], unmet: float = 0.0) -> str:

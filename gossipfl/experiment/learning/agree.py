@@ -21,6 +21,7 @@ from gossipfl.mixing import Maximum, Mixing, Sum, Union
 from gossipfl.mixing.union import TOO_LONG, to_row, to_set, too_long
 from gossipfl.mixing.words import Words, unquoted
 from gossipfl.secrecy.exact import ExactSums
+from gossipfl.secrecy.promise import Noise
 from gossipfl.secrecy.wide import moments, variances
 from gossipfl.topology import WEIGHTS, Topology, Tree, cycle, static
 
@@ -46,6 +47,7 @@ class Agreement:
         self.peers, self.diameter = len(graph), hops
         self.messages_sent = self.bytes_sent = self.exchanges = 0
         self.exact: ExactSums | None = None  # set: sums are secure
+        self.noise: Noise | None = None  # set: they are private
         self._make = make
         self._tree = tree.rounds()
         self._sums = cycle(self._tree)
@@ -69,7 +71,15 @@ class Agreement:
         self, columns: Sequence[npt.NDArray[np.float64]]
     ) -> tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The number of all rows, the means (p,) and the variances (p,) of the columns (n, p) of all peers, by integers."""
+        assert self.noise is None, "private sums have noise"
         return variances(self._exactly([moments(own) for own in columns]))
+
+    def count(self, rows: Sequence[int]) -> float:
+        """About how many rows all peers have, 1 for each peer at least, from a noised sum of those of the peers here."""
+        assert self.noise, "sums are private"
+        mu = self.noise.spending.promise.counting
+        noised = [self.noise.added("rows", peer, [own], 1.0, mu) for peer, own in enumerate(rows)]
+        return float(max(self._exactly(noised)[0], self.peers))
 
     def latest(self, x: Tensor | None, width: int) -> Tensor:
         """The model (1, width) of those that have one, which is the same at all of them; 0 if nobody has one."""
@@ -100,6 +110,7 @@ class Agreement:
 
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
+        assert self.noise is None, "private sums have noise"
         if self.exact:
             totals = self._exactly([self.exact.integers(row) for row in x.tolist()])
             return x.new_tensor(self.exact.numbers(totals)).expand(len(x), -1)

@@ -47,6 +47,7 @@ def compose(study: Study, prepared: Prepared) -> Parts:
         prepared.facts.moments,
         prepared.carrier,
         prepared.allowance,
+        prepared.fixed,
     )
     tolerant = bears(study, main)
     fallback = None if tolerant else _fallback(study, prepared)

@@ -23,7 +23,7 @@ def guard(study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agr
         BadData: a peer has too few of them; or a sum over a column or a class would be one over few rows, or few peers.
     """
     privacy = study.experiment.privacy
-    if not study.secure:
+    if not study.secure or study.private:
         return 0
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
@@ -43,6 +43,8 @@ def guard(study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agr
 def borne(study: Study, kind: str, rows: int, width: int, told: int) -> tuple[float, str]:
     """`secrecy.disclosure.borne` for a kind of algorithm, less the numbers that are told before learning; no limit if
     sums are not secure. Raises BadData."""
+    if study.private:
+        return math.inf, ""
     if not study.secure:
         return math.inf, ""
     data, most = study.experiment.data, study.experiment.privacy.max_parameters_per_row

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS, robust
-from gossipfl.algorithms.sums import PLAIN, Carrier
+from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped, Noised
+from gossipfl.algorithms.sums.carrier import Integers
 from gossipfl.data import Rows, Schema, Table, classes, encode, levels
 from gossipfl.data.declared import flags
 from gossipfl.data.encode import mark, weighted, without
@@ -62,6 +63,7 @@ class Prepared:
     carrier: Carrier = PLAIN
     allowance: float = math.inf  # the numbers whose totals may become known
     borne: str = ""  # a sentence for them
+    fixed: Clipped = UNKNOWN  # for a private method
 
     @property
     def schema(self) -> Schema:
@@ -170,13 +172,34 @@ def prepare(
     else:
         facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units, selection)
     bounds = borne(study, kind, total, problem.width, selection.numbers if selection else 0)
-    return Prepared(facts, scales, train, test, kind, problem, start, agreement.carrier, *bounds)
+    made = Prepared(facts, scales, train, test, kind, problem, start, agreement.carrier, *bounds)
+    return noised(study, made, agreement)
+
+
+def noised(study: Study, made: Prepared, agreement: Agreement) -> Prepared:
+    """The same with private sums, as many as the rows are worth, if the study is private."""
+    if not study.private:
+        return made
+    promise, rows = study.promise, made.facts.mean_rows * agreement.peers
+    fixed = Clipped(rows, promise.clip, promise.sums(rows))
+    each = promise.each(fixed.sums)
+    assert agreement.exact, "private sums are secure"
+    assert agreement.noise, "private sums have noise"
+    carrier = Noised(Integers(agreement.peers, agreement.exact.masks), agreement.noise, each, promise.clip)
+    said = (
+        f"private sums: with all {fixed.sums} of them a row is hidden by epsilon = {promise.epsilon:g} at delta = "
+        f"{promise.delta:g}, though {promise.colluders} of {promise.peers} peers collude; about {rows:,.0f} training rows"
+    )
+    return dataclasses.replace(made, carrier=carrier, fixed=fixed, borne=said)
 
 
 def agree_sizes(
     study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, agreement: Agreement
 ) -> tuple[Schema, float, Standard]:
     """The schema with its class weights, the mean weight of the training rows of a peer, and scales."""
+    if study.private:
+        rows_of_all = agreement.count([len(part.y) for part in train])
+        return schema, rows_of_all / agreement.peers, Standard([None] * len(train), Moments())
     given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
     for part, row in zip(train, rows.tolist(), strict=True):
         if weighted(part, given).total == 0:
@@ -331,7 +354,10 @@ def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement:
     if refused:
         raise refused[0]
     given = [(name, word) for name, known in declared.items() for word in known]
-    for (name, word), peers in zip(given, agreement.total(np.array(marks)) if given else (), strict=True):
+    held = np.ones(len(given))  # with private sums nobody tells which of them its rows have
+    if given and not study.private:
+        held = agreement.total(np.array(marks))
+    for (name, word), peers in zip(given, held.tolist(), strict=True):
         everything[name].add(word)
         if peers > 0.5:
             seen[name].add(word)

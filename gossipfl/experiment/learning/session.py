@@ -12,6 +12,7 @@ from msgspec import structs
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS, Algorithm, Summing
+from gossipfl.config.experiment import StopSettings
 from gossipfl.data import Table
 from gossipfl.engine import Engine
 from gossipfl.errors import NetworkError
@@ -33,6 +34,7 @@ from gossipfl.runs.facts import Checkpoint, Facts
 from gossipfl.runs.learned import Learned, Summary
 from gossipfl.secrecy.exact import ExactSums
 from gossipfl.secrecy.fixed import Hiding
+from gossipfl.secrecy.promise import Noise, Spending
 from gossipfl.topology import Topology, among
 
 SCORED = (
@@ -60,6 +62,9 @@ class Engines(Aside, Protocol):
 
     def masks(self, agreement: Agreement) -> Hiding | None:
         """The masks of secure sums, from keys that all peers agree on; None where no peer could look."""
+
+    def spending(self) -> Spending:
+        """What is spent of the budget of private sums."""
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """The engine that learns, and a function for its present parts: a live peer follows changes of the network."""
@@ -95,6 +100,8 @@ class Session:
         self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing)
         if study.secure:
             self.agreement.exact = ExactSums(len(study.names), engines.masks(self.agreement))
+        if study.private:
+            self.agreement.noise = Noise(engines.spending())
         numbers, known = torch.tensor(rows, dtype=torch.int64), point.facts if point else None
         self.prepared = prepare(
             study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
@@ -148,11 +155,25 @@ class Session:
         began = time.process_time()
         self.outcome.began = time.monotonic()
         rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, every)
-        learning = learn(self.engine, self.prepared.problem, self.outcome, e.stop, rhythm, self.certifier)
+        learning = learn(self.engine, self.prepared.problem, self.outcome, self.stop, rhythm, self.certifier)
         for progress in learning:
             self.cpu = time.process_time() - began
             yield progress
         self.cpu = time.process_time() - began
+
+    @property
+    def stop(self) -> StopSettings:
+        """When learning ends: private sums are so many, and no more."""
+        stop, study = self.study.experiment.stop, self.study
+        if not study.private:
+            return stop
+        rounds = self.prepared.fixed.sums * study.exchanges(self.prepared.kind)
+        return stop.model_copy(update={"rounds": rounds})
+
+    @property
+    def budget(self) -> dict[str, float] | None:
+        """What is spent of a private study's budget."""
+        return self.agreement.noise.spending.record() if self.agreement.noise else None
 
     @property
     def _steps(self) -> int:
@@ -209,7 +230,7 @@ class Session:
             near: the graph of the peers that learned to the end, with the edges along which they still speak; None: all.
         """
         study, stopped = self.present, self.outcome.stopped
-        if not study.experiment.data.test or stopped == "diverged":
+        if study.private or not study.experiment.data.test or stopped == "diverged":
             return
         if self.agreement.exact:
             self.agreement.exact.conclude()
@@ -284,6 +305,7 @@ class Session:
             kept=self.kept,
             scores=self.scores,
             selection=prepared.facts.selection,
+            budget=self.budget,
             certificate=outcome.certificate,
             attempts=outcome.attempts,
             repairs=self.repairs,

@@ -14,6 +14,7 @@ from gossipfl.experiment.study.method import Composition, heals
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import Cycles, Gossip, GossipLearning, Shards
 from gossipfl.mixing import Mixing
+from gossipfl.secrecy.promise import Spending
 from gossipfl.simulator import SimulatedFallback, Simulator
 from gossipfl.topology import Fault, Topology, afflicted, subgraph
 
@@ -59,6 +60,10 @@ class Simulated:
 
     def masks(self, agreement: Agreement) -> None:
         """None: the simulator holds all rows, and adds up the same integers without masks."""
+
+    def spending(self) -> Spending:
+        """Of one simulation: the simulator holds all rows."""
+        return Spending(self._study.promise)
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """The main method; with its fallback, if there are faults that it does not tolerate.

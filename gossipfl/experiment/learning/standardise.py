@@ -147,7 +147,12 @@ def _moments(study: Study, mean: Array, deviation: Array, centre: float, spread:
 def constant(
     study: Study, train: Sequence[Rows], schema: Schema, scale: Scale | None, agreement: Agreement
 ) -> tuple[str, ...]:
-    """The features that have one value in all training rows of all peers: the scale says it, if they have one."""
+    """The features that have one value in all training rows of all peers: the scale says it, if they have one.
+
+    None with private sums, since nobody tells that.
+    """
+    if study.private:
+        return ()
     if scale and study.experiment.data.standardise == "gossip":
         same = scale.deviation == 0
     elif agreement.exact:

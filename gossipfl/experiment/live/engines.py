@@ -1,6 +1,7 @@
 """The engines of one live peer, on its exchange with its neighbours; must not know files or sockets' addresses."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import networkx as nx
 
@@ -15,8 +16,10 @@ from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.mixing import Mixing
 from gossipfl.peer import Exchange, Gossiper, GossipPeer, Peer, ZeroMQ
 from gossipfl.peer.wire import attempt, ident
+from gossipfl.runs import spent
 from gossipfl.runs.facts import Facts
 from gossipfl.secrecy.fixed import Hiding
+from gossipfl.secrecy.promise import Spending
 from gossipfl.secrecy.start import Identity, Start
 from gossipfl.topology import Topology
 
@@ -31,6 +34,7 @@ class Live:
         changed: called before each round; returns changed links, or None.
         known: the facts from an earlier agreement, if the peer comes late or again.
         identity: what signs its keys of secure sums.
+        folder: with the budget of private sums.
     """
 
     def __init__(
@@ -42,10 +46,11 @@ class Live:
         changed: Callable[[], Change | None],
         known: Facts | None = None,
         identity: Identity | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._study, self._me, self._exchange = study, me, exchange
         self._transport, self._changed, self._known = transport, changed, known
-        self._identity = identity
+        self._identity, self._folder = identity, folder
         # the exchange at which the last certificate began, and exchanges for those before
         self._since = self._spent = 0
 
@@ -78,6 +83,11 @@ class Live:
         masks, roster = start.masks(texts, {peer: set(nx.all_neighbors(graph, peer)) for peer in graph})
         exchange.roster = roster[:8]
         return masks
+
+    def spending(self) -> Spending:
+        """As the peer's folder has it. Raises BadExperiment where it is of another budget."""
+        assert self._folder, "a peer that learns has a folder"
+        return spent.read(self._folder, self._study.promise)
 
     def learning(self, parts: Parts) -> tuple[Engine, Callable[[], Parts]]:
         """An engine that tolerates faults, if the method or its fallback does; else one that waits for all neighbours."""

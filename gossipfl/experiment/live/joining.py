@@ -60,7 +60,7 @@ def begin(
             study,
             [table],
             [me],
-            Live(study, me, exchange, transport, changed, known, identity),
+            Live(study, me, exchange, transport, changed, known, identity, journal.folder),
             point=point,
             since=since,
         )
@@ -155,7 +155,7 @@ def inherited(
 
 def _ready(study: Study, begun: Session, exchange: Exchange, late: bool) -> None:
     """Tell the ends of all edges that learning begins, within what limits, and what a newcomer gets."""
-    engine, stop = begun.engine, study.experiment.stop
+    engine, stop = begun.engine, begun.stop
     if isinstance(engine, GossipPeer):
         # A peer that agreed with me may resend its last agreement message; it is no newcomer.
         engine.gossiper.begin(begun.facts.origin - (not late), lambda: pack(begun.point))

@@ -32,7 +32,8 @@ class Journal:
 
     def __init__(self, folder: Path, study: Study, tell: Tell) -> None:
         self.resumable = False
-        self._folder, self._study, self._tell = folder, study.fingerprint, tell
+        self.folder = self._folder = folder
+        self._study, self._tell = study.fingerprint, tell
         self._every, self._last = study.experiment.peers.checkpoint, time.monotonic()
         self._attempt = Attempts(self._warn)
 

@@ -46,6 +46,7 @@ class Report:
     learned_with: tuple[str, ...] = ()  # the other peers whose rows are in the model
     without: tuple[str, ...] = ()  # those whose rows are not
     unwritten: str = ""  # a sentence for the files that could not be written at the end
+    budget: dict[str, float] | None = None  # of private sums: what is spent
     selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # of the test rows of all peers, or of its own
     model: list[float] | None = None
@@ -91,7 +92,7 @@ def reported(
         seconds=outcome.seconds or outcome.elapsed, cpu=session.cpu,
         model=session.models[0].tolist(), kept=None if session.kept is None else session.kept[0].tolist(),
         schema=prepared.schema, scale=prepared.scales[0], learned_with=learned_with, without=without, scores=session.scores,
-        selection=prepared.facts.selection,
+        selection=prepared.facts.selection, budget=session.budget,
         certificate=outcome.certificate, attempts=outcome.attempts, repairs=session.repairs,
         exchanges=session.certifier.exchanges if session.certifier else 0, **traffic, **failure,
     )  # fmt: skip
@@ -163,6 +164,9 @@ def collect(
         test=test,
         kept=torch.tensor(kept, dtype=study.dtype) if all(kept) else None,
         selection=every[0].selection,
+        budget=max(
+            (report.budget for report in every if report.budget), key=lambda b: b["spent"], default=None
+        ),
         scores=_widest([report.scores for report in every]),
         certificate=_certificate(report.certificate for report in every),
         attempts=max(report.attempts for report in every),

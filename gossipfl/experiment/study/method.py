@@ -27,7 +27,7 @@ from gossipfl.algorithms import (
     robust,
     takes_back,
 )
-from gossipfl.algorithms.sums import PLAIN, Carrier
+from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped
 from gossipfl.config.experiment import Experiment
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.study.fit import check
@@ -90,7 +90,8 @@ def choose(study: Study, problem: Problem | None) -> str:
         Incompatible: the kind does not fit the study or the problem.
     """
     asked = study.experiment.algorithm.kind
-    kind = best(study, problem) if asked == "auto" else asked
+    auto = "dp-gd" if study.private else best(study, problem)
+    kind = auto if asked == "auto" else asked
     if why := refusal(study, kind, problem):
         raise Incompatible(f'algorithm "{kind}" {why}')
     return kind
@@ -132,10 +133,11 @@ def composition(
     moments: Moments | None = None,
     carrier: Carrier = PLAIN,
     allowance: float = math.inf,
+    fixed: Clipped = UNKNOWN,
 ) -> Composition:
     """The parts of an engine for a kind of algorithm; without a problem they are only for checks.
 
-    `carrier` and `allowance` are as in `Summed`.
+    `carrier` and `allowance` are as in `Summed`, `fixed` as in `Sums`.
     """
     settings, method = study.experiment.algorithm, METHODS[kind]
     mixed, cycle = mixing(study, kind, problem), study.exchanges(kind) if method.averages else 1
@@ -149,7 +151,9 @@ def composition(
         cycle,
         settings.mu or study.l2,
         chi,
-        sums(study, problem, moments or Moments(), cycle)._replace(carrier=carrier, allowance=allowance)
+        sums(study, problem, moments or Moments(), cycle)._replace(
+            carrier=carrier, allowance=allowance, fixed=fixed
+        )
         if study.sums(kind) else None,
         settings.options,
     ))  # fmt: skip
@@ -176,7 +180,7 @@ def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int
         objective, problem.loss_of_row, study.experiment.stop.tolerance, problem.of_peers(centre) if rows else (),
         len(study.names), exchanges, centre * (1 - objective.penalised),
     )  # fmt: skip
-    scaled = study.secure and study.loss.task == "regression"
+    scaled = study.secure and not study.private and study.loss.task == "regression"
     return found.in_units(moments.spread + abs(moments.centre - centre)) if scaled else found
 
 

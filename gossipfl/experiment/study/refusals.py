@@ -4,7 +4,9 @@ from gossipfl.algorithms import METHODS, Method
 from gossipfl.config.algorithm import keys as used_by
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Problem
+from gossipfl.secrecy.promise import MANY
 
+NOISED = ("logistic", "softmax", "squared-svm", "huber")  # losses whose gradients are clipped
 LARGE = 2000  # parameters up to which Hessians may be sent
 BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first steps of Pegasos are long
 
@@ -17,6 +19,12 @@ def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
         reasons.append(
             'shows single models to neighbours, and with privacy.sums = "secure" they see totals alone: set algorithm.kind = '
             '"newton" or "lbfgs", or privacy.sums = "plain"'
+        )
+    if study.private and not method.private:
+        reasons.append('is not private: set algorithm.kind = "dp-gd", or privacy.sums = "secure"')
+    if method.private and not study.private:
+        reasons.append(
+            'is for noised sums: set privacy.sums = "private" and privacy.epsilon, or another algorithm.kind'
         )
     if method.averages:
         reasons += [_averages(study, kind), _hessians(study, kind, problem)]
@@ -160,8 +168,8 @@ def _exchanges(study: Study) -> str | None:
 def unfit_for_secrecy(study: Study) -> str | None:
     """The first reason against the [privacy] of an experiment, as a sentence; None if there is none."""
     e, peers = study.experiment, len(study.names)
-    if e.privacy.sums == "private":
-        return 'privacy.sums = "private" (noise that hides each row) is not built yet: set privacy.sums = "secure"'
+    if study.private and (why := _unfit_for_noise(study)):
+        return why
     if not study.secure:
         return None
     return _first({
@@ -177,6 +185,48 @@ def unfit_for_secrecy(study: Study) -> str | None:
         ),
         f'data.missing = "{e.data.missing}" shows values of single rows, and with privacy.sums = "secure" nobody sees those: '
         'set data.missing = "mean", "drop" or "refuse"': e.data.missing in ("median", "mode"),
+    })  # fmt: skip
+
+
+def _unfit_for_noise(study: Study) -> str | None:
+    """The first reason against differential privacy."""
+    e, peers = study.experiment, len(study.names)
+    labelled = study.experiment.model.kind != "module" and study.loss.task in ("binary", "multiclass")
+    undeclared = [*({*e.data.categorical} - {*e.data.levels})]
+    most = MANY * max(1, study.tree.exchanges)
+    return _first({
+        'privacy.sums = "private" needs privacy.epsilon, for example privacy.epsilon = 1.0': e.privacy.epsilon is None,
+        f"privacy.colluders = {e.privacy.colluders} leaves nobody of {peers} peers whose noise hides a row: set it lower": (
+            e.privacy.colluders is not None and e.privacy.colluders >= peers
+        ),
+        f'private sums are for model.kind = {", ".join(NOISED)}: gradients of "{e.model.kind}" are not clipped': (
+            e.model.kind not in NOISED
+        ),
+        "private sums tell no distance to an optimum, and the rounds are fixed beforehand: leave out stop.tolerance": bool(
+            e.stop.tolerance
+        ),
+        "reference = true looks at all rows without noise: leave it out with private sums": e.reference,
+        "private sums have no proximal step: set model.l1 = 0": bool(e.model.l1),
+        "cross-validation would cost privacy for each penalty: give model.l2 a number with private sums": bool(e.model.selects),
+        'means and deviations of columns would tell of rows without noise: set data.standardise = "none" with private sums, '
+        "and put columns in public units first, by ranges that do not come from the rows": e.data.standardise != "none",
+        f'data.missing = "{e.data.missing}" looks at rows without noise: private sums need data.missing = "refuse" or "drop"': (
+            e.data.missing not in ("refuse", "drop")
+        ),
+        "private sums need data.classes, all classes of the target: else peers would show which their rows have": (
+            labelled and e.data.classes is None
+        ),
+        f"private sums need data.levels of {', '.join(undeclared)}: else peers would show theirs": bool(undeclared),
+        "private sums count each row once: leave out data.row_weights and model.class_weight": (
+            e.data.row_weights is not None or e.model.class_weight is not None
+        ),
+        f'privacy.on_leave = "{e.privacy.on_leave}" would pay anew for each cohort: set "wait" with private sums': (
+            e.privacy.on_leave != "wait"
+        ),
+        "private sums need all peers, and each repetition costs: leave out [[faults]]": bool(e.faults),
+        f"private sums take up to {MANY} sums of {study.tree.exchanges} exchanges: set stop.rounds to {most} or more": (
+            e.stop.rounds < most
+        ),
     })  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
 from gossipfl.runs.facts import Selection
+from gossipfl.secrecy.promise import Promise
 from gossipfl.topology import (
     WEIGHTS,
     Averaging,
@@ -149,7 +150,13 @@ class Study:
         """Whether the peers tell the distance of their model to the optimum. The hinge has kinks, and a module any shape."""
         method, e = METHODS[kind], self.experiment
         talk = method.talks or len(self.names) == 1
-        return e.stop.certificate and method.rounds and talk and e.model.kind not in ("svm", "module")
+        return (
+            not self.private
+            and e.stop.certificate
+            and method.rounds
+            and talk
+            and e.model.kind not in ("svm", "module")
+        )
 
     def exact(self, kind: str) -> bool:
         """Whether a kind of algorithm ends at the optimum of all data; with mini-batches it ends near it."""
@@ -190,7 +197,21 @@ class Study:
     @property
     def secure(self) -> bool:
         """Whether nobody learns more than the totals of sums."""
-        return self.experiment.privacy.sums == "secure" and not (self.method and self.method.gathers)
+        return self.experiment.privacy.sums in ("secure", "private") and not (
+            self.method and self.method.gathers
+        )
+
+    @property
+    def private(self) -> bool:
+        """Whether noise hides each row in the totals."""
+        return self.experiment.privacy.sums == "private"
+
+    @cached_property
+    def promise(self) -> Promise:
+        """What a private study promises."""
+        privacy, peers = self.experiment.privacy, len(self.names)
+        colluders = -(-peers // 2) if privacy.colluders is None else privacy.colluders
+        return Promise(privacy.epsilon or 0.0, privacy.delta, privacy.clip, peers, colluders)
 
     @cached_property
     def faults(self) -> Plan:

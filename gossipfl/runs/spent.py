@@ -1,0 +1,50 @@
+"""What a peer has spent of its budget for private sums, in its folder; must not know what it was spent on.
+
+budget.json    0600, written and synced before a message leaves that costs something. Who deletes it is not held to the promise.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from gossipfl.errors import BadExperiment
+from gossipfl.runs.folder import read_json, write
+from gossipfl.secrecy.promise import Promise, Spending
+
+FILE = "budget.json"
+
+
+def read(folder: Path, promise: Promise) -> Spending:
+    """What is spent so far; nothing if there is no file.
+
+    Raises:
+        BadExperiment: it cannot be read, or is of another epsilon or delta.
+    """
+    path = folder / FILE
+    spent, sums = 0.0, 0
+    if path.exists():
+        try:
+            known = read_json(path)
+            same = (known["epsilon"], known["delta"]) == (promise.epsilon, promise.delta)
+            spent, sums = float(known["mu_squared"]), int(known["sums"])
+        except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as why:
+            raise BadExperiment(
+                f"{path} says what is spent of the budget, and cannot be read ({why}): without it no private sum is sent"
+            ) from None
+        if not same:
+            raise BadExperiment(
+                f"{path} is of epsilon = {known['epsilon']} and delta = {known['delta']}: what its rows have told counts for "
+                "another promise, too. Set these again, or give another folder and add both up"
+            )
+    return Spending(promise, spent, partial(keep, path), sums)
+
+
+def keep(path: Path, record: dict[str, float]) -> None:
+    """Raises BadExperiment where the disk does not keep it; then nothing is sent."""
+    try:
+        write(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n", mode=0o600)
+    except OSError as why:
+        raise BadExperiment(
+            f"{path} cannot be written ({why.strerror}): what is spent of the budget must be on disk before a sum is sent"
+        ) from None

@@ -1,0 +1,158 @@
+"""Differential privacy on sums: what a row can change, the noise that hides it, and a budget that no crash refunds."""
+
+import stat
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runs import settings as experiment
+from scipy import stats
+from secret_peers import keyed
+
+from gossipfl.algorithms.sums import Integers, Noised
+from gossipfl.algorithms.sums.carrier import Place
+from gossipfl.config.file import parse
+from gossipfl.errors import BadExperiment, Incompatible, Spent
+from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.train import train
+from gossipfl.experiment.study.method import study
+from gossipfl.models.losses import Huber, Logistic, Loss, Softmax, SquaredHinge
+from gossipfl.models.shard import shard
+from gossipfl.runs import spent
+from gossipfl.secrecy.promise import COUNTED, MANY, PLACES, Noise, Promise, Spending, sensitivity
+
+PROMISE = Promise(1.0, 1e-5, 1.0, 16, 8)
+EACH = PROMISE.each(MANY)
+
+
+def private(**changes: Any) -> dict[str, Any]:
+    usual = {
+        "algorithm__kind": "auto",
+        "privacy__sums": "private", "privacy__epsilon": 8.0, "data__standardise": "none", "data__classes": ["0", "1"],
+        "stop__rounds": 1000, "stop__tolerance": 0.0,
+    }  # fmt: skip
+    return experiment(**(usual | changes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([Logistic(), Softmax(), SquaredHinge(), Huber(3.0)]),
+    st.sampled_from([0.1, 1.0, 7.5]),
+    st.integers(-12, 150),
+)
+def test_no_row_changes_a_total_by_more_than_its_norm(seed: int, loss: Loss, clip: float, size: int) -> None:
+    """Whatever its size: the norm is at most that of the clip, but for rounding; and rows that are short stay as they are."""
+    random, outputs = np.random.default_rng(seed), 3 if isinstance(loss, Softmax) else 1
+    x = random.normal(size=(9, 4)) * 10.0 ** random.integers(-3, size + 1 if size > 0 else 1, (9, 1))
+    y = random.integers(0, outputs if outputs > 1 else 2, 9).astype(float)
+    at = torch.from_numpy(random.normal(size=4 * outputs))
+    whole = shard(x, y, loss, outputs)
+    total, rows = torch.zeros_like(at), [shard(x[[i]], y[[i]], loss, outputs) for i in range(9)]
+    for row in rows:
+        own = row.clipped(at, clip, PLACES)
+        units = torch.ldexp(own, torch.tensor(PLACES))
+        assert bool((units == units.round()).all())
+        assert torch.linalg.vector_norm(units) <= sensitivity(clip, len(at))
+        gradient = row.gradient(at)[1]
+        if torch.linalg.vector_norm(gradient) < 0.999 * clip:
+            torch.testing.assert_close(own, gradient, rtol=0, atol=2.0**-PLACES)
+        total += own
+    assert torch.equal(whole.clipped(at, clip, PLACES), total)
+
+
+def test_the_noise_of_a_total_is_what_was_asked() -> None:
+    """Under masks: deviation s sqrt(N / (N - colluders)), s that of the budget; half of the peers alone have s."""
+    masks, numbers = keyed(16), torch.zeros(300, dtype=torch.float64)
+    made = [
+        Noised(Integers(16, mask), Noise(Spending(PROMISE), Random(i).randrange), EACH, 1.0)
+        for i, mask in enumerate(masks)
+    ]
+    rows = torch.stack([one.row(numbers, 7, Place()) for one in made])
+    told = made[0].read(rows.sum(0), 16, Place())
+    assert told.numbers is not None
+    assert told.digest == 16 * 7
+    s = sensitivity(1.0, 300) * 2.0**-PLACES / EACH
+    assert stats.kstest(told.numbers.numpy() / (s * PROMISE.noise), "norm").pvalue > 1e-4
+    assert PROMISE.each(MANY) ** 2 * MANY + PROMISE.counting**2 == pytest.approx(PROMISE.mu**2)
+    assert pytest.approx(COUNTED * PROMISE.mu**2) == PROMISE.counting**2
+
+
+def test_a_void_sum_repeats_its_noise_and_a_new_one_pays() -> None:
+    spending = Spending(PROMISE)
+    carrier, numbers = Noised(Integers(16), Noise(spending), EACH, 1.0), torch.ones(5, dtype=torch.float64)
+    first = carrier.row(numbers, 7, Place(0, 0))
+    assert torch.equal(first, carrier.row(numbers, 7, Place(0, 1)))
+    assert not torch.equal(first, carrier.row(numbers, 7, Place(0, 0, peer=1)))
+    assert spending.sums == 1
+    assert not torch.equal(first, carrier.row(numbers, 7, Place(1, 1)))
+    assert spending.sums == 2
+
+
+def test_a_crash_never_refunds(tmp_path: Path) -> None:
+    """What a sum costs is on disk before its row exists; who has nothing left sends nothing."""
+    path = tmp_path / spent.FILE
+    for number in range(MANY):
+        noise = Noise(spent.read(tmp_path, PROMISE))  # each time after a crash
+        noise.added("sum 0", 0, [0], 1.0, EACH)
+        assert spent.read(tmp_path, PROMISE).sums == number + 1
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    with pytest.raises(Spent, match="another sum would cost more"):
+        Noise(spent.read(tmp_path, PROMISE)).added("sum 0", 0, [0], 1.0, EACH)
+    assert path.read_bytes() == before
+    with pytest.raises(BadExperiment, match="another promise"):
+        spent.read(tmp_path, PROMISE._replace(epsilon=2.0))
+    path.write_text("{}")
+    with pytest.raises(BadExperiment, match="cannot be read"):
+        spent.read(tmp_path, PROMISE)
+    gone = spent.read(tmp_path / "gone", PROMISE)
+    with pytest.raises(BadExperiment, match="must be on disk"):
+        Noise(gone).added("sum 0", 0, [0], 1.0, EACH)
+    assert gone.sums == 0
+
+
+def test_peers_learn_and_spend_their_budget() -> None:
+    made = study(parse(private(topology__graph="ring:4")))
+    learned = train(made, tables(made))
+    assert learned.algorithm == "dp-gd"
+    assert learned.stopped == "rounds"
+    assert learned.certificate is None
+    assert bool((learned.models == learned.models[0]).all())
+    assert learned.budget
+    assert learned.budget["spent"] == pytest.approx(8.0, rel=1e-9)
+    assert learned.rounds == (learned.budget["sums"] - 1) * made.tree.exchanges
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"privacy__epsilon": None}, "needs privacy.epsilon"),
+        ({"privacy__colluders": 16}, "leaves nobody of 16 peers"),
+        ({"model__kind": "linear"}, "are not clipped"),
+        ({"stop__tolerance": 1e-6}, "leave out stop.tolerance"),
+        ({"reference": True}, "reference = true looks at all rows"),
+        ({"model__l1": 0.1}, "no proximal step"),
+        ({"model__l2": "cv"}, "cross-validation would cost"),
+        ({"data__standardise": "gossip"}, 'set data.standardise = "none"'),
+        ({"data__missing": "mean"}, "looks at rows without noise"),
+        ({"data__classes": None}, "need data.classes"),
+        ({"data__categorical": ["town"]}, "need data.levels of town"),
+        ({"model__class_weight": "balanced"}, "count each row once"),
+        ({"privacy__on_leave": "pods"}, "would pay anew"),
+        ({"stop__rounds": 100}, "set stop.rounds to"),
+        ({"algorithm__kind": "newton"}, "is not private"),
+        ({"privacy__sums": "secure", "algorithm__kind": "dp-gd"}, "is for noised sums"),
+    ],
+)
+def test_refused(changes: dict[str, Any], sentence: str) -> None:
+    raw = private(**({"topology__graph": "ring:16"} | changes))
+    for section in ("data", "privacy"):
+        raw[section] = {key: value for key, value in raw[section].items() if value is not None}
+    with pytest.raises(Incompatible, match=sentence):
+        study(parse(raw))
