@@ -266,7 +266,7 @@ def named(only: str) -> list[bool]:
     print(f"{'run':<58} {'predicted':>10} {'true':>10} {'ratio':>6} code")
     for case in cases:
         told = ended(settings(case), counts() if case.loss == "poisson" else None)
-        ratio = told.true / told.predicted
+        ratio = told.true / told.predicted if told.predicted else math.nan
         print(
             f"{case.name:<58} {told.predicted:>10.1e} {told.true:>10.1e} {ratio:>6.2f} {told.code:>4}",
             flush=True,
