@@ -47,6 +47,8 @@ class Peer:
         origin: the exchange number of round 0.
         learns: exchanges of other engines may come between its rounds (`Rumours.aside`), and are left out of the count.
         aside: this is such an engine: it leaves the news of edges to the one that learns.
+        alike: all peers converge in the same exchange, since they read it off equal totals. Then they need to tell each other
+            only that the time is up.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Peer:
         origin: int = 0,
         learns: bool = False,
         aside: bool = False,
+        alike: bool = False,
     ) -> None:
         self.exchange, self._first, self._learns, self._aside = exchange, origin, learns, aside
+        self._alike = alike
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
         self._before = exchange.messages_sent, exchange.bytes_sent
         self._links: Links | None = None
@@ -179,10 +183,12 @@ class Peer:
             neighbours.spread(over=True)
         rumours = neighbours.rumours
         self._quorum.deepen(rumours.depth)
-        here = (rumours.over or bool(converged)) and neighbours.whole(self.exchange.now, self._absent)
+        whole = neighbours.whole(self.exchange.now, self._absent)
+        together = self._alike and whole and bool(converged)
+        here = whole and (rumours.over or (bool(converged) and not self._alike))
         reached = self._quorum.settled(here) and self._lookback.reached(len(self.exchange.names))
-        neighbours.ready = self._quorum.ready
-        return reached or neighbours.settled
+        neighbours.ready = self._quorum.ready or together
+        return reached or together or neighbours.settled
 
     def _exchange(
         self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, blocks: Sequence[int]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import networkx as nx
 from torch import Tensor
 
+from gossipfl.algorithms.sums.summed import Summed
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.learning.compose import Parts, compose, hops
@@ -145,16 +146,19 @@ def tolerating(parts: Parts, exchange: Exchange) -> Engine:
 
 def lock_step(parts: Parts, composition: Composition, exchange: Exchange) -> Peer:
     """An engine that waits for all neighbours; its rounds count from the origin of learning."""
+    sums = composition.algorithm if isinstance(composition.algorithm, Summed) else None
     return Peer(
         exchange,
         composition.algorithm,
         parts.problem,
         composition.topology,
         composition.mixing,
-        hops(parts.study, composition),
+        # Word that comes too late for one sum goes up and down the tree with the next one.
+        2 * sums.exchanges if sums else hops(parts.study, composition),
         parts.study.changing,
         origin=parts.prepared.facts.origin,
         learns=True,
+        alike=sums is not None,
     )
 
 
