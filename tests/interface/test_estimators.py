@@ -30,6 +30,7 @@ BIASED = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # 64 checks, which take a dozen seconds of an idle processor
 @pytest.mark.parametrize("kind", [gf.GossipClassifier, gf.GossipRegressor])
 @pytest.mark.parametrize(("algorithm", "failing"), [("auto", {}), ("d-psgd", BIASED)])
 def test_scikit_learn_takes_it_for_an_estimator(kind, algorithm, failing):
