@@ -17,6 +17,7 @@ from gossipfl.cli import (
     optimise,
     peer,
     predict,
+    privacy,
     results,
     study,
     sweep,
@@ -79,5 +80,6 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(peer.app, name="peer")
 topology.app.command(epilog=optimise.EXAMPLES)(optimise.optimise)
 app.add_typer(topology.app, name="topology")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(results.app, name="results")
 app.add_typer(study.app, name="study")

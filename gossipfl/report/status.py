@@ -33,10 +33,15 @@ def status_table(found: Sequence[PeerStatus]) -> list[RenderableType]:
         for name, said in one.neighbours.items()
         if said.get("refused")
     ]
+    spent = [
+        Text(f"{one.peer} has spent epsilon = {one.budget['spent']:.3g} of {one.budget['epsilon']:g}")
+        for one in found
+        if one.budget
+    ]
     failed = [Text(f"{one.peer} failed: {one.error}") for one in found if one.error]
     waiting = ", ".join(one.peer for one in found if one.state == "not begun")
     notes = [*failed, Text(f"these peers have not begun to learn: {waiting}")] if waiting else failed
-    return [plain(head, rows, [3, *range(8, 13)]), *notes, *refusals]
+    return [plain(head, rows, [3, *range(8, 13)]), *notes, *spent, *refusals]
 
 
 def _those(one: PeerStatus, state: str) -> str:

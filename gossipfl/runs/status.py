@@ -27,6 +27,7 @@ class PeerStatus(NamedTuple):
     neighbours: dict[str, dict[str, Any]]
     counters: dict[str, int]
     error: str  # the error that it ended with; "" for none
+    budget: dict[str, float] | None = None  # of private sums: what is spent
 
 
 def statuses(folder: Path) -> list[PeerStatus]:
@@ -74,7 +75,8 @@ def _last(file: Path) -> dict[str, Any] | None:
         for line in reversed(lines.read().splitlines()):
             try:
                 metrics = msgspec.json.decode(line)
-                return {field: metrics[field] for field in ("round", "neighbours", "counters")}
+                told = {field: metrics[field] for field in ("round", "neighbours", "counters")}
+                return told | {"budget": metrics.get("budget")}
             except (msgspec.DecodeError, KeyError, TypeError):
                 continue  # a crash has cut this line; the one before it is complete
     return None

@@ -53,6 +53,18 @@ class Promise(NamedTuple):
         """The mu of each of so many sums."""
         return self.mu * math.sqrt((1 - COUNTED) / sums)
 
+    def plan(self, rows: int, parameters: int) -> dict[str, float]:
+        """The sums; the deviation of the noise in each number of a total, and in the number of rows; and the norm of the noise
+        in a mean over so many rows of that many numbers."""
+        sums = self.sums(rows)
+        noise = sensitivity(self.clip, parameters) * 2.0**-PLACES / self.each(sums) * self.noise
+        return {
+            "sums": sums,
+            "noise": noise,
+            "rows_noise": self.noise / self.counting,
+            "relative": noise * math.sqrt(parameters) / rows,
+        }
+
     def variance(self, sensitivity: float, mu: float) -> int:
         """That of one peer's noise for a sum of integers of this sensitivity, so that the total is mu-GDP."""
         return math.ceil((sensitivity / mu) ** 2 / (self.peers - self.colluders))

@@ -1,5 +1,6 @@
 """Differential privacy on sums: what a row can change, the noise that hides it, and a budget that no crash refunds."""
 
+import json
 import stat
 from pathlib import Path
 from random import Random
@@ -10,13 +11,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import carry_out
 from runs import settings as experiment
 from scipy import stats
 from secret_peers import keyed
 
 from gossipfl.algorithms.sums import Integers, Noised
 from gossipfl.algorithms.sums.carrier import Place
-from gossipfl.config.file import parse
+from gossipfl.cli import main
+from gossipfl.config.file import dump, parse
 from gossipfl.errors import BadExperiment, Incompatible, Spent
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
@@ -115,6 +118,38 @@ def test_a_crash_never_refunds(tmp_path: Path) -> None:
     with pytest.raises(BadExperiment, match="must be on disk"):
         Noise(gone).added("sum 0", 0, [0], 1.0, EACH)
     assert gone.sums == 0
+
+
+def test_a_plan_says_the_noise_beside_the_gradient(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text(dump(parse(private(topology__graph="ring:4"))))
+    assert (
+        main(["privacy", "plan", str(file), "--rows", "455", "--parameters", "31", "--format", "json"]) == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    promise = Promise(8.0, 1e-5, 1.0, 4, 2)
+    assert told["sums"] == 30
+    variance = promise.variance(sensitivity(1.0, 31), promise.each(30)) * 4
+    assert told["noise"] == pytest.approx(2.0**-PLACES * variance**0.5, rel=1e-6)
+    assert told["relative"] == pytest.approx(told["noise"] * 31**0.5 / 455)
+    assert (
+        main(["privacy", "plan", str(file), "--rows", "9", "--parameters", "9", "-s", "privacy.sums=plain"])
+        == 3
+    )
+
+
+@pytest.mark.slow
+def test_live_peers_have_one_model_and_keep_what_they_spend(tmp_path: Path) -> None:
+    raw = private(topology__graph="ring:4", peers__security="keys")
+    summary, _ = carry_out("peers", raw, tmp_path)
+    assert summary["stopped"] == "rounds"
+    assert summary["consensus_distance"] == 0.0
+    assert summary["budget"]["spent"] == pytest.approx(8.0, rel=1e-9)
+    for name in "0123":
+        kept = json.loads((tmp_path / "peers" / name / spent.FILE).read_text())
+        assert kept["mu_squared"] == pytest.approx(summary["budget"]["mu_squared"])
 
 
 def test_peers_learn_and_spend_their_budget() -> None:

@@ -32,6 +32,7 @@ class Journal:
 
     def __init__(self, folder: Path, study: Study, tell: Tell) -> None:
         self.resumable = False
+        self.budget: dict[str, float] | None = None  # what is spent of it, with private sums
         self.folder = self._folder = folder
         self._study, self._tell = study.fingerprint, tell
         self._every, self._last = study.experiment.peers.checkpoint, time.monotonic()
@@ -47,6 +48,7 @@ class Journal:
     def line(self, progress: Progress, exchange: Exchange) -> None:
         """Write a line of metrics, with counters and the state of the neighbours."""
         line = progress._asdict() | {"counters": counters(exchange), "neighbours": neighbours(exchange)}
+        line |= {"budget": self.budget} if self.budget else {}
         self._attempt(
             "its metrics", files.append, self._folder / "metrics.jsonl", msgspec.json.encode(line) + b"\n"
         )

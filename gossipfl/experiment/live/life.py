@@ -103,6 +103,7 @@ class Life:
             unheeded.refuse(f'algorithm "{self.session.prepared.kind}" cannot continue on other links')
         for progress in self.session:
             keep_up(unheeded, self.transport)  # with keys and endpoints only
+            self.journal.budget = self.session.budget
             self.journal.line(progress, self.exchange)
             self.tell("progress", progress)
             self.journal.checkpoint(self.session, self.exchange)
