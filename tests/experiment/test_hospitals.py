@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
 from runs import carry_out, settings
+from tap import Tap
 
 from gossipfl import topology
 from gossipfl.config.file import parse
@@ -73,26 +73,10 @@ def test_four_hospitals_beat_every_published_federated_result(heart, engine, tmp
 
 def tapped(made: Study, folder: Path) -> bytes:
     """Run all peers of a study in threads over real sockets, and return every payload that crossed a wire."""
-    rows, heard, context = tables(made), [], zmq.Context()
+    rows = tables(made)
     peers = [ZeroMQ("tcp://127.0.0.1:*", largest(made, table)) for table in rows]
-    stop = threading.Event()
-
-    def tap(inlet, outlet):
-        while not stop.is_set():
-            if inlet.poll(100):
-                frames = inlet.recv_multipart()[1:]
-                heard.append(b"".join(frames))
-                outlet.send_multipart(frames)
-        inlet.close(0)
-        outlet.close(0)
-
-    doors, taps = [], []
-    for peer in peers:
-        inlet, outlet = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
-        inlet.bind("tcp://127.0.0.1:*")
-        outlet.connect(peer.endpoint)
-        doors.append(inlet.getsockopt_string(zmq.LAST_ENDPOINT))
-        taps.append(threading.Thread(target=tap, args=(inlet, outlet)))
+    taps = [Tap(peer.endpoint) for peer in peers]
+    doors = [tap.endpoint for tap in taps]
     reports = {}
 
     def peer(me):
@@ -102,17 +86,15 @@ def tapped(made: Study, folder: Path) -> bytes:
         reports[me] = live(made, me, rows[me], own, peers[me], near, lambda *what: None)
 
     lives = [threading.Thread(target=peer, args=(me,)) for me in range(len(peers))]
-    for thread in taps + lives:
+    for thread in lives:
         thread.start()
     for thread in lives:
         thread.join()
-    stop.set()
-    for thread in taps:
-        thread.join()
-    context.term()
     assert [r.error for r in reports.values()] == [""] * len(peers)
     assert all(r.rounds == made.experiment.stop.rounds for r in reports.values())
-    return b"\0".join(heard)
+    for tap in taps:
+        tap.close()
+    return b"\0".join(tap.sent for tap in taps)
 
 
 def leaks(made: Study, wire: bytes) -> list[str]:
