@@ -17,6 +17,7 @@ from gossipfl.algorithms.sums.certificate import (
     decided,
     distance,
     nothing,
+    predicted,
 )
 from gossipfl.algorithms.sums.newton import DampedNewton, Stepping
 from gossipfl.algorithms.sums.objective import Objective
@@ -97,7 +98,8 @@ class Probe:
         if _known(evidence):
             return s._replace(evidence=evidence)
         near = first <= SHORT or (not self.thorough and math.isfinite(first))
-        if first == 0 or (s.sums == 2 and near and found.contraction <= CONTRACTION):
+        content = s.sums == 1 and bool(after.finished) and math.isfinite(first)
+        if first == 0 or content or (s.sums == 2 and near and found.contraction <= CONTRACTION):
             length = first
         elif s.sums > 1 and first <= FINE and not after.searching:
             short = not after.finished and distance(after.p, after.x, self.newton.objective.units) < first / 2
@@ -123,6 +125,8 @@ class Probe:
 
     def _first(self, after: Stepping) -> float:
         """The length of the Newton step at x, if H maps it to the gradient."""
+        if after.finished:  # the descent is content at once, and has no step
+            return predicted(after.evidence)
         objective = self.newton.objective
         left = objective.left(after.x, after.g, after.h, after.p)
         sound = torch.linalg.vector_norm(left) <= CONSISTENT * torch.linalg.vector_norm(after.g)
