@@ -47,6 +47,8 @@ class DataSettings(Section):
     """Categorical columns; each becomes one-hot columns, without the first level."""
     levels: dict[str, tuple[Word, ...]] = Field({})
     """All levels of categorical columns, { town = ["bern", "oslo"] }. Then no peer shows which of them its rows have."""
+    bounds: dict[str, tuple[float, float]] = Field({})
+    """For private sums with standardisation: the range of each column, { age = [0, 120] }, from knowledge and not from rows."""
     classes: tuple[Word, ...] | None = None
     """All classes of the target. Then no peer shows which of them its rows have."""
     missing: Literal["refuse", "drop", "mean", "mode", "median", "level"] = "refuse"

@@ -15,6 +15,7 @@ from gossipfl.secrecy.noise import Below, discrete_gaussian
 
 PLACES = 24  # binary places of a noised number
 COUNTED = 0.02  # of mu^2, for the number of rows
+STANDARDISED = 0.15  # of mu^2, for means and deviations of columns, if they are asked for
 FEW, MANY = 10, 30  # sums
 ENOUGH = 500.0  # rows times mu, in units of the noise, from which on there are many
 SLACK = 1e-9  # of mu^2, for rounding
@@ -30,6 +31,7 @@ class Promise(NamedTuple):
     clip: float
     peers: int
     colluders: int
+    standardises: bool = False
 
     @property
     def mu(self) -> float:
@@ -39,6 +41,11 @@ class Promise(NamedTuple):
     def counting(self) -> float:
         """The mu of the count of rows."""
         return self.mu * math.sqrt(COUNTED)
+
+    @property
+    def standardising(self) -> float:
+        """The mu of the sum for means and deviations."""
+        return self.mu * math.sqrt(STANDARDISED)
 
     @property
     def noise(self) -> float:
@@ -51,7 +58,8 @@ class Promise(NamedTuple):
 
     def each(self, sums: int) -> float:
         """The mu of each of so many sums."""
-        return self.mu * math.sqrt((1 - COUNTED) / sums)
+        left = 1 - COUNTED - STANDARDISED * self.standardises
+        return self.mu * math.sqrt(left / sums)
 
     def plan(self, rows: int, parameters: int) -> dict[str, float]:
         """The sums; the deviation of the noise in each number of a total, and in the number of rows; and the norm of the noise

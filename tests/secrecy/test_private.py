@@ -15,6 +15,7 @@ from runs import carry_out
 from runs import settings as experiment
 from scipy import stats
 from secret_peers import keyed
+from sklearn.datasets import load_iris
 
 from gossipfl.algorithms.sums import Integers, Noised
 from gossipfl.algorithms.sums.carrier import Place
@@ -152,6 +153,22 @@ def test_live_peers_have_one_model_and_keep_what_they_spend(tmp_path: Path) -> N
         assert kept["mu_squared"] == pytest.approx(summary["budget"]["mu_squared"])
 
 
+def test_standardisation_takes_its_share() -> None:
+    """With hardly any noise it finds means and deviations; the budget is spent as ever."""
+    raw = private(topology__graph="ring:4", privacy__epsilon=90.0, data__source="iris", model__kind="softmax")
+    raw["data"] |= {"standardise": "gossip", "classes": ["0", "1", "2"], "bounds": {}}
+    names = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+    raw["data"]["bounds"] = dict.fromkeys(names, (0.0, 20.0))  # rows have a norm below 1 then
+    made = study(parse(raw))
+    learned = train(made, tables(made))
+    assert learned.budget
+    assert learned.budget["spent"] == pytest.approx(90.0, rel=1e-6)
+    scale, whole = learned.scales[0], np.concatenate([*load_iris(return_X_y=True)[:1]])
+    assert scale
+    np.testing.assert_allclose(scale.mean, whole.mean(0), atol=0.5)
+    assert bool((scale.deviation > 0).all())
+
+
 def test_peers_learn_and_spend_their_budget() -> None:
     made = study(parse(private(topology__graph="ring:4")))
     learned = train(made, tables(made))
@@ -174,7 +191,7 @@ def test_peers_learn_and_spend_their_budget() -> None:
         ({"reference": True}, "reference = true looks at all rows"),
         ({"model__l1": 0.1}, "no proximal step"),
         ({"model__l2": "cv"}, "cross-validation would cost"),
-        ({"data__standardise": "gossip"}, 'set data.standardise = "none"'),
+        ({"data__standardise": "gossip"}, "declare data.bounds"),
         ({"data__missing": "mean"}, "looks at rows without noise"),
         ({"data__classes": None}, "need data.classes"),
         ({"data__categorical": ["town"]}, "need data.levels of town"),

@@ -78,8 +78,13 @@ class Agreement:
         """About how many rows all peers have, 1 for each peer at least, from a noised sum of those of the peers here."""
         assert self.noise, "sums are private"
         mu = self.noise.spending.promise.counting
-        noised = [self.noise.added("rows", peer, [own], 1.0, mu) for peer, own in enumerate(rows)]
-        return float(max(self._exactly(noised)[0], self.peers))
+        return float(max(self.noised("rows", [[own] for own in rows], 1.0, mu)[0], self.peers))
+
+    def noised(self, name: str, integers: Sequence[Sequence[int]], most: float, mu: float) -> tuple[int, ...]:
+        """The totals of the integers of each peer here, with noise; `most` is what a row changes, at most, by the norm."""
+        assert self.noise, "sums are private"
+        noise = self.noise
+        return self._exactly([noise.added(name, peer, own, most, mu) for peer, own in enumerate(integers)])
 
     def latest(self, x: Tensor | None, width: int) -> Tensor:
         """The model (1, width) of those that have one, which is the same at all of them; 0 if nobody has one."""

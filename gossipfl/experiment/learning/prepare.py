@@ -31,6 +31,7 @@ from gossipfl.experiment.learning.standardise import (
     Standard,
     agree_moments,
     constant,
+    noised_scales,
     own_scales,
     standardise,
 )
@@ -199,7 +200,11 @@ def agree_sizes(
     """The schema with its class weights, the mean weight of the training rows of a peer, and scales."""
     if study.private:
         rows_of_all = agreement.count([len(part.y) for part in train])
-        return schema, rows_of_all / agreement.peers, Standard([None] * len(train), Moments())
+        return (
+            schema,
+            rows_of_all / agreement.peers,
+            Standard(noised_scales(study, schema, train, rows_of_all, agreement), Moments()),
+        )
     given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
     for part, row in zip(train, rows.tolist(), strict=True):
         if weighted(part, given).total == 0:

@@ -16,6 +16,7 @@ from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs.facts import Moments
+from gossipfl.secrecy.promise import PLACES, sensitivity
 
 CANCELLED = 1e3  # times the variance: above this squared mean, sums of squares have lost too many digits
 HUGE = 1e290  # a sum of squares that is not sent
@@ -64,6 +65,43 @@ def standardise(
         varies: Array = (scale.deviation > 0).astype(np.float64)
         moments = _moments(study, np.zeros_like(varies), varies, mean[-1], np.sqrt(variance[-1]))
     return found, Standard([scale] * len(train), moments)
+
+
+def noised_scales(
+    study: Study, schema: Schema, train: Sequence[Rows], rows: float, agreement: Agreement
+) -> list[Scale | None]:
+    """The scales with private sums: from a noised sum of [z, z^2] over about so many rows, z a row in units of its bounds.
+
+    A row counts with the norm 1 at most. A deviation is no smaller than the noise lets see.
+
+    Raises:
+        BadData: a feature has no declared bounds.
+    """
+    if study.experiment.data.standardise == "none":
+        return [None] * len(train)
+    _check_dense(train)
+    bounds = dict(study.experiment.data.bounds)
+    bounds |= {f"{column}={level}": (0.0, 1.0) for column, found in schema.levels.items() for level in found}
+    if lacking := [name for name in schema.features if name not in bounds]:
+        raise BadData(
+            f"data.bounds lacks {', '.join(map(repr, lacking[:10]))}: private sums need the range of each column, from "
+            'knowledge and not from the rows, [data] bounds = { age = [0, 120] }, or data.standardise = "none"'
+        )
+    low, high = np.array([bounds[name] for name in schema.features]).T
+    own = []
+    for part in train:
+        z = np.clip((part.x - low) / (high - low), 0.0, 1.0)
+        each = np.hstack((z, z**2))
+        each /= np.maximum(np.linalg.norm(each, axis=1, keepdims=True) * (1 + 1e-9), 1.0)
+        own.append(np.rint(np.ldexp(each, PLACES)).sum(0).astype(np.int64).tolist())
+    promise, p = study.promise, len(low)
+    most = sensitivity(1.0, 2 * p)
+    told = agreement.noised("moments", own, most, promise.standardising)
+    means = np.ldexp(np.array(told, dtype=np.float64), -PLACES) / rows
+    noise = most * 2.0**-PLACES / promise.standardising * promise.noise / rows
+    mean = np.clip(means[:p], 0.0, 1.0)
+    variance = np.maximum(means[p:] - mean**2, 2 * noise)
+    return [Scale.of(low + mean * (high - low), variance * (high - low) ** 2)] * len(train)
 
 
 def own_scales(study: Study, train: Sequence[Rows]) -> list[Scale | None]:

@@ -1,5 +1,7 @@
 """The reasons why a kind of algorithm does not fit an experiment, and what to set instead; must not know engines or rows."""
 
+import math
+
 from gossipfl.algorithms import METHODS, Method
 from gossipfl.config.algorithm import keys as used_by
 from gossipfl.experiment.study.study import Study
@@ -208,8 +210,13 @@ def _unfit_for_noise(study: Study) -> str | None:
         "reference = true looks at all rows without noise: leave it out with private sums": e.reference,
         "private sums have no proximal step: set model.l1 = 0": bool(e.model.l1),
         "cross-validation would cost privacy for each penalty: give model.l2 a number with private sums": bool(e.model.selects),
-        'means and deviations of columns would tell of rows without noise: set data.standardise = "none" with private sums, '
-        "and put columns in public units first, by ranges that do not come from the rows": e.data.standardise != "none",
+        "each peer's own means and deviations would tell of rows without noise: declare data.bounds, "
+        '{ age = [0, 120] }, or set data.standardise = "none"': (
+            e.data.standardise == "local" or (e.data.standardise == "gossip" and not e.data.bounds)
+        ),
+        "data.bounds has a range whose ends are no finite numbers in order": any(
+            not -math.inf < low < high < math.inf for low, high in e.data.bounds.values()
+        ),
         f'data.missing = "{e.data.missing}" looks at rows without noise: private sums need data.missing = "refuse" or "drop"': (
             e.data.missing not in ("refuse", "drop")
         ),

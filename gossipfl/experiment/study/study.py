@@ -211,7 +211,8 @@ class Study:
         """What a private study promises."""
         privacy, peers = self.experiment.privacy, len(self.names)
         colluders = -(-peers // 2) if privacy.colluders is None else privacy.colluders
-        return Promise(privacy.epsilon or 0.0, privacy.delta, privacy.clip, peers, colluders)
+        standardises = self.experiment.data.standardise == "gossip"
+        return Promise(privacy.epsilon or 0.0, privacy.delta, privacy.clip, peers, colluders, standardises)
 
     @cached_property
     def faults(self) -> Plan:
