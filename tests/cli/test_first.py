@@ -159,4 +159,6 @@ def test_the_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
         "topology.graph=er-32.gml",
         "-s",
         "stop.rounds=5",
+        "-s",
+        "stop.tolerance=0",
     )
