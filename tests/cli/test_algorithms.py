@@ -72,7 +72,9 @@ def test_the_list_and_one_of_it(capsys):
 
 
 def test_every_kind_that_an_experiment_may_name_is_explained():
-    kinds = Experiment.model_json_schema()["$defs"]["AlgorithmSettings"]["properties"]["kind"]["anyOf"][0]["enum"]
+    kinds = Experiment.model_json_schema()["$defs"]["AlgorithmSettings"]["properties"]["kind"]["anyOf"][0][
+        "enum"
+    ]
     assert {*kinds} == {*KEYS} == {*ENTRIES, "auto"} == {*METHODS, "auto"}
     assert AUTO[:30] in gossipfl("algorithms", "AUTO").out
 
