@@ -131,7 +131,7 @@ def start(
         def tell(what: str, told: Any) -> None:
             if isinstance(told, Progress):
                 view.show(told)
-            elif what in ("warning", "agreed"):
+            elif what == "warning":
                 view.show(Warned(name, told))
             elif what == "listening":
                 how = "encrypted links" if keys else "open links"
@@ -141,7 +141,7 @@ def start(
                     else "has no endpoint, so it dials the others"
                 )
                 view.say(f"{name} {here} ({how}) and waits for {neighbours} ...")
-            elif what in ("learning", "news"):
+            elif what in ("learning", "agreed", "news"):
                 view.say(told)
 
         interrupt_once()

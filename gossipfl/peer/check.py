@@ -13,10 +13,14 @@ from typing import Annotated, Any
 import msgspec
 
 from gossipfl.errors import BadMessage
+from gossipfl.peer.inbox import OTHER
+from gossipfl.peer.neighbourhood import Neighbourhood
+from gossipfl.peer.transport import Transport
 from gossipfl.peer.wire import VERSION
 
 CHECK = bytes([VERSION]) + b"check"  # the header of a card: no header of an exchange begins like that
 SALT, HASH, MOST, LONGEST = 16, 8, 256, 80  # bytes, bytes, settings, letters of a setting's name
+PAUSE = 5.0  # seconds between two cards to a neighbour with another study
 
 _Word = Annotated[str, msgspec.Meta(max_length=LONGEST)]
 _Hash = Annotated[bytes, msgspec.Meta(min_length=HASH, max_length=HASH)]
@@ -83,6 +87,33 @@ class Checker:
             ).digest()
             for name, value in self._settings.items()
         }
+
+
+class Cards:
+    """The cards between a peer that learns and its neighbours."""
+
+    def __init__(self, checker: Checker, neighbours: Neighbourhood, transport: Transport) -> None:
+        self._checker, self._neighbours, self._transport = checker, neighbours, transport
+
+    def take(self, frames: list[bytes], now: float) -> None:
+        """A neighbour has sent its card: learn in which settings it differs, and send mine if it lacks it.
+
+        Raises:
+            BadMessage: it is no card, or no neighbour's.
+        """
+        card, differ = self._checker.read(frames, self._transport.sender, self._neighbours)
+        if differ:
+            words = f"{OTHER}: {', '.join(differ)} differ{'s' * (len(differ) == 1)}"
+            self._neighbours[card.sender].strange = words
+        if not card.heard:
+            self.show(card.sender, now, PAUSE / 10)
+
+    def show(self, peer: int, now: float, pause: float = PAUSE) -> None:
+        """Send a neighbour my card, if the last one was sent so long ago."""
+        one = self._neighbours[peer]
+        if now - one.asked >= pause:
+            one.asked = now
+            self._transport.send(peer, self._checker.card(peer))
 
 
 def is_card(frames: list[bytes]) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from gossipfl.errors import BadMessage, NetworkError
-from gossipfl.peer.check import Checker, is_card
-from gossipfl.peer.inbox import AHEAD, OTHER, Inbox, Late, OtherStudy
+from gossipfl.peer.check import Cards, Checker, is_card
+from gossipfl.peer.inbox import AHEAD, Inbox, Late, OtherStudy
 from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
 from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
 SLOWER = 1.5  # times the last pause: the next pause between two resends
 KEPT = 4  # messages to each neighbour that may be sent again; along a tree nobody is further ahead of one that lacks them
-CARDS = 5.0  # seconds between two cards to a neighbour with another study
 LONGEST = 8  # times the first pause: the longest pause between two resends
 LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1  # to agree
 
@@ -114,7 +113,8 @@ class Exchange:
         self.neighbours.me = me
         graph = next((opens.graph for opens in openings.values()), None)
         self.inbox = Inbox(study, self.neighbours, ahead, graph, limits)
-        self._unpack, self._distrusted, self._checker = unpack, set[int](), checker
+        self._unpack, self._distrusted = unpack, set[int]()
+        self._cards = Cards(checker, self.neighbours, transport) if checker else None
         self.waiting: Waiting = LockStep(
             names[me], self.neighbours, self.inbox, transport, wait, absent, idle
         )
@@ -445,8 +445,12 @@ class Exchange:
 
     def _let_in(self, frames: list[bytes]) -> tuple[Header, bool] | None:
         """The header of a message that the inbox lets in, and whether its sender has said the same before."""
-        if self._checker and is_card(frames):
-            self._compare(self._checker, frames)
+        if self._cards and is_card(frames):
+            try:
+                self._cards.take(frames, self.now)
+            except BadMessage as error:
+                self.inbox.refused += 1
+                self._refuse(error)
             return None
         try:
             header = self.inbox.put(frames, self.transport.sender)
@@ -457,31 +461,10 @@ class Exchange:
             return late.header, number == self.number or (self.waiting.alive and number > self.number)
         except BadMessage as error:
             self._refuse(error)
-            if self._checker and isinstance(error, OtherStudy) and error.sender is not None:
-                self._show_card(self._checker, error.sender, CARDS)
+            if self._cards and isinstance(error, OtherStudy) and error.sender is not None:
+                self._cards.show(error.sender, self.now)
             return None
         return None if header is None else (header, False)
-
-    def _compare(self, checker: Checker, frames: list[bytes]) -> None:
-        """A neighbour has sent its card: learn in which settings it differs, and send mine if it lacks it."""
-        try:
-            card, differ = checker.read(frames, self.transport.sender, self.neighbours)
-        except BadMessage as error:
-            self.inbox.refused += 1
-            self._refuse(error)
-            return
-        if differ:
-            self.neighbours[
-                card.sender
-            ].strange = f"{OTHER}: {', '.join(differ)} differ{'s' * (len(differ) == 1)}"
-        if not card.heard:
-            self._show_card(checker, card.sender, CARDS / 10)
-
-    def _show_card(self, checker: Checker, peer: int, pause: float) -> None:
-        one = self.neighbours[peer]
-        if self.now - one.asked >= pause:
-            one.asked = self.now
-            self.transport.send(peer, checker.card(peer))
 
     def _refuse(self, error: BadMessage) -> None:
         """A message is refused."""

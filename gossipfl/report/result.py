@@ -52,6 +52,8 @@ def _next(summary: Summary, repeat: str) -> str:
         return "in one process, without the faults"
     if not summary.get("one_model", True):
         return "in simulated time"
+    if summary.get("budget"):
+        return "in one process, with other noise"
     return "in one process" if summary.get("lost") else "the same numbers in one process"
 
 

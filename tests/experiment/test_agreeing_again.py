@@ -57,8 +57,8 @@ class Mortal(Memory):
     ("graph", "last", "how"),
     [
         ("ring:8", 6, Killed),
-        pytest.param("ring:8", 17, KeyboardInterrupt, marks=pytest.mark.slow),
-        pytest.param("regular:16:4", 9, Killed, marks=pytest.mark.slow),
+        pytest.param("ring:8", 8, KeyboardInterrupt, marks=pytest.mark.slow),
+        pytest.param("regular:16:4", 5, Killed, marks=pytest.mark.slow),
     ],
 )
 def test_all_agree_again_and_learn(graph, last, how, tmp_path):

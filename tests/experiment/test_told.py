@@ -105,6 +105,11 @@ def test_one_peer_of_several_names_its_neighbours():
     ("summary", "repeat", "words"),
     [
         ({"engine": "simulator"}, "gossipfl run c.toml", "with real peers"),
+        (
+            {"engine": "peers", "budget": {"epsilon": 1.0}},
+            "gossipfl simulate c.toml",
+            "in one process, with other noise",
+        ),
         ({"engine": "peers"}, "gossipfl simulate c.toml", "the same numbers in one process"),
         ({"engine": "peers", "lost": ["2"]}, "gossipfl simulate c.toml", "in one process"),
         (

@@ -141,7 +141,7 @@ def test_who_lacks_an_earlier_message_than_the_last_gets_it_again() -> None:
 
 
 def test_who_starts_by_hand_waits_without_end() -> None:
-    script = Script((2.0, says(2)), (1e6, says(1)))
+    script = Script((2.0, says(2)), (1e4, says(1)))
     end = Exchange(0, NAMES, STUDY, NEAR, script, float("inf"), script.clock)
     assert swap(end) == [b"pay", b"pay"]
 
