@@ -178,6 +178,7 @@ def test_each_side_of_a_cut_says_whose_rows_are_in_its_model(tmp_path):
         assert told["without"] == list(there)
 
 
+@pytest.mark.slow
 def test_a_kill_and_a_return_are_told_as_they_happen(tmp_path):
     kill = {"do": "kill", "at": 1.0, "peers": ["1"], "lasts": 1.0}
     *events, last = run(parse(experiment(kill, graph="full:4", seconds=20.0)), tmp_path / "run")

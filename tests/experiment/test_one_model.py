@@ -41,6 +41,7 @@ def test_models_count_and_not_their_weighted_messages(algorithm: Any) -> None:
     torch.testing.assert_close(torch.cat(live("memory", graph, apart)), simulator.disagreement(early))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["simulator", "peers"])
 def test_push_sum_meets_a_tolerance(engine: str, tmp_path) -> None:
     file = tmp_path / "one-way.toml"

@@ -62,6 +62,7 @@ def test_all_peers_end_at_the_elastic_net(kind, tmp_path):
     check(tmp_path / "run", ended(simulate(parse(raw), tmp_path / "run")), ALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sparing(["nids", "extra", "gradient-tracking"]))
 def test_survivors_end_at_the_elastic_net_of_their_own_data(kind, tmp_path):
     raw = experiment(kind, faults=[{"do": "kill", "round": 200, "peers": ["2", "6"]}])

@@ -234,6 +234,7 @@ def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_pa
     assert ("learning", f"continues from round {point.round} of its checkpoint") in told
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_each_peer_says_what_it_sees(tmp_path):
     raw = settings(topology__graph="ring:4", stop=ENDLESS | {"absent": 1.0}, peers={"report": 1})

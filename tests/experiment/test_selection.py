@@ -209,6 +209,7 @@ def test_ridge_regression_chooses_by_secure_sums_too_and_counts_their_numbers(tm
     assert secret["selection"]["numbers"] == 5 * (12 + 11 + 1 + 11 + 66 + 1 + 10)
 
 
+@pytest.mark.slow
 def test_the_run_folder_has_the_curve(tmp_path):
     raw = experiment("diabetes", "linear", l2="cv-1se")
     (tmp_path / "e.toml").write_text(dump(parse(raw)))

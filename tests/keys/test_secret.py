@@ -1,11 +1,10 @@
 """Secret keys: in a file that only its owner reads, and never shown."""
 
 import stat
-import subprocess
-import sys
 
 import pytest
 import zmq
+from commands import gossipfl
 from zmq.utils import z85
 
 from gossipfl.errors import BadExperiment
@@ -57,21 +56,15 @@ def test_any_other_file_is_refused_without_showing_it(content, tmp_path):
         load(tmp_path / "none.key")
 
 
-def gossipfl(folder, *words):
-    code = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
-def test_the_commands_print_the_line_for_the_topology(tmp_path):
-    made = gossipfl(tmp_path, "keys", "new", "oslo")
-    line = made.stdout.splitlines()[-1]
+def test_the_commands_print_the_line_for_the_topology(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = gossipfl("keys", "new", "oslo")
+    line = made.out.splitlines()[-1]
     _, (secret,) = load(tmp_path / "oslo.key")
     assert line == f'public_key = "{secret.public}"'
-    assert "[peers.oslo]" in made.stdout
-    assert gossipfl(tmp_path, "keys", "show", "oslo.key").stdout.splitlines()[-1] == line
-    turned = gossipfl(tmp_path, "keys", "rotate", "oslo.key").stdout.splitlines()[-1]
+    assert "[peers.oslo]" in made.out
+    assert gossipfl("keys", "show", "oslo.key").out.splitlines()[-1] == line
+    turned = gossipfl("keys", "rotate", "oslo.key").out.splitlines()[-1]
     assert public_keys(turned.split('"')[1])[1] == secret.public
-    again = gossipfl(tmp_path, "keys", "new", "oslo")
-    assert (again.returncode, again.stderr.count("exists already")) == (3, 1)
+    again = gossipfl("keys", "new", "oslo")
+    assert (again.code, again.err.count("exists already")) == (3, 1)
