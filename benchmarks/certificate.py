@@ -26,7 +26,7 @@ from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.tables import tables as split
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.models import Linear
 from gossipfl.models.losses import Huber
 from gossipfl.runs.events import Finished

@@ -19,7 +19,7 @@ from gossipfl.engine import relative_distance
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.mixing import COMPRESSORS
 from gossipfl.models import Linear, pooled_optimum
 

@@ -35,7 +35,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.launch.processes import Processes
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.peer.rumours import Rumours
 from gossipfl.peer.wire import Header, Opening, encode, ident
 from gossipfl.runs import folder as files

@@ -37,7 +37,7 @@ from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.process import live, main
 from gossipfl.experiment.live.reports import collect
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.peer import ZeroMQ
 from gossipfl.peer.check import is_card
 from gossipfl.peer.letter import Letter, opened

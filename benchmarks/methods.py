@@ -24,7 +24,7 @@ from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.study.gossip import simulated
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.models import Linear, pooled_optimum
 from gossipfl.runs.events import Finished
 from gossipfl.simulator import Simulator

@@ -19,7 +19,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 WORDS, RUNS = 54, 3  # columns
 

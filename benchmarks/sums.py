@@ -30,7 +30,7 @@ from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.mixing import Average, Mixing, Sum
 from gossipfl.simulator import Simulator
 from gossipfl.topology import averaging, cycle, tree

@@ -22,7 +22,7 @@ def check(file: File, set: Set = None, format: As = "text") -> None:
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
-    from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.make import study
     from gossipfl.report.tables import plain
 
     made = study(experiment)

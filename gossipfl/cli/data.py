@@ -47,7 +47,7 @@ def describe(
     from gossipfl.data.clean import holes
     from gossipfl.experiment.learning.check import look
     from gossipfl.experiment.learning.tables import notes
-    from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.make import study
     from gossipfl.report.data import shares
 
     seen = look(study(experiment), data)
@@ -125,7 +125,7 @@ def _tables(file: Path, set: list[str] | None) -> tuple[Any, list[str], "list[Ta
 
     experiment = load(file, set or ())
     from gossipfl.experiment.learning.tables import tables
-    from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.make import study
 
     made = study(experiment)
     return experiment, made.names, tables(made)

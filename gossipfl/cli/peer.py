@@ -102,7 +102,7 @@ def start(
     from gossipfl.experiment.learning.tables import notes, own_table
     from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
     from gossipfl.experiment.live.keyring import identity, link_keys
-    from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.make import study
     from gossipfl.experiment.study.own import told as own_code
     from gossipfl.report.console import console
     from gossipfl.report.live import View
@@ -181,7 +181,7 @@ def check(
     from gossipfl.data import divisible
     from gossipfl.experiment.live.alone import unsuitable
     from gossipfl.experiment.live.check import findings
-    from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.make import study
 
     unsuitable(experiment)
     made = study(experiment, divided=data is None and divisible(experiment.data.source))

@@ -38,7 +38,7 @@ def plan(
     learned: take more rows, fewer parameters, a larger epsilon or fewer colluders.
     """
     from gossipfl.config.file import load
-    from gossipfl.experiment.study.method import study
+    from gossipfl.experiment.study.make import study
 
     made = study(load(file, set or ()))
     if not made.private:

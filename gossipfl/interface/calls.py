@@ -16,7 +16,7 @@ from gossipfl.data import READERS, Table, framed
 from gossipfl.experiment.evaluation.finish import Judged, judge
 from gossipfl.experiment.launch.simulate import simulate as simulation
 from gossipfl.experiment.learning.tables import Given, notes, tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.own import told
 from gossipfl.interface.graphs import AnyTopology, graph_of
 from gossipfl.interface.peers import learn_live

@@ -22,7 +22,8 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.evaluation.finish import average
 from gossipfl.experiment.learning.tables import Given
-from gossipfl.experiment.study.method import SMALL, study
+from gossipfl.experiment.study.make import study
+from gossipfl.experiment.study.method import SMALL
 from gossipfl.experiment.study.study import Study
 from gossipfl.interface.graphs import AnyTopology, graph_of, shorthand
 from gossipfl.interface.peers import learn_live

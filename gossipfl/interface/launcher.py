@@ -21,7 +21,7 @@ from gossipfl.data.store import restore, save
 from gossipfl.errors import GossipError
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.tables import Given
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs.events import Event
 

@@ -11,7 +11,8 @@ from gossipfl.algorithms import ALGORITHMS, DPSGD, METHODS, GradientTracking, In
 from gossipfl.config.algorithm import KEYS
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.file import parse
-from gossipfl.experiment.study.method import composition, study
+from gossipfl.experiment.study.make import study
+from gossipfl.experiment.study.method import composition
 from gossipfl.gossip import GossipLearning, MergeUpdate, Pegasos
 from gossipfl.mixing import COMPRESSORS, Feedback
 from gossipfl.report.algorithms import AUTO, entries

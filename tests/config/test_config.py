@@ -10,7 +10,7 @@ from runs import carry_out, settings
 
 from gossipfl.config.file import Experiment, dump, load, parse, schema
 from gossipfl.errors import BadData, BadExperiment, GossipError, Incompatible
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 GOOD = {"data": {"source": "iris"}}
 

@@ -13,7 +13,7 @@ from gossipfl.data import PARTITIONS, Table, by_name, describe, partition, read,
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 SCHEMES = [
     {"scheme": "iid"},

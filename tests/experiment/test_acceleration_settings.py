@@ -8,7 +8,8 @@ from runs import carry_out, settings
 from gossipfl.algorithms import OPAPC
 from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.study.method import composition, study
+from gossipfl.experiment.study.make import study
+from gossipfl.experiment.study.method import composition
 
 
 def accelerated(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.live.process import live
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.peer import Memory
 from gossipfl.peer.wire import decode, ident
 

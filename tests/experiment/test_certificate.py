@@ -14,7 +14,7 @@ from gossipfl.data import Table
 from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 
 def told(raw: dict[str, Any], engine: str, folder: Path) -> tuple[dict[str, Any], int, str]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gossipfl.cli.app import app
 from gossipfl.config.file import parse
 from gossipfl.experiment.launch.chaos import BEGIN, KINDS, Chaos, checks, troubled
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.faults import footprint
 from gossipfl.faults.footprint import FILES, LONG, PAGE, SLACK, Footprints, Sample, growth
 from gossipfl.report.chaos import chaos as shown

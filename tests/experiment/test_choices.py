@@ -10,7 +10,7 @@ from sparing import sparing
 
 from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 
 def simulated(tmp_path, **changes):

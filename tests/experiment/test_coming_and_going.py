@@ -15,7 +15,7 @@ from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.following import called, openings
 from gossipfl.experiment.live.reread import Reread
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh
 from gossipfl.peer.wire import ident
 from gossipfl.runs.events import Progress

@@ -16,7 +16,7 @@ from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Following, called, openings
 from gossipfl.experiment.study.decay import Scheduled
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.peer import Exchange, Memory
 from gossipfl.peer.fallback import PeerFallback
 from gossipfl.peer.wire import ident

@@ -15,7 +15,7 @@ from gossipfl.data import Table
 from gossipfl.errors import BadData, GossipError
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.train import train, training
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Linear, pooled_optimum
 from gossipfl.runs.events import Warned

@@ -13,7 +13,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.launch import processes
 from gossipfl.experiment.launch.crew import Crew
 from gossipfl.experiment.launch.launch import local
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.runs.events import Progress, Struck, Warned
 
 pytestmark = pytest.mark.timeout(60)

@@ -10,7 +10,9 @@ from worlds import after, start
 
 from gossipfl.algorithms import METHODS
 from gossipfl.config.file import parse
-from gossipfl.experiment.study.method import composition, stride, study
+from gossipfl.experiment.study.make import study
+from gossipfl.experiment.study.method import composition
+from gossipfl.experiment.study.network import stride
 from gossipfl.simulator import Simulator
 
 KINDS = ["push-diging", "push-pull"]

@@ -17,7 +17,7 @@ from gossipfl.config.file import dump, parse
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import resume, run
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import AGAIN, Attempts

@@ -19,7 +19,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 
 def learned(**changes):

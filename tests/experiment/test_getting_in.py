@@ -19,7 +19,7 @@ from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.check import findings
 from gossipfl.experiment.live.keyring import identity, link_keys
 from gossipfl.experiment.live.reread import Reread
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh, save
 
 SOON = 30.0

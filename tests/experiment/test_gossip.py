@@ -16,7 +16,7 @@ from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.study.gossip import learning, network
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.gossip import (
     EXTREME,
     Descent,

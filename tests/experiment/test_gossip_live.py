@@ -21,7 +21,7 @@ from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.gossip import Pegasos, Shards
 from gossipfl.gossip.measure import wrong
 from gossipfl.models import LOSSES

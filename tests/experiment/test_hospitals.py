@@ -15,7 +15,7 @@ from gossipfl.data import encode
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.process import live
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
 

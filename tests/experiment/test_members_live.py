@@ -12,7 +12,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.launch.processes import throwaway
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.process import live
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.peer import ZeroMQ
 from gossipfl.peer.rumours import Rumours
 from gossipfl.peer.wire import Opening, decode, encode

@@ -17,7 +17,7 @@ from gossipfl.errors import GossipError, NetworkError
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, peer
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.runs.events import Finished, Progress
 
 LONG = {"rounds": 1_000_000}

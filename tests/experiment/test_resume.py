@@ -21,7 +21,7 @@ from gossipfl.experiment.learning.tables import own_table, tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.live.alone import endpoints, lodged, peer
 from gossipfl.experiment.live.process import live
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.peer.neighbourhood import ENDED, WAITS
 from gossipfl.peer.rumours import Rumours
 from gossipfl.peer.wire import Header, decode, encode, ident

@@ -15,7 +15,7 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.learning.scores import Contradicted, Contributors
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, peer
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.report.scores import scored
 from gossipfl.runs.summary import read_summary
 from gossipfl.topology import among, tree

@@ -20,7 +20,7 @@ from gossipfl.data import Schema, classes, encode, levels
 from gossipfl.errors import BadData, BadExperiment, Incompatible
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.runs.facts import Selection
 from gossipfl.runs.summary import read_summary
 from gossipfl.selection import Curve, chosen, numbered

@@ -18,7 +18,7 @@ from gossipfl.config.file import dump, load, parse
 from gossipfl.experiment.learning.tables import own_table, tables
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.reread import Reread
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 SITES = ["a", "b", "c"]
 

@@ -12,7 +12,7 @@ from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 WATCHERS: list[list[str]] = []
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from gossipfl.config.file import parse
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.models import LOSSES, Linear
 
 PEERS = "pqr"

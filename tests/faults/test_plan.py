@@ -10,7 +10,7 @@ from gossipfl.config.file import dump, load, parse
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.live.alone import unsuitable
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.faults import Due, Plan, plan
 from gossipfl.topology import load as graph_of
 

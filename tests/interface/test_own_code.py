@@ -9,7 +9,7 @@ import pytest
 import gossipfl as gf
 from gossipfl.config import code
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.testing import laws
 
 CODE = '''

@@ -16,7 +16,7 @@ from gossipfl.errors import BadData
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 
 
 @pytest.fixture

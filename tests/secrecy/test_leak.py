@@ -18,7 +18,7 @@ from gossipfl.experiment.launch.simulate import simulate
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.models.losses import Logistic, Squared
 from gossipfl.models.shard import Shard, shard, unpacked
 

@@ -24,7 +24,7 @@ from gossipfl.config.file import dump, parse
 from gossipfl.errors import BadExperiment, Incompatible, Spent
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.models.losses import Huber, Logistic, Loss, Softmax, SquaredHinge
 from gossipfl.models.shard import shard
 from gossipfl.runs import spent

@@ -15,7 +15,7 @@ from gossipfl.errors import BadData, BadMessage, Incompatible
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.live.joining import received
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh
 
 

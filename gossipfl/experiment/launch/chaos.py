@@ -10,7 +10,7 @@ from gossipfl.algorithms import METHODS
 from gossipfl.config.file import Experiment, parse
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.launch.launch import run
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.faults.footprint import GROWTH, LONG, SLACK, Footprints
 from gossipfl.runs.events import Event, Finished, Started, Struck, Warned
 from gossipfl.runs.learned import Summary

@@ -20,7 +20,7 @@ from gossipfl.experiment.launch.processes import Processes, forkserver
 from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.live.reports import collect
 from gossipfl.experiment.study.gossip import unreal
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.own import told
 from gossipfl.experiment.study.study import Study
 from gossipfl.faults.network import FaultyNetwork

@@ -14,7 +14,7 @@ from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import Given, notes, tables
 from gossipfl.experiment.learning.train import training
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.own import told as own_code
 from gossipfl.experiment.study.study import Study
 from gossipfl.faults import Plan

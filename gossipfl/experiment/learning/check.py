@@ -12,7 +12,8 @@ from gossipfl.data import Table, classes, encode, levels
 from gossipfl.data.encode import Schema
 from gossipfl.errors import GossipError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.prepare import is_classification, prepare
+from gossipfl.experiment.learning.prepare import prepare
+from gossipfl.experiment.learning.schema import is_classification
 from gossipfl.experiment.learning.tables import own_raw_table, pooled, raw_tables, ready
 from gossipfl.experiment.study.study import Study
 from gossipfl.simulator import Simulator

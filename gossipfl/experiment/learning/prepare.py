@@ -4,7 +4,6 @@ A live peer has one table, and the simulator all of them.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,15 @@ from torch import Tensor
 from gossipfl.algorithms import METHODS, robust
 from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped, Noised
 from gossipfl.algorithms.sums.carrier import Integers
-from gossipfl.data import Rows, Schema, Table, classes, encode, levels
-from gossipfl.data.declared import flags
-from gossipfl.data.encode import mark, weighted, without
+from gossipfl.data import Rows, Schema, Table, encode
+from gossipfl.data.encode import weighted, without
 from gossipfl.data.fill import agree_fill
-from gossipfl.data.names import did_you_mean, listed, natural
+from gossipfl.data.names import did_you_mean, listed
 from gossipfl.data.scale import Scale
-from gossipfl.errors import BadData, Incompatible, NetworkError
+from gossipfl.errors import BadData, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import borne, guard
+from gossipfl.experiment.learning.schema import agree_schema
 from gossipfl.experiment.learning.select import select
 from gossipfl.experiment.learning.standardise import (
     Standard,
@@ -35,16 +34,13 @@ from gossipfl.experiment.learning.standardise import (
     own_scales,
     standardise,
 )
-from gossipfl.experiment.study.method import choose, momentum, stride
+from gossipfl.experiment.learning.step import auto_step, largest, the_step
+from gossipfl.experiment.study.method import choose
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
-from gossipfl.models import Linear, Module, Preconditioned, Preconditioner, Problem
+from gossipfl.models import Linear, Module, Preconditioned, Preconditioner
 from gossipfl.models.preconditioned import curvature, nystrom, probes
 from gossipfl.runs.facts import Facts, Moments
-from gossipfl.topology.names import several
-
-COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
-TOLD = 5  # of the columns that a peer lacks
 
 
 @dataclass(frozen=True)
@@ -270,168 +266,6 @@ def directions_for(study: Study, schema: Schema, problem: Linear) -> Tensor:
     free = torch.ones(problem.width // problem.outputs, problem.outputs, dtype=torch.float64)
     free[: len(schema.features)] = torch.tensor([[float(f not in schema.constant)] for f in schema.features])
     return probes(free.flatten(), study.experiment.algorithm.precondition, study.experiment.seed)
-
-
-def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
-    """A function for the largest smoothness constant: of all peers or, if `alone`, of the peers in this process."""
-
-    def found(problem: Problem) -> float:
-        own = problem.smoothness()[:, None].cpu()
-        return float(own.max() if alone else agreement.maximum(own)[0])
-
-    return found
-
-
-def the_step(
-    study: Study, kind: str, problem: Problem, most: Callable[[Problem], float], known: Facts | None
-) -> float:
-    """The learning rate: as given, or for "auto" by the rows of all peers; with known facts not longer than theirs."""
-    if study.experiment.algorithm.step != "auto":
-        return study.experiment.algorithm.step
-    own = auto_step(study, kind, problem, most)
-    return min(own, known.step) if known else own
-
-
-def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Problem], float]) -> float:
-    """The value of step = "auto" for a kind of algorithm: a full step, the first step of Pegasos, or the method's part of 1/L.
-
-    L is the largest smoothness constant of all peers.
-    """
-    method, e = METHODS[kind], study.experiment
-    if method.step == "whole":
-        return 1.0
-    if method.step == "pegasos":
-        return 1.0 / study.l2
-    if e.model.kind in ("svm", "poisson", "module"):
-        raise Incompatible(
-            f'algorithm.step = "auto" is 1/L for algorithm "{kind}", and model.kind = "{e.model.kind}" has no L: set a number, '
-            "for example algorithm.step = 0.01"
-        )
-    part = stride(study, kind)
-    if e.channel.compress != "none":
-        part = min(part, COMPRESSED)
-    return part * (1.0 - momentum(study, kind)) / largest(problem)
-
-
-def agree_schema(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Schema:
-    """The columns, category levels and classes of all peers, in one union.
-
-    Raises:
-        BadData: a peer lacks a column that another has, or has a column of words that is not categorical.
-    """
-    data, labelled = study.experiment.data, is_classification(study)
-    declared: dict[str | None, Sequence[str]] = {
-        name: data.levels[name] for name in data.categorical if name in data.levels
-    }
-    declared |= {None: data.classes} if labelled and data.classes else {}
-    words, marks, refused = list[set[str]](), list[list[float]](), list[BadData]()
-    for table in tables:
-        own: set[tuple[str | None, str, bool]] = set()
-        try:
-            own = _labels(data.categorical, labelled, table)
-            marks.append(flags(own, declared, table.where))
-        except BadData as error:
-            refused.append(error)
-        order = [mark(json.dumps(names)) for names in (table.columns, sorted(table.columns))]
-        words.append({json.dumps(order), *(json.dumps(word) for word in own if word[0] not in declared)})
-    everything: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
-    seen: dict[str | None, set[str]] = {column: set() for column in (*data.categorical, None)}
-    named = {*data.categorical, *((None,) if labelled else ())} - {*declared}
-    orders = set[tuple[int, int]]()
-
-    def read(told: str) -> tuple[str | None, str, bool] | tuple[int, int]:
-        match json.loads(told):
-            case [int(ordered), int(same)]:
-                return ordered, same
-            case [name, str(word), bool(training)] if name in named:
-                return name, word, training
-        raise ValueError("no level of a categorical column, no class, and no order of columns")
-
-    for found in map(read, agreement.union(words, read)):
-        if len(found) == 2:
-            orders.add(found)
-            continue
-        name, word, training = found
-        everything[name].add(word)
-        if training:
-            seen[name].add(word)
-    columns = agree_columns(study, tables, rows, orders, agreement)
-    if refused:
-        raise refused[0]
-    given = [(name, word) for name, known in declared.items() for word in known]
-    held = np.ones(len(given))  # with private sums nobody tells which of them its rows have
-    if given and not study.private:
-        held = agreement.total(np.array(marks))
-    for (name, word), peers in zip(given, held.tolist(), strict=True):
-        everything[name].add(word)
-        if peers > 0.5:
-            seen[name].add(word)
-    names = everything.pop(None) if labelled else None
-    return Schema.agree(
-        columns, {str(c): everything[c] for c in data.categorical}, names, data.positive, seen
-    )
-
-
-def _labels(categorical: Sequence[str], labelled: bool, table: Table) -> set[tuple[str | None, str, bool]]:
-    """The levels and classes of a table: column or None, word, whether a training row has it."""
-    own: set[tuple[str | None, str, bool]] = set()
-    for training in (True, False) if table.test.any() else (True,):
-        found: dict[str | None, set[str]] = dict(levels(table, categorical, training).items())
-        found |= {None: classes(table, training)} if labelled else {}
-        own |= {
-            (name, word, training)
-            for name, distinct in found.items()
-            for word in distinct
-            if (name, word, True) not in own
-        }
-    return own
-
-
-def agree_columns(
-    study: Study, tables: Sequence[Table], rows: Tensor, orders: set[tuple[int, int]], agreement: Agreement
-) -> Sequence[str]:
-    """The columns, in the order of the tables if it is the same at all peers; otherwise in natural order.
-
-    `orders` are marks of the columns of all peers, in the order of the table and sorted.
-
-    Raises:
-        BadData: a peer lacks a column that another has; the message names column and peers.
-    """
-    if len(orders) == 1:
-        return tables[0].columns
-    if len({same for _, same in orders}) == 1:
-        return sorted(tables[0].columns, key=natural)
-    every = agreement.union([table.columns for table in tables])
-    lacks = [sorted(every - set(table.columns), key=natural)[:TOLD] for table in tables]
-    named = [study.names[row] for row in rows.tolist()]
-
-    def read(told: str) -> tuple[str, str]:
-        column, peer = json.loads(told)
-        if column not in every or peer not in study.names:
-            raise ValueError("no column and peer")
-        return column, peer
-
-    told = agreement.union(
-        [[json.dumps([c, me]) for c in own] for me, own in zip(named, lacks, strict=True)], read
-    )
-    lacking: dict[str, list[str]] = {}
-    for column, peer in map(read, told):
-        lacking.setdefault(column, []).append(peer)
-    first = sorted(lacking, key=natural)[:TOLD]  # of these all peers have told whether they lack them
-    parts = []
-    for name in first:
-        without = [peer for peer in study.names if peer in lacking[name]]
-        others = [peer for peer in study.names if peer not in lacking[name]]
-        parts.append(f"column {name!r} is at {several(others)}, but not at {several(without)}")
-    raise BadData(
-        f"the peers have different columns: {'; '.join(parts)}. Leave columns out with drop = "
-        f"{json.dumps(first, ensure_ascii=False)} at all peers, or give all files the same columns"
-    )
-
-
-def is_classification(study: Study) -> bool:
-    """Whether the target is a class."""
-    return study.experiment.model.kind != "module" and study.loss.task in ("binary", "multiclass")
 
 
 def check_targets(study: Study, train: Sequence[Rows], rows: Tensor) -> None:

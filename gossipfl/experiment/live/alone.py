@@ -24,7 +24,8 @@ from gossipfl.experiment.live.process import live
 from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.gossip import unreal
-from gossipfl.experiment.study.study import Study, differences
+from gossipfl.experiment.study.shared import differences
+from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.runs import checkpoint

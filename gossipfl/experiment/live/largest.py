@@ -6,7 +6,7 @@ A peer needs the number when it begins to listen, before it knows the levels and
 from gossipfl.algorithms import METHODS
 from gossipfl.data import Table, classes, levels
 from gossipfl.errors import BadData
-from gossipfl.experiment.learning.prepare import is_classification
+from gossipfl.experiment.learning.schema import is_classification
 from gossipfl.experiment.learning.select import LARGE
 from gossipfl.experiment.study.method import SMALL
 from gossipfl.experiment.study.problem import load_module

@@ -11,7 +11,7 @@ from typing import Any
 from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.live.following import Change, called
 from gossipfl.experiment.live.keyring import keyed, neighbour_keys, signature_keys
-from gossipfl.experiment.study.method import study
+from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.secrecy.start import Identity
 from gossipfl.topology import symmetric

@@ -6,20 +6,15 @@ Here each peer replaces the kind "auto", after the peers have agreed on the numb
 import math
 from typing import NamedTuple
 
-import networkx as nx
-import numpy as np
 import torch
 
 from gossipfl.algorithms import (
     METHODS,
     Algorithm,
     Ingredients,
-    NetworkTraits,
     Objective,
-    Round,
     Sums,
     Units,
-    longest_step,
     made,
     no_hessian,
     no_penalty,
@@ -28,13 +23,9 @@ from gossipfl.algorithms import (
     takes_back,
 )
 from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped
-from gossipfl.config.experiment import Experiment
 from gossipfl.errors import Incompatible
-from gossipfl.experiment.study.fit import check
-from gossipfl.experiment.study.gossip import learning
-from gossipfl.experiment.study.own import aggregator, enlist, references
-from gossipfl.experiment.study.own import graph as own_graph
-from gossipfl.experiment.study.refusals import refusal, unfit_for_secrecy, unfit_for_selection
+from gossipfl.experiment.study.own import aggregator
+from gossipfl.experiment.study.refusals import refusal
 from gossipfl.experiment.study.study import Study
 from gossipfl.mixing import (
     COMPRESSORS,
@@ -51,21 +42,8 @@ from gossipfl.mixing import (
 )
 from gossipfl.models import Linear, Problem
 from gossipfl.runs.facts import Moments
-from gossipfl.topology import (
-    Links,
-    Spectrum,
-    Topology,
-    cycle,
-    dense,
-    every,
-    extreme,
-    load,
-    static,
-    stochastic,
-    symmetric,
-)  # fmt: skip
+from gossipfl.topology import Spectrum, Topology, cycle, every, extreme, static, symmetric
 from gossipfl.topology.chebyshev import accelerated
-from gossipfl.topology.spectrum import DENSE
 
 SMALL = 1000  # parameters up to which Newton's method is the default
 WIDE = 100_000  # parameters up to which L-BFGS is the default
@@ -272,120 +250,3 @@ def channel(study: Study, columns: int) -> Channel:
     amount = Amount(settings.keep, settings.rank, columns, study.experiment.seed)
     compressor = COMPRESSORS[settings.compress](amount)
     return Feedback(compressor) if settings.feedback else Compressed(compressor)
-
-
-def check_fit(study: Study) -> None:
-    """Check, before any data are read, that the method fits its exchange and its links. Raises Incompatible."""
-    kind = choose(study, None)
-    if not METHODS[kind].rounds:
-        learning(study)
-        return
-    if not METHODS[kind].talks or len(study.names) == 1:
-        return
-    e = study.experiment
-    if e.channel.compress == "low-rank" and e.model.kind != "softmax":
-        raise Incompatible(
-            f'channel.compress = "low-rank" is for model.kind = "softmax" only, and this is "{e.model.kind}": set another '
-            'one, for example channel.compress = "top-k"'
-        )
-    parts = composition(study, kind)
-    check(kind, parts.algorithm, parts.mixing, network(study, parts))
-
-
-def network(study: Study, composed: Composition) -> NetworkTraits:
-    """The properties of the links that a method may require."""
-    peers, whole = (
-        len(study.names),
-        "schedule" not in study.graph.graph and not study.experiment.topology.drop,
-    )
-    sample = [
-        study.topology(round)._replace(arrives=None) for round in range(SAMPLE if study.changing else 1)
-    ]
-    averages, smallest = isinstance(composed.mixing.aggregator, Average), -1.0
-    if Property.LINEAR not in composed.mixing.preserves and study.experiment.algorithm.aggregator:
-        smallest = 1.0  # there is no matrix, and no eigenvalue to fear
-    if averages and not study.changing:
-        one_way = study.graph.is_directed()
-        smallest = lowest(study.links, peers) if one_way else exchanges(study)[1].smallest
-    return NetworkTraits(
-        smallest=smallest,
-        doubly=all(stochastic(links, peers)[1] for links in sample),
-        reliable=not study.experiment.topology.loss,
-        changing=study.changing,
-        fixed=whole and study.experiment.algorithm.local_steps == 1,
-        symmetric=all(symmetric(links) for links in sample),
-    )
-
-
-def stride(study: Study, kind: str) -> float:
-    """The safe step of a kind of algorithm on the links of a study, in units of 1/L.
-
-    Raises:
-        Incompatible: no step is known.
-    """
-    method, e, peers = METHODS[kind], study.experiment, len(study.names)
-    most = method.stride
-    if method.tracks:  # the tracked quantities are sent only once in local_steps rounds
-        most /= e.algorithm.local_steps
-    mixed = mixing(study, kind)
-    plain = isinstance(mixed.aggregator, Average)
-    if not method.talks or (plain and not study.graph.is_directed()):
-        return most
-    if peers > DENSE:
-        raise Incompatible(
-            f'algorithm.step = "auto" for algorithm "{kind}" needs at most {DENSE} peers on links that lead one way: set a '
-            "number, for example algorithm.step = 0.01"
-        )
-    links = topology(study, kind)
-    period = e.algorithm.local_steps * (SAMPLE if study.changing else 1)
-    rounds = [step_matrices(links(k)._replace(arrives=None), peers, mixed) for k in range(period)]
-    weighted = Property.CONSENSUS not in mixed.aggregator.preserves
-    step = longest_step(rounds, most, weighted, method.tracks)
-    if not step:
-        raise Incompatible(
-            f'no step makes algorithm "{kind}" stable on these links: use another topology.graph, or set algorithm.step'
-        )
-    return step
-
-
-def step_matrices(links: Links, peers: int, mixed: Mixing) -> Round:
-    """How an exchange along these links mixes parameters and trackers."""
-    w = dense(links, peers)
-    if isinstance(mixed.aggregator, Average):
-        w = (1 - mixed.gamma) * np.eye(peers) + mixed.gamma * w
-        return Round(w, w)
-    off = w - np.diag(np.diag(w))
-    push = off + np.diag(1 - off.sum(0))
-    if not isinstance(mixed.aggregator, PullAndPush):
-        return Round(push, push)
-    heard = (off != 0) + np.eye(peers)
-    return Round(heard / heard.sum(1, keepdims=True), push)
-
-
-def lowest(links: Links, peers: int) -> float:
-    """The smallest real part of the eigenvalues of W, whose rows sum to 1; for many peers Gershgorin's lower bound of it."""
-    if peers <= DENSE:
-        return float(np.linalg.eigvals(dense(links, peers)).real.min())
-    given = torch.zeros(peers, dtype=torch.float64).index_add_(0, links.receivers, links.weights)
-    return 1.0 - 2.0 * float(given.max())
-
-
-def study(experiment: Experiment, divided: bool = False, graph: nx.Graph | None = None) -> Study:
-    """The checked study of an experiment; `divided` as in `Study`. A `graph` replaces the one that the experiment names.
-
-    Raises BadExperiment or Incompatible if its settings do not fit each other.
-    """
-    enlist(experiment)
-    spec, named = experiment.topology.graph, references(experiment)
-    if graph is None:
-        graph = own_graph(spec, experiment.seed) if "topology.graph" in named else load(spec, experiment.seed)
-    graph = nx.Graph(graph) if len(graph) == 1 else graph  # a single peer has no directed links
-    holders = list(graph)
-    if (method := METHODS.get(experiment.algorithm.kind)) and method.gathers:
-        graph = load("full:1")
-    made = Study(experiment, graph, holders, divided)
-    made.check()
-    if why := unfit_for_secrecy(made) or unfit_for_selection(made):
-        raise Incompatible(why)
-    check_fit(made)
-    return made

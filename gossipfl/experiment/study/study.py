@@ -3,23 +3,18 @@
 Every peer computes the same study, before it reads data or receives a message.
 """
 
-import hashlib
-import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import torch
 
 from gossipfl.algorithms import METHODS, Method
-from gossipfl.config.code import split
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.gossip import GossipSettings
-from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.decay import Scheduled, factor
+from gossipfl.experiment.study.shared import digest, shared
 from gossipfl.faults import Plan, plan
 from gossipfl.mixing import Average
 from gossipfl.models import LOSSES, Problem
@@ -43,9 +38,6 @@ from gossipfl.topology import (
     static,
     tree,
 )  # fmt: skip
-
-# the sections that are equal at all peers
-SHARED = {"seed", "data", "model", "algorithm", "channel", "gossip", "stop", "privacy"}
 
 
 @dataclass(frozen=True)
@@ -287,126 +279,3 @@ class Study:
         """The problem with `decay`: its gradients shrink, which is the same as a shrinking step."""
         decay = self.experiment.algorithm.decay
         return Scheduled(problem, factor(decay)) if decay else problem
-
-    def check(self) -> None:
-        """Check that the settings fit each other, before anything runs. Raises Incompatible or BadExperiment."""
-        e, method = self.experiment, self.method
-        kind, model, silent = e.algorithm.kind, e.model, method is not None and not method.talks
-        if e.faults and silent:
-            raise Incompatible(f'algorithm "{kind}" has no neighbours that could fail: leave out [[faults]]')
-        _ = self.faults  # raises for an impossible plan
-        if model.device == "cuda" and not torch.cuda.is_available():
-            raise BadExperiment(
-                'model.device = "cuda", but torch finds no CUDA device on this machine: set model.device = "cpu"'
-            )
-        if e.reference and model.kind in ("svm", "module"):
-            raise Incompatible(
-                f'reference = true computes the pooled optimum, which is not available for model.kind = "{model.kind}": '
-                "set reference = false" + (', or model.kind = "squared-svm"' if model.kind == "svm" else "")
-            )
-        if e.topology.loss and silent:
-            raise Incompatible(f'algorithm "{kind}" sends nothing that could be lost: set topology.loss = 0')
-        if e.gossip != GossipSettings() and method is None:
-            raise Incompatible(
-                f'[gossip] is not used by algorithm.kind = "{kind}": set algorithm.kind = "gossip-learning", or leave out '
-                "[gossip]"
-            )
-        if silent and len(self.names) > 1 and e.stop.tolerance:
-            raise Incompatible(
-                f'the peers of algorithm "{kind}" never communicate and cannot agree to stop: set stop.tolerance = 0'
-            )
-        self._weights()
-        if self.l1 and e.algorithm.decay:
-            raise Incompatible(
-                "model.l1 needs a constant step, as its proximal step has no decay: leave out model.l1 or algorithm.decay"
-            )
-        if model.personal and model.kind in ("svm", "module"):
-            raise Incompatible(
-                f'model.personal = true needs derivatives, and model.kind = "{model.kind}" has none: set another kind, for '
-                'example "squared-svm" or "logistic"'
-            )
-        if model.kind == "module":
-            if e.algorithm.step == "auto":
-                raise Incompatible(
-                    'algorithm.step = "auto" needs a smoothness constant, and a module has none: set a number, for example '
-                    "algorithm.step = 0.01"
-                )
-            if self.l1:
-                raise Incompatible(
-                    "model.l1 is for linear models: set model.l1 = 0, or put the penalty into the module's loss"
-                )
-        elif (
-            e.algorithm.step == "auto"
-            and (method is None or method.step == "smoothness")
-            and not (method is None and model.kind == "poisson")
-            and self.loss.curvature == float("inf")
-        ):
-            raise Incompatible(
-                f'algorithm.step = "auto" is 1/L, and the {model.kind} loss has no L (its gradient is not Lipschitz): '
-                "set a number, for example algorithm.step = 0.01"
-                + (', or set model.kind = "squared-svm"' if model.kind == "svm" else "")
-            )
-
-    def _weights(self) -> None:
-        """Refuse weights and offsets that have no meaning. Raises Incompatible."""
-        e, model = self.experiment, self.experiment.model
-        asked = {
-            "data.row_weights": e.data.row_weights,
-            "data.offset": e.data.offset,
-            "model.class_weight": model.class_weight,
-        }
-        given = [name for name, value in asked.items() if value is not None]
-        if given and (model.kind == "module" or (self.method and not self.method.rounds)):
-            what = 'model.kind = "module"' if model.kind == "module" else f'algorithm "{e.algorithm.kind}"'
-            raise Incompatible(
-                f"{what} does not use {' and '.join(given)}: leave {'them' if len(given) > 1 else 'it'} out"
-            )
-        if model.class_weight is not None and self.loss.task not in ("binary", "multiclass"):
-            raise Incompatible(
-                f'model.class_weight is for classes, and the target of model.kind = "{model.kind}" is a number: leave it out'
-            )
-        if e.data.offset and self.loss.task == "multiclass":
-            raise Incompatible(
-                'data.offset added to the margins of all classes changes nothing: leave it out, or set model.kind = "logistic"'
-            )
-
-
-def shared(experiment: Experiment) -> dict[str, Any]:
-    """The settings that must be equal at all peers of a study; the place of the data, for example, may differ."""
-    settings = experiment.model_dump(mode="json", include=SHARED)
-    settings["data"].pop("source")
-    settings["gossip"].pop("period")
-    for own in ("device", "personal"):
-        settings["model"].pop(own)
-    for section, key in (
-        ("model", "module"),
-        ("model", "kind"),
-        ("algorithm", "kind"),
-        ("algorithm", "aggregator"),
-    ):
-        settings[section][key] = code(settings[section].get(key))
-    return settings
-
-
-def code(reference: str | None) -> str | None:
-    """What "file.py:function" runs, wherever the file is: a hash of its text, and the function; other words as they are."""
-    parts = split(reference or "")
-    if parts is None:
-        return reference
-    file, function = parts
-    try:
-        text = Path(file).read_bytes().replace(b"\r\n", b"\n")
-    except OSError:  # told when the module is made
-        text = b""
-    return f"{hashlib.sha256(text).hexdigest()}:{function}"
-
-
-def differences(one: Experiment, other: Experiment) -> list[str]:
-    """The names of the shared sections in which two experiments differ."""
-    theirs = shared(other)
-    return sorted(section for section, settings in shared(one).items() if settings != theirs[section])
-
-
-def digest(value: Any) -> bytes:
-    """A digest of 8 bytes, equal for equal values."""
-    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).digest()
