@@ -97,7 +97,9 @@ def learn(case: Case, local: Linear, links: Topology, rounds: int) -> Curve:
         run = engine.step(run)
         spent += process_time() - began
         present = links(round).present
-        found = relative_distance(run.state.x if present is None else run.state.x[present], optimum)
+        found = relative_distance(
+            run.state.x if present is None else run.state.x[torch.from_numpy(present)], optimum
+        )
         curve.farthest.append(float(found.max()))
         curve.median.append(float(found.median()))
     return curve._replace(seconds=spent)

@@ -109,10 +109,10 @@ def learn(case: Case, data: Split, seed: int) -> Curve:
 def sequential(data: Split, seed: int, runs: int = 10) -> tuple[list[float], float]:
     """Mean errors of sequential Pegasos, after POINTS rows and at the end."""
     shards = gossip.Shards.of([(data.x.numpy(), data.y.numpy())])
-    who, below = torch.arange(runs), torch.full((runs,), TRAIN)
+    who, below = np.arange(runs), np.full(runs, TRAIN)
     w, errors = torch.zeros(runs, shards.x.shape[1]), []
     for t in range(1, ITERATIONS + 1):
-        row = rng.integers(seed, "sequential", who, t, 1, below)[:, 0]
+        row = torch.from_numpy(rng.integers(seed, "sequential", who, t, 1, below))[:, 0]
         w = PEGASOS(w, torch.full((runs,), t), shards.x[row], shards.y[row])
         if t in POINTS:
             errors.append(float(wrong(w, data.test_x, data.test_y).mean()))

@@ -47,9 +47,7 @@ def graph(peers: int) -> Links:
     there = (np.arange(peers)[:, None] + np.concatenate([-steps, steps])) % peers
     senders = np.empty((peers, DEGREE), np.int64)
     senders[peer] = np.sort(peer[there], axis=1)
-    receivers = torch.arange(peers).repeat_interleave(DEGREE)
-    weights = torch.full((peers * DEGREE,), 1 / (1 + DEGREE), dtype=torch.float64)
-    return Links(receivers, torch.from_numpy(senders.ravel()), weights)
+    return Links(np.arange(peers).repeat(DEGREE), senders.ravel(), np.full(peers * DEGREE, 1 / (1 + DEGREE)))
 
 
 def problem(peers: int, rows: int) -> Linear:

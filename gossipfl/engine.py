@@ -102,7 +102,7 @@ def carry_out(
     Raises:
         RuntimeError: the algorithm did not mix exactly once.
     """
-    replicas, times, linked = run.replicas, 0, links.receivers.numel() > 0
+    replicas, times, linked = run.replicas, 0, len(links.receivers) > 0
 
     def mix(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
         nonlocal replicas, times

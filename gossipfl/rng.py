@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+Numbers = npt.NDArray[np.int64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -26,7 +26,7 @@ def _hash(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def bits(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) -> npt.NDArray[np.uint64]:
+def bits(seed: int, purpose: str, rows: Numbers, round: int | range, width: int) -> npt.NDArray[np.uint64]:
     """64 random bits for each (row, column), shape (len(rows), width); a range of rounds adds a first axis.
 
     The word of a cell is hash(hash(key ^ row) ^ hash(column)) with key = hash(hash(hash(seed) ^ purpose) ^ round), where ^
@@ -35,12 +35,12 @@ def bits(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) 
     Args:
         seed: the experiment's seed, 0 or above.
         purpose: what the numbers are for ("batch", "matching", ...); different purposes are independent.
-        rows: peer numbers, (n,) int64.
+        rows: peer numbers, (n,).
         round: 0 or above; a range gives the same words as its rounds give one by one.
         width: the number of words for each row.
     """
     key = _hash(_key(seed, purpose) ^ np.asarray(round, np.uint64))
-    row = _hash(key[:, None] ^ rows.cpu().numpy().astype(np.uint64))
+    row = _hash(key[:, None] ^ rows.astype(np.uint64))
     words = _hash(row[..., None] ^ _columns(width))
     return words if isinstance(round, range) else words[0]
 
@@ -57,14 +57,18 @@ def _columns(width: int) -> npt.NDArray[np.uint64]:
     return _hash(np.arange(width, dtype=np.uint64))
 
 
-def uniform(seed: int, purpose: str, rows: Tensor, round: int | range, width: int) -> Tensor:
+def uniform(
+    seed: int, purpose: str, rows: Numbers, round: int | range, width: int
+) -> npt.NDArray[np.float64]:
     """Independent uniform numbers in [0, 1), shape (len(rows), width), float64. See `bits` for the arguments."""
-    return torch.from_numpy((bits(seed, purpose, rows, round, width) >> np.uint64(11)) * _UNIT)
+    return (bits(seed, purpose, rows, round, width) >> np.uint64(11)).astype(np.float64) * _UNIT
 
 
-def integers(seed: int, purpose: str, rows: Tensor, round: int | range, width: int, below: Tensor) -> Tensor:
+def integers(
+    seed: int, purpose: str, rows: Numbers, round: int | range, width: int, below: Numbers
+) -> Numbers:
     """Uniform integers in [0, below[row]), shape (len(rows), width), int64; `below` is (len(rows),), each at least 1."""
-    return (uniform(seed, purpose, rows, round, width) * below[:, None]).long()
+    return (uniform(seed, purpose, rows, round, width) * below[:, None]).astype(np.int64)
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import networkx as nx
-import torch
+import numpy as np
 
 from gossipfl import rng
 
 T = TypeVar("T")
-NOBODY = torch.zeros(1, dtype=torch.int64)
+NOBODY = np.zeros(1, np.int64)
 
 
 class Draw:
@@ -21,7 +21,7 @@ class Draw:
     def uniform(self) -> float:
         """A number in [0, 1)."""
         self._count += 1
-        return float(rng.uniform(self._seed, "faults", NOBODY, self._count, 1))
+        return rng.uniform(self._seed, "faults", NOBODY, self._count, 1).item()
 
     def one(self, of: Sequence[T]) -> T:
         return of[int(self.uniform() * len(of))]

@@ -34,7 +34,7 @@ class Conduct:
         models = torch.zeros(n, self.learning.cache, width, dtype=dtype)
         if x is not None:
             models[:, 0] = x
-        phase = rng.uniform(self.seed, "begin", self.peers, 0, 1)[:, 0]
+        phase = torch.from_numpy(rng.uniform(self.seed, "begin", self.peers.numpy(), 0, 1))[:, 0]
         none = torch.zeros(n, dtype=torch.int64)
         return World(
             0,
@@ -52,7 +52,7 @@ class Conduct:
 
     def draw(self, purpose: str, run: World, who: Tensor, width: int) -> Tensor:
         """Uniform random numbers, (m, width), for the current tick."""
-        return rng.uniform(self.seed, purpose, self.peers[who], run.tick, width)
+        return torch.from_numpy(rng.uniform(self.seed, purpose, self.peers[who].numpy(), run.tick, width))
 
     def draw_messages(self, run: World, who: Tensor, number: Tensor) -> Tensor:
         """Uniform numbers, (m, 3): for receiver, loss and delay of the sender's message number `number` (m,) in this tick."""
@@ -88,7 +88,11 @@ class Conduct:
         """Create a model from the received one, and put it before the models that the peer keeps."""
         create, shards, steps = self.learning.create, self.shards, self.learning.steps
         width = steps * (wave + 1)
-        drawn = rng.integers(self.seed, "row", self.peers[who], run.tick, width, shards.sizes[who])
+        drawn = torch.from_numpy(
+            rng.integers(
+                self.seed, "row", self.peers[who].numpy(), run.tick, width, shards.sizes[who].numpy()
+            )
+        )
         rows = shards.starts[who, None] + drawn[:, steps * wave :]
 
         def update(model: Model) -> Model:

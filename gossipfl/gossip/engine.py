@@ -10,6 +10,7 @@ Every random number is a function of the seed, its purpose, a peer and a tick (`
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +63,7 @@ class Gossip:
         run = run._replace(letters=room(peers, width, run.x.dtype))
         if not self.network.churn:
             return run
-        u = rng.uniform(self.seed, "begin", torch.arange(peers), 0, 4)
+        u = torch.from_numpy(rng.uniform(self.seed, "begin", np.arange(peers), 0, 4))
         online = u[:, 1] < self.network.online
         until = self.network.rest(online, u[:, 2], u[:, 3], self.ticks)
         return run._replace(online=online, until=until)

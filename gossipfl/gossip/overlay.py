@@ -26,13 +26,14 @@ def overlay(links: Links | None, peers: int) -> Choose:
             return other + (other >= senders)
 
         return anyone
-    degree = torch.bincount(links.senders, minlength=peers)
+    ends = torch.from_numpy(links.receivers), torch.from_numpy(links.senders)
+    degree = torch.bincount(ends[1], minlength=peers)
     if len(degree) > peers or not degree.all():
         who = int(degree.argmin()) if len(degree) == peers else len(degree) - 1
         raise BadExperiment(
             f"Peer {who} has no link to send along, or no rows: each of the {peers} peers needs both"
         )
-    receivers = links.receivers[torch.argsort(links.senders, stable=True)]
+    receivers = ends[0][torch.argsort(ends[1], stable=True)]
     starts = degree.cumsum(0) - degree
 
     def neighbour(senders: Tensor, u: Tensor) -> Tensor:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import BadMessage
 from gossipfl.mixing.compressor import Compressor, Payload
+
+ALIKE = np.zeros(1, np.int64)  # rows of random numbers: one that all peers share
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class RandomK:
         return torch.zeros_like(like).index_copy_(1, self._places(like, round), payload[0])
 
     def _places(self, x: Tensor, round: int) -> Tensor:
-        order = rng.uniform(self.seed, "random-k", torch.zeros(1, dtype=torch.int64), round, x.shape[1])[0]
+        order = torch.from_numpy(rng.uniform(self.seed, "random-k", ALIKE, round, x.shape[1]))[0]
         return order.topk(_count(self.keep, x.shape[1]), sorted=False).indices.sort().values.to(x.device)
 
 
@@ -70,7 +73,7 @@ class Quantise:
 
     def compress(self, x: Tensor, round: int) -> Payload:
         scale = x.abs().amax(1, keepdim=True) / self._most
-        u = rng.uniform(self.seed, "rounding", torch.zeros(1, dtype=torch.int64), round, x.shape[1]).to(x)
+        u = torch.from_numpy(rng.uniform(self.seed, "rounding", ALIKE, round, x.shape[1])).to(x)
         levels = torch.where(scale > 0, torch.floor(x / scale + u), 0.0).clamp(-self._most, self._most)
         levels = levels.to(torch.int8)
         return scale, levels if self.bits == 8 else _pack_halves(levels)
@@ -128,8 +131,8 @@ class LowRank:
     def compress(self, x: Tensor, round: int) -> Payload:
         matrix = x.view(len(x), -1, self.columns)
         rank = min(self.rank, *matrix.shape[1:])
-        rows = torch.arange(self.columns)
-        guess = (rng.uniform(self.seed, "low-rank", rows, round, rank) - 0.5).to(x)
+        drawn = rng.uniform(self.seed, "low-rank", np.arange(self.columns), round, rank)
+        guess = torch.from_numpy(drawn - 0.5).to(x)
         basis = torch.linalg.qr(matrix @ guess).Q
         return basis, matrix.mT @ basis
 

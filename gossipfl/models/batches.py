@@ -41,14 +41,17 @@ def batches(
         gather: positions (rounds, n * batch) int64 -> the mini-batch of each of these rounds.
     """
     length = max(1, _NUMBERS // (len(rows) * batch * numbers))
+    peers, counts = rows.cpu().numpy(), sizes.cpu().numpy()
 
     @lru_cache(maxsize=1)
     def block(number: int) -> Sequence[T]:
         rounds = range(number * length, (number + 1) * length)
         if chances is None:
-            drawn = rng.integers(seed, "batch", rows, rounds, batch, sizes)
+            drawn = torch.from_numpy(rng.integers(seed, "batch", peers, rounds, batch, counts))
         else:
-            places = rng.uniform(seed, "batch", rows, rounds, batch).transpose(0, 1).flatten(1)
+            places = (
+                torch.from_numpy(rng.uniform(seed, "batch", peers, rounds, batch)).transpose(0, 1).flatten(1)
+            )
             drawn = torch.searchsorted(chances, places.contiguous(), right=True)
             drawn = drawn.view(len(rows), length, batch).transpose(0, 1)
         drawn = drawn.to(starts.device)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,8 +39,8 @@ def probes(free: Tensor, rank: int, seed: int) -> Tensor:
     the number of free parameters.
     """
     rank = min(rank, int(free.sum()))
-    drawn = free[:, None] * (rng.uniform(seed, "preconditioner", torch.arange(rank), 0, len(free)).T - 0.5)
-    basis: Tensor = torch.linalg.qr(drawn).Q * free[:, None]
+    drawn = torch.from_numpy(rng.uniform(seed, "preconditioner", np.arange(rank), 0, len(free))).T - 0.5
+    basis: Tensor = torch.linalg.qr(free[:, None] * drawn).Q * free[:, None]
     return basis
 
 
@@ -89,10 +90,8 @@ class Preconditioned:
 
     def smoothness(self) -> Tensor:
         """As `Linear.smoothness`, for P H_i P: by the power method, with a margin of a tenth."""
-        v = rng.uniform(0, "power", torch.zeros(1, dtype=torch.int64), 0, self.width).expand(
-            len(self.problem.share), -1
-        )
-        v = (v - 0.5).to(self.problem.penalised)
+        v = torch.from_numpy(rng.uniform(0, "power", np.zeros(1, np.int64), 0, self.width) - 0.5)
+        v = v.expand(len(self.problem.share), -1).to(self.problem.penalised)
         size = torch.ones_like(v[:, :1])
         for _ in range(ITERATIONS):
             v = v / size

@@ -34,11 +34,12 @@ class Edges:
 
     def renew(self, links: Links, dtype: torch.dtype, agreed: Mapping[int, float] | None) -> None:
         """Take over the weights and losses of other links along the same edges."""
-        self._weights, self._shares = links.weights[self._mine], links.weights[self._given].sum()
+        self._weights = torch.from_numpy(links.weights[self._mine])
+        self._shares = torch.from_numpy(links.weights[self._given]).sum()
         self.to, self.lost, self._dtype = self._targets, 0, dtype
         if agreed is not None:
             self._weights = self._weights.new_tensor([agreed[peer] for peer in self.sources])
-        self._show(None if links.arrives is None else links.arrives[self._mine])
+        self._show(None if links.arrives is None else torch.from_numpy(links.arrives[self._mine]))
         if links.arrives is not None:
             there = links.arrives[self._given].tolist()
             self.to = [peer for peer, arrives in zip(self._targets, there, strict=True) if arrives]

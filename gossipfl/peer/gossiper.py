@@ -201,7 +201,7 @@ class Gossiper:
         """Whether my next message is to be lost on its way."""
         if not self.loss:
             return False
-        return bool(rng.uniform(self._seed, "lost", self._conduct.peers, self._sent, 1) < self.loss)
+        return rng.uniform(self._seed, "lost", self._conduct.peers.numpy(), self._sent, 1).item() < self.loss
 
     def _count(self, what: int) -> None:
         self.run.tally[0, what] += 1

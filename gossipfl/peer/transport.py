@@ -4,7 +4,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Protocol
 
-import torch
+import numpy as np
 
 from gossipfl import rng
 
@@ -90,7 +90,7 @@ class Unreliable:
     def __init__(self, transport: Transport, chances: Callable[[], Chances], me: int, seed: int) -> None:
         self.dropped = self.doubled = 0
         self._transport, self._chances, self._seed = transport, chances, seed
-        self._row = torch.tensor([me])
+        self._row = np.array([me])
         self._sent, self._drawn = 0, -1
         self._fates: list[list[float]] = []
 
@@ -103,7 +103,7 @@ class Unreliable:
             return self._transport.send(to, frames)
         if block != self._drawn:
             drawn = rng.uniform(self._seed, "unreliable", self._row, block, 2 * AT_ONCE)
-            self._fates, self._drawn = drawn.view(AT_ONCE, 2).tolist(), block
+            self._fates, self._drawn = drawn.reshape(AT_ONCE, 2).tolist(), block
         if self._fates[place][0] < loss:
             self.dropped += 1
             return True

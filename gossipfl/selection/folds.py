@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gossipfl import rng
 from gossipfl.data import Rows
@@ -24,7 +23,7 @@ def numbered(
 
     Each fold has m / folds rows, up to one. With classes, so it is among the rows of each class.
     """
-    drawn = rng.uniform(seed, "folds", torch.tensor([peer]), 0, len(y))[0].numpy()
+    drawn = rng.uniform(seed, "folds", np.array([peer]), 0, len(y))[0]
     order = np.lexsort((drawn, y)) if classes else drawn.argsort(kind="stable")
     found = np.empty(len(y), np.int64)
     found[order] = (np.arange(len(y)) + peer) % folds

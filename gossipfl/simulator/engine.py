@@ -15,6 +15,7 @@ from gossipfl.simulator.heard import HeardByAll
 from gossipfl.simulator.ledger import Ledger, Tally, closed, ledger_of, mates, noted, opened
 from gossipfl.simulator.settling import Settling
 from gossipfl.topology import Links, Topology
+from gossipfl.topology.links import Mask
 
 CYCLE = 64  # rounds of a periodic topology whose matrices are kept
 PATIENCE = 32  # rounds; if half of all messages are lost, so many in a row are lost once in 2^32
@@ -84,8 +85,8 @@ class Simulator:
         distance = relative_distance(own[heard.senders], own[heard.rows])
         sides = self._links(run.round - 1).sides
         if sides is not None:  # leave out neighbours that will never be heard again
-            sides = sides.to(own.device)
-            distance = torch.where(sides[heard.senders] == sides[heard.rows], distance, 0.0)
+            side = torch.from_numpy(sides).to(own.device)
+            distance = torch.where(side[heard.senders] == side[heard.rows], distance, 0.0)
         return own.new_zeros(len(own)).scatter_reduce(0, heard.rows, distance, "amax")
 
     @property
@@ -135,12 +136,12 @@ class Simulator:
         before = channel.init(x) if replicas is None else replicas[:peers]
         payload = channel.send(x, before, round, blocks)
         after = channel.receive(payload, before, round, blocks)
-        messages = links.receivers.numel()
+        messages = len(links.receivers)
         self.messages_sent += messages
         for tensor in payload:
             self.bytes_sent += messages * tensor.nbytes // peers
         if links.present is not None and channel.remembers:  # no peer heard from those that are away
-            after = torch.where(links.present.to(x.device)[:, None], after, before)
+            after = torch.where(torch.from_numpy(links.present).to(x.device)[:, None], after, before)
         if tally:
             tally.add(k, after, blocks)
         heard = self._along(links, after)
@@ -155,11 +156,12 @@ class Simulator:
     ) -> Tensor:
         """What the receiver of each link holds of its sender: what arrives now, or what arrived last."""
         assert links.arrives is not None
-        sent = tuple(t[links.senders] for t in payload)
+        senders = torch.from_numpy(links.senders).to(held.device)
+        sent = tuple(t[senders] for t in payload)
         if len(held) != len(links.senders):
             held = held.new_zeros(len(links.senders), held.shape[1])
         got = self.mixing.channel.receive(sent, held, round, blocks)
-        return torch.where(links.arrives.to(got.device)[:, None], got, held)
+        return torch.where(torch.from_numpy(links.arrives).to(got.device)[:, None], got, held)
 
     def _along(self, links: Links, replicas: Tensor) -> HeardByAll:
         """The replicas as heard along these links. What depends only on the links is cached."""
@@ -172,12 +174,12 @@ class Simulator:
         return heard
 
 
-def _chosen(rows: Tensor, one: State, other: State) -> State:
+def _chosen(rows: Mask, one: State, other: State) -> State:
     """The state with the rows of `one` where `rows` (n,) is True, and the rows of `other` elsewhere.
 
     A tensor whose rows have another length in `one`, as messages of sums have, is taken from there: the sum at hand is void.
     """
-    old, mine = leaves(other), rows.to(one.x.device)
+    old, mine = leaves(other), torch.from_numpy(rows).to(one.x.device)
     tensors = {
         name: torch.where(mine.view(-1, *[1] * (new.dim() - 1)), new, old[name])
         if new.shape == old[name].shape

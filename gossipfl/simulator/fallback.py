@@ -35,7 +35,7 @@ class SimulatedFallback(Fallback[Simulator]):
         start = ledger_of(run).start  # for peers that restart without their model
         forgets = self.fast.topology(run.round - 1).forgets
         if forgets is not None:
-            x = torch.where(forgets.to(x.device)[:, None], start, x)
+            x = torch.where(torch.from_numpy(forgets).to(x.device)[:, None], start, x)
         return to.init(x)._replace(round=run.round, edges=opened(start))
 
 

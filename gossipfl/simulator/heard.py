@@ -15,11 +15,16 @@ class HeardByAll:
     """One round's messages to all rows (a `Received`): the replicas, and the links along which they were heard."""
 
     def __init__(self, links: Links, like: Tensor) -> None:
-        self._links = links._replace(weights=links.weights.to(like.dtype))
-        self._links = Links(*(None if t is None else t.to(like.device) for t in self._links))  # type: ignore[arg-type]
-        arrived = slice(None) if self._links.arrives is None else self._links.arrives
-        self.rows, self.senders = self._links.receivers[arrived], self._links.senders[arrived]
-        self._weights = self._links.weights[arrived]
+        device = like.device
+        self._to, self._from = (
+            torch.from_numpy(ends).to(device) for ends in (links.receivers, links.senders)
+        )
+        self._shares = torch.from_numpy(links.weights).to(device, like.dtype)  # of all links
+        self.rows, self.senders, self._weights = self._to, self._from, self._shares  # of those that arrive
+        if links.arrives is not None:
+            arrived = torch.from_numpy(links.arrives).to(device)
+            self.rows, self.senders = self._to[arrived], self._from[arrived]
+            self._weights = self._shares[arrived]
         self.own = like
         self.held: Tensor | None = None  # (e, d): the last message of each link, if messages get lost
 
@@ -29,10 +34,8 @@ class HeardByAll:
     def push(self, own: Tensor) -> Tensor:
         if self.held is None:
             return self._pushing @ own
-        kept = self._less(self._links.senders, self._links.weights)
-        return (kept[:, None] * own).index_add_(
-            0, self._links.receivers, self._links.weights[:, None] * self.held
-        )
+        kept = self._less(self._from, self._shares)
+        return (kept[:, None] * own).index_add_(0, self._to, self._shares[:, None] * self.held)
 
     def pull(self, own: Tensor) -> Tensor:
         return self._pulling @ own
@@ -63,7 +66,7 @@ class HeardByAll:
 
     @cached_property
     def _pushing(self) -> Tensor:
-        return self._matrix(self._weights, self._less(self._links.senders, self._links.weights))
+        return self._matrix(self._weights, self._less(self._from, self._shares))
 
     @cached_property
     def _pulling(self) -> Tensor:

@@ -13,12 +13,14 @@ each edge have pulled in the same rounds. Two rules ensure this:
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gossipfl.engine import Run
 from gossipfl.mixing import Mixing
 from gossipfl.topology import Links
+from gossipfl.topology.links import Mask, Numbers
 
 LOW = 0xFFFFFFFF
 TOLERANCE = 1e-9  # weights that differ by no more than this count as equal
@@ -38,7 +40,7 @@ class Ledger(NamedTuple):
 class Tally:
     """What the exchanges of one round pull at each link's receiver; `mates` are the positions of the reverse links."""
 
-    def __init__(self, links: Links, mates: Tensor, mixing: Mixing) -> None:
+    def __init__(self, links: Links, mates: Numbers, mixing: Mixing) -> None:
         self.links, self.mates, self._mixing = links, mates, mixing
         self.pulled: Tensor | None = None  # (e, D)
         self.blocks: Sequence[int] = ()
@@ -47,8 +49,9 @@ class Tally:
         """Add exchange k of the round, with these replicas (n, D)."""
         mixing, links, device = self._mixing, self.links, replicas.device
         part = mixing.gamma * (mixing.steps[k] if mixing.steps else 1.0)
-        weights = part * links.weights.to(replicas)[:, None]
-        pulled = weights * (replicas[links.senders.to(device)] - replicas[links.receivers.to(device)])
+        weights = part * torch.from_numpy(links.weights).to(replicas)[:, None]
+        to, come = (torch.from_numpy(ends).to(device) for ends in (links.receivers, links.senders))
+        pulled = weights * (replicas[come] - replicas[to])
         self.pulled = pulled if self.pulled is None else self.pulled + pulled
         self.blocks = blocks
 
@@ -65,25 +68,28 @@ def ledger_of(run: Run) -> Ledger:
     return run.edges if isinstance(run.edges, Ledger) else opened(run.state.x)
 
 
-def mates(links: Links) -> Tensor | None:
+def mates(links: Links) -> Numbers | None:
     """The position of each link's reverse link, (e,); None if one is missing or has another weight."""
-    ends = _ends(links)
-    back = _mirrored(ends)
-    place = torch.searchsorted(ends, back).clamp(max=max(0, len(ends) - 1))
-    paired = torch.equal(ends[place], back)
-    if not paired or bool(((links.weights[place] - links.weights).abs() > TOLERANCE).any()):
-        return None
-    return place
+    ends, back = _ends(links), links.senders << 32 | links.receivers
+    place = np.searchsorted(ends, back).clip(max=max(0, len(ends) - 1))
+    if (
+        np.array_equal(ends[place], back)
+        and (np.abs(links.weights[place] - links.weights) <= TOLERANCE).all()
+    ):
+        return place
+    return None
 
 
 def noted(ledger: Ledger, tally: Tally) -> tuple[Ledger, Tensor]:
     """The ledger with one round's exchanges, and what each peer must give back (n, D) because it now knows it is unmatched."""
     assert tally.pulled is not None
     links, pulled = tally.links, tally.pulled
-    ledger, place = _grown(ledger, _ends(links).to(pulled.device), pulled, tally.blocks)
-    heard = torch.ones_like(links.receivers, dtype=torch.bool) if links.arrives is None else links.arrives
-    lone = (heard & ~heard[tally.mates])[:, None].to(pulled.device)
-    heard = heard.to(pulled.device)
+    arrives = np.ones(len(links.receivers), bool) if links.arrives is None else links.arrives
+    receivers, ends, heard, lone = (
+        torch.from_numpy(each).to(pulled.device)
+        for each in (links.receivers, _ends(links), arrives, (arrives & ~arrives[tally.mates])[:, None])
+    )
+    ledger, place = _grown(ledger, ends, pulled, tally.blocks)
     came, owed = heard[:, None], ledger.unmatched[place]
     told, new = torch.where(came, owed, 0.0), torch.where(came, pulled, 0.0)
     after = ledger._replace(
@@ -91,17 +97,17 @@ def noted(ledger: Ledger, tally: Tally) -> tuple[Ledger, Tensor]:
         unmatched=ledger.unmatched.index_copy(0, place, torch.where(lone, new, owed - told)),
         silent=ledger.silent.index_copy(0, place, torch.where(heard, 0, ledger.silent[place] + 1)),
     )
-    return after, _by_peer(ledger, links.receivers.to(pulled.device), told)
+    return after, _by_peer(ledger, receivers, told)
 
 
-def closed(ledger: Ledger, present: Tensor | None, patience: int) -> tuple[Ledger, Tensor]:
+def closed(ledger: Ledger, present: Mask | None, patience: int) -> tuple[Ledger, Tensor]:
     """The ledger without the sessions that end now, and what each peer must give back (n, D). `present` is (n,) bool."""
     receivers, senders = ledger.ends >> 32, ledger.ends & LOW
     gone = ledger.silent > patience
     gone = gone | gone[torch.searchsorted(ledger.ends, _mirrored(ledger.ends))]
     silent = ledger.silent
     if present is not None:
-        there = present.to(gone.device)
+        there = torch.from_numpy(present).to(gone.device)
         apart = ~(there[receivers] & there[senders])
         gone, silent = gone | apart, torch.where(apart, 0, silent)
     returned = _by_peer(ledger, receivers[gone], ledger.total[gone])
@@ -110,7 +116,7 @@ def closed(ledger: Ledger, present: Tensor | None, patience: int) -> tuple[Ledge
     return ledger._replace(total=total, unmatched=unmatched, silent=silent), returned
 
 
-def _ends(links: Links) -> Tensor:
+def _ends(links: Links) -> Numbers:
     return links.receivers << 32 | links.senders
 
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+import torch
 from torch import Tensor
 
 from gossipfl.engine import Lookback
@@ -32,7 +33,7 @@ class Settling:
         """`Engine.settled` after the round `round`, which had these links."""
         peers = len(converged)
         if links.waits is not None:
-            converged = converged & ~links.waits.to(converged.device)
+            converged = converged & torch.from_numpy(~links.waits).to(converged.device)
         self._converged.append(over or bool(converged.all()))
         self._lookback.note(round)
         depth = len(self._converged) - 1

@@ -54,8 +54,8 @@ class Toy:
     def grad(self, round: int) -> Grad:
         a, b = self.a, self.b
         if self.batch:
-            below = torch.full((len(a),), DATA)
-            drawn = rng.integers(3, "batch", self.rows, round, self.batch, below)
+            below = np.full(len(a), DATA)
+            drawn = torch.from_numpy(rng.integers(3, "batch", self.rows.numpy(), round, self.batch, below))
             a = a.gather(1, drawn[:, :, None].expand(-1, -1, WIDTH))
             b = b.gather(1, drawn)
 
@@ -130,7 +130,7 @@ def spied(instance: Instance) -> tuple[Exchanges, Instance]:
 
 def start(peers: int = PEERS, width: int = WIDTH) -> Tensor:
     """Different starting points, so that no law holds only because all rows are equal."""
-    return rng.uniform(1, "start", torch.arange(peers), 0, width) - 0.5
+    return torch.from_numpy(rng.uniform(1, "start", np.arange(peers), 0, width)) - 0.5
 
 
 def after(engine: Any, run: Run, rounds: int) -> list[Run]:

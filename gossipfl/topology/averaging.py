@@ -68,7 +68,7 @@ def _pushes(links: Links, peers: int) -> int:
     C has the shares that peers give away; found by repeated squaring.
     """
     shares = np.zeros((peers, peers))
-    shares[links.receivers.numpy(), links.senders.numpy()] = links.weights.numpy()
+    shares[links.receivers, links.senders] = links.weights
     shares += np.diag(1 - shares.sum(axis=0))
     power, rounds = shares, 1
     while (
@@ -87,7 +87,7 @@ def _laplacian_eigenvalues(links: Links, peers: int) -> Array:
     _, vectors = np.linalg.eigh(np.eye(peers) - dense(links, peers))
     vectors = vectors[:, 1:] - vectors[:, 1:].mean(axis=0)
     half = links.receivers < links.senders
-    one, other = links.receivers[half].numpy(), links.senders[half].numpy()
+    one, other = links.receivers[half], links.senders[half]
     rows = np.ascontiguousarray(vectors.T)  # numpy sums pairwise along rows only
     return np.sort([((row[one] - row[other]) ** 2).sum() / (row**2).sum() for row in rows])
 

@@ -6,20 +6,19 @@ without the condition.
 """
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 
-import torch
+import numpy as np
 
 from gossipfl import rng
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.links import Links, Topology
+from gossipfl.topology.links import Links, Topology, remembered
 from gossipfl.topology.preserves import select, without
 
 
 def lossy(topology: Topology, p: float, seed: int = 0) -> Topology:
     """Each message is lost with probability p, which its sender does not notice; `arrives` marks those that arrive.
 
-    The other fields of `Links` are the same tensors as before.
+    The other fields of `Links` are the same arrays as before.
     """
     _probability("p, the probability of losing a message,", p)
 
@@ -41,8 +40,8 @@ def dropping(topology: Topology, p: float, seed: int = 0) -> Topology:
 
     def links(round: int) -> Links:
         whole = topology(round)
-        one = torch.minimum(whole.receivers, whole.senders)
-        other = torch.maximum(whole.receivers, whole.senders)
+        one = np.minimum(whole.receivers, whole.senders)
+        other = np.maximum(whole.receivers, whole.senders)
         return select(whole, rng.uniform(seed, "dropping", one << 32 | other, round, 1)[:, 0] >= p)
 
     return links if p else topology
@@ -64,13 +63,13 @@ def churn(topology: Topology, peers: int, online: float, session: int, seed: int
     _probability("online", online)
     if session < 1:
         raise BadExperiment(f"sessions of {session} rounds are too short: use 1 or more")
-    each = torch.arange(peers)
-    phase = rng.integers(seed, "churn-phase", each, 0, 1, torch.full((peers,), session))[:, 0]
+    each = np.arange(peers)
+    phase = rng.integers(seed, "churn-phase", each, 0, 1, np.full(peers, session))[:, 0]
 
     def links(round: int) -> Links:
         number, now = (round + phase) // session, round // session
         drawn = rng.uniform(seed, "churn", each, range(now, now + 2), 1)[:, :, 0]
-        away = torch.where(number == now, drawn[0], drawn[1]) >= online
+        away = np.where(number == now, drawn[0], drawn[1]) >= online
         left, here = without(topology(round), away), ~away
         return left._replace(
             present=here if left.present is None else left.present & here,
@@ -88,16 +87,16 @@ def partition(topology: Topology, groups: Sequence[Collection[int]], begin: int,
         groups: the numbers of the peers in each; peers in none of them form one more group.
         begin, end: rounds.
     """
-    among = [torch.tensor(sorted(group), dtype=torch.int64) for group in groups]
+    among = [np.array(sorted(group), np.int64) for group in groups]
 
-    @lru_cache(1)  # tensors are hashed by identity: the links of a static topology are cut once
-    def cut(links: Links) -> Links:
-        kept = torch.ones_like(links.receivers, dtype=torch.bool)
+    @remembered
+    def cut(links: Links, _: int) -> Links:
+        kept = np.ones(len(links.receivers), bool)
         for group in among:
-            kept &= torch.isin(links.receivers, group) == torch.isin(links.senders, group)
+            kept &= np.isin(links.receivers, group) == np.isin(links.senders, group)
         return select(links, kept)
 
-    return lambda round: cut(topology(round)) if begin <= round < end else topology(round)
+    return lambda round: cut(topology(round), 0) if begin <= round < end else topology(round)
 
 
 def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int = 0) -> Topology:
@@ -113,12 +112,12 @@ def stragglers(topology: Topology, slow: Collection[int], every: int, seed: int 
     """
     if every < 1:
         raise BadExperiment(f"stragglers take part in every {every}-th round: use 1 or more")
-    number = torch.tensor(sorted(slow), dtype=torch.int64)
-    phase = rng.integers(seed, "stragglers", number, 0, 1, torch.full((len(number),), every))[:, 0]
+    number = np.array(sorted(slow), np.int64)
+    phase = rng.integers(seed, "stragglers", number, 0, 1, np.full(len(number), every))[:, 0]
 
     def links(round: int) -> Links:
         whole, away = topology(round), number[(round + phase) % every > 0]
-        return select(whole, ~(torch.isin(whole.receivers, away) | torch.isin(whole.senders, away)))
+        return select(whole, ~(np.isin(whole.receivers, away) | np.isin(whole.senders, away)))
 
     return links
 

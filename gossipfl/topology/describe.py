@@ -149,7 +149,7 @@ def _changes(graph: nx.Graph, seed: int) -> Changes:
     return Changes(
         schedule=graph.graph["schedule"],
         period=again,
-        heard_max=max(int(links.receivers.bincount(minlength=1).max()) for links in some),
+        heard_max=max(int(np.bincount(links.receivers, minlength=1).max()) for links in some),
         both_ways=all(map(symmetric, some)),
         keeps_mean=all(stochastic(links, peers)[1] for links in some),
         horizon=horizon(topology, peers),

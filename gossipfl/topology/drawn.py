@@ -8,13 +8,10 @@ for any links.
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from gossipfl import rng
-from gossipfl.topology.links import Links, Topology, arrange
+from gossipfl.topology.links import Links, Numbers, Topology, arrange
 
-Numbers = npt.NDArray[np.int64]
 KEPT = 2  # rounds: an engine asks again only for its current round and the one before
 
 
@@ -56,23 +53,23 @@ def epidemic_local(peers: int, sends: int, seed: int) -> Topology:
 
     De Vos et al. 2023, as above. Rows of W sum to 1, columns only on average.
     """
-    each = torch.arange(peers)
+    each = np.arange(peers)
 
     @lru_cache(KEPT)
     def links(round: int) -> Links:
-        draw = rng.uniform(seed, "epidemic-local", each, round, sends).numpy()
+        draw = rng.uniform(seed, "epidemic-local", each, round, sends)
         chosen = np.empty((peers, sends), np.int64)
         for k, top in enumerate(range(peers - 1 - sends, peers - 1)):  # Floyd's sampling without replacement
             pick = (draw[:, k] * (top + 1)).astype(np.int64)
             chosen[:, k] = np.where((chosen[:, :k] == pick[:, None]).any(axis=1), top, pick)
-        receivers = (chosen + (chosen >= each.numpy()[:, None])).ravel()
+        receivers = (chosen + (chosen >= each[:, None])).ravel()
         heard = np.bincount(receivers, minlength=peers)
-        return arrange(receivers, each.numpy().repeat(sends), 1 / (1 + heard[receivers]))
+        return arrange(receivers, each.repeat(sends), 1 / (1 + heard[receivers]))
 
     return links
 
 
 def _order(count: int, seed: int, purpose: str, round: int) -> Numbers:
     """The numbers below `count` in random order."""
-    words = rng.bits(seed, purpose, torch.arange(count), round, 1)[:, 0]
+    words = rng.bits(seed, purpose, np.arange(count), round, 1)[:, 0]
     return words.argsort(kind="stable")

@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 from math import gcd
 
 import numpy as np
-import torch
 
 from gossipfl import rng
 from gossipfl.errors import BadExperiment
@@ -81,5 +80,5 @@ def one_peer_both_ways(peers: int, offsets: Sequence[int], seed: int) -> Topolog
 
 def _drawn(offsets: Sequence[int], seed: int, round: int) -> tuple[int, float]:
     """One of the offsets, and another random number in [0, 1)."""
-    which, other = rng.uniform(seed, "equi", torch.zeros(1, dtype=torch.int64), round, 2)[0].tolist()
+    which, other = rng.uniform(seed, "equi", np.zeros(1, np.int64), round, 2)[0].tolist()
     return offsets[int(which * len(offsets))], other

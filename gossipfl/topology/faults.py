@@ -9,26 +9,24 @@ model is a return like any other. A simulation knows how long each fault lasts: 
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gossipfl import rng
-from gossipfl.topology.links import Links, Topology
+from gossipfl.topology.links import Links, Mask, Reals, Topology, remembered
 from gossipfl.topology.outlook import Outlook, mask, outlook
 from gossipfl.topology.preserves import without
 from gossipfl.topology.spans import Fault, Span, absences, check, cuts, losses
 
 
 class Standing(NamedTuple):
-    """What holds between one event and the next; each tensor is (n,)."""
+    """What holds between one event and the next; each array is (n,)."""
 
-    away: Tensor  # bool
-    forgets: Tensor  # bool
-    sides: tuple[Tensor, ...]  # bool, one for each cut
-    rates: Tensor  # probabilities of loss
+    away: Mask
+    forgets: Mask
+    sides: tuple[Mask, ...]  # one for each cut
+    rates: Reals  # probabilities of loss
     ahead: Outlook
 
 
@@ -53,7 +51,7 @@ def afflicted(
     begins, standings = _timeline(peers, absences(ordered), cuts(ordered), losses(ordered, peers), edges)
     noisy = any(fault.do in ("cut", "loss") for fault in faults)
 
-    @lru_cache(1)  # tensors are hashed by identity: static links are computed once for each event
+    @remembered
     def struck(whole: Links, place: int) -> Links:
         now = standings[place]
         present = ~now.away if whole.present is None else whole.present & ~now.away
@@ -62,7 +60,7 @@ def afflicted(
         left = without(whole, now.away)._replace(
             present=present, forgets=forgets, sides=now.ahead.sides, waits=waits
         )
-        arrives = torch.ones_like(left.receivers, dtype=torch.bool) if left.arrives is None else left.arrives
+        arrives = np.ones(len(left.receivers), bool) if left.arrives is None else left.arrives
         for side in now.sides:
             arrives = arrives & (side[left.receivers] == side[left.senders])
         return left._replace(arrives=arrives) if noisy else left
@@ -74,7 +72,7 @@ def afflicted(
             return left
         drawn = rng.uniform(seed, "faults", left.receivers << 32 | left.senders, round, 1)[:, 0]
         return left._replace(
-            arrives=left.arrives & (drawn >= torch.maximum(rates[left.receivers], rates[left.senders]))
+            arrives=left.arrives & (drawn >= np.maximum(rates[left.receivers], rates[left.senders]))
         )
 
     return links
@@ -84,7 +82,7 @@ def _timeline(
     peers: int,
     away: list[Span],
     cut: list[Span],
-    lost: list[tuple[int, Tensor]],
+    lost: list[tuple[int, Reals]],
     edges: Links | None,
 ) -> tuple[list[int], list[Standing]]:
     """The rounds in which something changes, from 0 on, and what holds from each of them on."""

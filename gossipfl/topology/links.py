@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from gossipfl.errors import BadExperiment
+
+Numbers = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 class Links(NamedTuple):
@@ -30,14 +32,14 @@ class Links(NamedTuple):
     may be away, `arrives` or `present` is given in every round with links: from then on the history of each edge is recorded.
     """
 
-    receivers: Tensor  # (e,) int64
-    senders: Tensor  # (e,) int64
-    weights: Tensor  # (e,) float64
-    arrives: Tensor | None = None  # (e,) bool
-    present: Tensor | None = None  # (n,) bool
-    forgets: Tensor | None = None  # (n,) bool
-    sides: Tensor | None = None  # (n,) int64
-    waits: Tensor | None = None  # (n,) bool
+    receivers: Numbers  # (e,)
+    senders: Numbers  # (e,)
+    weights: Reals  # (e,)
+    arrives: Mask | None = None  # (e,)
+    present: Mask | None = None  # (n,)
+    forgets: Mask | None = None  # (n,)
+    sides: Numbers | None = None  # (n,)
+    waits: Mask | None = None  # (n,)
 
 
 # A schedule: round -> that round's links. Every peer computes the same links, without communication. A schedule that
@@ -45,19 +47,17 @@ class Links(NamedTuple):
 Topology = Callable[[int], Links]
 
 
-def arrange(
-    receivers: npt.NDArray[np.int64], senders: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | float
-) -> Links:
+def arrange(receivers: Numbers, senders: Numbers, weights: Reals | float) -> Links:
     """The `Links` of edges (e,) in any order; weights of edges from the same sender to the same receiver are added."""
     edges, place = np.unique(receivers << 32 | senders, return_inverse=True)
     total = np.bincount(place, np.broadcast_to(weights, receivers.shape)).astype(np.float64)  # int64 if empty
-    return Links(*map(torch.from_numpy, (edges >> 32, edges & 0xFFFFFFFF, total)))
+    return Links(edges >> 32, edges & 0xFFFFFFFF, total)
 
 
 def silence() -> Links:
     """No links at all."""
-    none = torch.empty(0, dtype=torch.int64)
-    return Links(none, none, torch.empty(0, dtype=torch.float64))
+    none = np.empty(0, np.int64)
+    return Links(none, none, np.empty(0))
 
 
 def static(links: Links) -> Topology:
@@ -69,6 +69,21 @@ def cycle(rounds: Sequence[Links]) -> Topology:
     """The links of these rounds in a cycle, the same objects each time; no links if there are no rounds."""
     rounds = rounds or (silence(),)
     return lambda round: rounds[round % len(rounds)]
+
+
+def remembered(make: Callable[[Links, int], Links]) -> Callable[[Links, int], Links]:
+    """The same function, which returns the same object as before if links (by identity) and number are the same as before.
+
+    So the links of a static topology stay one object under a condition, too.
+    """
+    last: list[tuple[Links, int, Links]] = []
+
+    def links(of: Links, number: int) -> Links:
+        if not (last and last[0][0] is of and last[0][1] == number):
+            last[:] = [(of, number, make(of, number))]
+        return last[0][2]
+
+    return links
 
 
 def every(topology: Topology, period: int) -> Topology:

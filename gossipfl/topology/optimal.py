@@ -9,7 +9,6 @@ import warnings
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 
 from gossipfl.errors import BadExperiment
@@ -45,9 +44,9 @@ def fastest_mixing(graph: nx.Graph) -> Links:
         BadExperiment: cvxpy or SCS is missing, or the graph has too many peers.
     """
     peers, found = len(graph), _solved(graph, "fastest-mixing")
-    weights = found.weights.clamp(min=0)
-    sums = torch.zeros(peers, dtype=torch.float64).index_add_(0, found.receivers, weights).clamp(min=1)
-    weights = weights / torch.maximum(sums[found.receivers], sums[found.senders])
+    weights = found.weights.clip(min=0)
+    sums = np.bincount(found.receivers, weights, peers).clip(min=1)
+    weights = weights / np.maximum(sums[found.receivers], sums[found.senders])
     return _fastest([found._replace(weights=weights), metropolis(graph), uniform(graph)], peers)
 
 
@@ -64,7 +63,7 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
     peers, links = len(graph), unit(graph)
     known: dict[str, list[float]] = graph.graph.setdefault("solved", {})
     if rule in known and len(known[rule]) == len(links.weights):
-        return links._replace(weights=torch.tensor(known[rule], dtype=torch.float64))
+        return links._replace(weights=np.array(known[rule]))
     try:
         import cvxpy
         import scs  # noqa: F401  (cvxpy calls it)
@@ -76,10 +75,10 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
         raise BadExperiment(
             f'weights "{rule}" for {peers} peers take too long to compute: use "best-constant", or at most {MOST} peers'
         )
-    half = (links.receivers < links.senders).numpy()
+    half = links.receivers < links.senders
     if not half.any():
         return links
-    ends = links.receivers.numpy()[half], links.senders.numpy()[half]
+    ends = links.receivers[half], links.senders[half]
     w, s = cvxpy.Variable(int(half.sum())), cvxpy.Variable()
     L = cvxpy.reshape(_laplacian(*ends, peers) @ w, (peers, peers), order="C")
     one, mean = np.eye(peers), np.full((peers, peers), 1 / peers)
@@ -95,7 +94,7 @@ def _solved(graph: nx.Graph, rule: str) -> Links:
         )
     W = np.zeros((peers, peers))
     W[ends] = W[ends[::-1]] = np.round(w.value, DIGITS)
-    weights = torch.from_numpy(W[links.receivers, links.senders])
+    weights = W[links.receivers, links.senders]
     known[rule] = weights.tolist()
     return links._replace(weights=weights)
 

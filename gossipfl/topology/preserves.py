@@ -1,9 +1,8 @@
 """What one round's mixing matrix preserves, computed from its links; must not know graphs, rules or schedules."""
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from gossipfl.topology.links import Links
+from gossipfl.topology.links import Links, Mask
 
 TOLERANCE = 1e-9
 
@@ -14,9 +13,8 @@ def stochastic(links: Links, peers: int) -> tuple[bool, bool]:
     Rows always do, because the diagonal fills them up. Columns do if each peer receives as much weight as it gives.
     """
     links = arriving(links)
-    balance = torch.zeros(peers, dtype=torch.float64)
-    balance.index_add_(0, links.receivers, links.weights).index_add_(0, links.senders, -links.weights)
-    return True, bool((balance.abs() <= TOLERANCE).all())
+    taken, given = (np.bincount(ends, links.weights, peers) for ends in (links.receivers, links.senders))
+    return True, bool((np.abs(taken - given) <= TOLERANCE).all())
 
 
 def symmetric(links: Links) -> bool:
@@ -24,8 +22,8 @@ def symmetric(links: Links) -> bool:
     links = arriving(links)
     there, back = links.receivers << 32 | links.senders, links.senders << 32 | links.receivers
     order, mirrored = there.argsort(), back.argsort()
-    return torch.equal(there[order], back[mirrored]) and bool(
-        ((links.weights[order] - links.weights[mirrored]).abs() <= TOLERANCE).all()
+    return np.array_equal(there[order], back[mirrored]) and bool(
+        (np.abs(links.weights[order] - links.weights[mirrored]) <= TOLERANCE).all()
     )
 
 
@@ -34,7 +32,7 @@ def arriving(links: Links) -> Links:
     return links if links.arrives is None else select(links, links.arrives)._replace(arrives=None)
 
 
-def select(links: Links, kept: Tensor) -> Links:
+def select(links: Links, kept: Mask) -> Links:
     """The links where `kept` (e,) bool is True; the same object if that is all of them. Fields of peers do not change."""
     if kept.all():
         return links
@@ -46,6 +44,6 @@ def select(links: Links, kept: Tensor) -> Links:
     )
 
 
-def without(links: Links, away: Tensor) -> Links:
+def without(links: Links, away: Mask) -> Links:
     """The links between peers that are not away; `away` (n,) bool."""
     return select(links, ~(away[links.receivers] | away[links.senders]))

@@ -2,10 +2,9 @@
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from gossipfl.errors import BadExperiment
-from gossipfl.topology.links import Links, Topology
+from gossipfl.topology.links import Links, Numbers, Topology
 from gossipfl.topology.preserves import arriving
 
 STARTS = 32  # the number of starting rounds that `horizon` tries
@@ -47,7 +46,9 @@ def period(topology: Topology, most: int = 64) -> int | None:
     return next(fits, None)
 
 
-def _rounds(topology: Topology, peers: int, start: int, most: int, sides: Tensor | None = None) -> int | None:
+def _rounds(
+    topology: Topology, peers: int, start: int, most: int, sides: Numbers | None = None
+) -> int | None:
     """The fewest rounds from `start` after which every peer knows all of its side; None if `most` are too few."""
     known: Known = np.packbits(np.eye(peers, dtype=bool), axis=1)
     side = _side(peers, sides)
@@ -59,17 +60,17 @@ def _rounds(topology: Topology, peers: int, start: int, most: int, sides: Tensor
     return None
 
 
-def _side(peers: int, sides: Tensor | None) -> Known:
+def _side(peers: int, sides: Numbers | None) -> Known:
     """The peers on the side of each peer, (n, n) bits; (1, n) if all are on one side."""
     if sides is None:
         return np.packbits(np.ones((1, peers), dtype=bool), axis=1)
-    each, mine = np.unique(sides.numpy(), return_inverse=True)
+    each, mine = np.unique(sides, return_inverse=True)
     return np.packbits(each[:, None] == each[mine], axis=1)[mine]
 
 
 def _heard(known: Known, links: Links) -> Known:
     links = arriving(links)
-    receivers, senders = links.receivers.numpy(), links.senders.numpy()
+    receivers, senders = links.receivers, links.senders
     if not len(receivers):
         return known
     first = np.flatnonzero(np.diff(receivers, prepend=-1))  # the first of each receiver's links

@@ -17,10 +17,10 @@ that was never stopped, is no error.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Reals
 
 EVER = 2**62  # a round that is never reached
 
@@ -98,13 +98,13 @@ def cuts(faults: Sequence[Fault]) -> list[Span]:
     return spans + [Span(peers, begin, EVER) for peers, begin in standing.items()]
 
 
-def losses(faults: Sequence[Fault], peers: int) -> list[tuple[int, Tensor]]:
+def losses(faults: Sequence[Fault], peers: int) -> list[tuple[int, Reals]]:
     """The probability of loss for messages of each peer, (n,), with the round from which it holds."""
-    rates = torch.zeros(peers, dtype=torch.float64)
+    rates = np.zeros(peers)
     found = [(0, rates)]
     for fault in faults:
         if fault.do == "loss":
-            rates = rates.clone()
+            rates = rates.copy()
             rates[list(fault.peers) if fault.peers else slice(None)] = fault.amount
             found.append((fault.round, rates))
     return found

@@ -87,7 +87,7 @@ def _check(links: Links) -> None:
 
 def laplacian(links: Links, peers: int) -> sparse.csr_array:
     """I - W, shape (peers, peers)."""
-    entries = (links.weights.numpy(), (links.receivers.numpy(), links.senders.numpy()))
+    entries = (links.weights, (links.receivers, links.senders))
     W = sparse.csr_array(entries, shape=(peers, peers))
     return sparse.csr_array(sparse.diags_array(W.sum(axis=1)) - W)
 

@@ -6,7 +6,6 @@ peer i.
 
 import networkx as nx
 import numpy as np
-import torch
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.links import Links, arrange
@@ -27,8 +26,8 @@ def unit(graph: nx.Graph) -> Links:
 def metropolis(graph: nx.Graph) -> Links:
     """w_ij = 1 / (1 + max(d_i, d_j)), from the neighbours' degrees alone (Xiao, Boyd, Lall, IPSN 2005)."""
     links = unit(graph)
-    degree = torch.bincount(links.receivers, minlength=len(graph)).double()
-    return links._replace(weights=1 / (1 + torch.maximum(degree[links.receivers], degree[links.senders])))
+    degree = np.bincount(links.receivers, minlength=len(graph))
+    return links._replace(weights=1 / (1 + np.maximum(degree[links.receivers], degree[links.senders])))
 
 
 def uniform(graph: nx.Graph) -> Links:
@@ -58,14 +57,14 @@ def push(graph: nx.Graph) -> Links:
     optimization over time-varying directed graphs", IEEE Trans. Automatic Control 60, 2015.
     """
     links = _edges(graph)
-    degree = torch.bincount(links.senders, minlength=len(graph)).double()
+    degree = np.bincount(links.senders, minlength=len(graph))
     return links._replace(weights=1 / (1 + degree[links.senders]))
 
 
 def pull(graph: nx.Graph) -> Links:
     """w_ij = 1 / (1 + d_i), where i hears d_i peers: i averages what it has and what it hears. Rows of W sum to 1."""
     links = _edges(graph)
-    degree = torch.bincount(links.receivers, minlength=len(graph)).double()
+    degree = np.bincount(links.receivers, minlength=len(graph))
     return links._replace(weights=1 / (1 + degree[links.receivers]))
 
 
@@ -83,7 +82,7 @@ def from_file(graph: nx.Graph) -> Links:
     peers = list(graph)
     links = unit(graph)
     pairs = zip(links.receivers.tolist(), links.senders.tolist(), strict=True)
-    values = torch.tensor([graph.edges[peers[i], peers[j]]["weight"] for i, j in pairs], dtype=torch.float64)
+    values = np.array([graph.edges[peers[i], peers[j]]["weight"] for i, j in pairs], np.float64)
     links = links._replace(weights=values)
     ends = extreme(links, len(peers))
     if ends.rho >= 1 - 1e-12 and len(peers) > 1:

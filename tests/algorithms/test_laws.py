@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -176,7 +177,7 @@ def test_engine_law_where_some_peers_have_no_edge_this_round() -> None:
     """A schedule of matchings on a line: in each round a peer at an end has no link."""
     graph = GRAPHS["line:4"]
     links = metropolis(graph)
-    lowest = torch.minimum(links.receivers, links.senders)
+    lowest = np.minimum(links.receivers, links.senders)
     turns = [type(links)(*(t[lowest % 2 == parity] for t in links[:3])) for parity in (0, 1)]
     x, algorithm = start(4), DPSGD(0.1)
 

@@ -37,18 +37,16 @@ GRAPHS = graphs()
 def failing(spec: str, seed: int) -> Topology:
     """Links with all kinds of random faults: peers away or without memory, cuts, losses, and links left out."""
     draw, whole, peers = np.random.default_rng(seed), metropolis(GRAPHS[spec]), len(GRAPHS[spec])
-    one = torch.minimum(whole.receivers, whole.senders) * peers + torch.maximum(
-        whole.receivers, whole.senders
-    )
-    away, rounds = torch.zeros(peers, dtype=torch.bool), []
+    one = np.minimum(whole.receivers, whole.senders) * peers + np.maximum(whole.receivers, whole.senders)
+    away, rounds = np.zeros(peers, bool), []
     for k in range(ROUNDS):
-        away = away ^ torch.from_numpy(draw.random(peers) < 0.1)
-        kept = torch.from_numpy(draw.random(peers * peers) >= 0.1)[one] & (k % 11 < 10)
-        arrives = torch.from_numpy(draw.random(len(one)) >= 0.2)
+        away = away ^ (draw.random(peers) < 0.1)
+        kept = (draw.random(peers * peers) >= 0.1)[one] & (k % 11 < 10)
+        arrives = draw.random(len(one)) >= 0.2
         if 12 <= k < 20 or 28 <= k < 36:  # cut in both directions, then in one
             arrives &= (whole.receivers < 2) == (whole.senders < 2) if k < 20 else whole.receivers > 0
         links = select(whole._replace(arrives=arrives), kept)
-        forgets = away & torch.from_numpy(draw.random(peers) < 0.3)
+        forgets = away & (draw.random(peers) < 0.3)
         links = without(links, away)._replace(present=~away, forgets=forgets if k % 3 else None)
         rounds.append(links._replace(arrives=None) if k % 7 == 0 else links)
     return cycle(rounds)
@@ -134,8 +132,8 @@ def test_resume_law(method: Instance) -> None:
 
 def test_a_peer_that_is_away_stays_as_it_is_and_one_that_forgets_begins_anew() -> None:
     links, x = metropolis(GRAPHS["ring:5"]), start()
-    everybody = torch.ones(5, dtype=torch.bool)
-    away = everybody.clone()
+    everybody = np.ones(5, bool)
+    away = everybody.copy()
     away[3] = False
     gone = without(links, ~away)._replace(present=away)
     rounds = [links._replace(present=everybody)] * 4 + [gone] * 3 + [gone._replace(forgets=~away)]
@@ -164,13 +162,13 @@ def test_what_cannot_fail_is_not_noted() -> None:
 def test_links_that_lead_one_way_have_no_accounts() -> None:
     """The two ends do not pull the same amount, so giving it back would not help."""
     links = topology.schedule(topology.load("directed-ring:5"), "push")(0)
-    losing, toy = links._replace(arrives=torch.arange(5) != 2), Toy(range(5))
+    losing, toy = links._replace(arrives=np.arange(5) != 2), Toy(range(5))
     method = instance("gradient-tracking", Mixing())
     simulator = Simulator(method.make(toy), toy, static(losing), method.mixing)
     assert not len(after(simulator, simulator.init(start()), 3)[-1].edges.ends)
     whole = metropolis(GRAPHS["ring:5"])
     uneven = whole.weights * (1 + (whole.receivers < whole.senders))
-    heavier = whole._replace(weights=uneven, present=torch.ones(5, dtype=torch.bool))
+    heavier = whole._replace(weights=uneven, present=np.ones(5, bool))
     simulator = Simulator(method.make(toy), toy, static(heavier), method.mixing)
     assert not len(after(simulator, simulator.init(start()), 3)[-1].edges.ends)
 

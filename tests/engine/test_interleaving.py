@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ def simulator(name: str, whole: Topology, mixing: Mixing, **more: float) -> Simu
 
 def matchings(round: int) -> topology.Links:
     """Links that change in each round and are created at each call; every fifth round has none."""
-    lowest = torch.minimum(LINKS.receivers, LINKS.senders)
+    lowest = np.minimum(LINKS.receivers, LINKS.senders)
     kept = (lowest % 2 == round % 2) & (round % 5 < 4)
     return LINKS._replace(
         receivers=LINKS.receivers[kept], senders=LINKS.senders[kept], weights=LINKS.weights[kept]

@@ -1,5 +1,6 @@
 """Messages that get lost without the sender's knowledge: both engines, and the methods that tolerate it."""
 
+import numpy as np
 import torch
 from worlds import PEERS, Toy, after, live, lopsided, metropolis, newton, start
 
@@ -18,7 +19,7 @@ def losing(links: Links, probability: float) -> Topology:
     """The same links in every round; each loses its message at random."""
 
     def of(round: int) -> Links:
-        tossed = rng.uniform(5, "loss", torch.arange(len(links.receivers)), round, 1)[:, 0]
+        tossed = rng.uniform(5, "loss", np.arange(len(links.receivers)), round, 1)[:, 0]
         return links._replace(arrives=tossed >= probability)
 
     return of

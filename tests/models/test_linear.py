@@ -101,7 +101,7 @@ def test_twin_on_full_data_and_on_batches(name: str, kind: str, intercept: bool,
     close(problem.loss(x), value)
     close(problem.grad(0)(x), gradient)
     problem = linear(name, kind, batch=6, **options)
-    rows, sizes = torch.arange(3), torch.tensor(SIZES)
+    rows, sizes = np.arange(3), np.array(SIZES)
     for round in (0, 1, 127, 128, 5):
         picks = rng.integers(5, "batch", rows, round, 6, sizes).tolist()
         close(problem.grad(round)(x), twin(problem, data, x, picks, 5.5)[1])
@@ -198,9 +198,9 @@ def test_scores(kind: str, outputs: int, intercept: int) -> None:
 
 
 def test_a_block_of_rounds_is_its_rounds() -> None:
-    rows, below = torch.tensor([3, 9]), torch.tensor([7, 100])
+    rows, below = np.array([3, 9]), np.array([7, 100])
     block = rng.integers(5, "batch", rows, range(4, 9), 6, below)
-    assert torch.equal(block, torch.stack([rng.integers(5, "batch", rows, r, 6, below) for r in range(4, 9)]))
+    assert np.array_equal(block, np.stack([rng.integers(5, "batch", rows, r, 6, below) for r in range(4, 9)]))
 
 
 def test_unusable_rows_are_refused() -> None:

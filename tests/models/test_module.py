@@ -68,7 +68,7 @@ def test_any_module_is_its_own_autograd(batch: int | None, l2: float) -> None:
         everything = torch.arange(len(y))
         taken = everything
         if batch:
-            taken = rng.integers(4, "batch", rows, 6, batch, torch.tensor(SIZES))[i]
+            taken = torch.from_numpy(rng.integers(4, "batch", rows.numpy(), 6, batch, np.array(SIZES)))[i]
         objective(taken).backward()
         gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
         torch.testing.assert_close(problem.grad(6)(x)[i], gradient, rtol=1e-12, atol=1e-13)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from worlds import STUDY
@@ -331,9 +332,8 @@ def numbers(*values: float) -> bytes:
 
 
 def basel(script: Script, mixing: Mixing = Mixing()) -> Peer:
-    ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
-    both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
-    return Peer(exchange(script), Consensus(), None, static(Links(*both, torch.cat([ends[2]] * 2))), mixing)
+    links = Links(np.array([0, 0, 1, 2]), np.array([1, 2, 0, 0]), np.full(4, 0.25))
+    return Peer(exchange(script), Consensus(), None, static(links), mixing)
 
 
 def test_a_peer_mixes_what_it_hears() -> None:

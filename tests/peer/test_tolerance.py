@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_exchange import NAMES, NEAR, OPENING, Script, numbers, says
@@ -415,9 +416,8 @@ def test_numbers_that_are_not_finite_count_as_lost_and_their_sender_hears_that(b
 
 def two_neighbours(exchange: Exchange) -> Peer:
     """D-PSGD without a gradient."""
-    ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
-    both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
-    peer = Peer(exchange, DPSGD(0.0), Still(), static(Links(*both, torch.cat([ends[2]] * 2))))
+    links = Links(np.array([0, 0, 1, 2]), np.array([1, 2, 0, 0]), np.full(4, 0.25))
+    peer = Peer(exchange, DPSGD(0.0), Still(), static(links))
     peer.tolerate(60.0)
     return peer
 
@@ -512,9 +512,7 @@ def test_what_only_one_end_used_is_given_back() -> None:
             for peer in (CLE, ZUR)
         )
     )
-    ends = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0.25, 0.25], dtype=torch.float64)
-    both = [torch.cat(pair) for pair in zip(ends[:2], ends[1::-1], strict=True)]
-    links = Links(*both, torch.cat([ends[2]] * 2))
+    links = Links(np.array([0, 0, 1, 2]), np.array([1, 2, 0, 0]), np.full(4, 0.25))
     peer = Peer(end(script), ExactDiffusion(0.1), None, static(links))
     peer.tolerate(60.0)
     runs: list[Run] = [peer.init(torch.zeros(1, 1, dtype=torch.float64))]
@@ -530,7 +528,7 @@ def test_who_keeps_no_accounts_remembers_nothing_of_exchanges() -> None:
     """D-PSGD has none, and may go on for ever."""
     rounds = 200
     script = Script(*((0.0, tells(CLE, number, payload=numbers(1.0), used=0b1)) for number in range(rounds)))
-    both = torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0.5, 0.5], dtype=torch.float64)
+    both = np.array([0, 1]), np.array([1, 0]), np.array([0.5, 0.5])
     exchange = end(script)
     peer = Peer(exchange, DPSGD(0.1), None, static(Links(*both)))
     peer.tolerate(60.0)

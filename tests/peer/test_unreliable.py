@@ -2,8 +2,8 @@
 
 from queue import SimpleQueue
 
+import numpy as np
 import pytest
-import torch
 
 from gossipfl import rng
 from gossipfl.peer import Chances, Memory, Unreliable
@@ -39,7 +39,7 @@ def test_each_message_meets_the_fate_that_is_drawn_for_it():
     world = World(loss=0.3, duplicate=0.2)
     assert all(world.send(5000)), "a sender learns nothing of what is lost"
     fates = [
-        rng.uniform(7, "unreliable", torch.tensor([0]), block, 256).view(128, 2).tolist()
+        rng.uniform(7, "unreliable", np.array([0]), block, 256).reshape(128, 2).tolist()
         for block in range(40)
     ]
     expected = []

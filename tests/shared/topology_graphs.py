@@ -58,7 +58,7 @@ def twin(graph: nx.Graph, rule: str) -> np.ndarray:
 
 def mix(x: np.ndarray, links: Links) -> np.ndarray:
     """One round, edge by edge: x_i + sum_j w_ij (x_j - x_i)."""
-    receivers, senders, weights = (tensor.numpy() for tensor in links[:3])
+    receivers, senders, weights = links[:3]
     moved = np.zeros_like(x)
     np.add.at(moved, receivers, weights[:, None] * (x[senders] - x[receivers]))
     return x + moved

@@ -8,6 +8,7 @@ import heapq
 from dataclasses import dataclass, field
 from math import floor
 
+import numpy as np
 import torch
 
 from gossipfl import rng
@@ -96,7 +97,7 @@ class Twin:
         for i, own in enumerate(rows):
             zero = [0.0] * width
             one = One(own, zero, zero, [zero] * cache)
-            u = rng.uniform(seed, "begin", torch.tensor([i]), 0, 4)[0]
+            u = torch.from_numpy(rng.uniform(seed, "begin", np.array([i]), 0, 4))[0]
             one.online = bool(u[1] < network.online)
             self.peers.append(one)
             self.plan(floor(float(u[0]) * ticks), WAKE, i)
@@ -110,7 +111,7 @@ class Twin:
         heapq.heappush(self.heap, (tick, what, i, order, self.number, note))
 
     def draw(self, purpose, i, width):
-        return rng.uniform(self.seed, purpose, torch.tensor([i]), self.now, width)[0].tolist()
+        return rng.uniform(self.seed, purpose, np.array([i]), self.now, width)[0].tolist()
 
     def neighbours(self, i):
         if self.links is None:

@@ -166,6 +166,6 @@ def newton(problem: Toy) -> torch.Tensor:
 def lopsided() -> Links:
     """A directed graph with different degrees. Each peer gives equal shares to its receivers and itself."""
     edges = sorted([(1, 0), (2, 1), (3, 2), (4, 3), (0, 4), (0, 2), (3, 0), (1, 3)])  # receiver, sender
-    receivers, senders = torch.tensor(edges).T
-    given = torch.bincount(senders, minlength=PEERS)
-    return Links(receivers, senders, 1 / (1 + given[senders].double()))
+    receivers, senders = np.array(edges).T
+    given = np.bincount(senders, minlength=PEERS)
+    return Links(receivers, senders, 1 / (1 + given[senders]))

@@ -103,7 +103,7 @@ def test_weights_are_their_definition(spec: str, rule: str) -> None:
     kept = 1 - W.sum(axis=0 if rule == "push" else 1)
     assert kept.min(initial=1) > 0, "everybody keeps a share"
     order = links.receivers * len(g) + links.senders
-    assert (order.diff() > 0).all()
+    assert (np.diff(order) > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What the links of a study permit: the properties that methods require, and the longest safe step; must not know data."""
 
 import numpy as np
-import torch
 
 from gossipfl.algorithms import METHODS, NetworkTraits, Round, longest_step
 from gossipfl.errors import Incompatible
@@ -86,5 +85,4 @@ def lowest(links: Links, peers: int) -> float:
     """The smallest real part of the eigenvalues of W, whose rows sum to 1; for many peers Gershgorin's lower bound of it."""
     if peers <= DENSE:
         return float(np.linalg.eigvals(dense(links, peers)).real.min())
-    given = torch.zeros(peers, dtype=torch.float64).index_add_(0, links.receivers, links.weights)
-    return 1.0 - 2.0 * float(given.max())
+    return 1.0 - 2.0 * float(np.bincount(links.receivers, links.weights, peers).max())
