@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from gossipfl.mixing.properties import Property
@@ -14,9 +15,20 @@ class Sum(NamedTuple):
     Along the links of `topology.Tree`, a peer adds what its children send (w = 0), and then takes the total (w = 1). The
     order of the additions is always the same, so that equal contributions give equal totals, bit for bit, at all peers. + 0
     makes 0 of -0. Integers are added modulo 2^64. If a message is missing, the peer keeps what it holds.
+
+    maxima: of so many last columns all peers get the maximum instead.
     """
 
+    maxima: int = 0
     preserves: Property = Property.LINEAR | Property.SETTLING
 
     def __call__(self, own: Tensor, received: Received) -> Tensor:
-        return received.total(own)
+        total = received.total(own)
+        if not self.maxima:
+            return total
+        first = own.shape[1] - self.maxima
+        values, rows = received.stack()
+        rows = rows[:, None].expand(-1, self.maxima)
+        return torch.cat(
+            (total[:, :first], own[:, first:].scatter_reduce(0, rows, values[:, first:], "amax")), 1
+        )

@@ -166,6 +166,13 @@ TABLE = (
         "that no peer says.",
     ),
     Permission(
+        "payload: smoothness constant",
+        "how much curvature the sender's rows have, while all agree",
+        "The step of first-order methods, and of a fallback, is so much shorter: slower, and with the same result.",
+        "More than the agreed means and deviations permit, if all rows were the sender's, does not count. Where no "
+        "certificate is asked for and features are not standardised over all rows, nothing bounds it.",
+    ),
+    Permission(
         "mine, yours, last, used",
         "the session of the edge, and which of my messages the sender used",
         "What only one end used is given back, on this edge.",

@@ -8,10 +8,12 @@ import pytest
 import torch
 from runs import settings
 
+from gossipfl.algorithms import leaves
 from gossipfl.config.file import parse
 from gossipfl.experiment.learning.compose import Parts, compose
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
+from gossipfl.experiment.learning.step import auto_step, largest, permitted
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.engines import Live
 from gossipfl.experiment.live.following import Following, called, openings
@@ -31,6 +33,12 @@ BEER = {
 
 def parts_of(session: Session) -> Parts:
     return compose(session.study, session.prepared)
+
+
+def same(expected, found):
+    """Equal states, bit for bit, but for what the peers hold of a sum."""
+    for name in expected.keys() - {"v"}:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0, equal_nan=True)
 
 
 def live(made, rows):
@@ -112,3 +120,46 @@ def test_a_session_that_learns_is_not_made_anew():
     changed = {name for name, value in vars(session).items() if before[name] is not value}
     assert changed <= {"cpu"}
     assert torch.isfinite(session.models).all()
+
+
+def test_the_first_sum_of_a_method_rides_in_the_agreement():
+    """With it all hear the largest smoothness constant. Learning goes on where it would be after that sum, bit for bit."""
+    made = study(
+        parse(settings(topology__graph="line:4", algorithm__kind="newton", algorithm__averaging="tree"))
+    )
+    rows = tables(made)
+    session = Session(made, rows, range(4), Simulated(made))
+    parts = parts_of(session)
+    engine, _ = Simulated(made).learning(parts)
+    run = engine.init(session.prepared.start)
+    for _ in range(made.tree.exchanges):
+        run = engine.step(run)
+    expected, found = leaves(run.state), leaves(session.outcome.run.state)
+    same(expected, found)
+    assert session.agreement.exchanges == made.diameter + 2 * made.tree.exchanges
+    kind = parts.fallback.kind
+    twin = auto_step(made, kind, session.prepared.problem, lambda problem: float(problem.smoothness().max()))
+    assert session.facts.fallback_step == twin
+    alone = live(made, rows)
+    for me, peer in enumerate(alone):
+        same({name: tensor[me : me + 1] for name, tensor in found.items()}, leaves(peer.outcome.run.state))
+        assert peer.facts.fallback_step == twin
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"data__standardise": "none"}, {"data__standardise": "local"}, {"model__class_weight": "balanced"}],
+    ids=str,
+)
+def test_no_peer_makes_the_step_shorter_than_its_rows_could(more):
+    """If one peer held nearly all that the totals allow, it would need a step about so short. A lie counts for no more."""
+    made = study(parse(settings(topology__graph="ring:4", algorithm__kind="exact-diffusion", **more)))
+    session = Session(made, tables(made), range(4), Simulated(made))
+    problem, most = session.prepared.problem, permitted(made, session.facts.moments)
+    assert float(problem.smoothness().max()) <= most < 1e3 * float(problem.smoothness().max())
+
+    class Lying:
+        def smoothness(self):
+            return torch.tensor([1.0, 1.0, 1e150, 1.0], dtype=torch.float64)
+
+    assert largest(session.agreement, False, most)(Lying()) == most

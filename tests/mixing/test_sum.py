@@ -90,6 +90,17 @@ def test_all_peers_hold_the_same_total(spec: str) -> None:
     assert made.exchanges == EXCHANGES.get(spec, made.exchanges)
 
 
+@pytest.mark.parametrize("spec", ["line:5", "er:20:0.2", "star:6", "ring:1", DIRECTED[0]])
+def test_maxima_ride_along(spec: str) -> None:
+    graph = of(spec)
+    made, x = tree(graph), contributions(graph)
+    bounds = -torch.rand(len(graph), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    simulator = Simulator(Consensus(), None, cycle(made.rounds()), Mixing(Sum(2)))
+    found = after(simulator, simulator.init(torch.cat((x + 0.0, bounds), 1)), made.exchanges)[-1].state.x
+    assert torch.equal(found[:, :-2], summed(graph, made, x))
+    assert (found[:, -2:] == bounds.amax(0)).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 24), st.floats(0, 0.5), st.integers(0, 10**6))
 @example(peers=2, chance=0.0, seed=0)

@@ -145,14 +145,10 @@ class LBFGS:
             return s._replace(p=p, t=one, slope=s.g @ p, searching=one * 0, forced=one)
         lasso = self.objective.lasso
         p[free] = lasso_step(s.x[free], s.g[free], h, lasso[free])
-        z, fixed = s.x + p, torch.ones_like(p, dtype=torch.bool)
+        fixed = torch.ones_like(p, dtype=torch.bool)
         fixed[free] = False
-        slope = s.g @ p + (lasso * (z.abs() - s.x.abs())).sum()
-        left = torch.where(
-            (z[free] == 0) & (lasso[free] > 0), 0.0, s.g[free] + h @ p[free] + lasso[free] * z[free].sign()
-        )
-        size = float(torch.linalg.vector_norm(s.g))
-        residual = float(torch.linalg.vector_norm(left)) / size if size else 0.0
+        slope = s.g @ p + (lasso * ((s.x + p).abs() - s.x.abs())).sum()
+        residual = self.objective.residual(s.x, s.g, h, p, free)
         length = math.inf if self._pseudo(s)[fixed].any() else distance(p, s.x, self.objective.units)
         found = certified(s.evidence, length, residual, length / before)
         return s._replace(

@@ -142,11 +142,7 @@ class DampedNewton:
 
     def _evidence(self, s: Stepping, x: Tensor, g: Tensor, h: Tensor, p: Tensor, slope: float) -> Evidence:
         """The certificate of x, whose Newton step is p; s is the state that led here."""
-        units, z = self.objective.units, x + p
-        left = g + h @ p + self.objective.lasso * z.sign()
-        left = torch.where((z == 0) & (self.objective.lasso > 0), 0.0, left)
-        size = float(torch.linalg.vector_norm(g))
-        residual = float(torch.linalg.vector_norm(left)) / size if size else 0.0
+        units, residual = self.objective.units, self.objective.residual(x, g, h, p)
         length, contraction, shrinking = distance(p, x, units), math.inf, 0.0
         if s.t == 1 and (before := distance(s.p, x, units)):
             contraction, shrinking = distance(self._direction(x, g, s.h), x, units) / before, length / before

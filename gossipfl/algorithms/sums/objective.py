@@ -52,11 +52,16 @@ class Objective:
             slopes[:, : self.seen] -= slopes[:, : self.seen].mean(1, keepdim=True)
         return slopes.flatten() + self.ridge * x
 
-    def left(self, x: Tensor, g: Tensor, h: Tensor, p: Tensor) -> Tensor:
-        """What the step p from x leaves of the gradient of g'p + p'Hp/2 + l1 |x + p|_1, (d,); 0 at its minimum."""
-        z = x + p
-        left = g + h @ p + self.lasso * z.sign()
-        return torch.where((z == 0) & (self.lasso > 0), 0.0, left)
+    def residual(self, x: Tensor, g: Tensor, h: Tensor, p: Tensor, free: Tensor | None = None) -> float:
+        """|r| / |g|, r being what the step p from x leaves of the gradient of g'p + p'Hp/2 + l1 |x + p|_1; 0 at its minimum.
+
+        With `free` (k,) p and r are of these parameters alone, and H is (k, k).
+        """
+        chosen = slice(None) if free is None else free
+        z, lasso = (x + p)[chosen], self.lasso[chosen]
+        left = torch.where((z == 0) & (lasso > 0), 0.0, g[chosen] + h @ p[chosen] + lasso * z.sign())
+        size = float(torch.linalg.vector_norm(g))
+        return float(torch.linalg.vector_norm(left)) / size if size else 0.0
 
     def bent(self, hessian: Tensor, free: Tensor | None = None) -> Tensor:
         """The Hessian of the parameters `free` (k,), by default of all, with the curvature of l2.

@@ -128,8 +128,7 @@ class Probe:
         if after.finished:  # the descent is content at once, and has no step
             return predicted(after.evidence)
         objective = self.newton.objective
-        left = objective.left(after.x, after.g, after.h, after.p)
-        sound = torch.linalg.vector_norm(left) <= CONSISTENT * torch.linalg.vector_norm(after.g)
+        sound = objective.residual(after.x, after.g, after.h, after.p) <= CONSISTENT
         return distance(after.p, after.x, objective.units) if sound else math.inf
 
     def _descent(self, s: Probing) -> Stepping:

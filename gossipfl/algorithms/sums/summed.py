@@ -117,6 +117,14 @@ class Summed:
             inner = _stacked([self.method.init(start) for start in starts])
         return Summing(x, inner, zero, zero, zero, zero, zero, zero, zero + Place().places, zero)
 
+    def opening(self, x: Tensor) -> Tensor:
+        """The rows of the first sum from x (n, d), (n, W)."""
+        return self._begun(self.init(x)).v
+
+    def opened(self, x: Tensor, total: Tensor) -> Summing:
+        """The state after a first sum from x (n, d), equal at all peers, with this total (W,)."""
+        return self._concluded(self.init(x)._replace(v=total.expand(len(x), -1)))
+
     def round(self, s: Summing, grad: Grad, mix: Mix) -> Summing:
         """Raises Spent where the next sum would tell more than the allowance."""
         if s.done[0] == 0:

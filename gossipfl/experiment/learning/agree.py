@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, Consensus, Record, Summed, Summing, leaves, rebuilt
 from gossipfl.algorithms.sums import PLAIN, Carrier, Integers, SumMethod
+from gossipfl.algorithms.sums.carrier import Place
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import NetworkError
 from gossipfl.mixing import Maximum, Mixing, Sum, Union
@@ -112,6 +113,19 @@ class Agreement:
         inner: Record = run.state.inner
         state = rebuilt({name: t[0] for name, t in leaves(inner).items()}, inner)
         return state, run.round // each, int(run.state.released[0])
+
+    def opened(self, method: Summed, x: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """The total (W,) of a method's first sum from x (n, d), and the maximum (k,) over all peers of `own` (n, k) with it.
+
+        Raises:
+            NetworkError: not all peers contributed.
+        """
+        rows, most = torch.cat((method.opening(x), own), 1), own.shape[1]
+        row = self._consensus(rows, self._sums, Mixing(Sum(most)), len(self._tree))[0]
+        total, maximum = row[:-most], row[-most:]
+        if method.carrier.read(total, self.peers, Place()).void:
+            raise NetworkError("not all peers took part in the first sum: start this peer again")
+        return total, maximum
 
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""

@@ -13,7 +13,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from gossipfl.algorithms import METHODS, robust
 from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped, Noised
 from gossipfl.algorithms.sums.carrier import Integers
 from gossipfl.data import Rows, Schema, Table, encode
@@ -34,7 +33,7 @@ from gossipfl.experiment.learning.standardise import (
     own_scales,
     standardise,
 )
-from gossipfl.experiment.learning.step import auto_step, largest, the_step
+from gossipfl.experiment.learning.step import agree_steps
 from gossipfl.experiment.study.method import choose
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
@@ -57,6 +56,9 @@ class Prepared:
     kind: str  # of algorithm
     problem: Linear | Module | Preconditioned
     start: Tensor  # (n, d)
+    opening: Tensor | None = (
+        None  # (W,), the total of a sum method's first sum from there, if it rode in the agreement
+    )
     carrier: Carrier = PLAIN
     allowance: float = math.inf  # the numbers whose totals may become known
     borne: str = ""  # a sentence for them
@@ -151,8 +153,6 @@ def prepare(
         directions = directions_for(study, schema, local)
         curves = known.curvature if known else agree_curvature(local, directions, agreement)
         problem = precondition(local, directions, curves)
-    most = largest(agreement, alone=known is not None)
-    step = the_step(study, kind, problem, most, known)
     start = torch.zeros(len(tables), problem.width, dtype=study.dtype, device=device)
     if isinstance(local, Module):
         start += local.initial()
@@ -160,16 +160,13 @@ def prepare(
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     certified = study.sums(kind) or study.certifies(kind)
     units = found.moments or (agree_moments(study, train, agreement) if certified else Moments())
-    averages = METHODS[kind].averages and not study.graph.is_directed() and not study.secure
-    other = robust(penalty=bool(study.l1))
-    replaced = averages and study.loss.curvature < float("inf")
-    fallback_step = auto_step(study, other, problem, most) if replaced else 0.0
+    step, fallback_step, opening = agree_steps(study, kind, problem, units, start, agreement, known)
     if known:
-        facts = replace(known, step=step, fallback_step=min(fallback_step, known.fallback_step))
+        facts = replace(known, step=step, fallback_step=fallback_step)
     else:
         facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units, selection)
     bounds = borne(study, kind, total, problem.width, selection.numbers if selection else 0)
-    made = Prepared(facts, scales, train, test, kind, problem, start, agreement.carrier, *bounds)
+    made = Prepared(facts, scales, train, test, kind, problem, start, opening, agreement.carrier, *bounds)
     return noised(study, made, agreement)
 
 

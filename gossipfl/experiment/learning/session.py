@@ -11,7 +11,7 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
-from gossipfl.algorithms import METHODS, Algorithm, Summing
+from gossipfl.algorithms import METHODS, Algorithm, Summed, Summing
 from gossipfl.config.experiment import StopSettings
 from gossipfl.data import Table
 from gossipfl.engine import Engine
@@ -130,7 +130,13 @@ class Session:
             NetworkError: the model of `point` has another number of parameters.
         """
         if point is None:
-            return Outcome(self.engine.init(self.prepared.start))
+            start, opening = self.prepared.start, self.prepared.opening
+            run = self.engine.init(start)
+            if opening is not None and self._parts:
+                algorithm = self._parts().main.algorithm
+                assert isinstance(algorithm, Summed)
+                run = run._replace(state=algorithm.opened(start, opening))
+            return Outcome(run)
         run = self.engine.init(self.prepared.continued(point.x))
         if isinstance(run.state, World):
             run.state.ages.fill_(point.age)

@@ -1,27 +1,78 @@
 """The learning rate that the rows of all peers permit; must not know engines."""
 
+import math
 from collections.abc import Callable
 
-from gossipfl.algorithms import METHODS
+from torch import Tensor
+
+from gossipfl.algorithms import METHODS, Summed, robust
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.study.method import momentum
+from gossipfl.experiment.study.method import composition, momentum
 from gossipfl.experiment.study.network import stride
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Problem
-from gossipfl.runs.facts import Facts
+from gossipfl.runs.facts import Facts, Moments
 
 COMPRESSED = 0.3  # the fraction of 1/L with which BEER converges when a tenth of the numbers is sent
+ROOM = 1.2  # times what moments permit: for rounding, and for the margin of a power method
 
 
-def largest(agreement: Agreement, alone: bool) -> Callable[[Problem], float]:
-    """A function for the largest smoothness constant: of all peers or, if `alone`, of the peers in this process."""
+def agree_steps(
+    study: Study,
+    kind: str,
+    problem: Problem,
+    units: Moments,
+    start: Tensor,
+    agreement: Agreement,
+    known: Facts | None,
+) -> tuple[float, float, Tensor | None]:
+    """The learning rates of the method and of its fallback (0 if it has none), and the total of the first sum from `start`,
+    if that was taken already: then the largest smoothness constant rode in it.
+    """
+    averages = METHODS[kind].averages and not study.graph.is_directed() and not study.secure
+    replaced = averages and study.loss.curvature < float("inf")
+    opening, most = None, largest(agreement, known is not None, permitted(study, units))
+    if replaced and known is None and study.sums(kind):
+        opening, most = opened(study, kind, problem, units, start, agreement)
+    step = the_step(study, kind, problem, most, known)
+    fallback_step = auto_step(study, robust(penalty=bool(study.l1)), problem, most) if replaced else 0.0
+    return step, min(fallback_step, known.fallback_step) if known else fallback_step, opening
+
+
+def permitted(study: Study, units: Moments) -> float:
+    """The largest smoothness constant that a peer can have, if all rows have these moments; inf if nobody knows them.
+
+    n_i L_i is at most the curvature of the loss times the sum of |row|^2 over *all* rows, which the moments give.
+    """
+    if not units.deviation:
+        return math.inf
+    square = 1.0 + sum(m**2 + d**2 for m, d in zip(units.mean, units.deviation, strict=True))
+    return ROOM * len(study.names) * (study.loss.curvature * square + study.l2)
+
+
+def largest(agreement: Agreement, alone: bool, permitted: float) -> Callable[[Problem], float]:
+    """A function for the largest smoothness constant: of all peers or, if `alone`, of the peers in this process.
+
+    A peer that tells more than can be does not count for more.
+    """
 
     def found(problem: Problem) -> float:
         own = problem.smoothness()[:, None].cpu()
-        return float(own.max() if alone else agreement.maximum(own)[0])
+        return min(permitted, float(own.max() if alone else agreement.maximum(own)[0]))
 
     return found
+
+
+def opened(
+    study: Study, kind: str, problem: Problem, units: Moments, start: Tensor, agreement: Agreement
+) -> tuple[Tensor, Callable[[Problem], float]]:
+    """The total of the first sum of a method, and a function for the largest smoothness constant, which rides in it."""
+    method = composition(study, kind, problem, 1.0, units).algorithm
+    assert isinstance(method, Summed)
+    total, most = agreement.opened(method, start, problem.smoothness()[:, None].cpu())
+    found = min(permitted(study, units), float(most[0]))
+    return total, lambda _: found
 
 
 def the_step(
