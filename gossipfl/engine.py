@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, Mixer, Record, State, leaves, rebuilt
+from gossipfl.algorithms import Algorithm, Record, State, leaves, rebuilt
 from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
 from gossipfl.topology import Links, Topology
@@ -104,20 +104,20 @@ def carry_out(
     """
     replicas, times, linked = run.replicas, 0, len(links.receivers) > 0
 
-    def mix(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
+    def mix(x: Tensor, *more: Tensor) -> Any:
         nonlocal replicas, times
         times += 1
         if times > 1 or not linked:
-            return tensors
-        blocks = [t.shape[1] for t in tensors]
-        sent = tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
+            return (x, *more) if more else x
+        blocks = [x.shape[1], *(t.shape[1] for t in more)]
+        sent = torch.cat((x, *more), 1) if more else x
         mixed, replicas = exchange(0, sent, replicas, blocks)
         for k in range(1, mixing.exchanges):
             mixed, _ = exchange(k, mixed, replicas, blocks)
         mixed = mixing.conclude(sent, mixed)
-        return [mixed] if len(tensors) == 1 else torch.split(mixed, blocks, 1)
+        return torch.split(mixed, blocks, 1) if more else mixed
 
-    state = algorithm.round(run.state, grad, Mixer(mix))
+    state = algorithm.round(run.state, grad, mix)
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
     return Run(run.round + 1, state, replicas, run.edges, run.round if linked else run.linked, run.turn)

@@ -19,7 +19,6 @@ __all__ = [
     "Algorithm",
     "Grad",
     "Mix",
-    "Mixer",
     "Prox",
     "Record",
     "State",
@@ -120,21 +119,6 @@ def models(algorithm: Algorithm, messages: Tensor, width: int) -> Tensor:
     """The models (k, width) that messages (k, D) of this algorithm stand for: their first tensor, without its weight."""
     first = messages[:, :width]
     return first / messages[:, -1:] if algorithm.weighted else first
-
-
-class Mixer:
-    """The `Mix` that passes its tensors to `exchange`, which returns as many."""
-
-    def __init__(self, exchange: Callable[[tuple[Tensor, ...]], Sequence[Tensor]]) -> None:
-        self._exchange = exchange
-
-    @overload
-    def __call__(self, x: Tensor, /) -> Tensor: ...
-    @overload
-    def __call__(self, x: Tensor, y: Tensor, /, *more: Tensor) -> Sequence[Tensor]: ...
-    def __call__(self, *tensors: Tensor) -> Tensor | Sequence[Tensor]:
-        mixed = self._exchange(tensors)
-        return mixed if len(mixed) > 1 else mixed[0]
 
 
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing

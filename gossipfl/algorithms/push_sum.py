@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, Mixer, State
+from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State
 from gossipfl.mixing import Property
 
 
@@ -43,11 +43,10 @@ class PushSum:
     def round(self, s: Pushed, grad: Grad, mix: Mix) -> Pushed:
         w = s.w
 
-        def push(tensors: tuple[Tensor, ...]) -> list[Tensor]:
+        def push(first: Tensor, *others: Tensor) -> Any:
             nonlocal w
-            first, *others = tensors
             *mixed, w = mix(first, *others, w)
-            return mixed
+            return mixed if others else mixed[0]
 
-        inner = self.inner.round(s.inner, lambda u: grad(u / w), Mixer(push))
+        inner = self.inner.round(s.inner, lambda u: grad(u / w), push)
         return Pushed(inner.x / w, inner, w)

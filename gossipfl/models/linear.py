@@ -80,12 +80,12 @@ class Linear:
         sizes = torch.tensor(sums, dtype=torch.float64)
         self.share = (sizes / (sizes.mean() if mean_rows is None else mean_rows)).to(device)  # n_i / n_mean
         spread = self.data.spread(self.share)
-        self._weights = (spread * self.data.laid(self.fractions)).to(dtype)
+        self._weights = _narrowed((spread * self.data.laid(self.fractions)).to(dtype))
         penalised = torch.ones(self._shape[1:], dtype=dtype, device=device)
         penalised[self._shape[1] - intercept :] = 0
         self.penalised = penalised.view(-1)  # (d,), 1 for weights and 0 for the intercept
-        self._ridge = (self.share[:, None] * l2).to(dtype) * self.penalised
-        self._lasso = (self.share[:, None] * l1).to(dtype) * self.penalised
+        self._ridge = _narrowed((self.share[:, None] * l2).to(dtype) * self.penalised)
+        self._lasso = _narrowed((self.share[:, None] * l1).to(dtype) * self.penalised)
         self._full = self._oracle(self.data.full, self._weights)
         if batch is not None:
             data = self.data
@@ -139,19 +139,19 @@ class Linear:
         return shard(x, y - centre, self.loss_of_row, self.outputs, weights, offsets)
 
     def _oracle(self, rows: Any, weights: Tensor) -> Grad:
-        slope, shape, ridge = self.loss_of_row.slope, self._shape, self._ridge
+        slope, ridge = self.loss_of_row.slope, self._ridge
         times, back, target, offset = rows.times, rows.back, rows.target, rows.offset
 
         def gradient(x: Tensor) -> Tensor:
-            z = times(x.reshape(shape))
+            z = times(x)
             slopes = slope(z if offset is None else z + offset, target).mul_(weights)
-            total: Tensor = back(slopes).reshape(x.shape)
+            total: Tensor = back(slopes)
             return total.addcmul_(ridge, x)
 
         return gradient
 
     def _margins(self, rows: Any, x: Tensor) -> Tensor:
-        z: Tensor = rows.times(x.reshape(self._shape))
+        z: Tensor = rows.times(x)
         return z if rows.offset is None else z + rows.offset
 
     def hessian(self, x: Tensor) -> Tensor:
@@ -179,14 +179,14 @@ class Linear:
         """H_i(x_i) v_i, H being the second derivative of loss and l2 on all rows, (n, d) -> (n, d); sparse too."""
         rows = self.data.full
         curve = self.loss_of_row.curve(self._margins(rows, x), rows.target)
-        slopes = (curve @ rows.times(v.reshape(self._shape)).unsqueeze(-1)).squeeze(-1)
-        return rows.back(slopes * self._weights).reshape(v.shape) + self._ridge * v
+        slopes = (curve @ rows.times(v).unsqueeze(-1)).squeeze(-1)
+        return rows.back(slopes * self._weights) + self._ridge * v
 
     def bound_times(self, v: Tensor) -> Tensor:
         """The same with the largest curvature of the loss, an upper bound for every H_i, (n, d) -> (n, d)."""
         rows = self.data.full
-        slopes = self.loss_of_row.curvature * rows.times(v.reshape(self._shape)) * self._weights
-        return rows.back(slopes).reshape(v.shape) + self._ridge * v
+        slopes = self.loss_of_row.curvature * rows.times(v) * self._weights
+        return rows.back(slopes) + self._ridge * v
 
     def prox(self, x: Tensor, step: float) -> Tensor:
         """Soft threshold of the weights: sign(w) max(|w| - step (n_i / n_mean) l1, 0); the intercept does not change."""
@@ -225,6 +225,14 @@ def scores(x: Tensor, features: Any, outputs: int = 1) -> Tensor:
     z = features @ weights.reshape(p, -1).numpy()
     margins = torch.from_numpy(z).to(x.dtype).view(-1, *weights.shape[1:]).movedim(0, -2)
     return margins + w[..., p:, :].sum(-2, keepdim=True)
+
+
+def _narrowed(factors: Tensor) -> Tensor:
+    """The same factors with length 1 along each axis on which they are equal: then a round reads less memory."""
+    for axis in range(factors.dim()):
+        first = factors.narrow(axis, 0, 1)
+        factors = first if torch.equal(factors, first.expand_as(factors)) else factors
+    return factors.clone()
 
 
 def _squared_norm(x: Any) -> float:

@@ -21,13 +21,13 @@ class Matrix(NamedTuple):
     peers: int
     offset: Tensor | None = None  # (M, 1)
 
-    def times(self, w: Tensor) -> Tensor:
-        """X_i w_i, (n, q, outputs) -> (M, outputs): the margins without the offset."""
-        return self.features @ w.flatten(0, 1)
+    def times(self, x: Tensor) -> Tensor:
+        """X_i x_i, (n, q * outputs) -> (M, outputs): the margins without the offset."""
+        return self.features @ x.reshape(self.features.shape[1], -1)
 
     def back(self, slopes: Tensor) -> Tensor:
-        """X_i^T s_i, (M, outputs) -> (n, q, outputs)."""
-        return (self.adjoint @ slopes).view(self.peers, -1, slopes.shape[1])
+        """X_i^T s_i, (M, outputs) -> (n, q * outputs)."""
+        return (self.adjoint @ slopes).view(self.peers, -1)
 
     def total(self, values: Tensor) -> Tensor:
         """Sum of each peer's rows, (M,) -> (n,)."""
@@ -44,16 +44,17 @@ class Entries(NamedTuple):
     shape: tuple[int, int]  # n, q
     offset: Tensor | None = None  # (B, 1)
 
-    def times(self, w: Tensor) -> Tensor:
-        """X_i w_i, (n, q, outputs) -> (B, outputs)."""
-        margins = w.new_zeros(len(self.target), w.shape[-1])
-        return margins.index_add_(0, self.row, self.value * w.flatten(0, 1)[self.column])
+    def times(self, x: Tensor) -> Tensor:
+        """X_i x_i, (n, q * outputs) -> (B, outputs)."""
+        w = x.reshape(self.shape[0] * self.shape[1], -1)
+        margins = w.new_zeros(len(self.target), w.shape[1])
+        return margins.index_add_(0, self.row, self.value * w[self.column])
 
     def back(self, slopes: Tensor) -> Tensor:
-        """X_i^T s_i, (B, outputs) -> (n, q, outputs)."""
+        """X_i^T s_i, (B, outputs) -> (n, q * outputs)."""
         gradient = slopes.new_zeros(self.shape[0] * self.shape[1], slopes.shape[-1])
         gradient.index_add_(0, self.column, self.value * slopes[self.row])
-        return gradient.view(*self.shape, -1)
+        return gradient.view(self.shape[0], -1)
 
 
 class Sparse:

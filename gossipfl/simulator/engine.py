@@ -80,7 +80,7 @@ class Simulator:
             return relative_distance(run.state.x, run.state.x[:1])
         assert run.replicas is not None
         peers, width = run.state.x.shape
-        own = models(self.algorithm, run.replicas[:peers], width)
+        own = models(self.algorithm, _of_peers(run.replicas, peers), width)
         heard = self._along(self._links(run.linked), own)
         distance = relative_distance(own[heard.senders], own[heard.rows])
         sides = self._links(run.round - 1).sides
@@ -132,8 +132,8 @@ class Simulator:
         blocks: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """The mixed rows and the new replicas: one of each row, then, if messages get lost, what each link's receiver holds."""
-        channel, peers = self.mixing.channel, x.shape[0]
-        before = channel.init(x) if replicas is None else replicas[:peers]
+        channel, peers = self.mixing.channel, len(x)
+        before = channel.init(x) if replicas is None else _of_peers(replicas, peers)
         payload = channel.send(x, before, round, blocks)
         after = channel.receive(payload, before, round, blocks)
         messages = len(links.receivers)
@@ -165,13 +165,19 @@ class Simulator:
 
     def _along(self, links: Links, replicas: Tensor) -> HeardByAll:
         """The replicas as heard along these links. What depends only on the links is cached."""
-        heard = next((known for of, known in self._known if of is links), None)
-        if heard is None or heard.own.dtype != replicas.dtype:
-            heard = HeardByAll(links, replicas)
-            if links.arrives is None:
-                self._known.append((links, heard))
-        heard.own = replicas
+        for of, heard in self._known:
+            if of is links and heard.own.dtype == replicas.dtype:
+                heard.own = replicas
+                return heard
+        heard = HeardByAll(links, replicas)
+        if links.arrives is None:
+            self._known.append((links, heard))
         return heard
+
+
+def _of_peers(replicas: Tensor, peers: int) -> Tensor:
+    """The replicas of the rows themselves, which come first."""
+    return replicas if len(replicas) == peers else replicas[:peers]
 
 
 def _chosen(rows: Mask, one: State, other: State) -> State:

@@ -14,9 +14,9 @@ def test_both_products_are_those_of_the_copied_rows(peers: int, outputs: int) ->
     generator = torch.Generator().manual_seed(peers + 10 * outputs)
     features, target = (torch.randn(20, 7, generator=generator).double() for _ in range(2))
     places = torch.randint(20, (peers, 5), generator=generator)
-    w, slopes = (torch.randn(peers, k, outputs, generator=generator).double() for k in (7, 5))
+    x, slopes = (torch.randn(peers, *k, generator=generator).double() for k in ((7 * outputs,), (5, outputs)))
     left, copied = Wide(features, places, target[places, -1]), Block(features[places], target[places, -1])
-    torch.testing.assert_close(left.times(w), copied.times(w), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(left.times(x), copied.times(x), rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(left.back(slopes), copied.back(slopes), rtol=1e-13, atol=1e-13)
 
 
