@@ -224,9 +224,10 @@ class PrivacySettings(Section):
     pod: Annotated[int, Field(ge=3)] = 3
     """The fewest peers of a pod: by their order in the topology, each `pod` peers are one."""
     min_peers: Annotated[int, Field(ge=3)] = 3
-    """The fewest peers of a secure sum, and of a level in it: what two peers add up, each of them knows of the other."""
+    """The fewest peers of a secure sum, of a class, and in whose rows a column differs: what two peers add up, each of them
+    knows of the other."""
     min_cell: Annotated[int, Field(ge=1)] = 3
-    """The fewest training rows of a class, and with a level or another value than 0 in a column, in secure sums."""
+    """With secure sums, the fewest training rows of a class, and that differ in a column from most rows of their peer."""
     max_parameters_per_row: Annotated[float, Field(gt=0, le=1)] = 0.33
     """The most parameters for each training row of all peers, with secure sums."""
     epsilon: Annotated[float, Field(gt=0, le=100)] | None = None

@@ -25,7 +25,7 @@ Union = Callable[
 
 
 def agree_fill(
-    tables: Sequence[Table], schema: Schema, missing: Missing, total: Total, union: Union
+    tables: Sequence[Table], schema: Schema, missing: Missing, total: Total, union: Union, fewest: int = 0
 ) -> dict[str, float | str]:
     """The value for each column that has a missing value at any peer, the same at all peers.
 
@@ -36,9 +36,10 @@ def agree_fill(
             of several the first one in natural order. Others need no values.
         total: the sum over all peers.
         union: the union over all peers.
+        fewest: peers that must have known values of a column: a sum over fewer would be theirs.
 
     Raises:
-        BadData: a column has no known value, or too few for a sum, or too many different ones for a mode.
+        BadData: a column has no known value, or at too few peers, or too few for a sum, or too many different ones for a mode.
     """
     find = {"mean": _means, "median": _medians, "mode": _modes}.get(missing)
     columns = schema.columns
@@ -50,7 +51,17 @@ def agree_fill(
     if not names:
         return {}
     known = [{name: table.features[name][~table.test].dropna() for name in names} for table in tables]
-    counts = np.rint(total(np.array([[float(len(one[name])) for name in names] for one in known])))
+    having = [[float(len(one[name])) for name in names] for one in known]
+    if fewest:
+        peers = total(np.array([[float(count > 0) for count in one] for one in having]))
+        if alone := [
+            name for name, one in zip(names, peers.tolist(), strict=True) if 0.5 < one < fewest - 0.5
+        ]:
+            raise BadData(
+                f"fewer than {fewest} peers have values of {listed(alone)}, so a sum would tell theirs: leave such columns "
+                "out with drop, at all peers"
+            )
+    counts = np.rint(total(np.array(having)))
     if not counts.all():
         name = names[int(counts.argmin())]
         raise BadData(
@@ -72,7 +83,7 @@ def _means(
                 raise BadData(
                     f'{table.where} has {len(known)} known values of {name!r} in its training rows, and missing = "mean" would '
                     f"send their sum to its neighbours; sums over fewer than {MIN_ROWS} rows reveal the rows. Set missing = "
-                    '"median", or give the peer more rows'
+                    '"median" (with secure sums leave the column out with drop), or give the peer more rows'
                 )
     return total(np.array([[known.sum() for known in one.values()] for one in values])) / counts
 

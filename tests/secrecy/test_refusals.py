@@ -38,6 +38,9 @@ def secure(**changes: Any) -> dict[str, Any]:
         ({"topology__graph": "one-peer-exp:8"}, "does not change"),
         ({"topology__drop": 0.1}, "without drop and loss"),
         ({"data__missing": "median"}, "shows values of single rows"),
+        ({"data__missing": "mode"}, 'set data.missing = "mean", "drop" or "refuse"'),
+        ({"model__kind": "squared-svm"}, "a loss in pieces"),
+        ({"model__kind": "huber", "algorithm__kind": "lbfgs"}, "their difference is that row"),
     ],
 )
 def test_settings(changes: dict[str, Any], sentence: str) -> None:
@@ -50,29 +53,48 @@ def test_settings(changes: dict[str, Any], sentence: str) -> None:
     ("rows", "changes", "sentence"),
     [
         (30, {}, "has 4 training rows, and secure sums need 5 at each peer"),
-        (240, {"level": 1}, "fewer than 3 peers have rows with 'c=b'"),
-        (240, {"level": 2}, "fewer than 3 peers have rows with 'c=b'"),
-        (240, {"cell": 2}, "fewer than 3 training rows of all peers have 'class 1'"),
+        (240, {"level": 1}, "fewer than 3 peers, differ in 'c=b'"),
+        (240, {"level": 2}, "fewer than 3 peers, differ in 'c=b'"),
+        (240, {"cell": 2}, "differ in 'class 1'"),
         (240, {"width": 90}, "more than 0.33 parameters for each row"),
         (240, {"width": 130, "share": 1.0}, "do not bear"),
         (240, {"huge": 1e80}, "which secure sums cannot add up"),
+        (240, {"huge": 1e5}, "peer 3: one training row has 100% of the spread of all rows in 'a'"),
+        (240, {"one": True}, "differ in 'b'"),
+        (240, {"one": True, "none": np.nan}, "fewer than 3 peers have values of 'b'"),
+        (240, {"flat": True}, "differ in 'b'"),
+        (240, {"labels": True}, "fewer than 3 peers, differ in 'class 1'"),
+        (240, {"first": 2}, "differ in 'c=a'"),
+        (240, {"rare": 3}, "do not bear 2 sums of .* numbers, since few rows differ in 'd=b'"),
     ],
 )
 def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) -> None:
-    """One site's dummy or level, small cells, and too many parameters for the rows."""
+    """What one site alone has (a level, values, classes, a number of its own), small cells, and too many parameters."""
     random = np.random.default_rng(0)
     site = np.arange(rows) % 8
     table = pd.DataFrame({"a": random.normal(size=rows), "site": site})
     table["c"] = np.where(site < changes.get("level", 8), np.where(random.random(rows) < 0.5, "b", "a"), "a")
+    if "first" in changes:  # the level that has no column of its own
+        table["c"] = np.where(np.arange(rows) < changes["first"], "a", random.choice(["b", "c"], rows))
+    if "one" in changes:
+        table["b"] = np.where(site == 2, random.normal(size=rows), changes.get("none", 7.0))
+    if "flat" in changes:
+        table["b"] = site
+    if "rare" in changes:
+        table["d"] = np.where(np.arange(rows) < changes["rare"], "b", "a")
     table["y"] = np.arange(rows) < changes["cell"] if "cell" in changes else random.random(rows) < 0.5
+    if "labels" in changes:
+        table["y"] &= site == 2
     wide = random.normal(size=(rows, changes.get("width", 0)))
     table = pd.concat((table, pd.DataFrame(wide).add_prefix("x")), axis=1)
     if "huge" in changes:
         table.loc[3, "a"] = changes["huge"]
     table.astype({"y": int}).to_csv(tmp_path / "rows.csv", index=False)
     raw = secure(
-        data__source=str(tmp_path / "rows.csv"), data__target="y", data__categorical=["c"], data__test=0.0,
-        topology__graph="full:8", privacy__max_parameters_per_row=changes.get("share", 0.33),
+        data__source=str(tmp_path / "rows.csv"), data__target="y", data__test=0.0, topology__graph="full:8",
+        data__missing="mean" if "none" in changes else "refuse",
+        data__categorical=["c", "d"] if "rare" in changes else ["c"],
+        privacy__max_parameters_per_row=changes.get("share", 0.33),
     )  # fmt: skip
     raw["data"]["partition"] = {"scheme": "column", "name": "site"}
     made = study(parse(raw))

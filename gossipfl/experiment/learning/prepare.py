@@ -22,7 +22,7 @@ from gossipfl.data.names import did_you_mean, listed
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.disclosure import borne, guard
+from gossipfl.experiment.learning.disclosure import bearing, borne, guard, limit, scaled
 from gossipfl.experiment.learning.schema import agree_schema
 from gossipfl.experiment.learning.select import select
 from gossipfl.experiment.learning.standardise import (
@@ -119,13 +119,10 @@ def prepare(
     Raises:
         BadData: a peer cannot learn from its rows; the message names the peer.
     """
-    schema = known.schema if known else agree_schema(study, tables, rows, agreement)
-    if known is None:
-        fill = agree_fill(tables, schema, study.experiment.data.missing, agreement.total, agreement.union)
-        schema = dataclasses.replace(schema, fill=fill)
+    schema = known.schema if known else _filled(study, tables, rows, agreement)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
-    total = guard(study, schema, train, rows, agreement)
+    guarded = guard(study, schema, train, rows, agreement)
     check_targets(study, train, rows)
     if known:
         mean_rows = known.mean_rows
@@ -142,10 +139,11 @@ def prepare(
     if known is None:
         schema = dataclasses.replace(schema, constant=constant(study, train, schema, scales[0], agreement))
         train, test = ([without(r, schema) for r in part] for part in (train, test))
+    bearing(study, schema, train, rows, guarded, agreement)
     selection = known.selection if known else select(study, schema, train, rows, agreement)
     study = study.chosen(selection)
     local = make_problem(study, schema, train, rows, mean_rows, device)
-    kind = choose(study, local)
+    kind, bounds = limit(study, schema, choose(study, local), local, guarded, agreement)
     problem: Linear | Module | Preconditioned = local
     curves: tuple[float, ...] = ()
     if study.experiment.algorithm.precondition:
@@ -160,14 +158,24 @@ def prepare(
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     certified = study.sums(kind) or study.certifies(kind)
     units = found.moments or (agree_moments(study, train, agreement) if certified else Moments())
+    scaled(study, schema, train, rows, units, guarded)
     step, fallback_step, opening = agree_steps(study, kind, problem, units, start, agreement, known)
     if known:
         facts = replace(known, step=step, fallback_step=fallback_step)
     else:
         facts = Facts(schema, mean_rows, step, fallback_step, *moments, curves, exchanges(), units, selection)
-    bounds = borne(study, kind, total, problem.width, selection.numbers if selection else 0)
-    made = Prepared(facts, scales, train, test, kind, problem, start, opening, agreement.carrier, *bounds)
+    bearable = borne(study, guarded, bounds, selection.numbers if selection else 0)
+    made = Prepared(facts, scales, train, test, kind, problem, start, opening, agreement.carrier, *bearable)
     return noised(study, made, agreement)
+
+
+def _filled(study: Study, tables: Sequence[Table], rows: Tensor, agreement: Agreement) -> Schema:
+    """The schema of all peers, with what replaces missing values."""
+    schema, secure = agree_schema(study, tables, rows, agreement), study.secure and not study.private
+    fewest = study.experiment.privacy.min_peers if secure else 0
+    missing = study.experiment.data.missing
+    fill = agree_fill(tables, schema, missing, agreement.total, agreement.union, fewest)
+    return dataclasses.replace(schema, fill=fill)
 
 
 def noised(study: Study, made: Prepared, agreement: Agreement) -> Prepared:

@@ -10,6 +10,7 @@ from gossipfl.secrecy.promise import MANY
 
 NOISED = ("logistic", "softmax", "squared-svm", "huber")  # losses whose gradients are clipped
 LARGE = 2000  # parameters up to which Hessians may be sent
+PIECES = ("squared-svm", "huber")  # losses whose curvature jumps where a row passes from one piece to another
 BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first steps of Pegasos are long
 
 
@@ -182,6 +183,9 @@ def unfit_for_secrecy(study: Study) -> str | None:
         'the other. Use a larger topology, or write privacy.sums = "plain"': peers < e.privacy.min_peers,
         "secure sums need the same peers on the same links in every round: use a topology that does not change, without drop "
         "and loss": study.changing,
+        f'model.kind = "{e.model.kind}" is a loss in pieces: where one row passes from one piece to another between two sums, '
+        'their difference is that row. Set another model.kind, for example "logistic" or "linear", or privacy.sums = "private" '
+        'or "plain"': e.model.kind in PIECES and not study.private,
         "stop.seconds ends one peer in the middle of a sum, which then tells nothing: set stop.rounds and stop.tolerance": bool(
             e.stop.seconds
         ),
