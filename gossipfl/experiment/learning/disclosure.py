@@ -113,11 +113,11 @@ class Limit(NamedTuple):
 def limit(
     study: Study, schema: Schema, kind: str, problem: Problem, found: Guarded | None, agreement: Agreement
 ) -> tuple[str, Limit | None]:
-    """A kind of algorithm and what it is limited to; if it is "newton", not asked for, and has too few sums, "lbfgs"."""
+    """The kind, and its limit; "lbfgs" in place of a kind with Hessians that was not asked for and has too few sums."""
     if found is None:
         return kind, None
     limit = _limit(study, schema, kind, found, agreement)
-    free = study.experiment.algorithm.kind == "auto" and kind == "newton" and not limit.sums.fixed
+    free = study.experiment.algorithm.kind == "auto" and METHODS[kind].curvature and not limit.sums.fixed
     if free and limit.borne < ENOUGH and refusal(study, "lbfgs", problem) is None:
         return "lbfgs", _limit(study, schema, "lbfgs", found, agreement)
     return kind, limit
