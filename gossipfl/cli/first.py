@@ -43,11 +43,12 @@ def experiment(
         return files.load(file, [*given, *set]), []
     from gossipfl.config.draft import draft
 
-    named = target or next((word.partition("=")[2] for word in set if word.startswith("data.target=")), None)
+    raw = files.tables([*given, *set])
+    named = raw.get("data", {}).get("target")
     if named is None:
         raise BadExperiment(f"{file} is data: say which column to predict, --target COLUMN{_columns(file)}")
-    made = draft(str(file), named, topology)
-    return files.made(_named(made.raw, file), [*given, *set], Path(), str(file)), made.sentences
+    made = draft(str(file), named, raw.get("topology", {}).get("graph"), given=raw)
+    return files.made(_named(made.raw, file), (), Path(), str(file)), made.sentences
 
 
 def init(

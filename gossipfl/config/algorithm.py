@@ -14,6 +14,16 @@ STEPS = ("step", "decay", "batch")
 MIXED = (*STEPS, "local_steps", "momentum", "gamma")
 PLAIN = (*MIXED, "exchanges", "aggregator")
 OWN = (*PLAIN, "precondition", "mu", "options")  # of a method of the user's own
+
+
+def settles(kind: str) -> bool:
+    """Whether the peers of a method can agree to stop: they talk, and have rounds. Those of a method of one's own can."""
+    from gossipfl.algorithms import METHODS
+
+    method = METHODS.get(kind)
+    return method is None or (method.talks and method.rounds)
+
+
 KEYS: dict[str, tuple[str, ...]] = {
     "auto": ("step", "batch", "local_steps", "momentum"),
     "newton": ("averaging",),

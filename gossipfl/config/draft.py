@@ -5,16 +5,19 @@ Each choice is a sentence, which a person can check, and a key, which a person c
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from gossipfl.config.algorithm import settles
 from gossipfl.data.clean import holes
 from gossipfl.data.encode import no_numbers
-from gossipfl.data.names import listed, text
-from gossipfl.data.readers import How
+from gossipfl.data.names import COMMA, GROUPED, NUMBER, listed, text
+from gossipfl.data.readers import MISSING, How
 from gossipfl.data.sources import INDEX, MEMORY, whole
 from gossipfl.data.table import FEW, Table, words
 from gossipfl.data.target import columns_of, pick
@@ -25,19 +28,32 @@ CLASSES = 50
 ROWS = 25  # of each peer, if nothing is said of the peers
 FULL = 40  # from so many rows a peer on, a mean of known values needs no look at how many there are
 L2, TOLERANCE = 1e-3, 1e-8
+ID = re.compile(r"(.*[\W_])?(id|ID|Id|index)|.*[a-z]I[dD]", re.DOTALL)
+DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?([./])\d\d?\2\d{2,4}( .*)?", re.DOTALL)
+AMBIGUOUS = re.compile(r"[+-]?\d{1,3},\d{3}")  # 1,234 may be 1.234 or 1234
+SIGNS = "%€$£¥<>~≈ "  # beside a number
 
 
 @dataclass
 class Draft:
-    """Sections of an experiment file, and for each key that was chosen why."""
+    """Sections of an experiment file, and for each key that was chosen, and not given, why."""
 
     sections: dict[str, dict[str, Any]]
     why: dict[str, str] = field(default_factory=dict)  # "section.key" -> a sentence
+    given: Mapping[str, Any] = field(default_factory=dict)  # keys that are in no section
 
     def choose(self, key: str, value: Any, why: str) -> None:
         section, _, name = key.partition(".")
-        self.sections.setdefault(section, {})[name] = value
-        self.why[key] = why
+        table = self.sections.setdefault(section, {})
+        if name not in table:
+            table[name], self.why[key] = value, why
+
+    def add(self, name: str, columns: list[str], why: str) -> None:
+        """Add columns to a list of `[data]`, beside those that are given."""
+        if columns:
+            data = self.sections["data"]
+            data[name] = [*data.get(name, ()), *columns]
+            self.why[f"data.{name}"] = why
 
     @property
     def sentences(self) -> list[str]:
@@ -52,7 +68,7 @@ class Draft:
     @property
     def raw(self) -> dict[str, Any]:
         """The experiment as nested tables."""
-        return {name: dict(section) for name, section in self.sections.items()}
+        return {**self.given, **{name: dict(section) for name, section in self.sections.items()}}
 
     def toml(self, head: str) -> str:
         """The experiment file, with a comment above each key that says why."""
@@ -66,7 +82,13 @@ class Draft:
         return "\n".join(lines) + "\n"
 
 
-def draft(file: str | pd.DataFrame, target: str | None, topology: str | None, folder: Path = Path()) -> Draft:
+def draft(
+    file: str | pd.DataFrame,
+    target: str | None,
+    topology: str | None,
+    folder: Path = Path(),
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Draft:
     """An experiment for a file with one table: which columns are categorical, how missing values are treated, and the model.
 
     Args:
@@ -74,59 +96,138 @@ def draft(file: str | pd.DataFrame, target: str | None, topology: str | None, fo
         target: the column to predict, or a comparison; None: the last column.
         topology: a shorthand or a file; None: a ring with some rows for each peer.
         folder: the base of a relative path.
+        given: tables of an experiment file. Their keys stay as they are, and only others are chosen.
 
     Raises:
-        BadData: the file cannot be read, has no such column, or no target that a model can predict.
+        BadData: the file cannot be read, has no such column, no target that a model can predict, or a column that may be
+            numbers or words.
     """
+    sections = {name: dict(section) for name, section in given.items() if isinstance(section, Mapping)}
+    made = Draft(
+        {"data": {}} | sections, given={name: v for name, v in given.items() if name not in sections}
+    )
+    data = made.sections["data"]
     if isinstance(file, pd.DataFrame):
-        return _drafted(file, MEMORY, target, topology)
-    raw = whole(file, folder, How(targets=columns_of(target)))
+        data["source"] = MEMORY
+        return _drafted(file, made, target, topology)
+    data["source"] = file
+    how = How(
+        data.get("columns"), columns_of(target), data.get("categorical", ()), data.get("missing_words") or MISSING,
+        data.get("decimal", "."),
+    )  # fmt: skip
+    raw = whole(file, folder, how)
     if raw is None or not isinstance(raw.features, pd.DataFrame):
         raise BadData(
             f"no data {file!r}: give one file with named columns, such as a CSV file; write an experiment for one file per "
             "peer: see gossipfl examples"
         )
-    return _drafted(raw.features, file, target, topology)
+    frame = raw.features
+    if "decimal" not in data and (found := _comma(frame, how)):
+        made.choose(
+            "data.decimal", ",", f"numbers have a decimal comma, such as {found[1]} in {_quoted(found[0])}"
+        )
+        frame = whole(file, folder, how._replace(decimal=",")).features  # type: ignore[union-attr]
+    return _drafted(frame, made, target, topology)
 
 
-def _drafted(frame: pd.DataFrame, file: str, target: str | None, topology: str | None) -> Draft:
-    made = Draft({"data": {"source": file}})
+def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str | None) -> Draft:
+    data = made.sections["data"]
     if target is None:
         last = str(frame.columns[-1])
         why = f"the column to predict: the last one, {_quoted(last)}, as nothing else was said"
         made.choose("data.target", last, why)
     else:
-        made.sections["data"]["target"] = target
-    features, y = pick(frame, made.sections["data"]["target"], file)
-    table = Table.of(features, y, file)
+        data["target"] = target
+    features, y = pick(frame, data["target"], data["source"])
+    table = Table.of(features, y, data["source"])
     kept = _columns(made, table)
     _missing(made, kept, peers := _peers(topology, len(table)))
-    made.sections["topology"] = {"graph": topology or f"ring:{peers}"}
-    if topology is None:
-        made.why["topology.graph"] = f"{peers} peers in a ring, each with a part of the {len(table)} rows"
+    graph = topology or f"ring:{peers}"
+    made.choose(
+        "topology.graph", graph, f"{peers} peers in a ring, each with a part of the {len(table)} rows"
+    )
+    if topology is not None:
+        made.why.pop("topology.graph", None)
     _model(made, table.target)
     made.choose("model.l2", L2, "a small penalty, so that there is one best model")
-    made.choose("stop.tolerance", TOLERANCE, "stop when all peers hold one model")
+    if settles(made.sections.get("algorithm", {}).get("kind", "")):
+        made.choose("stop.tolerance", TOLERANCE, "stop when all peers hold one model")
     return made
 
 
+def _comma(frame: pd.DataFrame, how: How) -> tuple[str, str] | None:
+    """A column whose numbers have a decimal comma, and one of them; None if there is none that is no thousands separator."""
+    for name in (
+        name for name in frame.columns if name not in how.verbatim and frame[name].dtype.kind not in "ifb"
+    ):
+        found = [str(word).strip() for word in frame[name].dropna().unique()]
+        commas = [word for word in found if COMMA.fullmatch(word)]
+        points = [word for word in found if NUMBER.fullmatch(word) and "." not in word]
+        if len(commas) + len(points) == len(found) and not all(map(AMBIGUOUS.fullmatch, commas)):
+            return str(name), next(word for word in commas if not AMBIGUOUS.fullmatch(word))
+    return None
+
+
 def _columns(made: Draft, table: Table) -> Table:
-    """Choose categorical columns, and columns to leave out; the table without these."""
-    drop: list[str] = []
+    """Choose categorical columns, and columns to leave out; the table of the features."""
+    data = made.sections["data"]
+    divided, test = data.get("partition"), data.get("test")
+    named = [data.get("row_weights"), data.get("offset"), test if isinstance(test, str) else None]
+    named += [divided.get("name")] if isinstance(divided, Mapping) else []
+    apart = {*data.get("drop", ()), *(name for name in named if name)}
+    gone: dict[str, str] = {}
     categorical: list[str] = []
     for name in table.columns:
+        if name in apart or name in data.get("categorical", ()):
+            continue
         column = table.features[name]
-        found = len(set(map(text, column.dropna()))) if words(column) else 0
-        if INDEX.fullmatch(name) or column.isna().all():
-            drop.append(name)
-        elif found and len(no_numbers(column)):
-            (categorical if found <= LEVELS else drop).append(name)
-    if drop:
-        why = f"left out: row numbers, columns without values, or more than {LEVELS} different words"
-        made.choose("data.drop", drop, why)
-    if categorical:
-        made.choose("data.categorical", categorical, "columns with words; each word has its own coefficient")
-    return table.without(drop)
+        wordy = words(column) and len(no_numbers(column)) > 0
+        found = len(set(map(text, column.dropna()))) if wordy else 0
+        if INDEX.fullmatch(name):
+            gone[name] = "row numbers"
+        elif column.isna().all():
+            gone[name] = "no values"
+        elif not wordy:
+            if ID.fullmatch(name) and column.is_unique and (column.dropna() % 1 == 0).all():
+                gone[name] = "another number in each row"
+        elif found > FEW and _nearly_numbers(column):
+            raise BadData(_unclear(table, column))
+        elif found > LEVELS:
+            dates = all(DATE.fullmatch(str(word)) for word in column.dropna())
+            gone[name] = f"{found} different " + (
+                "dates: write them as numbers to use them" if dates else "words"
+            )
+        else:
+            categorical.append(name)
+    made.add(
+        "drop", [*gone], f"left out: {_joined([f'{_quoted(name)} ({why})' for name, why in gone.items()])}"
+    )
+    made.add("categorical", categorical, "columns with words; each word has its own coefficient")
+    return table.without(name for name in table.columns if name in apart or name in gone)
+
+
+def _nearly_numbers(column: pd.Series) -> bool:
+    """Whether at least half of the values are numbers, or numbers with signs."""
+    values = [str(value).strip(SIGNS) for value in column.dropna()]
+    return 2 * sum(any(p.fullmatch(value) for p in (NUMBER, COMMA, GROUPED)) for value in values) >= len(
+        values
+    )
+
+
+def _unclear(table: Table, column: pd.Series) -> str:
+    """A sentence about a column that may be numbers or words."""
+    name, strange = _quoted(str(column.name)), no_numbers(column)
+    word = str(strange.iloc[0])
+    missing = (
+        f"data.missing_words = [{_quoted(word)}] if that is a missing value, "
+        if not re.search(r"\d", word)
+        else ""
+    )
+    return (
+        f"{table.where}: column {name} seems to hold numbers, but has {word!r} in row {strange.index[0] + 1}: write plain "
+        f"numbers such as 1234.5; or set {missing}data.categorical = [{name}] if these are categories, or data.drop = [{name}]"
+        " to leave the column out"
+    )
 
 
 def _peers(topology: str | None, rows: int) -> int:
@@ -142,7 +243,7 @@ def _missing(made: Draft, table: Table, peers: int) -> None:
     unlabelled = int(table.target.isna().sum())
     if not found and not unlabelled:
         return
-    categorical = made.sections["data"].get("categorical", [])
+    categorical = made.sections["data"].get("categorical", ())
     parts = [f"{_quoted(name)} in {count}" for name, count in found.items()]
     parts += [f"the target in {unlabelled}"] if unlabelled else []
     what = f"values are missing ({_joined(parts)} of {len(table)} rows)"
@@ -165,8 +266,10 @@ def _model(made: Draft, target: pd.Series) -> None:
     count = int(known.nunique())
     if count < 2:
         raise BadData(
-            f"the target {target.name!r} has {count} different values: choose a column with at least two"
+            f"the target {target.name!r} has {['no', 'only one'][count]} value: choose a column with two or more"
         )
+    if "kind" in made.sections.get("model", {}):
+        return
     if count == 2:
         kind, why = (
             "logistic",
@@ -178,10 +281,15 @@ def _model(made: Draft, target: pd.Series) -> None:
             f"the target is a number with {count} values (softmax if they are classes, poisson if counts)",
         )
     elif count <= CLASSES:
-        kind, why = "softmax", f"the target has {count} words: so many classes"
+        kind, why = (
+            "softmax",
+            f"the target has {count} words, {listed(sorted(known.unique()), 6)}: so many classes",
+        )
     else:
+        word, row = no_numbers(known).iloc[0], no_numbers(known).index[0] + 1
         raise BadData(
-            f"the target {target.name!r} has {count} different words, which are too many classes: choose another column"
+            f"the target {target.name!r} has {count} different words, such as {word!r} in row {row}, which are too many "
+            "classes: write numbers as plain numbers such as 1234.5, or choose another column"
         )
     made.choose("model.kind", kind, why)
 

@@ -41,6 +41,8 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     Raises:
         BadExperiment: the file cannot be read, or its content is wrong; the message lists all errors.
     """
+    from gossipfl.data import READERS
+
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -55,9 +57,15 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
             if near
             else "; `gossipfl examples` lists files to start from"
         )
-        raise BadExperiment(f"cannot read the experiment file {path}: {error.strerror}{hint}") from None
+        kind = "data" if path.suffix.lower() in READERS else "experiment"
+        raise BadExperiment(f"cannot read the {kind} file {path}: {error.strerror}{hint}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadExperiment(f"{path} is not a TOML file: {error}") from None
+        if path.suffix.lower() in READERS:
+            raise BadExperiment(
+                f"{path} is data, and no experiment file: gossipfl init {path} writes one"
+            ) from None
+        data = "" if path.suffix == ".toml" else f"; data files end in {', '.join(READERS)}"
+        raise BadExperiment(f"{path} is not a TOML file: {error}{data}") from None
     return made(raw, overrides, path.parent, str(path))
 
 
@@ -70,6 +78,14 @@ def made(raw: dict[str, Any], overrides: Iterable[str], folder: Path, where: str
     for override in overrides:
         _set(raw, override)
     return _anchored(parse(raw, where), folder.absolute())
+
+
+def tables(overrides: Iterable[str]) -> dict[str, Any]:
+    """Overrides alone, as nested tables. Raises BadExperiment."""
+    raw: dict[str, Any] = {}
+    for override in overrides:
+        _set(raw, override)
+    return raw
 
 
 def parse(raw: Mapping[str, Any], where: str = "the experiment") -> Experiment:
@@ -123,11 +139,14 @@ def full_key(key: str, value: str) -> str:
     sections = _sections()
     if key in MAIN and not value.startswith("{"):
         return f"{key}.{MAIN[key]}"
-    if "." in key or key in Experiment.model_fields:
+    first = key.partition(".")[0]
+    if first in Experiment.model_fields:
         return key
-    owners = [name for name, section in sections.items() if key in section.model_fields]
+    owners = [name for name, section in sections.items() if first in section.model_fields]
     if len(owners) == 1:
         return f"{owners[0]}.{key}"
+    if first != key and not owners:
+        return key
     found = " or ".join(f"{owner}.{key}" for owner in owners)
     raise BadExperiment(
         f"-s {key}=...: "
@@ -159,6 +178,11 @@ def _set(raw: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+        if (value[:1], value[-1:]) in (("{", "}"), ("[", "]")):
+            raise BadExperiment(
+                f"-s {override}: write words in double quotes, and all in single quotes for the shell: "
+                "-s 'key={name=\"word\"}' or -s 'key=[\"word\"]'"
+            ) from None
     table = raw
     for part in path[:-1]:
         table = table.setdefault(part, {})
@@ -201,7 +225,12 @@ def _sentence(details: Any) -> str:
                 details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "),
                 1,
             )
-            hint = f"; did you mean {json.dumps(near[0])}?" if near else ""
+            own = (
+                '; or one of your own, "file.py:Name"'
+                if _plain(loc) in ("algorithm.kind", "model.kind")
+                else ""
+            )
+            hint = f"; did you mean {json.dumps(near[0])}?" if near else own
             return f"{_plain(loc)} = {_shown(details['input'])}: should be {details['ctx']['expected']}{hint}"
         case "float_parsing" | "int_parsing" | "float_type" | "int_type" if len(loc) > 1 and loc[1] in EITHER:
             return f"{_plain(loc)} = {_shown(details['input'])}: should be {EITHER[loc[1]]}"

@@ -99,9 +99,19 @@ def _topped(owner: Owner, peers: int, least: int, draw: np.random.Generator) -> 
     return owner, moved
 
 
+def _form(kind: str) -> str:
+    """How an experiment file gives a scheme its settings."""
+    names = [
+        p.name for p in inspect.signature(PARTITIONS[kind]).parameters.values() if p.kind is p.KEYWORD_ONLY
+    ]
+    return f'partition = {{ scheme = "{kind}"{"".join(f", {name} = ..." for name in names)} }}'
+
+
 def _checked(kind: str, settings: Mapping[str, Any]) -> Scheme:
     if kind not in PARTITIONS:
-        raise BadExperiment(f"there is no partition scheme {kind!r}{did_you_mean(str(kind), PARTITIONS)}")
+        short = str(kind).partition(":")[0]
+        near = f"; write {_form(short)}" if short in PARTITIONS else did_you_mean(str(kind), PARTITIONS)
+        raise BadExperiment(f"there is no partition scheme {kind!r}{near}")
     parameters = inspect.signature(PARTITIONS[kind]).parameters.values()
     known = {p.name: (p.annotation, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
     if kind in UNEVEN:
@@ -111,7 +121,7 @@ def _checked(kind: str, settings: Mapping[str, Any]) -> Scheme:
             raise BadExperiment(f'partition "{kind}" has no setting {name!r}{did_you_mean(name, known)}')
     for name, (type_, default) in known.items():
         if default is inspect.Parameter.empty and name not in settings:
-            raise BadExperiment(f'partition "{kind}" needs a value: set {name} = ...')
+            raise BadExperiment(f'partition "{kind}" needs a value of {name}: write {_form(kind)}')
         value = settings.get(name, default)
         if type(value) not in ((int, float) if type_ is float else (type_,)):
             raise BadExperiment(f'partition "{kind}": {name} = {value!r} must be {_KINDS[type_]}')

@@ -153,7 +153,10 @@ def _file(path: Path, how: How) -> Raw:
     except BadData as error:
         raise BadData(f"{path} {error}") from None
     except UnicodeDecodeError as error:
-        raise BadData(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from error
+        code = "UTF-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
+        raise BadData(
+            f"{path} is not UTF-8 text ({error}): save it as UTF-8, for example with iconv -f {code} -t UTF-8"
+        ) from error
     except Exception as error:
         raise BadData(
             f"{path} cannot be read as {kind}: {str(error).strip() or type(error).__name__}"

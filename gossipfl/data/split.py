@@ -37,7 +37,7 @@ def split(table: Table, test: float | str, seed: int) -> Table:
         chosen = _draw(table, test, seed)
     if chosen.all():
         raise BadData(
-            f"{table.where} has {len(table)} rows and none is left for training: lower test = {test!r}"
+            f"{table.where} has {len(table)} rows, and none is left for training: use fewer peers, or lower test = {test!r}"
         )
     return replace(table, test=chosen)
 

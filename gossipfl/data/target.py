@@ -47,7 +47,10 @@ def pick(
         return frame.drop(columns=target), frame[target]
     column, sign, value = match.groups() if (match := _COMPARISON.fullmatch(target)) else (target, "", "")
     if column not in frame.columns:
-        raise BadData(f"{where} has no target column {column!r}{did_you_mean(column, frame.columns)}")
+        hint = ""
+        if any(NUMBER.fullmatch(str(name)) for name in frame.columns):
+            hint = "; if its first line is no header, name the columns with columns = [...]"
+        raise BadData(f"{where} has no target column {column!r}{did_you_mean(column, frame.columns)}{hint}")
     return frame.drop(columns=column), _compare(frame[column], sign, value, where)
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ import pytest
 from commands import gossipfl
 
 from gossipfl.config.draft import draft
-from gossipfl.config.file import load
+from gossipfl.config.file import load, parse
+from gossipfl.errors import BadData
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +58,69 @@ def test_a_draft_fits_the_file(case: str, tmp_path: Path) -> None:
     assert gossipfl("data", "describe", tmp_path / "my.toml").code == 0
 
 
+def chosen(
+    folder: Path, f: pd.DataFrame, more: dict[str, object] | None = None, **how: Any
+) -> dict[str, Any]:
+    """The [data] of a draft for a file with these rows."""
+    f.to_csv(folder / "my.csv", index=False, **how)
+    made = draft("my.csv", "price", "ring:4", folder, more or {})
+    parse(made.raw)
+    return made.sections["data"]
+
+
+def test_decimal_commas_are_seen(tmp_path: Path) -> None:
+    for how in ({"sep": ";"}, {"sep": ","}):
+        assert chosen(tmp_path, table(), decimal=",", **how)["decimal"] == ","
+    thousands = table().assign(size=[f"{i + 1},{i + 100}" for i in range(120)])
+    assert "decimal" not in chosen(tmp_path, thousands[:20], sep=";"), "1,234 may be 1.234 or 1234"
+    with pytest.raises(
+        BadData, match=r"seems to hold numbers, but has '1,100' in row 1: write plain numbers"
+    ):
+        chosen(tmp_path, thousands, sep=";")
+
+
+@pytest.mark.parametrize("word", ["-", "<5", "12%"])
+def test_numbers_with_some_words_are_no_categories(word: str, tmp_path: Path) -> None:
+    f = table().astype({"size": object})
+    f.loc[7, "size"] = word
+    with pytest.raises(
+        BadData, match=f'column "size" seems to hold numbers, but has {word!r} in row 8: '
+    ) as error:
+        chosen(tmp_path, f)
+    assert ("missing_words" in str(error.value)) == (word == "-")
+    kept = chosen(tmp_path, f, {"data": {"missing_words": [word]}})
+    assert (kept["missing"], kept["categorical"]) == ("median", ["town"])
+    assert chosen(tmp_path, f, {"data": {"drop": ["size"]}})["drop"] == ["size", "note"]
+    assert chosen(tmp_path, f, {"data": {"categorical": ["size"]}})["categorical"] == ["size", "town"]
+
+
+def test_a_draft_has_a_tolerance_where_peers_can_agree(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "my.csv")
+    for kind, settles in {"newton": True, "gossip-learning": False, "mine.py:Own": True}.items():
+        stop = draft("my.csv", "price", None, tmp_path, {"algorithm": {"kind": kind}}).raw.get("stop", {})
+        assert ("tolerance" in stop) == settles
+
+
+def test_a_draft_leaves_what_is_given_and_what_is_no_feature(tmp_path: Path) -> None:
+    when = pd.date_range("2024-01-01", periods=120).strftime("%d.%m.%Y")
+    f = table().assign(patient_id=range(7, 127), when=when, weight=1.0)
+    given = {
+        "data": {"row_weights": "weight", "partition": {"scheme": "column", "name": "town"}},
+        "model": {"l2": 0.5},
+    }
+    data = chosen(tmp_path, f, given)
+    assert data["drop"] == ["note", "patient_id", "when"]
+    assert "categorical" not in data
+    made = draft("my.csv", "price", None, tmp_path, {"name": "mine", **given})
+    assert (made.raw["name"], made.raw["model"]) == ("mine", {"l2": 0.5, "kind": "linear"})
+    told = " ".join(made.sentences)
+    assert (
+        '"note" (120 different words), "patient_id" (another number in each row), "when" (120 different dates'
+        in told
+    )
+    assert "l2" not in told, "no choice was made"
+
+
 def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The topology of one's own is relative to where one is; the run can be repeated from its folder."""
     monkeypatch.chdir(tmp_path)
@@ -85,6 +150,7 @@ def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.Monk
     assert any("categorical" in one for one in chosen.json["chosen"])
     assert gossipfl("predict", "run", "data/my.csv", "--out", "out.csv").code == 0
     assert len(pd.read_csv("out.csv")) == 120
+    assert "is data, and no experiment file: gossipfl init" in gossipfl("data", "describe", "data/my.csv").err
     refused = gossipfl("simulate", "data/my.csv")
     assert refused.code == 3
     assert "--target COLUMN; it has 'size', 'town', 'note', 'price'" in refused.err

@@ -101,12 +101,16 @@ def test_overrides(tmp_path):
     )
     assert (e.stop.rounds, e.algorithm.kind, e.topology.graph) == (7, "extra", "star:4")
     assert (e.seed, e.data.partition, e.data.source) == (3, {"scheme": "sorted"}, "wine")
+    e = load(file, ["partition.scheme=dirichlet", "partition.alpha=0.1"])
+    assert e.data.partition == {"scheme": "dirichlet", "alpha": 0.1}
     for bad, words in {
         "stop.rounds": "section.key=value",
         "drop=x": "write data.drop or topology.drop",
         "stpe=1": "no section has this key",
         "=3": "section.key=value",
         "stop.round=3": "did you mean rounds",
+        "partition={scheme=dirichlet}": "write words in double quotes",
+        "data.drop=[ward]": "write words in double quotes",
     }.items():
         with pytest.raises(BadExperiment, match=words):
             load(file, [bad])

@@ -168,7 +168,7 @@ def test_files_are_matched_to_peers_like_values():
 
 BAD = [
     ({"scheme": "iidd"}, BadExperiment, "did you mean 'iid'"),
-    ({"scheme": "dirichlet"}, BadExperiment, "set alpha"),
+    ({"scheme": "dirichlet"}, BadExperiment, "scheme = .dirichlet., alpha = "),
     ({"scheme": "dirichlet", "alhpa": 1}, BadExperiment, "did you mean 'alpha'"),
     ({"scheme": "dirichlet", "alpha": 0}, BadExperiment, "above 0"),
     ({"scheme": "quantity", "alpha": -1}, BadExperiment, "above 0"),
