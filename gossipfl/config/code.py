@@ -1,13 +1,18 @@
-"""References to code of the user's own: "file.py:Name", or an entry point of an installed package; must not load it."""
+"""References to code of the user's own; must not load it.
+
+A reference is "file.py:Name", an entry point of an installed package, or the name of an object that a program lends.
+"""
 
 import re
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-Group = Literal["algorithms", "losses", "aggregators", "topologies"]  # entry points: gossipfl.algorithms, ...
+# entry points: gossipfl.algorithms, ...
+Group: TypeAlias = Literal["algorithms", "losses", "aggregators", "topologies"]
+LENT: dict[tuple[Group, str], Any] = {}  # objects of the program that runs; other processes do not know them
 _REFERENCE = re.compile(r"(.+\.py):([A-Za-z_]\w*)", re.DOTALL)
 
 
@@ -23,11 +28,24 @@ def entry_point(group: Group, name: str) -> EntryPoint | None:
     return next(iter(entry_points(group=f"gossipfl.{group}", name=name)), None)
 
 
+def lend(group: Group, made: Any) -> str:
+    """The name under which an experiment in this process finds an object; a later object of that name takes its place."""
+    kind = made if hasattr(made, "__qualname__") else type(made)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    LENT[group, name] = made
+    return name
+
+
+def known(group: Group, name: str) -> bool:
+    """Whether a program lends an object, or a package has an entry point, of this name."""
+    return (group, name) in LENT or entry_point(group, name) is not None
+
+
 def reference(group: Group) -> Callable[[str], str]:
     """A check for pydantic: that a value is a reference to code of a group."""
 
     def check(value: str) -> str:
-        if split(value) is None and entry_point(group, value) is None:
+        if split(value) is None and not known(group, value):
             raise ValueError(f'write "file.py:Name", or the name of an entry point gossipfl.{group}')
         return value
 

@@ -1,10 +1,11 @@
 """`gf.simulate`, `gf.run` and `gf.load`: from data as a caller has them to a result; must not know how peers learn."""
 
+import inspect
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeAlias
 
 import networkx as nx
 import pandas as pd
@@ -22,7 +23,7 @@ from gossipfl.interface.graphs import AnyTopology, graph_of
 from gossipfl.interface.peers import learn_live
 from gossipfl.interface.progress import Show, shown
 from gossipfl.interface.result import Result, load_run, metrics_frame
-from gossipfl.interface.settings import Raw, changed, patient
+from gossipfl.interface.settings import Raw, changed, merged, named, patient
 from gossipfl.interface.simulation import learn, one_thread
 from gossipfl.models import Linear
 from gossipfl.runs.events import Progress, Struck, Warned
@@ -30,6 +31,7 @@ from gossipfl.runs.learned import Learned
 from gossipfl.trained import LinearModel, describe, rebuilt
 
 Source: TypeAlias = Experiment | str | Path | pd.DataFrame | Mapping[str, pd.DataFrame]
+P = ParamSpec("P")
 
 
 def load(file: str | Path, **settings: Any) -> Experiment:
@@ -42,16 +44,54 @@ def load(file: str | Path, **settings: Any) -> Experiment:
     return changed(_raw(experiment), settings) if settings else experiment
 
 
-def simulate(
+class Asked(NamedTuple):
+    """What a call asks for."""
+
+    given: Given
+    heard: "_Heard"
+    out: Path | None
+
+
+def _asked(
+    abroad: bool,
     data: Source,
     /,
     target: str | None = None,
     *,
-    topology: AnyTopology | None = None,
+    topology: AnyTopology | Callable[..., nx.Graph] | None = None,
     progress: bool = False,
     out: str | Path | None = None,
     **settings: Any,
-) -> Result:
+) -> Asked:
+    """The study and the rows of its peers, for other processes if `abroad`. For the other arguments see `simulate`."""
+    folder = None if out is None else Path(out).absolute()
+    graph = graph_of(topology) if isinstance(topology, nx.Graph) else None
+    spec: Any = str(topology) if isinstance(topology, Path) else topology
+    if graph is not None:  # the run folder has the graph as a file
+        spec = f"{len(graph)} peers" if folder is None else str(folder / "topology.json")
+    given = settings if spec is None else {"topology.graph": spec, **settings}
+    raw = _described(
+        data, given if target is None else {"data.target": target, **given}, abroad or out is not None
+    )
+    made = study(changed(raw, {}), graph=graph)
+    return Asked(Given(made, tables(made, _rows(data, made.experiment))), _Heard(shown(progress)), folder)
+
+
+def _called_as(
+    other: Callable[Concatenate[bool, P], Any],
+) -> Callable[[Callable[..., Result]], Callable[P, Result]]:
+    """A function with the parameters of another one but the first, for type checkers and for `help`."""
+    _, *others = inspect.signature(other).parameters.values()
+
+    def told(function: Callable[..., Result]) -> Callable[P, Result]:
+        function.__signature__ = inspect.Signature(others, return_annotation=Result)  # type: ignore[attr-defined]
+        return function
+
+    return told
+
+
+@_called_as(_asked)
+def simulate(*words: Any, **settings: Any) -> Result:
     """Let peers learn one model, all in this process. It prints nothing and writes nothing, unless asked.
 
     Args:
@@ -59,11 +99,11 @@ def simulate(
             ("breast_cancer"); or a data frame for each peer, by name. What an experiment file would say of rows without one,
             such as categorical columns and the kind of model, is found as by `gossipfl init`.
         target: the column to predict, or a comparison such as "num > 0"; for a data frame the last column by default.
-        topology: a shorthand ("torus:4x4"), a file, or a graph of networkx.
+        topology: a shorthand ("torus:4x4"), a file, a graph of networkx, or a function that makes one.
         progress: show how far learning is: in a notebook in place, elsewhere as lines on standard error.
         out: a folder for the files of the run; `load_run` reads it.
         settings: any other key of an experiment file, by its name on the command line (`l2`, `algorithm`, "stop.rounds"), or
-            a whole section (`data={"test": 0.3}`).
+            a whole section (`data={"test": 0.3}`). A method, aggregator or loss may be a class of your own.
 
     Raises:
         GossipError: what is asked for does not exist or does not fit together; the message says what to write.
@@ -72,15 +112,15 @@ def simulate(
     >>> result.converged, result.test["accuracy"] > 0.95, len(result.summary["rows"])
     (True, True, 10)
     """
-    given, show = _given(data, target, topology, out, settings), shown(progress)
+    given, heard, out = _asked(settings.get("out") is not None, *words, **settings)
     if out is not None:
-        folder, heard = Path(out).absolute(), _Heard(show)
         with one_thread():
-            for event in simulation(given.study.experiment, folder, given):
+            for event in simulation(given.study.experiment, out, given):
                 if isinstance(event, Progress | Struck | Warned):
                     heard(event)
-        return replace(load_run(folder), notes=tuple(heard.notes))
-    heard = _Heard(show, [*told(given.study.experiment), *notes(given.rows, given.study.names)])
+        return replace(load_run(out), notes=tuple(heard.notes))
+    for note in [*told(given.study.experiment), *notes(given.rows, given.study.names)]:
+        heard(Warned("", note))
     learned, lines = learn(given, heard)
     judged = judge(given.study, learned)
     model = _model(given, judged, learned)
@@ -89,16 +129,8 @@ def simulate(
     )
 
 
-def run(
-    data: Source,
-    /,
-    target: str | None = None,
-    *,
-    topology: AnyTopology | None = None,
-    progress: bool = False,
-    out: str | Path | None = None,
-    **settings: Any,
-) -> Result:
+@_called_as(_asked)
+def run(*words: Any, **settings: Any) -> Result:
     """Let real peers learn one model: a process each on this machine, which talk over TCP. For arguments see `simulate`.
 
     A launcher process of its own starts them. So this works from a script without `if __name__ == "__main__"`, from standard
@@ -107,50 +139,31 @@ def run(
     Raises:
         GossipError: as of `simulate`, or a peer failed.
     """
-    given, heard = _given(data, target, topology, out, settings), _Heard(shown(progress))
+    given, heard, out = _asked(True, *words, **settings)
     if out is not None:
-        learn_live(given, Path(out).absolute(), heard)
-        return replace(load_run(Path(out).absolute()), notes=tuple(heard.notes))
+        learn_live(given, out, heard)
+        return replace(load_run(out), notes=tuple(heard.notes))
     with tempfile.TemporaryDirectory(prefix="gossipfl-run-", ignore_cleanup_errors=True) as place:
         learn_live(given, Path(place) / "run", heard)
         return replace(load_run(Path(place) / "run"), folder=None, notes=tuple(heard.notes))
 
 
-def _given(
-    data: Source,
-    target: str | None,
-    topology: AnyTopology | None,
-    out: str | Path | None,
-    settings: Mapping[str, Any],
-) -> Given:
-    """The study, and the rows of its peers."""
-    graph = graph_of(topology) if isinstance(topology, nx.Graph) else None
-    spec = None if topology is None else str(topology)
-    if graph is not None:  # the run folder has the graph as a file
-        spec = f"{len(graph)} peers" if out is None else str(Path(out).absolute() / "topology.json")
-    raw = _described(data, target, None if graph is not None else spec)
-    if spec is not None:
-        raw |= {"topology": raw.get("topology", {}) | {"graph": spec}}
-    gone = {*settings.get("drop", ()), *settings.get("data", {}).get("drop", ())}
-    if chosen := raw.get("data", {}).get("categorical"):
-        raw["data"]["categorical"] = [name for name in chosen if name not in gone]
-    made = study(changed(raw, settings), graph=graph)
-    return Given(made, tables(made, _rows(data, made.experiment)))
-
-
-def _described(data: Source, target: str | None, topology: str | None) -> Raw:
-    """What is known of an experiment before the settings of the call."""
+def _described(data: Source, settings: Mapping[str, Any], abroad: bool) -> Raw:
+    """The tables of an experiment."""
     if isinstance(data, Experiment) or Path(str(data)).suffix == ".toml":
-        raw = _raw(data if isinstance(data, Experiment) else files.load(Path(str(data))))
-        return raw if target is None else raw | {"data": raw["data"] | {"target": target}}
+        experiment = data if isinstance(data, Experiment) else files.load(Path(str(data)))
+        return named(merged(_raw(experiment), settings), abroad)
+    given = named(merged({}, settings), abroad)
+    target = given.get("data", {}).get("target")
+    topology = given.get("topology", {}).get("graph")
     if isinstance(data, pd.DataFrame):
-        return draft(data, target, topology).raw
+        return draft(data, target, topology, given=given).raw
     if isinstance(data, Mapping):
         whole = pd.concat([*data.values()], ignore_index=True)
-        return draft(whole, target, topology or f"full:{len(data)}").raw
+        return draft(whole, target, topology or f"full:{len(data)}", given=given).raw
     if Path(data).suffix.lower() in READERS and Path(data).is_file():
-        return draft(str(data), target, topology).raw
-    return patient({"data": {"source": str(data)} | ({} if target is None else {"target": target})})
+        return draft(str(data), target, topology, given=given).raw
+    return patient(given | {"data": {"source": str(data)} | given.get("data", {})})
 
 
 def _rows(data: Source, experiment: Experiment) -> Table | dict[str, Table] | None:
@@ -187,11 +200,9 @@ def _model(given: Given, judged: Judged, learned: Learned) -> LinearModel | None
 class _Heard:
     """Shows events, and keeps what a person should know of the rows."""
 
-    def __init__(self, show: Show, notes: list[str] | None = None) -> None:
+    def __init__(self, show: Show) -> None:
         self.notes: list[str] = []
         self._show = show
-        for note in notes or []:
-            self(Warned("", note))
 
     def __call__(self, event: Progress | Struck | Warned) -> None:
         if isinstance(event, Warned):

@@ -23,7 +23,6 @@ from gossipfl.errors import GossipError
 from gossipfl.interface.fitting import Array, Fitted, Wish, fit
 from gossipfl.interface.graphs import AnyTopology
 from gossipfl.interface.settings import patient
-from gossipfl.models import LOSSES
 
 Step = float | Literal["auto"]
 
@@ -33,8 +32,8 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
 
     topology: AnyTopology
     peers: int
-    algorithm: str
-    loss: str
+    algorithm: str | type
+    loss: str | type
     l1: float
     l2: float
     fit_intercept: bool
@@ -46,7 +45,21 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
     seed: int
     settings: dict[str, Any] | None
 
-    def _learn(self, X: Any, y: Array, weight: Array | None, sites: ArrayLike | None, kind: str) -> Fitted:
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Keep the parameters of a constructor, its local names."""
+        for name, value in given.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    def _learn(
+        self,
+        X: Any,
+        y: Array,
+        weight: Array | None,
+        sites: ArrayLike | None,
+        kind: str | type,
+        outputs: int = 1,
+    ) -> Fitted:
         algorithm = {"kind": self.algorithm} | ({} if self.step == "auto" else {"step": self.step})
         stop = {"rounds": self.rounds} | ({} if self.tolerance is None else {"tolerance": self.tolerance})
         model = {"kind": kind, "l1": self.l1, "l2": self.l2, "intercept": self.fit_intercept}
@@ -55,7 +68,6 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
             "data": {"source": MEMORY, "target": "y", "test": 0.0, "standardise": how},
             "model": model, "algorithm": algorithm, "stop": stop,
         })  # fmt: skip
-        outputs = LOSSES[kind]().outputs(len(getattr(self, "classes_", ())))
         wish = Wish(self.topology, self.peers, self.engine, self.seed, outputs, tables, self.settings or {})
         rows = None if sites is None else _column(sites, X.shape[0], "sites")
         with _value_errors():
@@ -107,9 +119,9 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
         topology: who talks to whom: the name of a family of graphs ("ring", "torus", "regular", ...), which gets `peers` peers
             or, with `sites`, as many as there are; a shorthand ("torus:4x4"), a topology file, or a graph of networkx.
         peers: the number of peers of a family, at most one for 5 rows.
-        algorithm: `algorithm.kind` of an experiment file; "auto" takes sums along a tree of the topology where links allow it:
-            it is exact with any penalty, and certified.
-        loss: "logistic" (softmax for more than two classes), "squared-svm" or "svm".
+        algorithm: `algorithm.kind` of an experiment file, or a class with a method of your own; "auto" takes sums along a tree
+            of the topology where links allow it: it is exact with any penalty, and certified.
+        loss: "logistic" (softmax for more than two classes), "squared-svm", "svm", or a class with a loss of your own.
         l1, l2: the penalties.
         fit_intercept: whether there is an intercept.
         class_weight: weights of the classes, or "balanced".
@@ -142,8 +154,8 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
         *,
         topology: AnyTopology = "ring",
         peers: int = 16,
-        algorithm: str = "auto",
-        loss: str = "logistic",
+        algorithm: str | type = "auto",
+        loss: str | type = "logistic",
         l1: float = 0.0,
         l2: float = 1e-3,
         fit_intercept: bool = True,
@@ -156,10 +168,7 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
         seed: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        self.topology, self.peers, self.algorithm, self.loss = topology, peers, algorithm, loss
-        self.l1, self.l2, self.fit_intercept, self.class_weight = l1, l2, fit_intercept, class_weight
-        self.standardise, self.step, self.rounds, self.tolerance = standardise, step, rounds, tolerance
-        self.engine, self.seed, self.settings = engine, seed, settings
+        self._keep(locals())
 
     def fit(
         self, X: Any, y: ArrayLike, sites: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -187,8 +196,10 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
                 f"y has one class only, {self.classes_.tolist()}, in the rows that count: a classifier needs two classes"
             )
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1).astype(np.float64)
-        kind = "softmax" if self.loss == "logistic" and len(self.classes_) > 2 else self.loss
-        return self._record([self._learn(X, codes, weight, sites, kind)])
+        classes = len(self.classes_)
+        several = self.loss == "logistic" and classes > 2
+        kind, outputs = ("softmax", classes) if several else (self.loss, 1)
+        return self._record([self._learn(X, codes, weight, sites, kind, outputs)])
 
     def decision_function(self, X: Any) -> Array:
         """The margins: (n,) of the second of two classes, else (n, classes)."""
@@ -226,7 +237,8 @@ class GossipRegressor(RegressorMixin, GossipEstimator):  # type: ignore[misc]
     together. Each column of a y of several columns gets a model of its own.
 
     Args:
-        loss: "linear", "huber" (`settings={"delta": 1.0}`), or "poisson" for counts, of which the model gives the mean.
+        loss: "linear", "huber" (`settings={"delta": 1.0}`), "poisson" for counts, of which the model gives the mean, or a
+            class of your own.
         topology, peers, ...: as of `GossipClassifier`.
 
     Attributes:
@@ -245,8 +257,8 @@ class GossipRegressor(RegressorMixin, GossipEstimator):  # type: ignore[misc]
         *,
         topology: AnyTopology = "ring",
         peers: int = 16,
-        algorithm: str = "auto",
-        loss: str = "linear",
+        algorithm: str | type = "auto",
+        loss: str | type = "linear",
         l1: float = 0.0,
         l2: float = 1e-3,
         fit_intercept: bool = True,
@@ -258,10 +270,7 @@ class GossipRegressor(RegressorMixin, GossipEstimator):  # type: ignore[misc]
         seed: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        self.topology, self.peers, self.algorithm, self.loss = topology, peers, algorithm, loss
-        self.l1, self.l2, self.fit_intercept = l1, l2, fit_intercept
-        self.standardise, self.step, self.rounds, self.tolerance = standardise, step, rounds, tolerance
-        self.engine, self.seed, self.settings = engine, seed, settings
+        self._keep(locals())
 
     def fit(
         self, X: Any, y: ArrayLike, sites: ArrayLike | None = None, sample_weight: ArrayLike | None = None

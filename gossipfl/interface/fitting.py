@@ -47,7 +47,9 @@ class Wish:
     engine: Literal["simulator", "peers"]
     seed: int
     outputs: int
-    tables: Mapping[str, Mapping[str, Any]]  # [model], [algorithm], [stop], [data]
+    tables: Mapping[
+        str, Mapping[str, Any]
+    ]  # [model], [algorithm], [stop], [data]; classes where a key takes one
     settings: Mapping[str, Any]
 
 
@@ -94,13 +96,16 @@ def fit(
 def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
     """The study; "auto" is sums along a tree where links allow it: exact with any penalty, for sparse rows, and certified."""
     base = {**wish.tables} | {"seed": wish.seed, "topology": {"graph": f"{len(graph)} peers"}}
+    abroad = wish.engine == "peers"
     if wish.tables["algorithm"] == {"kind": "auto"}:
         small = parameters < SMALL
         kind = next(name for name, m in METHODS.items() if m.averages and m.curvature == small)
         how = {"averaging": "tree"} if "averaging" in KEYS[kind] else {}
         with suppress(Incompatible):
-            return study(changed(base | {"algorithm": {"kind": kind} | how}, wish.settings), graph=graph)
-    return study(changed(base, wish.settings), graph=graph)
+            return study(
+                changed(base | {"algorithm": {"kind": kind} | how}, wish.settings, abroad), graph=graph
+            )
+    return study(changed(base, wish.settings, abroad), graph=graph)
 
 
 def _graph(wish: Wish, rows: int, sites: Sequence[Any] | None) -> nx.Graph:

@@ -1,12 +1,16 @@
 """Methods, losses, aggregators and graphs from a user's own file, in both engines, and the laws on them."""
 
+import sys
 import textwrap
-from types import SimpleNamespace
+from importlib import util
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
 
 import gossipfl as gf
+from gossipfl.algorithms import Iterate
 from gossipfl.config import code
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.make import study
@@ -121,19 +125,120 @@ def test_peers_with_other_code_are_peers_of_another_study(own, tmp_path):
     assert study(gf.load(elsewhere / "e.toml")).fingerprint == before
 
 
-def test_an_entry_point_of_a_package(own, monkeypatch):
-    from importlib import util
+POINTS = """
+[gossipfl.algorithms]
+damped = own_package:Damped
+[gossipfl.losses]
+square = own_package:Square
+[gossipfl.aggregators]
+mean = own_package:Mean
+[gossipfl.topologies]
+four = own_package:make
+"""
 
-    spec = util.spec_from_file_location("own", own)
-    spec.loader.exec_module(module := util.module_from_spec(spec))
-    point = SimpleNamespace(load=lambda: module.Damped)
-    monkeypatch.setattr(
-        code,
-        "entry_points",
-        lambda group, name: [point] * ((group, name) == ("gossipfl.algorithms", "damped")),
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package with an entry point of each group, as pip leaves it."""
+    (tmp_path / "own_package.py").write_text(CODE)
+    (info := tmp_path / "own_package-1.0.dist-info").mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(POINTS)
+    code.entry_point.cache_clear()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield
+    code.entry_point.cache_clear()
+
+
+def from_package(**changes):
+    mine = {"kind": "damped", "step": 0.6, "aggregator": "mean"}
+    return first_order(algorithm=mine, topology="full:4") | changes
+
+
+def test_entry_points_of_a_package(package):
+    result = gf.simulate("breast_cancer", **from_package())
+    same(result, gf.simulate("breast_cancer", **first_order(algorithm="d-psgd", step=0.3, topology="full:4")))
+    assert result.notes[0] == "algorithm.kind runs code that is not of gossipfl: damped"
+    mine = gf.simulate("diabetes", model="square", l2=0.1, topology="four")
+    np.testing.assert_allclose(
+        mine.summary_frame(),
+        gf.simulate("diabetes", l2=0.1, topology="torus:2x2", model="linear").summary_frame(),
+        rtol=1e-6,
     )
-    result = gf.simulate("breast_cancer", **first_order(algorithm={"kind": "damped", "step": 0.6}))
-    same(result, gf.simulate("breast_cancer", **first_order(algorithm="d-psgd", step=0.3)))
+    with pytest.raises(BadExperiment, match=r'or one of your own, "file\.py:Name"'):
+        gf.simulate("breast_cancer", algorithm="clamped")
+
+
+@pytest.mark.slow
+def test_live_peers_find_the_entry_points_of_a_package(package):
+    same(gf.run("breast_cancer", **from_package()), gf.simulate("breast_cancer", **from_package()))
+
+
+def objects(own):
+    """The classes and the function of the file, as a program imports them."""
+    spec = util.spec_from_file_location("own_of_a_program", own)
+    spec.loader.exec_module(module := util.module_from_spec(spec))
+    return module
+
+
+def test_classes_and_functions_are_taken_as_they_are(own):
+    module = objects(own)
+    mine = {"kind": module.Damped, "step": 1.2, "options": {"damping": 0.25}, "aggregator": module.Mean}
+    result = gf.simulate("breast_cancer", **first_order(algorithm=mine, topology=module.make))
+    assert [*result.summary["rows"]] == ["0-0", "0-1", "1-0", "1-1"]
+    same(
+        result,
+        gf.simulate(
+            "breast_cancer",
+            **first_order(
+                topology="own.py:make",
+                algorithm={"kind": "own.py:Damped", "step": 0.6, "aggregator": "own.py:Mean"},
+            ),
+        ),
+    )
+
+    class Damped(module.Damped):  # another class of that name
+        def round(self, s, grad, mix):
+            return Iterate(mix(s.x))
+
+    still = gf.simulate("breast_cancer", **first_order(algorithm=Damped))
+    assert np.abs(still.summary_frame()).max().max() == 0
+    X, y = load_diabetes(return_X_y=True)
+    y = (y - y.mean()) / y.std()
+    theirs = gf.GossipRegressor(peers=4, l2=0.1).fit(X, y)
+    np.testing.assert_allclose(
+        gf.GossipRegressor(peers=4, l2=0.1, loss=module.Square).fit(X, y).coef_, theirs.coef_, rtol=1e-6
+    )
+    first = {"peers": 4, "rounds": 20, "step": 0.1}
+    model = clone(
+        gf.GossipRegressor(algorithm=module.Damped, settings={"algorithm.options": {"damping": 1.0}}, **first)
+    )
+    plain = gf.GossipRegressor(algorithm="d-psgd", **first)
+    np.testing.assert_allclose(model.fit(X, y).coef_, plain.fit(X, y).coef_, rtol=1e-12)
+
+
+def test_other_processes_and_run_folders_need_a_file(own, tmp_path):
+    class Here:
+        def round(self, s, grad, mix):
+            return Iterate(mix(s.x))
+
+    for call, more in ((gf.run, {}), (gf.simulate, {"out": tmp_path / "run"})):
+        with pytest.raises(
+            BadExperiment, match=r"algorithm.kind: .* cannot find .*Here, .*: write it into a file of its own"
+        ):
+            call("breast_cancer", algorithm=Here, **more)
+    with pytest.raises(ValueError, match="cannot find"):
+        gf.GossipClassifier(algorithm=Here, engine="peers").fit(np.ones((20, 1)), np.arange(20) % 2)
+
+
+@pytest.mark.slow
+def test_peers_load_a_class_from_its_file(own, monkeypatch):
+    monkeypatch.setitem(sys.modules, "own_of_a_program", module := objects(own))
+    mine = first_order(algorithm={"kind": module.Damped, "step": 0.5}, topology=module.make)
+    live = gf.run("breast_cancer", **mine)
+    same(live, gf.simulate("breast_cancer", **mine))
+    assert live.experiment.algorithm.kind == f"{own}:Damped"
 
 
 MISTAKES = {
@@ -166,14 +271,6 @@ def test_the_laws_of_a_strangers_method(own):
         found["mix law"]()
     with pytest.raises(AssertionError):
         found["row law"]()
-
-
-@pytest.mark.slow
-def test_live_peers_run_own_code(own):
-    mine = first_order(algorithm={"kind": "own.py:Damped", "step": 0.5}, topology="own.py:make")
-    live = gf.run("breast_cancer", **mine)
-    same(live, gf.simulate("breast_cancer", **mine))
-    assert len(live.notes) == 2
 
 
 @pytest.mark.slow

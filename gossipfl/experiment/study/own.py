@@ -15,7 +15,7 @@ from typing import Any
 import networkx as nx
 
 from gossipfl.algorithms import METHODS, Algorithm, Ingredients, Iterate, Method
-from gossipfl.config.code import Group, entry_point, split
+from gossipfl.config.code import LENT, Group, entry_point, known, split
 from gossipfl.config.experiment import Experiment
 from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.mixing import Aggregator, Property
@@ -52,7 +52,7 @@ def references(experiment: Experiment) -> dict[str, tuple[Group, str]]:
 def _is_own(group: Group, value: str) -> bool:
     if not value or value in BUILT_IN.get(group, ()):
         return False
-    return split(value) is not None or (":" not in value and entry_point(group, value) is not None)
+    return split(value) is not None or (":" not in value and known(group, value))
 
 
 def enlist(experiment: Experiment) -> None:
@@ -80,6 +80,8 @@ def resolved(key: str, group: Group, reference: str) -> Any:
     """
     where = f"{key} = {reference!r}"
     parts = split(reference)
+    if (group, reference) in LENT:
+        return LENT[group, reference]
     try:
         if parts is None:
             point = entry_point(group, reference)
