@@ -36,10 +36,28 @@ def raw(folder, **model):
     }
 
 
-@pytest.mark.parametrize("engine", ["simulator", pytest.param("peers", marks=pytest.mark.slow)])
-def test_both_scores_are_told(engine, tmp_path):
+def own_coefficients(run, name):
+    model = load(run / "peers" / name / "model.json")
+    return np.append(model.coefficients, model.intercept)
+
+
+@pytest.mark.slow
+def test_live_peers_have_the_own_models_of_the_simulation(tmp_path):
     sites(tmp_path)
-    summary, _ = carry_out(engine, raw(tmp_path), tmp_path / "run")
+    told = [
+        carry_out(engine, raw(tmp_path), tmp_path / engine)[0]["personal"]
+        for engine in ("simulator", "peers")
+    ]
+    assert told[0]["strength"] == told[1]["strength"]
+    assert told[0]["test"]["all"] == pytest.approx(told[1]["test"]["all"], rel=1e-9)
+    for name in "abc":
+        one, other = (own_coefficients(tmp_path / engine, name) for engine in ("simulator", "peers"))
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_both_scores_are_told(tmp_path):
+    sites(tmp_path)
+    summary, _ = carry_out("simulator", raw(tmp_path), tmp_path / "run")
     own, shared = summary["personal"]["test"], summary["test"]
     assert own["peers"]["c"]["r2"] > 0.95 > shared["peers"]["c"]["r2"]
     assert own["all"]["rmse"] < 0.2 < shared["all"]["rmse"]

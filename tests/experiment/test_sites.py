@@ -88,6 +88,27 @@ def test_peers_match_columns_by_name_whatever_the_order_of_their_files(tmp_path)
 
 
 @pytest.mark.timeout(90)
+def test_a_peer_by_hand_has_the_own_model_of_the_simulation(tmp_path):
+    """It is chosen from the peer's own rows, and scored on its own test rows, without a message."""
+    raw = world(tmp_path, test=0.25)
+    raw["model"]["personal"] = True
+    summary, _ = carry_out("simulator", raw, tmp_path / "simulated")
+    alone(raw, tmp_path)
+    for name in SITES:
+        told = json.loads((tmp_path / f"run-{name}" / "summary.json").read_text())["personal"]
+        assert told["strength"][name] == summary["personal"]["strength"][name]
+        assert told["test"]["peers"][name] == pytest.approx(
+            summary["personal"]["test"]["peers"][name], rel=1e-9
+        )
+        one, other = (
+            json.loads((tmp_path / run / "peers" / name / "model.json").read_text())
+            for run in ("simulated", f"run-{name}")
+        )
+        assert other["coefficients"] == pytest.approx(one["coefficients"], rel=1e-8)
+        assert other["intercept"] == pytest.approx(one["intercept"], rel=1e-8)
+
+
+@pytest.mark.timeout(90)
 def test_a_column_that_one_site_has_is_named_at_all_of_them_and_can_be_dropped(tmp_path):
     raw = world(tmp_path)
     file = tmp_path / "data" / "b.csv"
