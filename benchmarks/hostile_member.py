@@ -57,7 +57,7 @@ EXTREME: list[dict[str, Any]] = [
     *({"converged": mask} for mask in (b"\xff" * 3072, b"\xff")),
     *({"mine": 5, "opens": Opening(w, b"8 bytes.", s)} for w in (-1e6, 0.0, 1e6) for s in (0.0, 1e-300, 1e308)),
     {"transfer": True},
-    {"robust": True},
+    *({"method": method} for method in (1, 2)),
     {"yours": 0},
 ]  # fmt: skip
 

@@ -56,10 +56,14 @@ class Absent(NetworkError):
 
 
 class Departed(NetworkError):
-    """A neighbour left before the end and said why: "diverged", "interrupted" or "failed"."""
+    """A neighbour left before this peer's end and said why: "diverged", "interrupted" or "failed", or "done" or "settled"."""
 
     def __init__(self, neighbour: str, reason: str) -> None:
-        super().__init__(f"neighbour {neighbour} left ({reason}): see its log for details")
+        super().__init__(
+            f"neighbour {neighbour} has learned to the end without this peer: to learn together, start all peers again"
+            if reason in ("done", "settled")
+            else f"neighbour {neighbour} left ({reason}): see its log for details"
+        )
         self.neighbour, self.reason = neighbour, reason
 
 

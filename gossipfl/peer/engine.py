@@ -21,7 +21,7 @@ from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.ledger import EdgeAccounts, plus
 from gossipfl.peer.neighbour import Health, Message
 from gossipfl.peer.quorum import Quorum
-from gossipfl.peer.wire import from_bytes, to_bytes
+from gossipfl.peer.wire import ASIDE, FALLBACK, MAIN, from_bytes, to_bytes
 from gossipfl.topology import Links, Topology
 
 LARGE = "numbers that are far too large"
@@ -46,7 +46,7 @@ class Peer:
         algorithm, problem, topology, mixing, diameter, changing: as for the simulator; `problem` holds my row alone.
         origin: the exchange number of round 0.
         learns: exchanges of other engines may come between its rounds (`Rumours.aside`), and are left out of the count.
-        aside: this is such an engine: it leaves the news of edges to the one that learns.
+        aside: this is such an engine: its messages say so, and it leaves the news of edges to the one that learns.
         alike: all peers converge in the same exchange, since they read it off equal totals. Then they need to tell each other
             only that the time is up.
     """
@@ -82,7 +82,7 @@ class Peer:
         self._me = self._peers.index(exchange.me)
         self._agreed: dict[int, float] | None = None  # the weights of my edges, if not the topology's
         self._opened = -1
-        self._robust = False
+        self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
 
     def tolerate(self, absent: float, agreed: bool = False, robust: bool = False) -> None:
@@ -98,7 +98,7 @@ class Peer:
         """
         self.exchange.tolerate()
         neighbours = self.exchange.neighbours
-        self._absent, self._robust = absent, robust
+        self._absent, self._method = absent, FALLBACK if robust else MAIN
         self._agreed = neighbours.weights if agreed else None
         keeps = takes_back(self.algorithm, self.mixing)
         self._ledger = EdgeAccounts({peer: one.edge for peer, one in neighbours.items()}) if keeps else None
@@ -205,7 +205,7 @@ class Peer:
         data = to_bytes(payload)
         number = self._origin + round * self.mixing.exchanges + k
         messages = self.exchange.swap(
-            number, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost, self._robust
+            number, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost, self._method
         )
         neighbours = self.exchange.neighbours
         if self._agreed is not None and self._opened != neighbours.opened:

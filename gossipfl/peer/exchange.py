@@ -17,10 +17,10 @@ from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
 from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
 from gossipfl.peer.patience import LOOPBACK, Patience
-from gossipfl.peer.rumours import CERTIFICATES, MAX_EXCHANGE, Rumours
+from gossipfl.peer.rumours import CERTIFICATES, Rumours
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.waiting import ABSENT, SLICE, LockStep, Tolerant, Waiting
-from gossipfl.peer.wire import ATTEMPT, Header, Opening, attempt, encode
+from gossipfl.peer.wire import ATTEMPT, LAST_ATTEMPT, MAIN, Header, Opening, attempt, encode
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ AT_ONCE = 256  # messages that are taken in before anything else is done, so tha
 SLOWER = 1.5  # times the last pause: the next pause between two resends
 KEPT = 4  # messages to each neighbour that may be sent again; along a tree nobody is further ahead of one that lacks them
 LONGEST = 8  # times the first pause: the longest pause between two resends
-LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1  # to agree
 
 
 class Said(NamedTuple):
@@ -37,7 +36,7 @@ class Said(NamedTuple):
     number: int = -1
     converged: bytes = b""
     payload: bytes = b""
-    robust: bool = False
+    method: int = MAIN
 
 
 NOTHING = Said()
@@ -151,6 +150,7 @@ class Exchange:
         neighbour begins again, all agree again (`BegunAnew`).
         """
         self.number = self.neighbours.origin = origin
+        self.neighbours.forget(attempt(origin))
         if anew:
             limits = self.inbox.limits.begun(origin, self._clock(), None, 0.0, elapsed, 0)
             self.inbox.limits = self.neighbours.limits = limits
@@ -184,7 +184,7 @@ class Exchange:
         payload: bytes,
         converged: bytes = b"",
         lost: int = 0,
-        robust: bool = False,
+        method: int = MAIN,
     ) -> list[Message | None]:
         """Send `payload` to the peers `to`, and return the messages of the peers `awaited`, in that order.
 
@@ -196,7 +196,7 @@ class Exchange:
             payload: what all receivers get.
             converged: my stop mask.
             lost: messages that are to be lost on their way: they count as sent, and nobody gets them.
-            robust: the payload is the fallback method's.
+            method: which one the payload is of.
 
         Raises:
             Departed: an awaited neighbour said goodbye, and that is not tolerated.
@@ -207,9 +207,10 @@ class Exchange:
         """
         self._elapse(SLICE)
         self.number = number
-        self.inbox.advance(number, len(payload), robust)
+        for wrong in self.inbox.advance(number, len(payload), method):
+            self._refuse(wrong)
         self._remember()
-        self._to, self._current = to, Said(number, converged, payload, robust)
+        self._to, self._current = to, Said(number, converged, payload, method)
         self.neighbours.turn(number, self.now, self._real)
         self.waiting.begin(self.now, self._real)
         self._began = self.now
@@ -349,7 +350,7 @@ class Exchange:
         edge = one.edge
         header = Header(
             self._study, self.me, what.number, converged=what.converged, mine=edge.mine, yours=edge.yours, last=edge.last,
-            used=edge.used, rumours=self.neighbours.rumours, opens=None if edge.named else edge.opens, robust=what.robust,
+            used=edge.used, rumours=self.neighbours.rumours, opens=None if edge.named else edge.opens, method=what.method,
             roster=self.roster,
         )  # fmt: skip
         frames = [encode(header), what.payload]
@@ -492,7 +493,8 @@ class Exchange:
                 return
             raise StateTransferred(state, header.number, header.sender)
         here, there = attempt(self.number), attempt(header.number)
-        began_again = one.life not in (0, header.mine)
+        learns = header.opens is not None and header.opens.step > 0  # it has joined others, in new sessions
+        began_again = one.life not in (0, header.mine) and not learns
         one.life = header.mine
         newest = max(there, here + began_again)
         if here < newest <= LAST_ATTEMPT:

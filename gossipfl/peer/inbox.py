@@ -9,7 +9,17 @@ from collections.abc import Iterable, Mapping
 from gossipfl.errors import BadMessage
 from gossipfl.peer.limits import ROOMY, Limits
 from gossipfl.peer.neighbour import Message, Neighbour
-from gossipfl.peer.wire import Header, OtherVersion, attempt, authentic, decode, gossips
+from gossipfl.peer.wire import (
+    ASIDE,
+    LAST_ATTEMPT,
+    MAIN,
+    Header,
+    OtherVersion,
+    attempt,
+    authentic,
+    decode,
+    gossips,
+)
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
 OTHER = "it runs another experiment"
@@ -57,7 +67,7 @@ class Inbox:
         self.agreeing = True  # nothing is learned yet
         self._neighbours, self._study, self._ahead = neighbours, study, ahead
         self._later = gossips(study)
-        self._size, self._robust = 0, False
+        self._size, self._method = 0, MAIN
 
     def put(self, frames: list[bytes], sender: int | None = None) -> Header | None:
         """Take in one message, and return its header; None for a message that is of no use yet.
@@ -102,12 +112,7 @@ class Inbox:
             raise Late(f"speaks of exchange {number}, and I am at {self.number}", header)
         if number == self.number and not self._fits(header, frames[1]):
             one.strange = LENGTH
-            wrong = header.robust == self._robust
-            raise Late(
-                f"sent {len(frames[1])} bytes; this exchange has {self._size}, all of one method",
-                header,
-                wrong,
-            )
+            raise Late(self._misfit(frames[1]), header, self._judged(header))
         if number in early:
             raise Late(f"speaks twice of exchange {number}", header)
         if furthest is not None:
@@ -138,7 +143,10 @@ class Inbox:
         if self.graph and header.opens and header.opens.graph != self.graph:
             one.strange = "it has another topology: compare the two topology files"
             raise BadMessage("has another topology", header.sender)
-        if header.number > self.limits.last and not header.leaving:
+        anew = (
+            attempt(self.number) < attempt(header.number) <= LAST_ATTEMPT
+        )  # it agrees, and does not know that I learn
+        if header.number > self.limits.last and not (header.leaving or anew):
             raise BadMessage(
                 f"speaks of exchange {header.number}, which this study does not have", header.sender
             )
@@ -161,7 +169,17 @@ class Inbox:
 
     def _fits(self, header: Header, payload: bytes) -> bool:
         """Whether a message of this exchange can be used."""
-        return len(payload) == self._size and header.robust == self._robust
+        return len(payload) == self._size and header.method == self._method
+
+    def _judged(self, header: Header) -> bool:
+        """Whether no honest peer sends a message of this exchange that does not fit.
+
+        Peers may change between methods in different exchanges, and may be at different places of sums beside learning.
+        """
+        return header.method == self._method != ASIDE
+
+    def _misfit(self, payload: bytes) -> str:
+        return f"sent {len(payload)} bytes; this exchange has {self._size}, all of one method"
 
     def missing(self, awaited: Iterable[int]) -> list[int]:
         """Those of `awaited` whose message of this exchange is not there yet."""
@@ -173,17 +191,23 @@ class Inbox:
             self._neighbours[peer].met = True
         return [self._neighbours[peer].early.pop(self.number) for peer in awaited]
 
-    def advance(self, number: int, size: int, robust: bool = False) -> None:
-        """Begin a later exchange, whose payloads have `size` bytes, and forget the messages of those before it.
+    def advance(self, number: int, size: int, method: int = MAIN) -> list[BadMessage]:
+        """Begin a later exchange, whose payloads have `size` bytes and are of that method; forget earlier messages.
 
-        `robust`: the payloads are the fallback method's.
+        Return the errors of messages that were early, and that no honest peer sends in this exchange.
         """
-        self.number, self._size, self._robust = number, size, robust
+        self.number, self._size, self._method = number, size, method
+        wrong = []
         for one in self._neighbours.values():
             early = one.early
             for old in [k for k in early if k < number]:
                 del early[old]
             if number in early and not self._fits(*early[number]):
-                del early[number]
-                self.refused += 1
+                header, payload = early.pop(number)
                 one.strange = LENGTH
+                if self._judged(header):
+                    self.refused += 1
+                    wrong.append(BadMessage(self._misfit(payload), header.sender))
+                else:
+                    self.late += 1
+        return wrong

@@ -92,6 +92,7 @@ class Neighbour:
         self.heard = self.called = now  # when it last sent something, and when it was last sent something
         self.lost = -1.0  # since when there is no connection; -1: there is one
         self.asked = NEVER  # when it was last sent a card
+        self.repeated = -1  # the exchange of which it was last sent my message again, after I had gone on
         self._nudged = NEVER  # since when it is ahead, and was sent mine again for that; NEVER: it is not
         self._answered = self._given = NEVER  # when it was last answered, and last given the state
 
@@ -193,11 +194,15 @@ class Neighbour:
         self._nudged = now
         return Answer.CURRENT
 
-    def again(self, what: Answer, now: float) -> Answer:
-        """It repeats itself: something was lost on the way to it, or to me. Answer, but not too often."""
+    def again(self, what: Answer, now: float, number: int = -1) -> Answer:
+        """It repeats itself: something was lost on the way to it, or to me. Answer, but not too often.
+
+        `number`: the exchange before the one at hand that the answer is of, if it is.
+        """
         if now - self._answered < self.delays.patience.again / 2:
             return Answer.NOTHING
         self._answered = now
+        self.repeated = max(self.repeated, number)
         return what
 
     def newcomer(self, now: float) -> Answer:

@@ -7,6 +7,8 @@ import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from msgspec import structs
+
 from gossipfl.peer.limits import Limits, RefusalLog
 from gossipfl.peer.neighbour import LOUD, TO_THE_END, UP, Answer, Health, Message, Neighbour
 from gossipfl.peer.patience import Patience
@@ -85,7 +87,7 @@ class Neighbourhood(dict[int, Neighbour]):
 
     def _mended(self, peer: int, number: int) -> None:
         if self._ends(peer) in self.rumours.cut:
-            self._cut(peer, number, cut=False)
+            self._cut(peer, number + 1, cut=False)  # it may have been cut in this exchange
 
     def _ends(self, peer: int) -> tuple[int, int]:
         """The edge to that neighbour, as rumours call it."""
@@ -132,8 +134,9 @@ class Neighbourhood(dict[int, Neighbour]):
             if header.number >= self.origin:
                 return Answer.CURRENT
         ahead = header.number > number and lacked
-        if (twice and not ahead) or header.number == last < number:
-            return one.again(Answer.CURRENT if twice else Answer.LAST, now)
+        stuck = header.number == last == one.repeated < self.origin  # it has mine, and lacks another one's
+        if ((twice and not ahead) or header.number == last < number) and not stuck:
+            return one.again(Answer.CURRENT, now) if twice else one.again(Answer.LAST, now, last)
         if header.number == number:
             one.abreast()
             one.delays.late(now - began)
@@ -170,9 +173,12 @@ class Neighbourhood(dict[int, Neighbour]):
         timely = self._timely(one) if header.rumours.over else True
         aside = max(0, min(self.limits.aside, header.number - self.origin))
         here = Here(number, self.limits.last, len(self.names), timely, aside)
-        for why in header.rumours.absurd(here):
+        said = (
+            header.rumours if self.limits.aside else structs.replace(header.rumours, aside=0)
+        )  # I still agree
+        for why in said.absurd(here):
             self.disbelieve(one, why, now)
-        self.rumours = self.rumours.heard(header.rumours, here)
+        self.rumours = self.rumours.heard(said, here)
 
     def _timely(self, one: Neighbour) -> bool | None:
         """Whether the time can be up, as that neighbour says; None: nearly.
@@ -237,9 +243,9 @@ class Neighbourhood(dict[int, Neighbour]):
         return given_up
 
     def go_on_alone(self, number: int) -> None:
-        """Nobody has answered for long enough: this peer goes on without those that were given up."""
+        """This peer waits for no more answers: it goes on without those that it has not learned with."""
         for peer, one in self.items():
-            if one.health is Health.DOWN:
+            if one.health is Health.DOWN or (one.health is Health.SUSPECTED and one.edge.last < 0):
                 self._cut(peer, number, cut=True)
 
     @property
@@ -250,16 +256,23 @@ class Neighbourhood(dict[int, Neighbour]):
         ends = [one for one in self.values() if one.health is Health.LEFT and one.goodbye in TO_THE_END]
         return max(ends, key=lambda one: bool(one.last_words and one.last_words.payload), default=None)
 
-    def suspect(self, peers: Sequence[int], now: float, began: float | None = None) -> None:
+    def suspect(
+        self, peers: Sequence[int], now: float, began: float | None = None, waits: bool = False
+    ) -> None:
         """Do not wait any longer for those of the peers that are later than they ever were.
 
-        `began`: when this exchange did; None: they are not awaited in it, and silent for so long.
+        Args:
+            peers, now: who has not been heard in this exchange, and the time.
+            began: when this exchange did; None: they are not awaited in it, and silent for so long.
+            waits: this peer has come back, and waits until one of them answers.
         """
         for peer in peers:
             one = self[peer]
             since = max(one.heard if began is None else began, one.since)
             if one.health is UP and now - since >= one.limit:
                 one.suspect(now)
+                if one.edge.last < 0 and not waits:  # none of its messages was used: I learn without it
+                    self._cut(peer, self._turns[1][0], cut=True)
                 if one.failures <= LOUD:
                     log.warning("%s does not answer: not awaited until it speaks again", one.name)
 
@@ -357,6 +370,16 @@ class Neighbourhood(dict[int, Neighbour]):
         """Begin a new session with everybody."""
         for one in self.values():
             one.edge.give_up()
+
+    def forget(self, which: int) -> None:
+        """Learning belongs to that attempt to agree: what neighbours said in other ones leads nowhere."""
+        for one in self.values():
+            for number in [number for number in one.early if attempt(number) != which]:
+                del one.early[number]
+            if attempt(one.spoke) != which:
+                one.spoke = -1
+            if attempt(one.reached) != which:
+                one.reached = -1
 
     def unread(self) -> None:
         """Nobody keeps accounts: drop the news of exchanges."""

@@ -204,9 +204,9 @@ TABLE = (
         "It speaks for the sender alone. It is back a second later at the earliest.",
     ),
     Permission(
-        "robust",
-        "which of the two methods the payload is of",
-        "A payload of the other method is not used: the exchange counts as incomplete.",
+        "method",
+        "whether the payload is of the study's method, of the fallback, or of a sum beside learning",
+        "A payload of another method is not used: the exchange counts as incomplete.",
         "On this edge only.",
     ),
     Permission(

@@ -168,7 +168,7 @@ class Tolerant:
             self._since = now
         if self._unheard or not self._neighbours.healthy:
             self._attend(now)
-            self._neighbours.suspect(self._unheard, now)
+            self._neighbours.suspect(self._unheard, now, waits=self._waits)
 
     def refused(self, name: str) -> None:
         return
@@ -182,7 +182,7 @@ class Tolerant:
     def look(self, missing: Sequence[int], now: float, began: float) -> None:
         """Look after neighbours that do not answer, each `pace` seconds."""
         self._attend(now)
-        self._neighbours.suspect(missing, now, began)
+        self._neighbours.suspect(missing, now, began, self._waits)
 
     def _attend(self, now: float) -> None:
         """Look after neighbours that do not answer.

@@ -21,7 +21,7 @@ from gossipfl.peer.rumours import MASK, MAX_EXCHANGE, NONE, Rumours
 if sys.byteorder != "little":
     raise ImportError("gossipfl sends numbers as they lie in memory and needs a little-endian machine")
 
-VERSION = 2  # of the protocol; raise it when a header, a payload or their meaning changes. Version 1 did not name itself:
+VERSION = 3  # of the protocol; raise it when a header, a payload or their meaning changes. Version 1 did not name itself:
 FIRST, MOST_VERSIONS = range(0x90, 0xA0), 31  # it began with an array of msgpack
 MAX_HEADER = 4096  # bytes; room for a stop mask of some 24,000 hops
 MAX_NONCE = 2**63  # msgspec has no larger bounds
@@ -29,7 +29,11 @@ ATTEMPT = (
     2**55
 )  # exchange numbers of one attempt to agree and of the learning after it; the next attempt has the next ones
 WINDOW = 63  # exchanges that a header reports on: the last one used, and those just before it
+LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1
 MAX_WEIGHT = 1e6
+MAIN, FALLBACK, ASIDE = range(
+    3
+)  # methods: the study's own, the one for faults, and sums between its rounds or after them
 
 _Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _Weight = Annotated[float, msgspec.Meta(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
@@ -38,6 +42,7 @@ _Nonce = Annotated[int, msgspec.Meta(ge=0, le=MAX_NONCE - 1)]
 _Exchange = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EXCHANGE)]
 _Last = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_EXCHANGE)]
 _Study = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+_Method = Annotated[int, msgspec.Meta(ge=MAIN, le=ASIDE)]
 _Roster = Annotated[bytes, msgspec.Meta(max_length=8)]
 _Mask = Annotated[bytes, msgspec.Meta(max_length=MASK)]
 _Reason = Annotated[str, msgspec.Meta(max_length=16, pattern="^[a-z]*$")]
@@ -80,7 +85,7 @@ class Header(Address, array_like=True, frozen=True, gc=False, kw_only=True):
     rumours: what spreads through the whole network.
     transfer: the payload is a state transfer to a newcomer, and no part of an exchange.
     opens: how the session of `mine` begins; sent until the receiver has named that nonce, and so knows it.
-    robust: the payload is the fallback method's, and not that of the study's own method (see `fallback`).
+    method: which one the payload is of: MAIN; FALLBACK (see `fallback`); ASIDE, sums of certificates and scores.
     roster: the hash of all keys of secure sums, once the peers have agreed on them.
     """
 
@@ -93,7 +98,7 @@ class Header(Address, array_like=True, frozen=True, gc=False, kw_only=True):
     rumours: Rumours = NONE
     transfer: bool = False
     opens: Opening | None = None
-    robust: bool = False
+    method: _Method = MAIN
     roster: _Roster = b""
 
 

@@ -358,6 +358,20 @@ def test_who_repeats_the_last_exchange_of_agreeing_is_told_what_was_agreed() -> 
     assert [header.transfer for header in sent_to(script, CLE)].count(True) == 1
 
 
+def test_who_repeats_the_last_exchange_of_agreeing_though_it_has_mine_is_told_what_was_agreed() -> None:
+    """Another neighbour of it may be gone, and it would wait for that one without end."""
+    script = Script(*((0.1 * k, says(CLE, 19)) for k in range(1, 4)), (0.4, tells(CLE, 20)))
+    exchange = end(script)
+    exchange.begin(20, lambda: b"facts")
+    exchange.number = 19
+    exchange.swap(19, [CLE], [], b"mine")
+    exchange.swap(20, [CLE], [CLE], b"mine")
+    said = [(header.number, header.transfer) for header in sent_to(script, CLE)]
+    assert (19, False) in said[2:], "first my message of that exchange again"
+    assert (20, True) in said, "then the state"
+    assert said.index((20, True)) > said.index((19, False), 1)
+
+
 def test_while_somebody_is_absent_nobody_is_whole() -> None:
     script = Script(*((0.0, tells(ZUR, number)) for number in range(3)), (0.0, tells(CLE, 0)))
     exchange = end(script)

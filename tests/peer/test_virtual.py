@@ -1,8 +1,12 @@
-"""Whatever befalls live peers for a while, nobody settles before it is over, and all end together at the optimum of all."""
+"""Whatever befalls live peers for a while, nobody settles before it is over, and all end together at the optimum of all.
+
+No peer refuses what another one says, since all are honest.
+"""
 
 import math
 import random
 
+import msgspec
 import networkx as nx
 import pytest
 import torch
@@ -13,6 +17,7 @@ from worlds import Toy, newton
 from gossipfl import topology
 from gossipfl.engine import relative_distance
 from gossipfl.peer.neighbourhood import ENDED, WAITS
+from gossipfl.peer.wire import MAIN, decode, encode
 
 KINDS = sparing(["exact-diffusion", "newton", "tree", "gradient-tracking", "extra"], 2)
 
@@ -20,6 +25,8 @@ KINDS = sparing(["exact-diffusion", "newton", "tree", "gradient-tracking", "extr
 def all_end_together_at_the_optimum(world: World, apart: int = 1) -> None:
     """They end at most `apart` rounds from each other."""
     world.run(150.0)
+    refusals = [exchange.refusals for exchange in world.exchanges.values()]
+    assert not any(refusals), refusals
     killed = {me: world.points[me] for me in world.points.keys() - world.ended if world.lives[me].over}
     ends = world.ended | killed  # a peer may be killed in the exchange in which all others settle
     assert len(ends) == len(world.graph), "everybody settles"
@@ -33,6 +40,30 @@ def all_end_together_at_the_optimum(world: World, apart: int = 1) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_faults(kind: str) -> None:
     all_end_together_at_the_optimum(World(topology.load("ring:5"), kind))
+
+
+def test_one_that_goes_on_while_others_take_a_certificate_is_refused_by_nobody() -> None:
+    """If a peer calls off that it has converged, some hear of it before the certificate begins, and others after that."""
+    rounds: list[int] = []
+
+    def world(calls_off: int = -1) -> World:
+        made = World(topology.load("ring:4"), "exact-diffusion", certified=True)
+
+        def says(frames: list[bytes]) -> list[bytes]:
+            header = decode(frames[0])
+            rounds.extend([header.number] * (header.method == MAIN and not header.leaving))
+            if header.number != calls_off:
+                return frames
+            return [encode(msgspec.structs.replace(header, converged=b"")), frames[1]]
+
+        made.lies[1] = says
+        all_end_together_at_the_optimum(made)
+        return made
+
+    assert world().voids == 0
+    made = world(calls_off=max(rounds))
+    assert made.voids > 0
+    assert not any(exchange.refused for exchange in made.exchanges.values())
 
 
 @pytest.mark.parametrize("kind", ["newton", "tree"])

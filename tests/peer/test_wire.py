@@ -15,6 +15,7 @@ from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.rumours import CUTS, MASK, Rumours
 from gossipfl.peer.wire import (
+    FALLBACK,
     MAX_EXCHANGE,
     MAX_HEADER,
     MAX_NONCE,
@@ -291,7 +292,7 @@ def test_an_early_message_of_another_length_is_refused_when_its_turn_comes() -> 
 @pytest.mark.parametrize("early", [0, 1])
 def test_a_message_of_the_other_method_is_refused_whatever_its_length(early: int) -> None:
     box = inbox()
-    message = [encode(Header(STUDY, 1, ME_AT + early, robust=True)), bytes(SIZE)]
+    message = [encode(Header(STUDY, 1, ME_AT + early, method=FALLBACK)), bytes(SIZE)]
     if early:
         box.put(message)
         box.advance(ME_AT + 1, SIZE)
@@ -299,8 +300,8 @@ def test_a_message_of_the_other_method_is_refused_whatever_its_length(early: int
         with pytest.raises(Late):
             box.put(message)
     assert box.missing([1]) == [1]
-    box.advance(ME_AT + 2, SIZE, robust=True)
-    box.put([encode(Header(STUDY, 1, ME_AT + 2, robust=True)), bytes(SIZE)])
+    box.advance(ME_AT + 2, SIZE, method=FALLBACK)
+    box.put([encode(Header(STUDY, 1, ME_AT + 2, method=FALLBACK)), bytes(SIZE)])
     assert box.missing([1]) == []
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from worlds import STUDY, Toy, metropolis, openings
 
 from gossipfl.algorithms import Ingredients, Objective, Summed, Units, made
-from gossipfl.algorithms.sums import DampedNewton
+from gossipfl.algorithms.sums import DampedNewton, probe
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import Ended
 from gossipfl.experiment.learning.learn import Rest, Rhythm
@@ -133,12 +133,20 @@ class World:
         seed: of all durations.
         absent: seconds for which a peer that left without goodbye keeps the others from settling.
         alone: seconds for which a peer that comes back waits until somebody answers.
+        certified: when all have settled they sum up a certificate, and go on where a sum lacks a peer.
     """
 
     def __init__(
-        self, graph: nx.Graph, kind: str, seed: int = 0, absent: float = 60.0, alone: float = math.inf
+        self,
+        graph: nx.Graph,
+        kind: str,
+        seed: int = 0,
+        absent: float = 60.0,
+        alone: float = math.inf,
+        certified: bool = False,
     ) -> None:
         self.graph, self.kind, self.absent, self.alone = graph, kind, absent, alone
+        self.certified, self.voids = certified, 0
         self.chance = random.Random(seed)
         self.now = 100.0
         self.lives: dict[int, Life] = {}
@@ -237,7 +245,10 @@ class World:
                 return
             self.points[me] = run.round, run.state.x.clone()
             if rest.reached(run, run.round):
-                break
+                if not (self.certified and engine.unsettle()) or self._certifies(life, exchange, toy, run):
+                    break
+                self.voids += 1
+                rest.postpone(run.round, void=True)
             assert run.round < MOST, f"{me} does not settle"
         exchange.leave("settled")
         self.ended[me] = run.round, run.state.x
@@ -249,7 +260,9 @@ class World:
         def peer(kind: str, topology: Topology, gamma: float, turns: int = 1) -> Peer:
             step = 0.4 * self._step if kind == "gradient-tracking" else self._step
             algorithm = made(kind, Ingredients(step, hessian=toy.hessian, cycle=turns))
-            return Peer(exchange, algorithm, toy, topology, Mixing(gamma=gamma), hops, origin=ORIGIN)
+            return Peer(
+                exchange, algorithm, toy, topology, Mixing(gamma=gamma), hops, origin=ORIGIN, learns=True
+            )
 
         if self.kind == "tree":
             return self._summed(exchange, toy, peer("exact-diffusion", whole, 0.5))
@@ -261,14 +274,38 @@ class World:
         fast, robust = peer("newton", cycle(turns), 1.0, len(turns)), peer("exact-diffusion", whole, 0.5)
         return PeerFallback(fast, robust, len(turns), self.absent, agreed=True), len(turns)
 
+    def _certifies(self, life: Life, exchange: Exchange, toy: Toy, run: Run) -> bool:
+        """Whether all peers took part in the sums of a certificate."""
+        along, since, spent = tree(self.graph), exchange.number, exchange.neighbours.rumours.aside
+        objective, rows, zero = self._parts(toy)
+        method = probe(objective, Logistic(), 1e-11, thorough=False)
+        summed = Summed(method, [rows], len(self.graph), along.exchanges, zero)
+        aside = Peer(exchange, summed, None, cycle(along.rounds()), Mixing(Sum()), origin=since, aside=True)
+        sums = aside.init(run.state.x)
+        sums = sums._replace(state=sums.state._replace(apart=torch.ones_like(sums.state.apart)))
+        state: Any = sums.state
+        while not (state.voids[0] or (state.inner.finished[0] and not state.apart[0])):
+            for _ in range(along.exchanges):
+                life.compute()
+                sums = aside.step(sums)
+            state = sums.state
+        exchange.neighbours.spread(aside=spent + exchange.number - since)
+        return not state.voids[0]
+
+    def _parts(self, toy: Toy) -> tuple[Objective, Shard, Tensor]:
+        """The objective of sums, a peer's rows, and zeros."""
+        ones = torch.ones(toy.width, dtype=torch.float64)
+        labels, weights = (toy.b[0] + 1) / 2, torch.ones(len(toy.b[0]), dtype=torch.float64)
+        return (
+            Objective(ones, Units(ones, 0 * ones), toy.l2),
+            Shard(toy.a[0], labels, weights, Logistic(), 1),
+            0 * ones,
+        )
+
     def _summed(self, exchange: Exchange, toy: Toy, robust: Peer) -> tuple[Engine, int]:
         """Newton's method by sums along a tree."""
-        along, ones = tree(self.graph), torch.ones(toy.width, dtype=torch.float64)
-        objective = Objective(ones, Units(ones, 0 * ones), toy.l2)
-        rows = Shard(
-            toy.a[0], (toy.b[0] + 1) / 2, torch.ones(len(toy.b[0]), dtype=torch.float64), Logistic(), 1
-        )
+        along, (objective, rows, zero) = tree(self.graph), self._parts(toy)
         method = DampedNewton(objective, Logistic(), 1e-11)
-        summed = Summed(method, [rows], len(self.graph), along.exchanges, 0 * ones)
-        fast = Peer(exchange, summed, toy, cycle(along.rounds()), Mixing(Sum()), origin=ORIGIN)
+        summed = Summed(method, [rows], len(self.graph), along.exchanges, zero)
+        fast = Peer(exchange, summed, toy, cycle(along.rounds()), Mixing(Sum()), origin=ORIGIN, learns=True)
         return PeerFallback(fast, robust, along.exchanges, self.absent, agreed=True), along.exchanges

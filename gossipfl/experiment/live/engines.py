@@ -63,7 +63,9 @@ class Live:
         return attempt(self._exchange.number)
 
     def agreeing(self, algorithm: Algorithm, topology: Topology, mixing: Mixing) -> Peer:
-        return Peer(self._exchange, algorithm, None, topology, mixing, origin=self._exchange.number)
+        exchange = self._exchange
+        after = not exchange.inbox.agreeing  # of learning: the sums of scores
+        return Peer(exchange, algorithm, None, topology, mixing, origin=exchange.number, aside=after)
 
     def masks(self, agreement: Agreement) -> Hiding:
         """From keys that are flooded along the links.
