@@ -108,8 +108,8 @@ def gossiping(
     curve: Curve = []
     age = -1
     for run in live(peer, transport, PERIOD):
-        if age != int(run.ages):
-            age = int(run.ages)
+        if age != int(run.ages[0]):
+            age = int(run.ages[0])
             curve.append((monotonic() - began, run.x[0].clone()))
         if monotonic() > began + SECONDS:
             break

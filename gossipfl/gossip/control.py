@@ -11,22 +11,22 @@ Danner, Jelasity, "Token account algorithms: the best of the proactive and react
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Mask, Numbers, Reals
 
 
 class Control(Protocol):
-    """Flow control. `tokens` is (n,) int64. `useful` is (n,) bool: the received model is at least as old as the peer's own."""
+    """Flow control. `tokens` is (n,). `useful` is (n,): the received model is at least as old as the peer's own."""
 
     @property
     def capacity(self) -> int: ...
-    def proactive(self, tokens: Tensor) -> Tensor:
-        """The probability of sending at a wake-up, (n,) float64."""
+    def proactive(self, tokens: Numbers) -> Reals:
+        """The probability of sending at a wake-up, (n,)."""
 
-    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
-        """The mean number of messages to send after receiving one, (n,) float64."""
+    def reactive(self, tokens: Numbers, useful: Mask) -> Reals:
+        """The mean number of messages to send after receiving one, (n,)."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Proactive:
 
     capacity: ClassVar[int] = 0
 
-    def proactive(self, tokens: Tensor) -> Tensor:
-        return torch.ones(len(tokens), dtype=torch.float64)
+    def proactive(self, tokens: Numbers) -> Reals:
+        return np.ones(len(tokens))
 
-    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
-        return torch.zeros(len(tokens), dtype=torch.float64)
+    def reactive(self, tokens: Numbers, useful: Mask) -> Reals:
+        return np.zeros(len(tokens))
 
 
-def _full(tokens: Tensor, capacity: int) -> Tensor:
-    return (tokens >= capacity).double()
+def _full(tokens: Numbers, capacity: int) -> Reals:
+    return (tokens >= capacity).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Simple:
     def __post_init__(self) -> None:
         _check(self.capacity, 1)
 
-    def proactive(self, tokens: Tensor) -> Tensor:
+    def proactive(self, tokens: Numbers) -> Reals:
         return _full(tokens, self.capacity)
 
-    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
-        return (tokens > 0).double()
+    def reactive(self, tokens: Numbers, useful: Mask) -> Reals:
+        return (tokens > 0).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,12 @@ class Generalised:
     def __post_init__(self) -> None:
         _check(self.capacity, self.spend)
 
-    def proactive(self, tokens: Tensor) -> Tensor:
+    def proactive(self, tokens: Numbers) -> Reals:
         return _full(tokens, self.capacity)
 
-    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
-        return torch.floor((self.spend - 1 + tokens) / (self.spend * torch.where(useful, 1.0, 2.0).double()))
+    def reactive(self, tokens: Numbers, useful: Mask) -> Reals:
+        messages: Reals = np.floor((self.spend - 1 + tokens) / (self.spend * np.where(useful, 1.0, 2.0)))
+        return messages
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,11 @@ class Randomised:
     def __post_init__(self) -> None:
         _check(self.capacity, self.spend)
 
-    def proactive(self, tokens: Tensor) -> Tensor:
-        return ((tokens - self.spend + 1) / (self.capacity - self.spend + 1)).double().clamp(0, 1)
+    def proactive(self, tokens: Numbers) -> Reals:
+        return ((tokens - self.spend + 1) / (self.capacity - self.spend + 1)).clip(0, 1)
 
-    def reactive(self, tokens: Tensor, useful: Tensor) -> Tensor:
-        return tokens.double() / self.spend * useful
+    def reactive(self, tokens: Numbers, useful: Mask) -> Reals:
+        return tokens / self.spend * useful
 
 
 def _check(capacity: int, spend: int) -> None:

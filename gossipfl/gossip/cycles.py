@@ -57,7 +57,7 @@ def after(cycle: int, world: World) -> Run:
 def from_last(run: Run) -> Tensor:
     """|r_i - x_i| / |x_i|, where r_i is the model that peer i heard last, (n,); 0 for peers that heard none."""
     assert run.replicas is not None
-    heard = world(run).tally[:, RECEIVED] > 0
+    heard = torch.from_numpy(world(run).tally[:, RECEIVED] > 0)
     return torch.where(heard, relative_distance(run.replicas, run.state.x), 0.0)
 
 

@@ -25,6 +25,7 @@ from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.shards import Shards
 from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT, World, copy
 from gossipfl.topology import Links
+from gossipfl.topology.links import Numbers
 
 
 class Gossip:
@@ -54,16 +55,16 @@ class Gossip:
         self.seed, self.ticks = seed, ticks
         self.messages_sent = self.bytes_sent = 0  # by all peers together; bytes of models, without headers
         self._choose = overlay(links, len(shards.sizes))
-        self._conduct = Conduct(learning, shards, torch.arange(len(shards.sizes)), seed)
+        self._conduct = Conduct(learning, shards, np.arange(len(shards.sizes)), seed)
 
     def init(self, x: Tensor | None = None) -> World:
         """The run before tick 0. All models have age 0 and are x (n, d), or 0."""
         run = self._conduct.begin(self.ticks, x)
         peers, width = run.x.shape
-        run = run._replace(letters=room(peers, width, run.x.dtype))
+        run = run._replace(letters=room(peers, width, run.letters.w.dtype))
         if not self.network.churn:
             return run
-        u = torch.from_numpy(rng.uniform(self.seed, "begin", np.arange(peers), 0, 4))
+        u = rng.uniform(self.seed, "begin", np.arange(peers), 0, 4)
         online = u[:, 1] < self.network.online
         until = self.network.rest(online, u[:, 2], u[:, 3], self.ticks)
         return run._replace(online=online, until=until)
@@ -85,29 +86,29 @@ class Gossip:
         """The run after one more tick. It changes `run` in place."""
         if self.network.churn:
             self._turn(run)
-        said = torch.zeros_like(run.tokens)  # messages sent by each peer in this tick
+        said = np.zeros_like(run.tokens)  # messages sent by each peer in this tick
         letters = arriving(run.letters, run.tick)
         if self.network.churn:
             here = run.online[letters.receiver]
             _count(run, MISSED, letters.receiver[~here])
             letters = take(letters, here)
         rank = ranks(letters.receiver)
-        waves = int(rank.max()) + 1 if rank.numel() else 0
+        waves = int(rank.max()) + 1 if len(rank) else 0
         for wave in range(waves):
             run = self._hear(run, said, take(letters, rank == wave) if waves > 1 else letters, wave)
         return self._wake(run, said)._replace(tick=run.tick + 1)
 
     def _turn(self, run: World) -> None:
         """End and begin sessions."""
-        who = (run.until == run.tick).nonzero()[:, 0]
+        who = np.flatnonzero(run.until == run.tick)
         run.online[who] ^= True
         u = self._conduct.draw("session", run, who, 1)[:, 0]
         run.until[who] = run.tick + self.network.length(run.online[who], u, self.ticks)
 
-    def _wake(self, run: World, said: Tensor) -> World:
+    def _wake(self, run: World, said: Numbers) -> World:
         """Peers that are due and online send or save a token. The clocks of offline peers continue too."""
-        who = (run.wake == run.tick).nonzero()[:, 0]
-        if not who.numel():
+        who = np.flatnonzero(run.wake == run.tick)
+        if not len(who):
             return run
         u = self._conduct.draw("wake", run, who, 2)
         run.wake[who] = run.tick + period(self.learning.jitter, u[:, 0], self.ticks)
@@ -117,40 +118,37 @@ class Gossip:
         speaks = self._conduct.speaks(run, who, u[:, 1])
         return self._send(run, said, who[speaks], self.learning.kind)
 
-    def _hear(self, run: World, said: Tensor, letters: Letters, wave: int) -> World:
+    def _hear(self, run: World, said: Numbers, letters: Letters, wave: int) -> World:
         """Receive at most one message for each peer: answer requests, learn from models, and maybe send models on."""
         _count(run, RECEIVED, letters.receiver)
         if self.learning.kind & ASKS:
             asking = (letters.kind & ASKS) > 0
             run = self._send(run, said, letters.receiver[asking], CARRIES, letters.sender[asking])
             letters = take(letters, (letters.kind & CARRIES) > 0)
-        who = letters.receiver
-        spent = self._conduct.hears(run, who, Model(letters.w, letters.age), wave)
-        return self._send(run, said, who.repeat_interleave(spent), CARRIES) if bool(spent.any()) else run
+        who, received = letters.receiver, Model(torch.from_numpy(letters.w), torch.from_numpy(letters.age))
+        spent = self._conduct.hears(run, who, received, wave)
+        return self._send(run, said, who.repeat(spent), CARRIES)
 
-    def _send(self, run: World, said: Tensor, who: Tensor, kind: int, to: Tensor | None = None) -> World:
-        """Each peer in `who` sends its current model to a random neighbour, or to `to`. Equal entries of `who` are adjacent."""
-        if not who.numel():
+    def _send(self, run: World, said: Numbers, who: Numbers, kind: int, to: Numbers | None = None) -> World:
+        """Each peer in `who` sends its current model to a random neighbour, or to `to`. `who` is in ascending order."""
+        if not len(who):
             return run
         number = said[who] + ranks(who)
-        _add(said, who)
+        np.add.at(said, who, 1)
         u = self._conduct.draw_messages(run, who, number)
         arrives = u[:, 1] >= self.network.loss
         _count(run, SENT, who)
+        w = run.x.numpy()[who]
         self.messages_sent += len(who)
-        self.bytes_sent += len(who) * run.x.shape[1] * run.x.element_size() if kind & CARRIES else 0
+        self.bytes_sent += w.nbytes if kind & CARRIES else 0
         _count(run, LOST, who[~arrives])
-        now = torch.full_like(who, run.tick)
+        head = np.empty((len(who), 7), np.int64)
         due = run.tick + self.network.travel(u[:, 2], self.ticks)
         to = self._choose(who, u[:, 0]) if to is None else to
-        head = torch.stack((due, now, number, who, to, torch.full_like(who, kind), run.ages[who]), 1)
-        every = Letters(head, run.x[who])
-        return run._replace(letters=put(run.letters, take(every, arrives), run.tick))
+        head[:, 0], head[:, 1], head[:, 2] = due, run.tick, number
+        head[:, 3], head[:, 4], head[:, 5], head[:, 6] = who, to, kind, run.ages[who]
+        return run._replace(letters=put(run.letters, take(Letters(head, w), arrives), run.tick))
 
 
-def _add(counts: Tensor, who: Tensor) -> None:
-    counts.index_add_(0, who, torch.ones_like(who))
-
-
-def _count(run: World, what: int, who: Tensor) -> None:
-    _add(run.tally[:, what], who)
+def _count(run: World, what: int, who: Numbers) -> None:
+    np.add.at(run.tally[:, what], who, 1)

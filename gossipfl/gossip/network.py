@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from gossipfl.errors import BadExperiment
+from gossipfl.topology.links import Mask, Numbers, Reals
 
 
 @dataclass(frozen=True)
@@ -41,40 +42,40 @@ class Network:
     def churn(self) -> bool:
         return self.online < 1
 
-    def travel(self, u: Tensor, ticks: int) -> Tensor:
+    def travel(self, u: Reals, ticks: int) -> Numbers:
         """The delays of messages in ticks, from uniform numbers u (n,)."""
         a, b = self.delay
         return whole(ticks * (a + (b - a) * u))
 
-    def length(self, online: Tensor, u: Tensor, ticks: int) -> Tensor:
+    def length(self, online: Mask, u: Reals, ticks: int) -> Numbers:
         """The length in ticks of a session that begins now; `online` (n,) is its kind."""
-        return whole(ticks * self._mean(online) * torch.exp(self.spread * _normal(u) - self.spread**2 / 2))
+        return whole(ticks * self._mean(online) * np.exp(self.spread * _normal(u) - self.spread**2 / 2))
 
-    def rest(self, online: Tensor, u: Tensor, v: Tensor, ticks: int) -> Tensor:
+    def rest(self, online: Mask, u: Reals, v: Reals, ticks: int) -> Numbers:
         """The remaining ticks of a session that has already begun when the simulation starts, (n,).
 
         The chance to be in a session at that moment is proportional to its length. This turns a log-normal length with
         parameter m into one with m + spread^2. The remaining part is uniform.
         """
-        met = self._mean(online) * torch.exp(self.spread * _normal(u) + self.spread**2 / 2)
+        met = self._mean(online) * np.exp(self.spread * _normal(u) + self.spread**2 / 2)
         return whole(ticks * met * v)
 
-    def _mean(self, online: Tensor) -> Tensor:
-        return torch.where(online, self.session, self.session * (1 - self.online) / self.online).double()
+    def _mean(self, online: Mask) -> Reals:
+        return np.where(online, self.session, self.session * (1 - self.online) / self.online)
 
 
-def whole(ticks: Tensor) -> Tensor:
+def whole(ticks: Reals) -> Numbers:
     """Rounded to whole ticks, at least 1, at most 2^40."""
-    return ticks.round().clamp(1, 2.0**40).long()
+    return np.rint(ticks).clip(1, 2.0**40).astype(np.int64)
 
 
-def period(jitter: float, u: Tensor, ticks: int) -> Tensor:
+def period(jitter: float, u: Reals, ticks: int) -> Numbers:
     """Ticks from one wake-up to the next: normal, with mean `ticks` and standard deviation `jitter` times `ticks`."""
-    return whole(ticks * (1 + jitter * _normal(u))) if jitter else torch.full_like(u, ticks).long()
+    return whole(ticks * (1 + jitter * _normal(u))) if jitter else np.full(u.shape, ticks)
 
 
-def _normal(u: Tensor) -> Tensor:
-    normal: Tensor = torch.special.ndtri(u.clamp(min=2.0**-54))
+def _normal(u: Reals) -> Reals:
+    normal: Reals = torch.special.ndtri(torch.from_numpy(u.clip(min=2.0**-54))).numpy()
     return normal
 
 

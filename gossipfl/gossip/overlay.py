@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import Links
+from gossipfl.topology.links import Numbers, Reals
 
-Choose = Callable[[Tensor, Tensor], Tensor]  # senders (m,), uniform numbers (m,) -> receivers (m,)
+Choose = Callable[[Numbers, Reals], Numbers]  # senders (m,), uniform numbers (m,) -> receivers (m,)
 
 
 def overlay(links: Links | None, peers: int) -> Choose:
@@ -21,22 +21,21 @@ def overlay(links: Links | None, peers: int) -> Choose:
         if peers < 2:
             raise BadExperiment("Gossip learning needs at least two peers")
 
-        def anyone(senders: Tensor, u: Tensor) -> Tensor:
-            other = (u * (peers - 1)).long()
+        def anyone(senders: Numbers, u: Reals) -> Numbers:
+            other = (u * (peers - 1)).astype(np.int64)
             return other + (other >= senders)
 
         return anyone
-    ends = torch.from_numpy(links.receivers), torch.from_numpy(links.senders)
-    degree = torch.bincount(ends[1], minlength=peers)
+    degree = np.bincount(links.senders, minlength=peers)
     if len(degree) > peers or not degree.all():
         who = int(degree.argmin()) if len(degree) == peers else len(degree) - 1
         raise BadExperiment(
             f"Peer {who} has no link to send along, or no rows: each of the {peers} peers needs both"
         )
-    receivers = ends[0][torch.argsort(ends[1], stable=True)]
-    starts = degree.cumsum(0) - degree
+    receivers = links.receivers[np.argsort(links.senders, kind="stable")]
+    starts = degree.cumsum() - degree
 
-    def neighbour(senders: Tensor, u: Tensor) -> Tensor:
-        return receivers[starts[senders] + (u * degree[senders]).long()]
+    def neighbour(senders: Numbers, u: Reals) -> Numbers:
+        return receivers[starts[senders] + (u * degree[senders]).astype(np.int64)]
 
     return neighbour

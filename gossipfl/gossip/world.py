@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from gossipfl.gossip.letters import Letters
+from gossipfl.topology.links import Mask, Numbers
 
 SENT, LOST, RECEIVED, MISSED = range(
     4
@@ -14,20 +16,22 @@ SENT, LOST, RECEIVED, MISSED = range(
 class World(NamedTuple):
     """The world before tick number `tick`. The peers are the rows. Saving it makes a checkpoint.
 
+    Models are tensors, for rules and losses; all else is numpy, whose calls on a few numbers take a fraction of the time.
+
     The run of a live peer has one row and no letters, and `tick` is the number of events so far.
     """
 
     tick: int
     models: Tensor  # (n, cache, d), the models that each peer made from the last messages, the newest first
-    ages: Tensor  # (n,) int64, of the newest model
+    ages: Numbers  # (n,), of the newest model
     last: Tensor  # (n, d), the model that arrived last, unchanged
-    last_ages: Tensor  # (n,) int64
-    wake: Tensor  # (n,) int64, the tick of the next wake-up
-    tokens: Tensor  # (n,) int64
-    online: Tensor  # (n,) bool
-    until: Tensor  # (n,) int64, the tick in which `online` changes
+    last_ages: Numbers  # (n,)
+    wake: Numbers  # (n,), the tick of the next wake-up
+    tokens: Numbers  # (n,)
+    online: Mask  # (n,)
+    until: Numbers  # (n,), the tick in which `online` changes
     letters: Letters  # in transit
-    tally: Tensor  # (n, 4) int64, messages so far: SENT, LOST of these, RECEIVED, MISSED while offline
+    tally: Numbers  # (n, 4), messages so far: SENT, LOST of these, RECEIVED, MISSED while offline
 
     @property
     def x(self) -> Tensor:
@@ -37,5 +41,8 @@ class World(NamedTuple):
 
 def copy(run: World) -> World:
     """A run that shares no memory with this one."""
-    letters = Letters._make(column.clone() for column in run.letters)
-    return World._make(v.clone() if isinstance(v, Tensor) else v for v in run._replace(letters=letters))
+    letters = Letters._make(column.copy() for column in run.letters)
+    return World._make(
+        v.clone() if isinstance(v, Tensor) else v.copy() if isinstance(v, np.ndarray) else v
+        for v in run._replace(letters=letters)
+    )

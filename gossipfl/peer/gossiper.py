@@ -6,7 +6,7 @@ their time: its random numbers are a function of the event's number, an event be
 
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from gossipfl import rng
@@ -26,7 +26,7 @@ from gossipfl.topology import Links
 
 Post = tuple[int, list[bytes]]  # to whom, and the frames
 GRACE = 100  # cycles by which peers may begin apart
-_MYSELF = torch.tensor([0])  # my row
+_MYSELF = np.array([0])  # my row
 
 
 class Gossiper:
@@ -69,7 +69,7 @@ class Gossiper:
         self._study, self._letters, self._choose = study, gossips(study), overlay(links, len(peers))
         self._peers, self._name = peers, peers[me]
         self._seed = seed
-        self._conduct = Conduct(learning, shard, torch.tensor([me]), seed)
+        self._conduct = Conduct(learning, shard, np.array([me]), seed)
         self._waiting: dict[int, Model] = {}
         self._transfer: Callable[[], bytes] | None = None
         self._newcomers = 0  # only they speak of exchanges before this one
@@ -84,7 +84,7 @@ class Gossiper:
     @property
     def due(self) -> int:
         """The tick of my next wake-up."""
-        return int(self.run.wake)
+        return int(self.run.wake[0])
 
     @property
     def waiting(self) -> int:
@@ -138,16 +138,16 @@ class Gossiper:
         """Learn from the model that has waited longest; maybe send mine. KeyError where none waits."""
         model = self._waiting.pop(next(iter(self._waiting), -1))
         spent = self._conduct.hears(self.run, _MYSELF, model)
-        return self._happened(int(spent), CARRIES)
+        return self._happened(int(spent[0]), CARRIES)
 
     def woke(self, now: int) -> list[Post]:
         """I wake at tick `now`: send, or save a token. Wake-ups that I was too busy for are left out."""
         self._given.clear()
         self._cycles = now // self.ticks
         clock, chance = self._conduct.draw("wake", self.run, _MYSELF, 2)[0, :, None]
-        self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clamp(min=now)
+        self.run.wake[:] = (self.run.wake + period(self.learning.jitter, clock, self.ticks)).clip(min=now)
         speaks = self._conduct.speaks(self.run, _MYSELF, chance)
-        return self._happened(int(speaks), self.learning.kind)
+        return self._happened(int(speaks[0]), self.learning.kind)
 
     def leave(self, reason: str) -> list[Post]:
         """Say goodbye to all neighbours that are there, with the reason, so that nobody sends more."""
@@ -161,7 +161,7 @@ class Gossiper:
     @property
     def _oldest(self) -> int:
         """The most steps that a model can have learned."""
-        return OLD * (int(self.run.ages) + (self._cycles + GRACE) * self.learning.steps)
+        return OLD * (int(self.run.ages[0]) + (self._cycles + GRACE) * self.learning.steps)
 
     @property
     def _sent(self) -> int:
@@ -171,9 +171,8 @@ class Gossiper:
         """The end of an event, which makes me send so many messages to random neighbours."""
         posts: list[Post] = []
         if messages:
-            who = _MYSELF.expand(messages)
-            u = self._conduct.draw_messages(self.run, who, torch.arange(messages))
-            chosen = self._choose(torch.full_like(who, self.me), u[:, 0]).tolist()
+            u = self._conduct.draw_messages(self.run, _MYSELF.repeat(messages), np.arange(messages))
+            chosen = self._choose(np.full(messages, self.me), u[:, 0]).tolist()
             posts = self._send([self._peers[other] for other in chosen], kind)
         self.run = self.run._replace(tick=self.run.tick + 1)
         return posts
@@ -183,7 +182,7 @@ class Gossiper:
         model: Tensor | None = self.run.x if kind & CARRIES else None
         posts = []
         for peer in to:
-            letter = Letter(self._letters, self._name, self._sent, age=int(self.run.ages), kind=kind)
+            letter = Letter(self._letters, self._name, self._sent, age=int(self.run.ages[0]), kind=kind)
             frames = write(letter, model)
             lost = self._lost()
             self._count(SENT)
@@ -201,7 +200,7 @@ class Gossiper:
         """Whether my next message is to be lost on its way."""
         if not self.loss:
             return False
-        return rng.uniform(self._seed, "lost", self._conduct.peers.numpy(), self._sent, 1).item() < self.loss
+        return rng.uniform(self._seed, "lost", self._conduct.peers, self._sent, 1).item() < self.loss
 
     def _count(self, what: int) -> None:
         self.run.tally[0, what] += 1

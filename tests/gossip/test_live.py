@@ -67,7 +67,7 @@ def test_what_comes_is_learned_from_when_it_comes():
     peer = gossiper()
     ages = {}
     for run in live(peer, script, PERIOD, script.clock):
-        ages.setdefault(int(run.ages), script.now)
+        ages.setdefault(int(run.ages[0]), script.now)
         if script.now > 5:
             break
     assert ages == {0: ages[0], 5: 3.0, 10: 3.7}

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from math import floor
 
 import numpy as np
-import torch
 
 from gossipfl import rng
 from gossipfl.gossip import Network
@@ -97,13 +96,13 @@ class Twin:
         for i, own in enumerate(rows):
             zero = [0.0] * width
             one = One(own, zero, zero, [zero] * cache)
-            u = torch.from_numpy(rng.uniform(seed, "begin", np.array([i]), 0, 4))[0]
+            u = rng.uniform(seed, "begin", np.array([i]), 0, 4)[0]
             one.online = bool(u[1] < network.online)
             self.peers.append(one)
             self.plan(floor(float(u[0]) * ticks), WAKE, i)
             if network.online < 1:
-                rest = network.rest(torch.tensor([one.online]), u[2:3], u[3:4], ticks)
-                self.plan(int(rest), TURN, i)
+                rest = network.rest(np.array([one.online]), u[2:3], u[3:4], ticks)
+                self.plan(int(rest[0]), TURN, i)
 
     def plan(self, tick, what, i, note=None):
         self.number += 1
@@ -130,7 +129,7 @@ class Twin:
         if lost < self.network.loss:
             one.tally[1] += 1
             return
-        travel = int(self.network.travel(torch.tensor([way], dtype=torch.float64), self.ticks))
+        travel = int(self.network.travel(np.array([way]), self.ticks)[0])
         self.plan(self.now + travel, ARRIVE, to, Note(self.now, i, copy, carries, asks, one.age, list(one.w)))
 
     def learn(self, i, w, age, wave):
@@ -174,7 +173,7 @@ class Twin:
         one = self.peers[i]
         clock, chance = self.draw("wake", i, 2)
         self.plan(
-            self.now + int(period(self.jitter, torch.tensor([clock], dtype=torch.float64), self.ticks)),
+            self.now + int(period(self.jitter, np.array([clock]), self.ticks)[0]),
             WAKE,
             i,
         )
@@ -188,8 +187,8 @@ class Twin:
     def turn(self, i):
         one = self.peers[i]
         one.online = not one.online
-        u = torch.tensor(self.draw("session", i, 1), dtype=torch.float64)
-        self.plan(self.now + int(self.network.length(torch.tensor([one.online]), u, self.ticks)), TURN, i)
+        u = np.array(self.draw("session", i, 1))
+        self.plan(self.now + int(self.network.length(np.array([one.online]), u, self.ticks)[0]), TURN, i)
 
     def until(self, tick):
         """Process all events before this tick."""

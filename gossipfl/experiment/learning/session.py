@@ -139,7 +139,7 @@ class Session:
             return Outcome(run)
         run = self.engine.init(self.prepared.continued(point.x))
         if isinstance(run.state, World):
-            run.state.ages.fill_(point.age)
+            run.state.ages.fill(point.age)
         return Outcome(run._replace(round=point.round), point.round // self._steps, before=point.seconds)
 
     def _again(self, since: Outcome | None, engines: Engines) -> None:
@@ -206,7 +206,7 @@ class Session:
     def point(self) -> Checkpoint:
         """The checkpoint of the single peer in this process."""
         outcome, state = self.outcome, self.outcome.run.state
-        age = int(state.ages) if isinstance(state, World) else 0
+        age = int(state.ages[0]) if isinstance(state, World) else 0
         return Checkpoint(state.x.detach().cpu(), outcome.run.round, outcome.elapsed, self.facts, age)
 
     def interrupt(self) -> None:
