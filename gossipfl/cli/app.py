@@ -59,7 +59,7 @@ def gossipfl(
     """Train one linear model on data that many peers hold, without a server.
 
     Peers exchange messages with their neighbours only. Data files stay where they are, but neighbours can
-    rebuild rows from the messages: use it among people who may see each other's data.
+    rebuild rows from the messages, unless sums are secure: gossipfl peer says at its start whether they are.
     """
 
 

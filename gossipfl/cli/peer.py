@@ -84,12 +84,13 @@ def start(
     and writes the result. The topology must be a file with endpoints. Start all peers with the same
     experiment file, in any order; only their data differ. If the topology names public keys (gossipfl keys
     new), links are encrypted and nobody else gets in; then a peer without an endpoint dials its neighbours,
-    and opens no port. Neighbours themselves can rebuild rows from the messages.
+    and opens no port. With keys, three peers or more and a method that takes sums, a peer learns the totals of all
+    peers alone; otherwise neighbours can rebuild rows from the messages, and the first lines say so.
 
     SIGINT and SIGTERM stop the peer early and save its model; so does closing its terminal, if it has one
     (SIGHUP; without a terminal it is ignored). If it is started again with the same --out, it continues from
     its checkpoint. If it starts late, a neighbour sends it the current state. The topology file is read again
-    when it changes, or on SIGUSR1: peers and links can be added or removed while all peers learn.
+    when it changes, or on SIGUSR1: without secure sums, peers and links can be added or removed while all learn.
     """
     # Ignored until the topology file has been read; later it means: read it again.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -297,4 +298,4 @@ def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
             6,
             f"tolerance {tolerance:g} was not met in {report.rounds} rounds: {report.why or 'raise stop.rounds'}",
         )
-    return 0, f"learned for {report.rounds} rounds"
+    return 0, f"learned for {report.rounds} rounds" + (f": {report.why}" if report.why else "")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from runs import settings
+from runs import carry_out, settings
 
 from gossipfl.cli.confidential import confidential
 from gossipfl.config.file import parse
@@ -15,6 +15,8 @@ from gossipfl.errors import BadData, BadMessage, Incompatible
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.live.joining import received
+from gossipfl.experiment.live.life import fixed
+from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh
 
@@ -142,3 +144,39 @@ def test_what_a_peer_takes_by_default_and_says(
     assert chosen.privacy.sums == sums
     assert sentence in said
     assert bool(said) == bool(sentence)
+
+
+def test_no_peer_is_added_while_others_learn(tmp_path: Path) -> None:
+    """A changed file is refused in a sentence that says what to do."""
+    file, told = tmp_path / "sites.toml", list[str]()
+
+    def links(names: str) -> None:
+        peers = "".join(f"\n[peers.{name}]" for name in names)
+        file.write_text(f"edges = {[[a, b] for a, b in itertools.pairwise(names)]}{peers}")
+
+    links("abc")
+    made = study(parse(secure(topology__graph=str(file))))
+    reread = Reread(made, "a", lambda _: {"b": ""}, told.append)
+    reread.refuse(fixed(made, "newton"))
+    links("abcd")
+    reread.ask()
+    assert reread() is None
+    assert "no peer can be added or removed while the others learn" in told[0]
+    assert "stop all peers and start them again" in told[0]
+
+
+@pytest.mark.parametrize("having", [2, 3])
+def test_test_rows_of_few_peers_are_not_summed(having: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(120, 2)), columns=["a", "b"])
+    table["y"] = (table.a + random.normal(size=120) > 0) * 1
+    table["site"] = np.arange(120) % 4
+    table["held"] = ((table.site < having) & (np.arange(120) >= 80)) * 1
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    raw = secure(
+        topology__graph="ring:4", data__source=str(tmp_path / "rows.csv"), data__target="y", data__test="held",
+        data__partition={"scheme": "column", "name": "site"}, stop__tolerance=1e-6,
+    )  # fmt: skip
+    summary, _ = carry_out("simulator", raw, tmp_path / "run")
+    assert summary["stopped"] == "tolerance"
+    assert (summary["scores"] is None) == (having == 2)

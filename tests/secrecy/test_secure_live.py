@@ -17,7 +17,8 @@ from runs import carry_out, models, settings
 from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegression
 
-from gossipfl.keys import fresh, save
+from gossipfl.keys import fresh, load, save
+from gossipfl.topology.public_key import written
 
 CODE = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
 NAMES = ["oslo", "rome", "wien"]
@@ -117,8 +118,10 @@ class Started:
 
 
 @pytest.mark.slow
-def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(tmp_path: Path) -> None:
-    """With keys sums are secure by default. When all have agreed again, the cycle repeats, and nothing is lost."""
+@pytest.mark.parametrize("rotates", [False, True], ids=["same", "other-long-term-keys"])
+def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(rotates: bool, tmp_path: Path) -> None:
+    """With keys sums are secure by default. When all have agreed again, the cycle repeats, and nothing is lost; a peer may
+    have rotated its long-term keys meanwhile, in the middle of a sum."""
     sites = tmp_path
     write(sites, NAMES, LINE, 50)
     peers = [Started(sites, name) for name in NAMES]
@@ -128,6 +131,11 @@ def test_a_peer_that_returns_draws_new_keys_and_the_others_wait(tmp_path: Path) 
     peers[2].process.send_signal(signal.SIGSTOP)  # a sum cannot end without it
     peers[1].process.kill()
     assert peers[1].ended()[0] == -signal.SIGKILL
+    if rotates:
+        _, (old,) = load(sites / "rome.key")
+        save("rome", (new := fresh(), old), sites / "rome.key", replace=True)
+        file = sites / "sites.toml"  # peers read it again, also while they wait
+        file.write_text(file.read_text().replace(str(old.public), written((new.public, old.public))))
     peers[1] = Started(sites, NAMES[1], "-again")
     peers[1].until("listens")
     peers[2].process.send_signal(signal.SIGCONT)
@@ -179,3 +187,36 @@ def test_the_others_go_on(on_leave: str, pods: int, tmp_path: Path) -> None:
     assert summary["without"] == names[-pods:]
     model = load_file(left[0].folder / "peers" / names[0] / "model.safetensors")["x"]
     assert np.allclose(model, np.append(truth.coef_, truth.intercept_), atol=1e-6)
+
+
+PRIVATE = """
+sums = "private"
+epsilon = 20.0
+"""
+
+
+@pytest.mark.slow
+def test_a_private_peer_that_returns_spends_no_more_than_its_budget(tmp_path: Path) -> None:
+    """All agree again and go on at the model that they had; each sum is paid for anew, until the budget ends learning."""
+    write(tmp_path, NAMES, LINE, 50)
+    text = (tmp_path / "e.toml").read_text() + PRIVATE
+    text = text.replace("test = 0.0", 'test = 0.0\nstandardise = "none"\nclasses = ["0", "1"]')
+    (tmp_path / "e.toml").write_text(text.replace('kind = "newton"', 'kind = "dp-gd"'))
+    peers = [Started(tmp_path, name) for name in NAMES]
+    peers[2].until("round")
+    peers[2].process.send_signal(signal.SIGSTOP)
+    peers[1].process.kill()
+    peers[1].ended()
+    peers[1] = Started(tmp_path, NAMES[1])
+    peers[1].until("listens")
+    peers[2].process.send_signal(signal.SIGCONT)
+    ends = [peer.ended() for peer in peers]
+    assert [code for code, _ in ends] == [0] * 3, ends
+    assert "all peers have agreed: learning begins again" in ends[0][1]
+    for peer, name, (_, said) in zip(peers, NAMES, ends, strict=True):
+        kept = json.loads((peer.folder / "peers" / name / "budget.json").read_text())
+        assert kept["spent"] <= 20.0
+        assert kept["sums"] >= 10  # those before it was away count
+        assert "another sum would cost more than is left of epsilon = 20" in said
+    found = [json.loads((peer.folder / "model.json").read_text()) for peer in peers]
+    assert all(model == found[0] for model in found)

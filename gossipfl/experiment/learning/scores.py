@@ -3,6 +3,7 @@
 Each peer reads its own test rows only. A sum says whose rows are in it, so that its scores are told as those of these peers.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from gossipfl.runs.learned import Summary
 
 WORD = 48  # peers that one number tells apart: a sum of different powers of two is exact
 MOST = 2**28  # numbers that all sums of a simulation may move
+log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float64]
 Total = Callable[[Sequence[Array]], Array]
 
@@ -105,8 +107,12 @@ class Tests:
         return z if rows.offset is None else z + rows.offset[:, None]
 
 
-def scored(tests: Tests, sums: Contributors, names: Sequence[str], alike: bool) -> Summary:
+def scored(
+    tests: Tests, sums: Contributors, names: Sequence[str], alike: bool, fewest: int = 0
+) -> Summary | None:
     """The scores on the test rows of all peers that take part: "peers", "of" how many, "rows", and `Scoring.metrics`.
+
+    None if fewer peers have test rows than `fewest`: a sum would tell theirs.
 
     Args:
         tests: of the peers in this process.
@@ -117,6 +123,12 @@ def scored(tests: Tests, sums: Contributors, names: Sequence[str], alike: bool) 
     Raises:
         Contradicted, NetworkError: peers came or went meanwhile.
     """
+    if fewest:
+        having = sums.total([np.array([float(len(rows.y) > 0)]) for rows in tests.test])
+        if having[0] < fewest:
+            log.warning("fewer than %d peers have test rows, so they are not summed", fewest)
+            sums.part()
+            return None
     found = (tests if alike else tests.averaged(sums.total)).scores(sums.total)
     sums.part()
     return {"peers": [names[p] for p in sums.who or ()], "of": len(names)} | found

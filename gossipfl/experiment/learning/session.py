@@ -256,7 +256,8 @@ class Session:
             if method.rounds and method.talks and stopped in SCORED and feasible:
                 sums = Contributors(agreement, numbers, numbers if here is None else here)
                 alike = isinstance(self.outcome.run.state, Summing)
-                self.scores = scored(tests, sums, study.names, alike)
+                fewest = study.experiment.privacy.min_peers if self.agreement.exact else 0
+                self.scores = scored(tests, sums, study.names, alike, fewest)
                 return
         except (NetworkError, KeyboardInterrupt) as why:
             log.warning("the test rows of all peers were not summed: %s", why)

@@ -100,7 +100,7 @@ class Life:
         assert self.session is not None, "it has begun"
         unheeded = None if isinstance(self.session.engine, Following) else self.reread
         if unheeded:
-            unheeded.refuse(f'algorithm "{self.session.prepared.kind}" cannot continue on other links')
+            unheeded.refuse(fixed(self.study, self.session.prepared.kind))
         for progress in self.session:
             keep_up(unheeded, self.transport)  # with keys and endpoints only
             self.journal.budget = self.session.budget
@@ -108,6 +108,16 @@ class Life:
             self.tell("progress", progress)
             self.journal.checkpoint(self.session, self.exchange)
         self.leave()
+
+
+def fixed(study: Study, kind: str) -> str:
+    """Why a method cannot learn on along other links, or with other peers."""
+    if study.secure:
+        return (
+            "with secure sums no peer can be added or removed while the others learn, since the difference of two totals is "
+            "what that peer contributed"
+        )
+    return f'algorithm "{kind}" cannot continue on other links'
 
 
 def keep_up(reread: Reread | None, transport: ZeroMQ) -> None:
