@@ -2,8 +2,8 @@
 
     python benchmarks/secrecy.py
 
-First one sum in this process: the CPU time that a peer needs to make its row and read the total, and the bytes that it sends,
-with 16 and 64 peers, of 558 numbers (Newton's method with 31 parameters) and of 50,000. Then Newton's method on
+First one sum in this process: the CPU and wall time that a peer needs to make its row and read the total, and the bytes that it
+sends, with 16 and 64 peers, of 558 numbers (Newton's method with 31 parameters) and of 50,000. Then Newton's method on
 examples/demo.toml with 16 real peers, plain and secure in turn; the start counts apart. Secure may take twice as long as
 plain.
 """
@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import tempfile
 from pathlib import Path
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
@@ -44,16 +44,17 @@ def carriers(peers: int) -> dict[str, Carrier]:
     return {"plain": PLAIN, "secure": Integers(peers, own)}
 
 
-def one_sum(peers: int, numbers: int, carrier: Carrier, repeats: int = 50) -> tuple[float, int]:
-    """Median CPU seconds of making a row and reading a total, and the bytes of a row."""
+def one_sum(peers: int, numbers: int, carrier: Carrier, repeats: int = 50) -> tuple[float, float, int]:
+    """Median CPU and wall seconds of making a row and reading a total, and the bytes of a row."""
     values, times, size = torch.randn(numbers, dtype=torch.float64), [], 0
     for cycle in range(repeats):
-        place, began = Place(cycle + numbers), process_time()
+        place, began, at = Place(cycle + numbers), process_time(), perf_counter()
         row = carrier.row(values, 1, place)
         carrier.read(row, peers, place)
-        times.append(process_time() - began)
+        times.append((process_time() - began, perf_counter() - at))
         size = row.nbytes
-    return median(times), size
+    cpu, wall = zip(*times, strict=True)
+    return median(cpu), median(wall), size
 
 
 def learn(sums: str) -> dict[str, Any]:
@@ -73,11 +74,11 @@ def main() -> None:
         both = carriers(peers)
         for numbers in (558, 50_000):
             cost = {kind: one_sum(peers, numbers, carrier) for kind, carrier in both.items()}
-            (plain, less), (secure, more) = cost["plain"], cost["secure"]
-            print(
-                f"{peers:3} peers, {numbers:6,} numbers: {1e6 * plain:7.0f} us plain, {1e6 * secure:7.0f} us secure; "
-                f"{less:,} and {more:,} bytes a message, {exchanges} exchanges on a ring"
-            )
+            for kind, (cpu, wall, size) in cost.items():
+                print(
+                    f"{peers:3} peers, {numbers:6,} numbers, {kind:6}: {1e6 * cpu:7,.0f} us CPU, {1e6 * wall:7,.0f} us wall, "
+                    f"{size:,} bytes a message, {exchanges} exchanges on a ring"
+                )
     found: dict[str, list[dict[str, Any]]] = {"plain": [], "secure": []}
     for _ in range(TURNS):
         for sums, summaries in found.items():
