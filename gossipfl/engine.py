@@ -86,13 +86,16 @@ class Engine(Protocol):
         """
 
 
+Exchanging = Callable[[int, Tensor, Tensor | None, Sequence[int]], tuple[Tensor, Tensor]]
+
+
 def carry_out(
     algorithm: Algorithm,
     grad: Grad,
     links: Links,
     run: Run,
     mixing: Mixing,
-    exchange: Callable[[int, Tensor, Tensor | None, Sequence[int]], tuple[Tensor, Tensor]],
+    exchange: Exchanging,
 ) -> Run:
     """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, blocks) -> (mixed rows, replicas).
 

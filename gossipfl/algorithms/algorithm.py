@@ -22,6 +22,7 @@ __all__ = [
     "Prox",
     "Record",
     "State",
+    "arithmetic",
     "leaves",
     "models",
     "no_penalty",
@@ -67,7 +68,11 @@ class Account(NamedTuple):
 
 
 class Algorithm(Protocol):
-    """One method of decentralised optimisation."""
+    """One method of decentralised optimisation.
+
+    It may have `arithmetic = True`: its state has no records in it, and a round mixes one tensor and, without a penalty, does
+    nothing with rows but + - * /. A live peer then keeps its row in numpy, which is faster.
+    """
 
     @property
     def requires(self) -> Property:
@@ -119,6 +124,12 @@ def models(algorithm: Algorithm, messages: Tensor, width: int) -> Tensor:
     """The models (k, width) that messages (k, D) of this algorithm stand for: their first tensor, without its weight."""
     first = messages[:, :width]
     return first / messages[:, -1:] if algorithm.weighted else first
+
+
+def arithmetic(algorithm: Algorithm) -> bool:
+    """Whether rows may be numpy arrays in a round."""
+    unpenalised = getattr(algorithm, "prox", no_penalty) is no_penalty
+    return unpenalised and getattr(algorithm, "arithmetic", False)
 
 
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing

@@ -35,6 +35,7 @@ class DPSGD:
     min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {}
     weighted: ClassVar[bool] = False
+    arithmetic: ClassVar[bool] = True
 
     def init(self, x: Tensor) -> Iterate:
         return Iterate(x)

@@ -38,6 +38,7 @@ class ExactDiffusion:
     min_eigenvalue: ClassVar[float] = -1.0 / 3.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=1.0)}
     weighted: ClassVar[bool] = False
+    arithmetic: ClassVar[bool] = True
 
     def init(self, x: Tensor) -> Corrected:
         return Corrected(x, torch.zeros_like(x))

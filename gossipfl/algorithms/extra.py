@@ -32,6 +32,7 @@ class Extra:
     min_eigenvalue: ClassVar[float] = -1.0
     accounts: ClassVar[Mapping[str, Account]] = {"e": Account(block=0, factor=0.5)}
     weighted: ClassVar[bool] = False
+    arithmetic: ClassVar[bool] = True
 
     def init(self, x: Tensor) -> Corrected:
         return Corrected(x, torch.zeros_like(x))

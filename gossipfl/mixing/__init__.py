@@ -74,7 +74,7 @@ class Channel(Protocol):
         """The replica before the first message, (n, d), for rows shaped like x."""
 
     def send(self, x: Tensor, replica: Tensor, round: int, blocks: Sequence[int]) -> Payload:
-        """The payload that sends x (n, d) to neighbours that hold `replica`."""
+        """The payload that sends x (n, d) to neighbours that hold `replica`, which counts only for a channel that remembers."""
 
     def receive(self, payload: Payload, replica: Tensor, round: int, blocks: Sequence[int]) -> Tensor:
         """The new replica, (n, d). Raises BadMessage if the payload is invalid."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+Array = npt.NDArray[Any]
 WIDE = 2**15  # numbers in a row above which copying it costs more than a separate call
 
 _matmul = np.errstate(all="ignore")(np.matmul)  # as torch: what is not finite shows in the result
@@ -76,6 +77,14 @@ class Wide(NamedTuple):
         return sums.mT.flatten(1)
 
 
+class Rows(NamedTuple):
+    """Rows of one peer, for numpy."""
+
+    features: Array  # (m, q)
+    target: Array  # (m,)
+    offset: Array | None  # (m,)
+
+
 class Dense:
     """The shards of n peers.
 
@@ -138,6 +147,17 @@ class Dense:
         features, target, offset = self._parts(joined.view(len(positions), len(self.sizes), -1, self.numbers))
         offsets = [None] * len(positions) if offset is None else offset.unbind()
         return [Block(*parts) for parts in zip(features.unbind(), target.unbind(), offsets, strict=True)]
+
+    @property
+    def lone(self) -> bool:
+        """Whether these are the rows of one peer, and few numbers each, on the CPU: `rows` has them for numpy."""
+        return len(self.sizes) == 1 and self.numbers <= WIDE and self._rows.is_cpu
+
+    def rows(self, positions: Tensor | None = None) -> list[Rows]:
+        """All rows of the one peer, or its mini-batches at positions (rounds, batch)."""
+        every, q = self._rows.numpy(), self._q
+        groups = every[None] if positions is None else every.take(positions.numpy(), 0)
+        return [Rows(of[:, :q], of[:, q], of[:, q + 1] if self.numbers > q + 1 else None) for of in groups]
 
     def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
         """Each peer's features, with the column of ones, and targets, as float64."""

@@ -13,8 +13,9 @@ from gossipfl import rng
 from gossipfl.errors import BadData, Incompatible
 from gossipfl.models.batches import batches
 from gossipfl.models.dense import Block, Dense
+from gossipfl.models.lone import SLOPES, Lone, in_torch
 from gossipfl.models.losses import Loss, Softmax
-from gossipfl.models.problem import Grad
+from gossipfl.models.problem import ArrayGrad, Grad
 from gossipfl.models.shard import Shard, shard
 from gossipfl.models.sparse import Sparse
 
@@ -86,16 +87,24 @@ class Linear:
         self.penalised = penalised.view(-1)  # (d,), 1 for weights and 0 for the intercept
         self._ridge = _narrowed((self.share[:, None] * l2).to(dtype) * self.penalised)
         self._lasso = _narrowed((self.share[:, None] * l1).to(dtype) * self.penalised)
-        self._full = self._oracle(self.data.full, self._weights)
+        data, slope = self.data, SLOPES.get(type(loss))
+        self._lone = Lone(slope, self._ridge) if slope and isinstance(data, Dense) and data.lone else None
+        gather: Any = data.gather
+        if isinstance(data, Dense) and self._lone:
+            self._full_in_numpy = self._lone.oracle(data.rows()[0], self._weights.view(-1).numpy())
+            self._full, gather = in_torch(self._full_in_numpy), data.rows
+        else:
+            self._full = self._oracle(data.full, self._weights)
         if batch is not None:
-            data = self.data
             self._draw: Callable[[int], Any] = batches(
-                seed, peers, data.sizes, batch, data.starts, data.numbers, data.gather, _chances(weights)
+                seed, peers, data.sizes, batch, data.starts, data.numbers, gather, _chances(weights)
             )
             share = (self.share / batch).to(dtype)
-            self._batch_weights = (
+            self._batch_weights: Any = (
                 share.repeat_interleave(batch)[:, None] if kind is Sparse else share[:, None, None]
             )
+            if self._lone:
+                self._batch_weights = share.numpy()
         self._batch = batch
 
     @property
@@ -114,7 +123,17 @@ class Linear:
         """The gradient of loss and l2, (n, d) -> (n, d), on all rows or on the mini-batches of that round."""
         if self._batch is None:
             return self._full
+        if gradient := self.in_numpy(round):
+            return in_torch(gradient)
         return self._oracle(self._draw(round), self._batch_weights)
+
+    def in_numpy(self, round: int) -> ArrayGrad | None:
+        """The same gradient in numpy, for few dense rows of one peer; None for others."""
+        if not self._lone:
+            return None
+        if self._batch is None:
+            return self._full_in_numpy
+        return self._lone.oracle(self._draw(round), self._batch_weights)
 
     def of_peers(self, centre: float = 0.0) -> list[Shard]:
         """The rows of each peer, for sums over all rows; `centre` is subtracted from the targets."""

@@ -1,15 +1,21 @@
 """What an algorithm may ask of the learning problem; must not know any particular model."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy.typing as npt
 from torch import Tensor
 
 Grad = Callable[[Tensor], Tensor]
+ArrayGrad = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]  # the same in numpy
 
 
 class Problem(Protocol):
-    """n local objectives f_i(x_i) of d parameters, one a row; row i of every result depends only on row i."""
+    """n local objectives f_i(x_i) of d parameters, one a row; row i of every result depends only on row i.
+
+    A problem may also have `in_numpy(round) -> ArrayGrad | None`: the gradient of one row in numpy, whose calls take a fraction
+    of the time of those of torch where there are few numbers.
+    """
 
     @property
     def width(self) -> int:

@@ -1,11 +1,15 @@
 """One peer's edges in one round, and what comes along them; must not know messages, sessions or time."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gossipfl.topology import Links
+
+Row = npt.NDArray[Any]
 
 
 class Edges:
@@ -70,14 +74,14 @@ class Edges:
     def pulled(self, replicas: Tensor, part: float) -> Tensor:
         """What each of the heard peers pulls me by: part w_ij (r_j - r_i), (e, D)."""
         if self._pull is None or self._pull[0] != part:
-            self._pull = part, self.averaging[0, 1:, None] * part
+            self._pull = part, torch.from_numpy(self.averaging[0, 1:, None] * part)
         pulled = (replicas[1:] - replicas[:1]).mul_(self._pull[1])
         return pulled if self.places is None else pulled[self.places[1:] - 1]
 
 
-def _row(own: Tensor, others: Tensor, dtype: torch.dtype) -> Tensor:
+def _row(own: Tensor, others: Tensor, dtype: torch.dtype) -> Row:
     """A row of a mixing matrix, (1, 1 + e), my own weight first."""
-    return torch.cat((own[None], others))[None, :].to(dtype)
+    return torch.cat((own[None], others))[None, :].to(dtype).numpy()
 
 
 class Heard:
@@ -87,19 +91,23 @@ class Heard:
         self._edges, self._replicas = edges, replicas
 
     def average(self, own: Tensor) -> Tensor:
-        return self._edges.averaging @ self._replicas
+        return self._product(self._edges.averaging)
 
     def push(self, own: Tensor) -> Tensor:
-        return self._edges.pushing @ self._replicas
+        return self._product(self._edges.pushing)
 
     def pull(self, own: Tensor) -> Tensor:
-        return self._edges.pulling @ self._replicas
+        return self._product(self._edges.pulling)
 
     def total(self, own: Tensor) -> Tensor:
         total = torch.zeros_like(own) if self._edges.averaging[0, 0] == 0 else own
         for message in self.stack()[0]:
             total = total + message
         return total + 0.0 if total.is_floating_point() else total
+
+    def _product(self, row: Row) -> Tensor:
+        """`row` times the replicas, (1, D). For so few numbers a call to torch costs more than the product."""
+        return torch.from_numpy(row.dot(self._replicas.numpy()))
 
     def stack(self) -> tuple[Tensor, Tensor]:
         places = self._edges.places

@@ -5,17 +5,20 @@ transport buffers while we compute.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gossipfl.algorithms import Algorithm, Summing, models, takes_back
-from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
+from gossipfl.algorithms import Algorithm, Summing, arithmetic, models, takes_back
+from gossipfl.engine import Exchanging, Lookback, Run, carry_out, give_back, relative_distance
 from gossipfl.errors import BadMessage
 from gossipfl.mixing import Mixing, Payload
 from gossipfl.models import Problem
+from gossipfl.models.problem import ArrayGrad
 from gossipfl.peer.edges import Edges, Heard
 from gossipfl.peer.exchange import Exchange
 from gossipfl.peer.ledger import EdgeAccounts, plus
@@ -34,8 +37,12 @@ def finite(x: Tensor) -> bool:
 
 def squarable(x: Tensor) -> bool:
     """Whether the squares of all numbers can be summed: the loss of a larger model is infinite."""
-    row = x.flatten()
-    return math.isfinite(row @ row)
+    row = x.numpy().ravel()
+    return math.isfinite(row.dot(row))
+
+
+def _never(round: int) -> None:  # noqa: ARG001 -- there is no gradient in numpy
+    return None
 
 
 class Peer:
@@ -69,7 +76,7 @@ class Peer:
         self.exchange, self._first, self._learns, self._aside = exchange, origin, learns, aside
         self._alike = alike
         self.algorithm, self.problem, self.topology, self.mixing = algorithm, problem, topology, mixing
-        self._before = exchange.messages_sent, exchange.bytes_sent
+        self._before = exchange.outbox.messages, exchange.outbox.bytes
         self._links: Links | None = None
         self._edges: Edges | None = None
         self._quorum = Quorum(diameter)
@@ -84,6 +91,10 @@ class Peer:
         self._opened = -1
         self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
+        light = arithmetic(algorithm) and not mixing.steps
+        self._in_numpy: Callable[[int], ArrayGrad | None] = (
+            getattr(problem, "in_numpy", _never) if light else _never
+        )
 
     def tolerate(self, absent: float, agreed: bool = False, robust: bool = False) -> None:
         """From here on go on without neighbours that do not answer. The method must bear that.
@@ -110,21 +121,28 @@ class Peer:
 
     @property
     def messages_sent(self) -> int:
-        return self.exchange.messages_sent - self._before[0]
+        return self.exchange.outbox.messages - self._before[0]
 
     @property
     def bytes_sent(self) -> int:
-        return self.exchange.bytes_sent - self._before[1]
+        return self.exchange.outbox.bytes - self._before[1]
 
     def init(self, x: Tensor) -> Run:
         return Run(0, self.algorithm.init(x), None)
 
     def step(self, run: Run) -> Run:
+        with np.errstate(all="ignore"):  # as torch: what is not finite shows in the result
+            return self._step(run)
+
+    def _step(self, run: Run) -> Run:
         links = self.topology(run.round)
-        grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
         self._round = run.round
         exchange = partial(self._exchange, links, run.round)
-        after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
+        if gradient := self._in_numpy(run.round):
+            after = self._carry_out(gradient, links, run, exchange)
+        else:
+            grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
+            after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
         if self._back is not None:
             after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._blocks))
             self._back = None
@@ -133,14 +151,27 @@ class Peer:
         self.exchange.go_on(self._origin + after.round * self.mixing.exchanges)
         return after
 
+    def _carry_out(self, gradient: ArrayGrad, links: Links, run: Run, exchange: Exchanging) -> Run:
+        """`carry_out`, with the row in numpy: for few numbers a call to torch costs more than the arithmetic."""
+
+        def mix(k: int, x: Any, replicas: Tensor | None, blocks: Sequence[int]) -> tuple[Any, Tensor]:
+            mixed, replicas = exchange(k, torch.from_numpy(x), replicas, blocks)
+            return mixed.numpy(), replicas
+
+        state: Any = run.state
+        before = run._replace(state=type(state)(*[field.numpy() for field in state]))
+        after = carry_out(self.algorithm, gradient, links, before, self.mixing, mix)  # type: ignore[arg-type]
+        return after._replace(state=type(state)(*[torch.from_numpy(field) for field in after.state]))  # type: ignore[attr-defined]
+
     def _next(self, round: int) -> int:
         """The round to go on with: the next one, unless neighbours have gone on without me.
 
         The round is a logical clock. A neighbour may be ahead because it need not hear me for a while: links change, or a round
         has none. But a neighbour that did not wait for a message of mine has given me up, and I follow it.
         """
-        for peer, number in self.exchange.waiting.ahead().items():
-            further = (number - self._origin) // self.mixing.exchanges
+        origin, exchanges = self._origin, self.mixing.exchanges
+        for peer, number in self.exchange.waiting.ahead(origin + (round + 1) * exchanges).items():
+            further = (number - origin) // exchanges
             if further > round and any(self._sends(peer, k) for k in range(round, further)):
                 round = further
         return round
@@ -201,7 +232,7 @@ class Peer:
             replicas = torch.cat((own, x.new_zeros(len(edges.sources), x.shape[1])))
         if not self._sound(x):
             return x, replicas  # diverged: the loop sees it, and neighbours get nothing of it
-        payload = channel.send(x, replicas[:1], round, blocks)
+        payload = channel.send(x, replicas[:1] if channel.remembers else x, round, blocks)
         data = to_bytes(payload)
         number = self._origin + round * self.mixing.exchanges + k
         messages = self.exchange.swap(

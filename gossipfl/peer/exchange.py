@@ -6,9 +6,8 @@
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.peer.check import Cards, Checker, is_card
@@ -16,30 +15,18 @@ from gossipfl.peer.inbox import AHEAD, Inbox, Late, OtherStudy
 from gossipfl.peer.limits import ROOMY, Limits, RefusalLog
 from gossipfl.peer.neighbour import Answer, Health, Message, Neighbour
 from gossipfl.peer.neighbourhood import REWIRED, Neighbourhood
+from gossipfl.peer.outbox import NOTHING, Outbox, Said
 from gossipfl.peer.patience import LOOPBACK, Patience
 from gossipfl.peer.rumours import CERTIFICATES, Rumours
 from gossipfl.peer.transport import Transport
 from gossipfl.peer.waiting import ABSENT, SLICE, LockStep, Tolerant, Waiting
-from gossipfl.peer.wire import ATTEMPT, LAST_ATTEMPT, MAIN, Header, Opening, attempt, encode
+from gossipfl.peer.wire import ATTEMPT, LAST_ATTEMPT, MAIN, Header, Opening, attempt
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 256  # messages that are taken in before anything else is done, so that a flood cannot starve a peer
 SLOWER = 1.5  # times the last pause: the next pause between two resends
-KEPT = 4  # messages to each neighbour that may be sent again; along a tree nobody is further ahead of one that lacks them
 LONGEST = 8  # times the first pause: the longest pause between two resends
-
-
-class Said(NamedTuple):
-    """What all neighbours get in one exchange."""
-
-    number: int = -1
-    converged: bytes = b""
-    payload: bytes = b""
-    method: int = MAIN
-
-
-NOTHING = Said()
 
 
 class StateTransferred(Exception):
@@ -79,8 +66,7 @@ class Exchange:
         checker: tells neighbours with another study in which settings it differs.
         idle: called each second while this peer waits for one that is needed.
 
-    The attribute `roster` is set once there are secure sums: the hash of their keys, in every header from then on. The
-    attribute `alone` is set for a peer that comes back: for so many seconds it waits until a neighbour answers.
+    The attribute `alone` is set for a peer that comes back: for so many seconds it waits until a neighbour answers.
     """
 
     def __init__(
@@ -102,10 +88,8 @@ class Exchange:
         checker: Checker | None = None,
     ) -> None:
         self.me, self.names, self.transport, self.alone = me, names, transport, 0.0
-        self.roster = b""
         self.number = 0
-        self.messages_sent = self.bytes_sent = self.resent = self.unsent = 0
-        self._study, self._clock, self._patience = study, clock, patience
+        self._clock, self._patience = clock, patience
         self._real = self.now = clock()  # `now` stands still while this peer does not listen
         self._refusal = RefusalLog(log)
         self.neighbours = Neighbourhood(names, openings, patience, draw, self.now, limits, self._refusal)
@@ -117,15 +101,10 @@ class Exchange:
         self.waiting: Waiting = LockStep(
             names[me], self.neighbours, self.inbox, transport, wait, absent, idle
         )
+        self.outbox = Outbox(me, study, self.neighbours, transport)
         self._transfer: Callable[[], bytes] | None = None
-        self._current: Said = NOTHING
-        self._to: Sequence[int] = ()
-        self._sent: dict[
-            int, deque[Said]
-        ] = {}  # what each neighbour was sent last, before the exchange at hand
         self._parting, self._began = False, self.now
         self._reason = ""  # of my goodbye
-        self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
         self._last_rumours: Rumours | None = None  # when I said goodbye
 
     def tolerate(self) -> None:
@@ -206,24 +185,23 @@ class Exchange:
             Ended: this peer has come back, and all others have ended.
         """
         self._elapse(SLICE)
-        self.number = number
+        now, outbox, waiting = self.now, self.outbox, self.waiting
+        said = Said(number, converged, payload, method)
+        self.number, self._began = number, now
         for wrong in self.inbox.advance(number, len(payload), method):
             self._refuse(wrong)
-        self._remember()
-        self._to, self._current = to, Said(number, converged, payload, method)
-        self.neighbours.turn(number, self.now, self._real)
-        self.waiting.begin(self.now, self._real)
-        self._began = self.now
+        outbox.begin(said, to, lost)
+        self.neighbours.turn(number, now, self._real)
+        waiting.begin(now, self._real)
         for peer in to:
-            if self.neighbours[peer].due(self.now):
-                self._say(peer, self._current)
-        self.messages_sent += lost
-        self.bytes_sent += lost * (len(payload) + 32)
-        if missing := self.waiting.missing(awaited, self.now):
+            one = self.neighbours[peer]
+            if one.due(now) and not outbox.say(peer, said, now):
+                waiting.refused(one.name)
+        if missing := waiting.missing(awaited, now):
             self._listen(missing)
-        elif (seconds := self.waiting.rest(awaited)) is not None:
+        elif (seconds := waiting.rest(awaited)) is not None:
             self._rest(seconds)
-        messages = self.waiting.take(awaited)
+        messages = waiting.take(awaited)
         self.number = number + 1
         return messages
 
@@ -232,7 +210,7 @@ class Exchange:
 
         Raises what `swap` does.
         """
-        number = self.number = self._current.number
+        number = self.number = self.outbox.current.number
         for peer, why in unusable.items():
             self.inbox.refused += 1
             self.neighbours.drop(peer, number, why, self.now)
@@ -294,98 +272,47 @@ class Exchange:
         that are gone.
         """
         until, self._parting = self._clock() + seconds, True
-        self._remember()
+        self.outbox.remember()
         while (left := until - self._clock()) > 0 and self.neighbours.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
             if frames is not None:
                 self._hear(frames, self.now)
         return self._gone()
 
-    def _remember(self) -> None:
-        """What was sent in the exchange at hand belongs to the past."""
-        for peer in self._to:
-            if (sent := self._sent.get(peer)) is None:
-                sent = self._sent[peer] = deque(maxlen=KEPT)
-            sent.append(self._current)
-
-    def _before(self, peer: int, number: int) -> Said:
-        """What a neighbour was sent last before this exchange; where all are needed, what it was sent in exchange `number`."""
-        sent = self._sent.get(peer)
-        if not sent:
-            return NOTHING
-        return next((said for said in sent if self.waiting.alive and said.number == number), sent[-1])
-
-    def _unaware(self) -> list[int]:
-        """The neighbours whose nonce I did not know when I said goodbye: they do not believe it."""
-        return [
-            peer
-            for peer in self.neighbours
-            if self._parted.get(peer) not in (None, self.neighbours[peer].edge.yours)
-        ]
-
     def _gone(self) -> set[int]:
         return self.neighbours.left | self.transport.lost()
 
     def _say_goodbye(self, reason: str, peers: Iterable[int], state: bytes = b"") -> None:
-        for peer in peers:
-            edge = self.neighbours[peer].edge
-            self._parted[peer] = edge.yours
-            header = Header(
-                self._study, self.me, self.number, leaving=reason, mine=edge.mine, yours=edge.yours, rumours=self.rumours
-            )  # fmt: skip
-            goodbye = encode(header)
-            for _ in range(self.waiting.goodbyes):
-                if self.transport.send(peer, [goodbye, state]):
-                    self.messages_sent += 1
-                    self.bytes_sent += len(goodbye) + len(state)
+        self.outbox.goodbye(reason, peers, self.number, self.rumours, self.waiting.goodbyes, state)
 
     def _elapse(self, most: float) -> None:
         """The clock goes on, but not by more than was meant to pass: a peer that was stopped blames nobody."""
         real = self._clock()
-        self.now += min(real - self._real, most)
+        passed = real - self._real
+        self.now += passed if passed < most else most
         self._real = real
-
-    def _say(self, peer: int, what: Said, again: bool = False) -> None:
-        one = self.neighbours[peer]
-        edge = one.edge
-        header = Header(
-            self._study, self.me, what.number, converged=what.converged, mine=edge.mine, yours=edge.yours, last=edge.last,
-            used=edge.used, rumours=self.neighbours.rumours, opens=None if edge.named else edge.opens, method=what.method,
-            roster=self.roster,
-        )  # fmt: skip
-        frames = [encode(header), what.payload]
-        one.called, one.told = self.now, one.told or not again
-        if not self.transport.send(peer, frames):
-            if not again:
-                self.waiting.refused(one.name)
-            self.unsent += 1
-        elif again:
-            self.resent += 1
-        else:
-            self.messages_sent += 1
-            self.bytes_sent += len(frames[0]) + len(what.payload)
 
     def _listen(self, missing: list[int]) -> None:
         """Until nobody is missing, or `waiting` raises an error."""
-        waiting, began = self.waiting, self._began
-        first = min(self.neighbours[peer].delays.again for peer in missing)
-        pause = first
-        call, look = self.now + pause, began + waiting.pace
+        waiting, began, now = self.waiting, self._began, self.now
+        first = pause = min([self.neighbours[peer].delays.again for peer in missing])
+        call, look = now + pause, began + waiting.pace
         while missing:
-            left = min(call, look) - self.now
+            left = (call if call < look else look) - now
             frames = self.transport.recv(left) if left > 0 else None
-            self._elapse(max(left, 0.0) + SLICE / 10)
+            self._elapse((left if left > 0 else 0.0) + SLICE / 10)
             if frames is not None:
                 self._hear(frames, began, missing)
-            if self.now >= look:
-                look = self.now + waiting.pace
-                waiting.look(missing, self.now, began)
-            if self.now >= call:
+            now = self.now
+            if now >= look:
+                look = now + waiting.pace
+                waiting.look(missing, now, began)
+            if now >= call:
                 pause = min(SLOWER * pause, LONGEST * first)
-                call = self.now + pause
+                call = now + pause
                 for peer in missing:
-                    self._say(peer, self._current, again=True)
-            missing = waiting.missing(missing, self.now)
+                    self.outbox.say(peer, self.outbox.current, now, again=True)
+            missing = waiting.missing(missing, now)
 
     def _rest(self, seconds: float) -> None:
         """Nobody is missing: hear those that may come back, for so long at least."""
@@ -405,40 +332,43 @@ class Exchange:
         if heard is None:
             return
         header, twice = heard
-        peer = header.sender
-        self._same_roster(header)
+        peer, number, now = header.sender, self.number, self.now
+        one = self.neighbours[peer]
+        if self.outbox.roster and header.roster:
+            self._same_roster(one, header)
         if self.inbox.agreeing and not self._parting:
-            self._under_way(self.neighbours[peer], header, frames[1])
+            self._under_way(one, header, frames[1])
         if header.transfer:
             return
-        if header.leaving and header.yours == self.neighbours[peer].edge.mine:
-            self.neighbours[peer].last_words = Message(header, frames[1])
-        lacked = peer in missing and self.number not in self.neighbours[peer].early
-        last = self._before(peer, header.number)
-        away = self.neighbours[peer].health in (Health.DOWN, Health.LEFT)
-        answer = self.neighbours.hear(header, self.number, last.number, lacked, self.now, began, twice)
-        if self._parting and (unaware := self._unaware()):
-            back = away and self._transfer is not None
+        if header.leaving and header.yours == one.edge.mine:
+            one.last_words = Message(header, frames[1])
+        lacked = peer in missing and number not in one.early
+        last = self._last(peer, header.number) if header.number < number else NOTHING
+        away = one.health
+        answer = self.neighbours.hear(one, header, number, last.number, lacked, now, began, twice)
+        if self._parting and (unaware := self.outbox.unaware):
+            back = away in (Health.DOWN, Health.LEFT) and self._transfer is not None
             self._say_goodbye(self._reason, unaware, self._transfer() if back and self._transfer else b"")
             if back:
                 return
-        match answer:
-            case Answer.CURRENT if self._current.number >= 0:
-                self._say(peer, self._current, again=True)
-            case Answer.LAST if last.number >= 0:
-                self._say(peer, last, again=True)
-            case Answer.TRANSFER if self._transfer:
-                edge = self.neighbours[peer].edge
-                hello = Header(
-                    self._study, self.me, self.number, transfer=True, mine=edge.mine, yours=edge.yours
-                )
-                self.transport.send(peer, [encode(hello), self._transfer()])
+        if answer is Answer.NOTHING:
+            return
+        if answer is Answer.TRANSFER:
+            if self._transfer:
+                self.outbox.transfer(peer, number, self._transfer())
+        else:
+            what = self.outbox.current if answer is Answer.CURRENT else last
+            if what.number >= 0:
+                self.outbox.say(peer, what, now, again=True)
 
-    def _same_roster(self, header: Header) -> None:
+    def _last(self, peer: int, number: int) -> Said:
+        """What a neighbour was sent last before this exchange; where all are needed, what it was sent in exchange `number`."""
+        return self.outbox.before(peer, number if self.waiting.alive else None)
+
+    def _same_roster(self, one: Neighbour, header: Header) -> None:
         """Raises NetworkError if a neighbour that knows my nonce has other keys of secure sums than I have."""
-        one = self.neighbours[header.sender]
-        both, here = self.roster and header.roster, attempt(self.number) == attempt(header.number)
-        if both and here and header.roster != self.roster and header.yours == one.edge.mine:
+        here, other = attempt(self.number) == attempt(header.number), header.roster != self.outbox.roster
+        if here and other and header.yours == one.edge.mine:
             raise NetworkError(
                 f"{one.name} has other keys of secure sums than {self.names[self.me]}: somebody has told them different "
                 "ones. All stop, and nothing more is told"

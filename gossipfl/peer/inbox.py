@@ -103,25 +103,26 @@ class Inbox:
         self._belongs(header, one)
         if header.leaving or header.transfer:
             return header
-        number, early = header.number, one.early
-        if not self.agreeing and attempt(number) > attempt(self.number):
+        number, here, early, payload = header.number, self.number, one.early, frames[1]
+        if not self.agreeing and number > here and attempt(number) > attempt(here):
             return header  # a newcomer, which agrees anew with others
         furthest = max(early) if len(early) >= self._ahead else None
         one.spoke = number
-        if number < self.number or (furthest is not None and number > furthest):
-            raise Late(f"speaks of exchange {number}, and I am at {self.number}", header)
-        if number == self.number and not self._fits(header, frames[1]):
+        if number < here or (furthest is not None and number > furthest):
+            raise Late(f"speaks of exchange {number}, and I am at {here}", header)
+        fits = len(payload) == self._size
+        if number == here and not (fits and header.method == self._method):
             one.strange = LENGTH
-            raise Late(self._misfit(frames[1]), header, self._judged(header))
+            raise Late(self._misfit(payload), header, self._judged(header))
         if number in early:
             raise Late(f"speaks twice of exchange {number}", header)
         if furthest is not None:
             del early[furthest]
             self.refused += 1
-        if len(frames[1]) != self._size:
-            self._make_room(header, len(frames[1]))
-        early[number] = Message(header, frames[1])
-        if number == self.number:
+        if not fits:
+            self._make_room(header, len(payload))
+        early[number] = Message(header, payload)
+        if number == here:
             one.met, one.strange = True, ""
         return header
 
@@ -200,6 +201,8 @@ class Inbox:
         wrong = []
         for one in self._neighbours.values():
             early = one.early
+            if not early:
+                continue
             for old in [k for k in early if k < number]:
                 del early[old]
             if number in early and not self._fits(*early[number]):

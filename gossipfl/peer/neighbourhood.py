@@ -95,6 +95,7 @@ class Neighbourhood(dict[int, Neighbour]):
 
     def hear(
         self,
+        one: Neighbour,
         header: Header,
         number: int,
         last: int,
@@ -106,6 +107,7 @@ class Neighbourhood(dict[int, Neighbour]):
         """Take in a neighbour's header, and return what to answer.
 
         Args:
+            one: the neighbour.
             header: what it says.
             number: the exchange at hand.
             last: the exchange before it in which I sent the neighbour something.
@@ -114,35 +116,36 @@ class Neighbourhood(dict[int, Neighbour]):
             began: when this exchange began.
             twice: the neighbour has said the same before.
         """
-        one = self[header.sender]
-        mine = header.yours == one.edge.mine
-        if header.leaving or attempt(header.number) > attempt(number):
+        edge, there = one.edge, header.number
+        mine = header.yours == edge.mine
+        if header.leaving or (there > number and attempt(there) > attempt(number)):
             return self._apart(one, header, now)
-        arrival = "is back" if one.reached >= 0 else "is there"
+        met = one.reached >= 0
         if mine:
-            one.reached, one.life = header.number, header.mine
-        self._session(one, header, now, early=header.number > number)
-        if mine and header.rumours not in (self.rumours, NONE):
+            one.reached, one.life = there, header.mine
+        self._session(one, header, now, early=there > number)
+        rumours = header.rumours
+        if mine and rumours not in (self.rumours, NONE):
             self._rumoured(one, header, number, now)
-        if header.last >= max(0, header.number - 1):
+        if header.last >= there - 1 and header.last >= 0:
             self._used(one, header.last, number, now)
         if one.hear(now):
             if one.failures <= LOUD:
-                log.info("%s %s", one.name, arrival)
+                log.info("%s %s", one.name, "is back" if met else "is there")
             if self.rumours.cuts:
                 self._mended(header.sender, number)
-            if header.number >= self.origin:
+            if there >= self.origin:
                 return Answer.CURRENT
-        ahead = header.number > number and lacked
-        stuck = header.number == last == one.repeated < self.origin  # it has mine, and lacks another one's
-        if ((twice and not ahead) or header.number == last < number) and not stuck:
+        ahead = there > number and lacked
+        stuck = there == last == one.repeated < self.origin  # it has mine, and lacks another one's
+        if ((twice and not ahead) or there == last < number) and not stuck:
             return one.again(Answer.CURRENT, now) if twice else one.again(Answer.LAST, now, last)
-        if header.number == number:
+        if there == number:
             one.abreast()
             one.delays.late(now - began)
         elif ahead:
             return one.ahead(now)
-        elif header.number < self.origin:
+        elif there < self.origin:
             return one.newcomer(now)
         return Answer.NOTHING
 
@@ -312,12 +315,14 @@ class Neighbourhood(dict[int, Neighbour]):
             one.edge.drop(number)
             self.spread(broken=number)
 
-    def ahead(self) -> dict[int, int]:
-        """The exchanges to which neighbours may lead me, which spoke of them to me and nobody else.
+    def ahead(self, least: int) -> dict[int, int]:
+        """The exchanges to which neighbours may lead me, which spoke of them to me and nobody else, if one is `least` or later.
 
         A neighbour is followed as far as another one is. Alone it leads me on only if I was apart from it, for as long as it
         takes at least to suspect me; and then not into the last part of the study.
         """
+        if max((one.reached for one in self.values()), default=-1) < least:
+            return {}
         reached = {peer: one.reached for peer, one in self.items() if one.reached >= 0 and one.health is UP}
         if len(reached) < 2:
             return reached
@@ -341,7 +346,10 @@ class Neighbourhood(dict[int, Neighbour]):
     @property
     def healthy(self) -> bool:
         """Whether all neighbours answer."""
-        return all(one.health is UP for one in self.values())
+        for one in self.values():  # noqa: SIM110 -- asked twice in each exchange
+            if one.health is not UP:
+                return False
+        return True
 
     def whole(self, now: float, absent: float) -> bool:
         """Whether all neighbours are up but those that said goodbye, or were given up `absent` seconds ago."""

@@ -128,8 +128,8 @@ class LockStep:
         """The messages of this exchange, in that order; None for one that cannot be used."""
         return list(self._inbox.take(awaited))
 
-    def ahead(self) -> dict[int, int]:
-        """The exchanges to which neighbours may lead me that have gone on without me."""
+    def ahead(self, least: int) -> dict[int, int]:
+        """The exchanges to which neighbours may lead me that have gone on without me, if one is `least` or later."""
         return {}
 
 
@@ -174,7 +174,8 @@ class Tolerant:
         return
 
     def missing(self, awaited: Sequence[int], now: float) -> list[int]:
-        missing = [peer for peer in awaited if self._neighbours[peer].awaited(self._inbox.number, now)]
+        neighbours, number = self._neighbours, self._inbox.number
+        missing = [peer for peer in awaited if neighbours[peer].awaited(number, now)]
         if not missing and self._waits and not any(one.health is UP for one in self._neighbours.values()):
             return list(self._neighbours)
         return missing
@@ -212,16 +213,21 @@ class Tolerant:
         return (self._usual or self._probe) if alone else 0.0
 
     def take(self, awaited: Sequence[int]) -> list[Message | None]:
-        messages = [self._neighbours.use(peer, self._inbox.number) for peer in awaited]
-        self._unheard = [peer for peer, came in zip(awaited, messages, strict=True) if came is None]
-        self._whole = not self._unheard
+        neighbours, number = self._neighbours, self._inbox.number
+        messages = [neighbours.use(peer, number) for peer in awaited]
+        self._whole = None not in messages
+        self._unheard = (
+            []
+            if self._whole
+            else [peer for peer, came in zip(awaited, messages, strict=True) if came is None]
+        )
         if self._waits and any(messages):
             self._waits = False
             self._neighbours.go_on_alone(self._inbox.number)
         return messages
 
-    def ahead(self) -> dict[int, int]:
-        return self._neighbours.ahead()
+    def ahead(self, least: int) -> dict[int, int]:
+        return self._neighbours.ahead(least)
 
 
 Waiting = LockStep | Tolerant

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from gossipfl.errors import BadMessage
@@ -168,6 +169,14 @@ def authentic(address: Address, sender: int | None) -> None:
         raise BadMessage("speaks in the name of another peer", sender)
 
 
+# Types of numbers as numpy calls them; it has no name for bfloat16.
+_KINDS: dict[torch.dtype, npt.DTypeLike] = {
+    torch.float64: np.dtype(np.float64),
+    torch.float32: np.dtype(np.float32),
+    torch.int64: np.dtype(np.int64),
+}
+
+
 def to_bytes(payload: Payload) -> bytes:
     """One peer's payload, each tensor (1, ...), as its numbers lie in memory, one tensor after the other."""
     parts = [_bytes(tensor) for tensor in payload]
@@ -180,8 +189,9 @@ def from_bytes(messages: Sequence[bytes], like: Payload) -> Payload:
     Every message has as many bytes as `like`. Every pattern of bytes is some number.
     """
     joined = bytearray().join(messages)
-    if len(like) == 1:
-        return (torch.frombuffer(joined, dtype=like[0].dtype).view(len(messages), *like[0].shape[1:]),)
+    if len(like) == 1 and (kind := _KINDS.get(like[0].dtype)):
+        rows = np.frombuffer(joined, kind)
+        return (torch.from_numpy(rows.reshape(len(messages), *like[0].shape[1:])),)
     table = np.frombuffer(joined, np.uint8).reshape(len(messages), -1)
     made, here = [], 0
     for tensor in like:

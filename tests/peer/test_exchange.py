@@ -95,7 +95,7 @@ def test_all_answer() -> None:
         (1, header, b"own"),
         (2, header, b"own"),
     ]
-    assert (end.number, end.messages_sent, end.bytes_sent) == (1, 2, 2 * (len(encode(header)) + 3))
+    assert (end.number, end.outbox.messages, end.outbox.bytes) == (1, 2, 2 * (len(encode(header)) + 3))
 
 
 def test_silent_neighbours_are_named_after_exactly_the_wait() -> None:
@@ -359,7 +359,7 @@ def test_numbers_that_are_not_finite_count_as_lost_and_are_asked_for_again(bad: 
     run = peer.step(peer.init(torch.ones(1, 2, dtype=torch.float64)))
     assert run.state.x.tolist() == [[2.0, 1.0]]
     assert peer.exchange.inbox.refused == 1
-    assert peer.exchange.resent > 0
+    assert peer.exchange.outbox.resent > 0
 
 
 def test_who_sends_nothing_else_is_named_in_the_end() -> None:
@@ -400,7 +400,7 @@ def test_words_that_no_peer_says_count_as_lost_and_are_asked_for_again(payload: 
     run = peer.step(peer.init(own))
     assert too_long(run.state.x[0]), "both words have seven bytes"
     assert peer.exchange.inbox.refused == 1
-    assert peer.exchange.resent > 0
+    assert peer.exchange.outbox.resent > 0
 
 
 def test_who_was_interrupted_while_all_agree_may_come_back() -> None:
@@ -479,7 +479,7 @@ def test_a_neighbour_with_other_keys_of_secure_sums_stops_all() -> None:
     """Somebody has told the two different ones. A stranger, who does not know my nonce, stops nobody."""
     other = says(1, yours=7, roster=b"another!")
     basel = exchange(Script((0.1, says(1, yours=8, roster=b"another!")), (0.2, other), (0.3, says(2))))
-    basel.roster = b"12345678"
+    basel.outbox.roster = b"12345678"
     with pytest.raises(NetworkError, match="Cleveland has other keys of secure sums than Basel"):
         basel.swap(0, [1, 2], [1, 2], b"pay")
     assert all(decode(frames[0]).roster == b"12345678" for _, frames in basel.transport.sent)  # type: ignore[attr-defined]

@@ -152,7 +152,7 @@ def test_a_message_that_seems_lost_is_said_again_ever_more_seldom() -> None:
     again = sent_to(script, CLE)
     assert [header.number for header in again] == [0] * 4, "at once, and after 0.25, 0.625 and 1.1875 s"
     assert len(sent_to(script, ZUR)) == 1
-    assert exchange.resent == 3
+    assert exchange.outbox.resent == 3
 
 
 def test_a_neighbour_that_is_one_ahead_is_asked_for_what_it_said_before() -> None:

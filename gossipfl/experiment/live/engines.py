@@ -79,11 +79,11 @@ class Live:
                 "secure sums need a public key of each peer in the topology (gossipfl keys new), with which it signs its keys"
             )
         exchange, graph = self._exchange, self._study.graph
-        exchange.roster = b""
+        exchange.outbox.roster = b""
         start = Start(self._study.fingerprint, self._study.names[self._me], self.epoch, self._identity)
         texts = agreement.union([[start.text]], start.read)
         masks, roster = start.masks(texts, {peer: set(nx.all_neighbors(graph, peer)) for peer in graph})
-        exchange.roster = roster[:8]
+        exchange.outbox.roster = roster[:8]
         return masks
 
     def spending(self) -> Spending:

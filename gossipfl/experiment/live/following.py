@@ -69,11 +69,11 @@ class Following:
 
     @property
     def messages_sent(self) -> int:
-        return self._exchange.messages_sent
+        return self._exchange.outbox.messages
 
     @property
     def bytes_sent(self) -> int:
-        return self._exchange.bytes_sent
+        return self._exchange.outbox.bytes
 
     def init(self, x: Tensor) -> Run:
         return self.inner.init(x)

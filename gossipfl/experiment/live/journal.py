@@ -89,9 +89,9 @@ def counters(exchange: Exchange) -> dict[str, int]:
     What a message says and is not believed counts as refused, too.
     """
     return {
-        "sent": exchange.messages_sent,
-        "resent": exchange.resent,
-        "unsent": exchange.unsent,
+        "sent": exchange.outbox.messages,
+        "resent": exchange.outbox.resent,
+        "unsent": exchange.outbox.unsent,
         "refused": exchange.refused,
         "late": exchange.inbox.late,
     }

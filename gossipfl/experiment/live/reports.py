@@ -73,13 +73,13 @@ def reported(
     """The report of a peer; `failure` has the fields of its error, if there is one; for `heritage` see `parts`."""
     peer = gossip(session)
     traffic: dict[str, Any] = {
-        "messages_sent": exchange.messages_sent + (peer.messages_sent if peer else 0),
-        "bytes_sent": exchange.bytes_sent + (peer.bytes_sent if peer else 0),
+        "messages_sent": exchange.outbox.messages + (peer.messages_sent if peer else 0),
+        "bytes_sent": exchange.outbox.bytes + (peer.bytes_sent if peer else 0),
         "refused": exchange.refused + (peer.refused if peer else 0),
         "refusals": exchange.refusals,
         "late": exchange.inbox.late,
-        "resent": exchange.resent,
-        "unsent": exchange.unsent,
+        "resent": exchange.outbox.resent,
+        "unsent": exchange.outbox.unsent,
     }
     if session is None:
         return Report(**traffic, **failure)

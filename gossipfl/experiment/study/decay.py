@@ -8,6 +8,7 @@ import torch
 from gossipfl.algorithms import Grad
 from gossipfl.config.algorithm import DecaySettings
 from gossipfl.models import Problem
+from gossipfl.models.problem import ArrayGrad
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Scheduled:
     def grad(self, round: int) -> Grad:
         inner, factor = self.problem.grad(round), self.factor(round)
         return lambda x: factor * inner(x)
+
+    def in_numpy(self, round: int) -> ArrayGrad | None:
+        inner, factor = getattr(self.problem, "in_numpy", lambda _: None)(round), self.factor(round)
+        return None if inner is None else lambda x: factor * inner(x)
 
     def prox(self, x: torch.Tensor, step: float) -> torch.Tensor:
         return self.problem.prox(x, step)

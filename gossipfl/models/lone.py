@@ -1,0 +1,76 @@
+"""The gradient of one peer's dense rows, in numpy; must not know other peers, nor how rows are drawn.
+
+A live peer has few numbers in a round, and a call to torch costs more than the arithmetic on them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gossipfl.models.dense import Array, Rows
+from gossipfl.models.losses import Logistic, Loss, Squared
+from gossipfl.models.problem import ArrayGrad, Grad
+
+Slope = Callable[[Array, Array], Array]
+
+
+def _residual(z: Array, y: Array) -> Array:
+    z -= y
+    return z
+
+
+def _logistic(z: Array, y: Array) -> Array:
+    np.negative(z, out=z)
+    np.exp(z, out=z)  # inf where the probability is 0
+    z += 1.0
+    np.reciprocal(z, out=z)
+    z -= y
+    return z
+
+
+# `Loss.slope` for one margin of each row, z (m,) and y (m,) -> (m,), in place of z.
+SLOPES: dict[type[Loss], Slope] = {Squared: _residual, Logistic: _logistic}
+
+
+class Lone:
+    """Gradients of one peer.
+
+    Args:
+        slope: one of `SLOPES`.
+        ridge: (1, q), the factor of x in the gradient.
+    """
+
+    def __init__(self, slope: Slope, ridge: Tensor) -> None:
+        self._slope, self._ridge = slope, ridge.numpy()[0]
+
+    def oracle(self, rows: Rows, weights: Array) -> ArrayGrad:
+        """x -> X^T (weights * slope(X x + offset, y)) + ridge x, (1, q) -> (1, q); weights: (m,), or one for all.
+
+        As in torch, what is not finite shows in the result alone: the caller has numpy ignore it.
+        """
+        (features, target, offset), slope, ridge = rows, self._slope, self._ridge
+
+        def gradient(x: Array) -> Array:
+            w = x.ravel()
+            z = features.dot(w)
+            if offset is not None:
+                z += offset
+            slopes = slope(z, target)
+            slopes *= weights
+            total: Array = slopes.dot(features)
+            total += ridge * w
+            return total.reshape(1, -1)
+
+        return gradient
+
+
+def in_torch(gradient: ArrayGrad) -> Grad:
+    """The same gradient of tensors."""
+
+    def of_tensor(x: Tensor) -> Tensor:
+        with np.errstate(all="ignore"):
+            return torch.from_numpy(gradient(x.numpy()))
+
+    return of_tensor
