@@ -77,7 +77,7 @@ class Wide(NamedTuple):
         return sums.mT.flatten(1)
 
 
-class Rows(NamedTuple):
+class LoneRows(NamedTuple):
     """Rows of one peer, for numpy."""
 
     features: Array  # (m, q)
@@ -153,11 +153,13 @@ class Dense:
         """Whether these are the rows of one peer, and few numbers each, on the CPU: `rows` has them for numpy."""
         return len(self.sizes) == 1 and self.numbers <= WIDE and self._rows.is_cpu
 
-    def rows(self, positions: Tensor | None = None) -> list[Rows]:
+    def rows(self, positions: Tensor | None = None) -> list[LoneRows]:
         """All rows of the one peer, or its mini-batches at positions (rounds, batch)."""
         every, q = self._rows.numpy(), self._q
         groups = every[None] if positions is None else every.take(positions.numpy(), 0)
-        return [Rows(of[:, :q], of[:, q], of[:, q + 1] if self.numbers > q + 1 else None) for of in groups]
+        return [
+            LoneRows(of[:, :q], of[:, q], of[:, q + 1] if self.numbers > q + 1 else None) for of in groups
+        ]
 
     def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
         """Each peer's features, with the column of ones, and targets, as float64."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gossipfl.models.dense import Array, Rows
+from gossipfl.models.dense import Array, LoneRows
 from gossipfl.models.losses import Logistic, Loss, Squared
 from gossipfl.models.problem import ArrayGrad, Grad
 
@@ -45,7 +45,7 @@ class Lone:
     def __init__(self, slope: Slope, ridge: Tensor) -> None:
         self._slope, self._ridge = slope, ridge.numpy()[0]
 
-    def oracle(self, rows: Rows, weights: Array) -> ArrayGrad:
+    def oracle(self, rows: LoneRows, weights: Array) -> ArrayGrad:
         """x -> X^T (weights * slope(X x + offset, y)) + ridge x, (1, q) -> (1, q); weights: (m,), or one for all.
 
         As in torch, what is not finite shows in the result alone: the caller has numpy ignore it.

@@ -20,9 +20,9 @@ def test_some_do() -> None:
 def test_a_row_in_numpy_gives_the_same_bits(kind: str) -> None:
     algorithm = made(kind, Ingredients(0.1, local_steps=3))
     tensors = algorithm.init(torch.from_numpy(np.random.default_rng(0).normal(size=(1, 5))))
-    arrays: Any = type(tensors)(*(field.numpy() for field in tensors))  # type: ignore[call-arg,attr-defined]
+    arrays: Any = type(tensors)(*(field.numpy() for field in tensors))
     for _ in range(3):
-        tensors = algorithm.round(tensors, lambda x: 0.3 * x * x - 1.0, lambda x: 0.7 * x + 0.1)  # type: ignore[arg-type,misc]
-        arrays = algorithm.round(arrays, lambda x: 0.3 * x * x - 1.0, lambda x: 0.7 * x + 0.1)  # type: ignore[arg-type,misc]
-        for tensor, array in zip(tensors, arrays, strict=True):  # type: ignore[call-overload]
+        tensors = algorithm.round(tensors, lambda x: 0.3 * x * x - 1.0, lambda x: 0.7 * x + 0.1)
+        arrays = algorithm.round(arrays, lambda x: 0.3 * x * x - 1.0, lambda x: 0.7 * x + 0.1)
+        for tensor, array in zip(tensors, arrays, strict=True):
             assert np.array_equal(tensor.numpy(), array)
