@@ -193,7 +193,7 @@ def encode(table: Table, schema: Schema) -> tuple[Rows, Rows]:
     table = table.select(schema.columns)
     x, y = features(table, schema), _target(table, schema)
     rows = weighted(without(Rows(x, y, table.weights, table.offset), schema), schema)
-    return _taken(rows, ~table.test), _taken(rows, table.test)
+    return taken(rows, ~table.test), taken(rows, table.test)
 
 
 def filled(table: Table, fill: Mapping[str, float | str]) -> Table:
@@ -227,7 +227,7 @@ def weighted(rows: Rows, schema: Schema) -> Rows:
     return rows._replace(weight=factor if rows.weight is None else rows.weight * factor)
 
 
-def _taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+def taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
     weight, offset = (None if part is None else part[which] for part in (rows.weight, rows.offset))
     return Rows(rows.x[which], rows.y[which], weight, offset)
 

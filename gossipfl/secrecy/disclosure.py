@@ -62,7 +62,7 @@ class OneSum(NamedTuple):
         limits = [held.rows / self.each]
         if not self.fixed:
             limits += (held.cells[held.cells > 0] / of_column).tolist()
-            if pairs and len({self.variables[j] for j in np.flatnonzero(_rare(held)).tolist()}) > 1:
+            if pairs and len({self.variables[j] for j in np.flatnonzero(rare(held)).tolist()}) > 1:
                 limits.append(1 / pairs)
         return min(limits) * self.features / 2
 
@@ -144,21 +144,24 @@ def shown(columns: Sequence[str], hidden: bool) -> str:
 
 def differing(x: Array) -> npt.NDArray[np.int64]:
     """For each column (n, p) how many rows differ from its most frequent value, (p,)."""
-    if not len(x):
-        return np.zeros(x.shape[1], dtype=np.int64)
-    x = np.sort(x, axis=0)
-    starts = np.vstack((np.ones((1, x.shape[1]), dtype=bool), x[1:] != x[:-1]))
-    found = np.zeros(x.shape[1], dtype=np.int64)
-    for j in range(x.shape[1]):
-        places = np.append(np.flatnonzero(starts[:, j]), len(x))
-        found[j] = len(x) - np.diff(places).max()
+    found: npt.NDArray[np.int64] = (x != usual(x)).sum(0)
     return found
 
 
-def _rare(held: Held) -> npt.NDArray[np.bool_]:
-    """The columns in which half of the rows, or more, have the most frequent value of their peer."""
-    rare: npt.NDArray[np.bool_] = (held.cells > 0) & (2 * held.cells <= held.rows)
-    return rare
+def usual(x: Array) -> Array:
+    """The most frequent value of each column (n, p), of several the least one, (p,)."""
+    found = np.zeros(x.shape[1])
+    ordered = np.sort(x, axis=0)
+    for j in range(x.shape[1] if len(x) else 0):
+        places = np.flatnonzero(np.append(True, ordered[1:, j] != ordered[:-1, j]))
+        found[j] = ordered[places[np.diff(np.append(places, len(x))).argmax()], j]
+    return found
+
+
+def rare(held: Held) -> npt.NDArray[np.bool_]:
+    """The cells in which half of the rows, or more, have the most frequent value of their peer."""
+    found: npt.NDArray[np.bool_] = (held.cells > 0) & (2 * held.cells <= held.rows)
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -141,6 +141,16 @@ def test_two_levels_that_meet_in_one_row_tell_it() -> None:
     )  # levels of one column do not meet
 
 
+def test_two_columns_that_differ_in_one_row_tell_it() -> None:
+    """The difference of their rows of the first Hessian is a multiple of that row. Such columns are refused in pairs."""
+    rows, labels = a_study(300, 3)
+    rows[:, 5] = rows[:, 4] = np.arange(300) % 2
+    rows[7, 5] = 0.0
+    told = Told(rows, labels, Logistic(), 1e-3)
+    found = told.h[0, 4] - told.h[0, 5]
+    assert nearest(found / found[-1], rows[7:8]) <= 1e-9
+
+
 def test_least_squares_finds_rows_of_one_peer_in_plain_sums_and_none_in_secure_ones() -> None:
     """More rows than parameters: what they must be follows from what a peer says at each point, if there are no masks."""
     random = np.random.default_rng(3)

@@ -67,6 +67,9 @@ def test_settings(changes: dict[str, Any], sentence: str) -> None:
         (240, {"flat": True}, "differ in 'b'"),
         (240, {"labels": True}, "fewer than 3 peers, differ in 'class 1'"),
         (240, {"first": 2}, "differ in 'c=a'"),
+        (240, {"twin": 5}, "differ in 'c=b beside d=b'"),
+        (240, {"weight": 1e-9}, "peer 0 has 1 training rows by their weights, and secure sums need 5"),
+        (240, {"weight": 0.0}, "peer 0 has 1 training rows"),
         (240, {"rare": 3}, "do not bear 2 sums of .* numbers, since few rows differ in 'd=b'"),
     ],
 )
@@ -84,6 +87,10 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
         table["b"] = site
     if "rare" in changes:
         table["d"] = np.where(np.arange(rows) < changes["rare"], "b", "a")
+    if "twin" in changes:  # nearly the same as another column
+        table["d"] = np.where(np.arange(rows) == changes["twin"], "a", table["c"])
+    if "weight" in changes:
+        table["w"] = np.where((site == 0) & (np.arange(rows) > 0), changes["weight"], 1.0)
     table["y"] = np.arange(rows) < changes["cell"] if "cell" in changes else random.random(rows) < 0.5
     if "labels" in changes:
         table["y"] &= site == 2
@@ -95,10 +102,12 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
     raw = secure(
         data__source=str(tmp_path / "rows.csv"), data__target="y", data__test=0.0, topology__graph="full:8",
         data__missing="mean" if "none" in changes else "refuse",
-        data__categorical=["c", "d"] if "rare" in changes else ["c"],
+        data__categorical=["c", "d"] if "d" in table else ["c"],
         privacy__max_parameters_per_row=changes.get("share", 0.33),
     )  # fmt: skip
-    raw["data"]["partition"] = {"scheme": "column", "name": "site"}
+    raw["data"] |= {"partition": {"scheme": "column", "name": "site"}} | (
+        {"row_weights": "w"} if "w" in table else {}
+    )
     made = study(parse(raw))
     with pytest.raises(BadData, match=sentence) as refusal:
         train(made, tables(made))

@@ -3,6 +3,7 @@
 import math
 import secrets
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import METHODS
 from gossipfl.data import Rows, Schema
+from gossipfl.data.encode import taken, weighted
 from gossipfl.data.fill import MIN_ROWS
 from gossipfl.errors import BadData
 from gossipfl.experiment.learning.agree import Agreement
@@ -24,19 +26,22 @@ from gossipfl.secrecy import disclosure
 from gossipfl.secrecy.disclosure import DOMINATES, ENOUGH, PARTS, Held, OneSum
 
 Array = npt.NDArray[np.float64]
+PAIRS = 5000  # of columns, at most, that are compared
 FLAT = 1e-9  # of a mean: a deviation below it is that of one value
 
 
 class Guarded(NamedTuple):
     """The rows of all peers, those of each peer here, and at how many peers rows differ in each cell.
 
-    Cells are columns, and the first level of each categorical column, which is what its other levels leave.
+    Cells are the columns, the first level of each categorical column, which is what its other levels leave, and pairs of
+    these: in a pair those rows differ that differ in one of both alone. variables: the columns of the data in each cell.
     """
 
     all: Held
     own: Sequence[Held]
     peers: Array
     names: Sequence[str]
+    variables: Sequence[str]
 
 
 def guard(
@@ -47,33 +52,67 @@ def guard(
     Raises:
         BadData: a peer has too few of them; or a sum over a column or a class would be one over few rows, or few peers.
     """
-    privacy = study.experiment.privacy
     if not study.secure or study.private:
         return None
-    heavy = [part.y if part.weight is None else part.y[part.weight > 0] for part in train]
-    for row, y in zip(rows.tolist(), heavy, strict=True):
-        if len(y) < MIN_ROWS:
+    parts = [_counting(weighted(part, schema)) for part in train]
+    sizes = [_size(part) for part in parts]
+    for row, part, size in zip(rows.tolist(), parts, sizes, strict=True):
+        if size < MIN_ROWS:
+            told = f"{size:.3g} training rows" + (" by their weights" if part.weight is not None else "")
             raise BadData(
-                f"peer {study.names[row]} has {len(y)} training rows, and secure sums need {MIN_ROWS} at each peer: give "
-                "it more rows, or remove it from the topology"
+                f"peer {study.names[row]} has {told}, and secure sums need {MIN_ROWS} at each peer: give it more rows, or "
+                "remove it from the topology"
             )
-    classes, cells_of = schema.classes or (), [*schema.features, *_firsts(schema)]
-    own = [Held(len(y), _cells(part, schema)) for part, y in zip(train, heavy, strict=True)]
-    labels = [np.bincount(y.astype(np.int64), minlength=len(classes))[: len(classes)] for y in heavy]
-    counts = [
-        np.concatenate(([one.rows], part, part > 0, one.cells, one.cells > 0)).astype(np.float64)
-        for one, part in zip(own, labels if classes else [np.zeros(0)] * len(own), strict=True)
-    ]
-    ends = np.cumsum([1, len(classes), len(classes), len(cells_of)])
-    (n,), of_class, at_class, cells, peers = np.split(agreement.total(np.stack(counts)), ends)
-    names = [*(f"class {name}" for name in classes), *cells_of]
-    disclosure.refuse(
-        dict(zip(names, (*of_class, *cells), strict=True)),
-        dict(zip(names, (*at_class, *peers), strict=True)),
-        privacy.min_cell,
-        privacy.min_peers,
+    classes, names = schema.classes or (), [*schema.features, *_firsts(schema)]
+    counts = [np.bincount(part.y.astype(np.int64), minlength=len(classes)) for part in parts if classes]
+    labels = np.stack(counts) if classes else np.zeros((len(parts), 0))
+    cells = np.stack([_cells(part, schema) for part in parts])
+    masses = [_masses(study, part) for part in parts]
+    sums = [float(mass.sum()) for mass in masses]
+    numbers = np.column_stack((sizes, sums, labels, labels > 0, cells, cells > 0)).astype(np.float64)
+    ends = np.cumsum([2, len(classes), len(classes), len(names)])
+    (size, mass), of_class, at_class, of_cell, at_cell = np.split(agreement.total(numbers), ends)
+    for row, own_masses in zip(rows.tolist(), masses, strict=True):
+        if (share := own_masses.max() / mass) > DOMINATES:
+            raise BadData(
+                f"peer {study.names[row]}: one training row has {share:.0%} of the weight of all rows, so secure sums would "
+                "nearly show it: give it less, or leave it out"
+            )
+    every = [f"class {name}" for name in classes], names
+    _refuse(study, [*every[0], *every[1]], [*of_class, *of_cell], [*at_class, *at_cell])
+    own = [Held(size, held) for size, held in zip(sizes, cells, strict=True)]
+    variables = [*_columns(schema), *schema.levels]
+    return _paired(
+        study, schema, parts, Guarded(Held(float(size), of_cell), own, at_cell, names, variables), agreement
     )
-    return Guarded(Held(float(n), cells), own, peers, cells_of)
+
+
+def _paired(
+    study: Study, schema: Schema, parts: Sequence[Rows], found: Guarded, agreement: Agreement
+) -> Guarded:
+    """The same with pairs of cells in which most rows have the most frequent value, if they are of different variables."""
+    rare = np.flatnonzero(disclosure.rare(found.all)).tolist()
+    pairs = [(j, k) for j, k in combinations(rare, 2) if found.variables[j] != found.variables[k]]
+    if not pairs or len(pairs) > PAIRS:
+        return found
+    one, other = np.array(pairs).T
+    cells = np.stack([_apart(part, schema, one, other) for part in parts]).astype(np.float64)
+    of_pair, at_pair = np.split(agreement.total(np.hstack((cells, cells > 0))), 2)
+    names = [f"{found.names[j]} beside {found.names[k]}" for j, k in pairs]
+    _refuse(study, names, of_pair.tolist(), at_pair.tolist())
+    own = [Held(o.rows, np.append(o.cells, new)) for o, new in zip(found.own, cells, strict=True)]
+    return Guarded(
+        Held(found.all.rows, np.append(found.all.cells, of_pair)),
+        own,
+        np.append(found.peers, at_pair),
+        [*found.names, *names],
+        [*found.variables, *names],
+    )
+
+
+def _refuse(study: Study, names: Sequence[str], counts: Sequence[float], peers: Sequence[float]) -> None:
+    rows, holders = (dict(zip(names, numbers, strict=True)) for numbers in (counts, peers))
+    disclosure.refuse(rows, holders, study.experiment.privacy.min_cell, study.experiment.privacy.min_peers)
 
 
 def scaled(
@@ -86,12 +125,10 @@ def scaled(
     """
     if found is None:
         return
-    privacy = study.experiment.privacy
     mean, deviation = np.array(moments.mean), np.array(moments.deviation)
     varies = deviation > FLAT * abs(mean)
     alone = varies & (found.peers[: len(mean)] == 0)
-    flat = {name: float(one) for name, one in zip(schema.features, alone.tolist(), strict=True)}
-    disclosure.refuse({}, flat, privacy.min_cell, privacy.min_peers)
+    _refuse(study, schema.features, alone.tolist(), alone.tolist())
     for row, part in zip(rows.tolist(), train, strict=True):
         share = _largest(part.x, mean, np.where(varies, deviation, math.inf)) / found.all.rows
         column = int(share.argmax()) if len(share) else 0
@@ -156,13 +193,11 @@ def borne(study: Study, found: Guarded | None, limit: Limit | None, told: int) -
     return limit.borne * limit.sums.each - told, said + disclosure.shown(levels, hidden)
 
 
-def _sums(study: Study, schema: Schema, kind: str) -> OneSum:
+def _sums(study: Study, schema: Schema, kind: str, found: Guarded) -> OneSum:
     features = len(schema.features) + study.experiment.model.intercept
     curved = METHODS[kind].curvature or bool(study.l1)
     outputs = study.loss.outputs(len(schema.classes or ()))
-    return OneSum(
-        features, outputs, curved, study.loss.task == "regression", [*_columns(schema), *schema.levels]
-    )
+    return OneSum(features, outputs, curved, study.loss.task == "regression", found.variables)
 
 
 def _limit(study: Study, schema: Schema, kind: str, found: Guarded, agreement: Agreement) -> Limit:
@@ -170,7 +205,7 @@ def _limit(study: Study, schema: Schema, kind: str, found: Guarded, agreement: A
 
     They are rounded down to sixteenths of those that all rows bear: peers tell no more of how even the rows lie.
     """
-    sums = _sums(study, schema, kind)
+    sums = _sums(study, schema, kind, found)
     whole = sums.borne(found.all)
     steps = np.arange(1, PARTS + 1) / PARTS
     rest = [Held(found.all.rows - own.rows, found.all.cells - own.cells) for own in found.own]
@@ -195,17 +230,54 @@ def _columns(schema: Schema) -> list[str]:
     return [column for column in schema.columns for _ in schema.levels.get(column, ("", ""))[1:]]
 
 
+def _counting(part: Rows) -> Rows:
+    """The rows that have a weight."""
+    return part if part.weight is None else taken(part, part.weight > 0)
+
+
+def _size(part: Rows) -> float:
+    """The number of rows, or as many of equal weight as count as much: Kish, "Survey sampling", 1965."""
+    if part.weight is None or not len(part.weight):
+        return float(len(part.y))
+    share = part.weight / part.weight.max()
+    return float(share.sum() ** 2 / (share**2).sum())
+
+
+def _masses(study: Study, part: Rows) -> Array:
+    """What each row counts for, about: its weight and, for counts, its exposure."""
+    found = np.ones(len(part.y)) if part.weight is None else part.weight
+    return found * np.exp(part.offset) if part.offset is not None and study.loss.task == "count" else found
+
+
+def _dense(x: Any, schema: Schema) -> Array:
+    """The columns of dense rows, and the first level of each categorical column."""
+    columns = np.array(_columns(schema))
+    return np.column_stack((x, *(1 - x[:, columns == column].sum(1) for column in schema.levels)))
+
+
 def _cells(part: Rows, schema: Schema) -> Array:
-    """For each column and each first level how many rows that count differ from the most frequent value."""
-    x: Any = part.x if part.weight is None else part.x[part.weight > 0]
+    """For each column and each first level how many rows differ from the most frequent value."""
+    x: Any = part.x
     if not sparse.issparse(x):
-        columns = np.array(_columns(schema))
-        firsts = [1 - x[:, columns == column].sum(1) for column in schema.levels]
-        return disclosure.differing(np.column_stack((x, *firsts))).astype(np.float64)
+        return disclosure.differing(_dense(x, schema)).astype(np.float64)
     found = np.asarray((x != 0).sum(axis=0)).ravel().astype(np.float64)
     full = np.flatnonzero(2 * found > x.shape[0])
     found[full] = disclosure.differing(x[:, full].toarray())
     return found
+
+
+def _apart(
+    part: Rows, schema: Schema, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """For each pair of cells how many rows differ from the most frequent value in one of both alone; or, if fewer, in both or
+    none."""
+    x: Any = part.x
+    dense = x.toarray() if sparse.issparse(x) else _dense(x, schema)
+    cells, places = np.unique(np.append(one, other), return_inverse=True)
+    unusual = dense[:, cells] != disclosure.usual(dense[:, cells])
+    alone = (unusual[:, places[: len(one)]] != unusual[:, places[len(one) :]]).sum(0)
+    least: npt.NDArray[np.int64] = np.minimum(alone, len(dense) - alone)
+    return least
 
 
 def _largest(x: Any, mean: Array, deviation: Array) -> Array:

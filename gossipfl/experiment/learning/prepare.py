@@ -122,7 +122,7 @@ def prepare(
     schema = known.schema if known else _filled(study, tables, rows, agreement)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
-    guarded = guard(study, schema, train, rows, agreement)
+    guarded = guard(study, class_weights(study, schema), train, rows, agreement)
     check_targets(study, train, rows)
     if known:
         mean_rows = known.mean_rows
