@@ -29,6 +29,7 @@ from gossipfl.algorithms.methods import (
     made,
     no_hessian,
     no_sums,
+    private,
     robust,
 )
 from gossipfl.algorithms.momentum import Momentum, QuasiGlobal
@@ -82,6 +83,7 @@ __all__ = [
     "no_hessian",
     "no_penalty",
     "no_sums",
+    "private",
     "rebuilt",
     "robust",
     "takes_back",

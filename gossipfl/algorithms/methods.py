@@ -31,6 +31,7 @@ from gossipfl.algorithms.sums import (
     ClippedDescent,
     DampedNewton,
     Objective,
+    SufficientStatistics,
     Summed,
     SumMethod,
     Units,
@@ -39,6 +40,7 @@ from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 from gossipfl.models import Loss
 from gossipfl.models.losses import Huber, Squared
 from gossipfl.models.shard import Shard
+from gossipfl.secrecy.promise import Query
 
 
 def no_hessian(x: Tensor) -> Tensor:
@@ -132,7 +134,10 @@ class Method(NamedTuple):
     mu: bool = False  # it needs a lower bound of the objective's curvature
     spectrum: bool = False  # it needs the eigenvalues of one W
     talks: bool = True  # its peers exchange messages
-    private: bool = False  # what it sums is clipped, so that noise hides each row
+    private: Callable[[int, int, float], Query] | None = None
+    """What it sums is clipped, so that noise hides each row: what is summed for so many columns, margins, and a clip."""
+    deviations: bool = False  # it needs rows in units of their deviations
+    models: tuple[str, ...] = ()  # the kinds of model that it is for; empty: any that has what it needs
     gathers: bool = False  # it learns in one place, from the rows of all peers
 
     @property
@@ -152,6 +157,11 @@ def made(kind: str, of: Ingredients) -> Algorithm:
     return algorithm
 
 
+def private(model: str) -> str:
+    """The kind with noise for a kind of model; "" if there is none."""
+    return next((kind for kind, method in METHODS.items() if method.private and model in method.models), "")
+
+
 def robust(penalty: bool) -> str:
     """The kind that takes over from a method that cannot go on without a neighbour."""
     return "nids" if penalty else "exact-diffusion"
@@ -162,9 +172,14 @@ def _lbfgs(of: Ingredients) -> Algorithm:
     return sums.of(LBFGS(sums.objective, sums.tolerance))
 
 
-def _private(of: Ingredients) -> Algorithm:
+def _clipped(of: Ingredients) -> Algorithm:
     sums = of.sums or no_sums(Squared())
     return sums.of(ClippedDescent(sums.objective, sums.loss, sums.fixed))
+
+
+def _sufficient(of: Ingredients) -> Algorithm:
+    sums = of.sums or no_sums(Squared())
+    return sums.of(SufficientStatistics(sums.objective, sums.fixed))
 
 
 ALGORITHMS: dict[str, Method] = {
@@ -245,7 +260,13 @@ METHODS: dict[str, Method] = ALGORITHMS | {
     ),
     "dp-gd": Method(
         "differentially private: gradient descent on noised sums of clipped gradients",
-        _private, sends="d", step="whole", averages=True, sums=True, penalty=False, private=True,
+        _clipped, step="whole", averages=True, sums=True, penalty=False, private=ClippedDescent.asks,
+        models=("logistic", "softmax", "squared-svm", "huber"),
+    ),
+    "adassp": Method(
+        "differentially private ridge regression, from one noised sum of products",
+        _sufficient, sends="d(d + 3)/2", step="whole", averages=True, sums=True, penalty=False,
+        private=SufficientStatistics.asks, deviations=True, models=("linear",),
     ),
     "gossip-learning": Method(
         "models that walk, merge and learn, asynchronously: no peer waits for another",

@@ -29,6 +29,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "newton": ("averaging",),
     "lbfgs": (),
     "dp-gd": (),
+    "adassp": (),
     "exact-diffusion": (*PLAIN, "precondition"),
     "nids": PLAIN,
     "d2": (*PLAIN, "precondition"),
@@ -65,12 +66,12 @@ class AlgorithmSettings(Section):
     """The algorithm and its parameters."""
 
     kind: Literal[
-        "auto", "newton", "lbfgs", "dp-gd", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking", "beer",
-        "push-pull", "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
+        "auto", "newton", "lbfgs", "dp-gd", "adassp", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking",
+        "beer", "push-pull", "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
     ] | Annotated[str, AfterValidator(reference("algorithms"))] = "auto"  # fmt: skip
     """The algorithm. "auto" is "newton" for up to 1,000 parameters and "lbfgs" for more, on links that do not change. Where
     these do not fit, it is "exact-diffusion" ("nids" with l1, "push-diging" on directed links, "push-pull" on directed links
-    that lose messages, "beer" over a compressed channel).
+    that lose messages, "beer" over a compressed channel). With private sums it is "dp-gd", or "adassp" for "linear".
     "gossip-learning" has no rounds: see [gossip]. Two baselines: "local" never communicates, "pooled" trains on all rows in one
     place. Or a method of your own, "file.py:Class": see docs/python.md."""
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"

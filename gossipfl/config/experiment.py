@@ -48,7 +48,8 @@ class DataSettings(Section):
     levels: dict[str, tuple[Word, ...]] = Field({})
     """All levels of categorical columns, { town = ["bern", "oslo"] }. Then no peer shows which of them its rows have."""
     bounds: dict[str, tuple[float, float]] = Field({})
-    """For private sums with standardisation: the range of each column, { age = [0, 120] }, from knowledge and not from rows."""
+    """For private sums with standardisation: the range of each column, and of a target that is a number, from knowledge and not
+    from rows, { age = [0, 120] }."""
     classes: tuple[Word, ...] | None = None
     """All classes of the target. Then no peer shows which of them its rows have."""
     missing: Literal["refuse", "drop", "mean", "mode", "median", "level"] = "refuse"
@@ -235,7 +236,7 @@ class PrivacySettings(Section):
     delta: Annotated[float, Field(gt=0, lt=0.1)] = 1e-5
     """The chance with which more may be told; it should be far below one in the number of rows."""
     clip: PositiveFloat = 1.0
-    """The norm to which the gradient of each row is shortened."""
+    """The norm to which the gradient of each row is shortened; for "adassp" the row itself, in units of deviations."""
     colluders: Annotated[int, Field(ge=0)] | None = None
     """How many peers may put together what they know, their own noise included. The default is half of them, rounded up."""
 

@@ -3,6 +3,7 @@
 The rows are not padded and lie in memory of their own, so that a sum has the same bits wherever it is computed.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from gossipfl.models.losses import Huber, Logistic, Loss, Poisson, Softmax
 
 CHUNK = 1024  # rows whose gradients are held at once
 ROUNDING = 1e-9  # of a norm, and more
+DIAGONAL, OFF = 5, 7  # how often products count on the diagonal, and beside it
+FINE = 12  # binary places of numbers that are multiplied
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,36 @@ class Shard:
         slopes = self.loss.slope(self.margins(x), self.target)
         total = torch.zeros_like(x)
         for k in range(0, len(slopes), CHUNK):
-            rows = self.features[k : k + CHUNK]
-            dense = rows if isinstance(rows, Tensor) else torch.from_numpy(rows.toarray())
-            each = (dense[:, :, None] * slopes[k : k + CHUNK, None, :]).flatten(1)
+            each = (self._dense(k)[:, :, None] * slopes[k : k + CHUNK, None, :]).flatten(1)
             size = torch.linalg.vector_norm(each, dim=1, keepdim=True) * (1 + ROUNDING)
             each = (each * (most / size.clamp(min=most))).nan_to_num(0.0, 0.0, 0.0)
             total += torch.ldexp(
                 torch.ldexp(each, torch.tensor(places)).round().sum(0), torch.tensor(-places)
             )
         return total
+
+    def products(self, most: float, cut: float) -> Tensor:
+        """The sums over rows f (x, y) of the products of columns, upper triangle, and of columns with the target over `cut`,
+        (q (q + 3) / 2,), f = min(1, most / |x|). For one margin.
+
+        The target over `cut` is `most` at most. Numbers are rounded to 12 binary places, and shortened before, so that no norm
+        exceeds `most`. On the diagonal products count 5 times, beside it 7, and those with the target 5: a row changes the sums
+        by at most 5 sqrt(2) most^2, by the norm. The sums are exact.
+        """
+        target = self.target if self.offset is None else self.target - self.offset[:, 0]
+        q = self.features.shape[1]
+        most = max(0.0, most - math.sqrt(q) * 2.0 ** -(FINE + 1))
+        total = torch.zeros(q, q + 1, dtype=torch.float64)
+        for k in range(0, len(target), CHUNK):
+            rows = self._dense(k)
+            size = torch.linalg.vector_norm(rows, dim=1) * (1 + ROUNDING)
+            factor = most / size.clamp(min=most)
+            row = _rounded(rows * factor[:, None])
+            total += row.T @ torch.column_stack(
+                (row, _rounded((target[k : k + CHUNK] * factor / cut).clamp(-most, most)))
+            )
+        matrix = OFF * total[:, :q] + (DIAGONAL - OFF) * torch.diag(total.diagonal())
+        return torch.cat((packed(matrix), DIAGONAL * total[:, q]))
 
     def hessian(self, x: Tensor, free: Tensor | None = None, lent: float = 0.0) -> Tensor:
         """The upper triangle of the second derivative by the parameters `free` (k,), (k (k + 1) / 2,); None: by all.
@@ -115,6 +139,11 @@ class Shard:
                 low = y
         return torch.stack([(self.weights * each).sum() for each in (wrong, low, high)])
 
+    def _dense(self, k: int) -> Tensor:
+        """The features of a chunk of rows, from row k on."""
+        rows = self.features[k : k + CHUNK]
+        return rows if isinstance(rows, Tensor) else torch.from_numpy(rows.toarray())
+
     def _loss(self, z: Tensor) -> Tensor:
         return (self.weights * self.loss.value(z, self.target)).sum()
 
@@ -134,6 +163,12 @@ class Shard:
         if isinstance(self.features, Tensor):
             return self.features[:, columns]
         return self.features[:, columns.numpy()]
+
+
+def _rounded(numbers: Tensor) -> Tensor:
+    """To 12 binary places; 0 for what is no number."""
+    places = torch.tensor(FINE)
+    return torch.ldexp(torch.ldexp(numbers, places).round().nan_to_num(0.0, 0.0, 0.0), -places)
 
 
 def _gram(left: Any, weights: Tensor, right: Any) -> Tensor:

@@ -33,7 +33,8 @@ class Entry:
 AUTO = (
     "The default. On links that do not change it stands for newton with up to 1,000 parameters, and for lbfgs with more. "
     "Where these do not fit, it stands for exact-diffusion (nids with an l1 penalty); on directed links for push-diging, or "
-    "push-pull where these lose messages; over compressed messages for beer."
+    "push-pull where these lose messages; over compressed messages for beer; "
+    "for private sums dp-gd, or adassp for linear regression."
 )
 
 

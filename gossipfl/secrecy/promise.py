@@ -15,12 +15,18 @@ from gossipfl.secrecy.noise import Below, discrete_gaussian
 
 PLACES = 24  # binary places of a noised number
 COUNTED = 0.02  # of mu^2, for the number of rows
-STANDARDISED = 0.15  # of mu^2, for means and deviations of columns, if they are asked for
-FEW, MANY = 10, 30  # sums
-ENOUGH = 500.0  # rows times mu, in units of the noise, from which on there are many
+STANDARDISED = 0.1  # of mu^2, for means and deviations of columns, if they are asked for
 SLACK = 1e-9  # of mu^2, for rounding
 
 Keep = Callable[[dict[str, float]], None]
+
+
+class Query(NamedTuple):
+    """What a private method sums: so many sums of so many numbers, that one row changes by `norm` at most, by the norm."""
+
+    sums: int = 1
+    numbers: int = 1
+    norm: float = 1.0
 
 
 class Promise(NamedTuple):
@@ -52,25 +58,27 @@ class Promise(NamedTuple):
         """The deviation of the noise in a total, for sensitivity 1 and mu = 1; above 1, as colluders know theirs."""
         return math.sqrt(self.peers / (self.peers - self.colluders))
 
-    def sums(self, rows: float) -> int:
-        """How many sums are taken over so many rows: fewer where noise is large."""
-        return FEW if rows * self.mu < ENOUGH * self.clip * self.noise else MANY
-
     def each(self, sums: int) -> float:
         """The mu of each of so many sums."""
         left = 1 - COUNTED - STANDARDISED * self.standardises
         return self.mu * math.sqrt(left / sums)
 
-    def plan(self, rows: int, parameters: int) -> dict[str, float]:
-        """The sums; the deviation of the noise in each number of a total, and in the number of rows; and the norm of the noise
-        in a mean over so many rows of that many numbers."""
-        sums = self.sums(rows)
-        noise = sensitivity(self.clip, parameters) * 2.0**-PLACES / self.each(sums) * self.noise
+    def deviation(self, asked: Query) -> float:
+        """Of the noise in each number of a total."""
+        most = sensitivity(asked.norm, asked.numbers) * 2.0**-PLACES
+        return most / self.each(asked.sums) * self.noise
+
+    def plan(self, rows: int, asked: Query) -> dict[str, float]:
+        """The sums; the deviation of the noise in each number of a total, and in the number of rows; the norm of the noise in a
+        mean over so many rows, and the norm that the mean itself has at most."""
+        noise = self.deviation(asked)
         return {
-            "sums": sums,
+            "sums": asked.sums,
+            "numbers": asked.numbers,
             "noise": noise,
             "rows_noise": self.noise / self.counting,
-            "relative": noise * math.sqrt(parameters) / rows,
+            "relative": noise * math.sqrt(asked.numbers) / rows,
+            "norm": asked.norm,
         }
 
     def variance(self, sensitivity: float, mu: float) -> int:

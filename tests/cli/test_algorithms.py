@@ -95,7 +95,9 @@ def test_what_is_listed_can_be_written(name, tmp_path):
             "data.standardise": "none",
             "stop.tolerance": 0,
         }
-        wanted |= {"data.classes": ["0", "1"]}
+        wanted |= {"data.classes": ["0", "1"], "model.kind": method.models[0]}
+        if method.deviations:
+            wanted |= {"data.standardise": "gossip", "data.bounds.y": [0, 9]}
     wanted |= {"topology.graph": "full:4"} if name == "d2" else {}
     words = [word for key, value in wanted.items() for word in ("-s", f"{key}={json.dumps(value)}")]
     checked = gossipfl("config", "check", small(tmp_path), *words)

@@ -17,21 +17,27 @@ from scipy import stats
 from secret_peers import keyed
 from sklearn.datasets import load_iris
 
-from gossipfl.algorithms.sums import Integers, Noised
+from gossipfl.algorithms import Objective, Units
+from gossipfl.algorithms.sums import Clipped, ClippedDescent, Integers, Noised, SufficientStatistics
 from gossipfl.algorithms.sums.carrier import Place
 from gossipfl.cli import main
 from gossipfl.config.file import dump, parse
 from gossipfl.errors import BadExperiment, Incompatible, Spent
+from gossipfl.experiment.evaluation.finish import judge
+from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.study.make import study
-from gossipfl.models.losses import Huber, Logistic, Loss, Softmax, SquaredHinge
+from gossipfl.models.losses import Huber, Logistic, Loss, Softmax, Squared, SquaredHinge
 from gossipfl.models.shard import shard
 from gossipfl.runs import spent
-from gossipfl.secrecy.promise import COUNTED, MANY, PLACES, Noise, Promise, Spending, sensitivity
+from gossipfl.secrecy import promise
+from gossipfl.secrecy.promise import COUNTED, PLACES, Noise, Promise, Spending, sensitivity
 
 PROMISE = Promise(1.0, 1e-5, 1.0, 16, 8)
-EACH = PROMISE.each(MANY)
+SUMS = 30
+DIABETES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+EACH = PROMISE.each(SUMS)
 
 
 def private(**changes: Any) -> dict[str, Any]:
@@ -70,6 +76,52 @@ def test_no_row_changes_a_total_by_more_than_its_norm(seed: int, loss: Loss, cli
     assert torch.equal(whole.clipped(at, clip, PLACES), total)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 1.0, 7.5]), st.integers(-12, 150))
+def test_no_row_changes_products_by_more_than_their_norm(seed: int, clip: float, size: int) -> None:
+    """Whatever its size; and sums are exact."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(9, 4)) * 10.0 ** random.integers(-3, size + 1 if size > 0 else 1, (9, 1))
+    y = random.normal(size=9) * 10.0 ** random.integers(-3, 150, 9)
+    whole = shard(x, y, Squared())
+    total, asked = torch.zeros(14, dtype=torch.float64), SufficientStatistics.asks(4, 1, clip)
+    assert asked.numbers == len(total)
+    for i in range(9):
+        own = shard(x[[i]], y[[i]], Squared()).products(clip, 0.7)
+        units = torch.ldexp(own, torch.tensor(PLACES))
+        assert bool((units == units.round()).all())
+        assert torch.linalg.vector_norm(own) <= asked.norm
+        total += own
+    assert torch.equal(whole.products(clip, 0.7), total)
+
+
+def test_products_without_noise_are_ridge_regression_with_weights() -> None:
+    """Against the normal equations, rows having the weight 1 / max(1, |x|)^2."""
+    random = np.random.default_rng(3)
+    x = np.column_stack((random.normal(size=(400, 3)), np.ones(400)))
+    y = x @ [1.0, -2.0, 0.0, 0.5] + 0.1 * random.normal(size=400)
+    penalised = torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
+    units = Units(torch.ones(3).double(), torch.zeros(3).double(), 20.0)
+    method = SufficientStatistics(Objective(penalised, units, l2=0.1))
+    state = method.init(torch.zeros(4, dtype=torch.float64))
+    halves = [shard(x[part], y[part], Squared()) for part in (slice(100), slice(100, None))]
+    state = method.update(state, sum(method.contribute(state, half) for half in halves))
+    weight = 1 / np.maximum(1.0, (x**2).sum(1))
+    matrix = x.T @ (x * weight[:, None])
+    truth = np.linalg.solve(matrix + 0.1 * np.trace(matrix) / 4 * np.diag(penalised), x.T @ (weight * y))
+    np.testing.assert_allclose(state.x, truth, atol=2e-3)  # numbers have 12 binary places
+    assert state.finished
+
+
+def test_steps_are_shorter_where_noise_is_large() -> None:
+    ones = torch.ones(16, dtype=torch.float64)
+    objective = Objective(ones, Units(ones, ones))
+    steps = [
+        ClippedDescent(objective, Logistic(), Clipped(720.0, 1.0, noise)).step for noise in (0.0, 10.0, 40.0)
+    ]
+    assert steps == [1.0, 1.0, 0.25]
+
+
 def test_the_noise_of_a_total_is_what_was_asked() -> None:
     """Under masks: deviation s sqrt(N / (N - colluders)), s that of the budget; half of the peers alone have s."""
     masks, numbers = keyed(16), torch.zeros(300, dtype=torch.float64)
@@ -83,7 +135,7 @@ def test_the_noise_of_a_total_is_what_was_asked() -> None:
     assert told.digest == 16 * 7
     s = sensitivity(1.0, 300) * 2.0**-PLACES / EACH
     assert stats.kstest(told.numbers.numpy() / (s * PROMISE.noise), "norm").pvalue > 1e-4
-    assert PROMISE.each(MANY) ** 2 * MANY + PROMISE.counting**2 == pytest.approx(PROMISE.mu**2)
+    assert PROMISE.each(SUMS) ** 2 * SUMS + PROMISE.counting**2 == pytest.approx(PROMISE.mu**2)
     assert pytest.approx(COUNTED * PROMISE.mu**2) == PROMISE.counting**2
 
 
@@ -101,7 +153,7 @@ def test_a_void_sum_repeats_its_noise_and_a_new_one_pays() -> None:
 def test_a_crash_never_refunds(tmp_path: Path) -> None:
     """What a sum costs is on disk before its row exists; who has nothing left sends nothing."""
     path = tmp_path / spent.FILE
-    for number in range(MANY):
+    for number in range(SUMS):
         noise = Noise(spent.read(tmp_path, PROMISE))  # each time after a crash
         noise.added("sum 0", 0, [0], 1.0, EACH)
         assert spent.read(tmp_path, PROMISE).sums == number + 1
@@ -130,9 +182,14 @@ def test_a_plan_says_the_noise_beside_the_gradient(
         main(["privacy", "plan", str(file), "--rows", "455", "--parameters", "31", "--format", "json"]) == 0
     )
     told = json.loads(capsys.readouterr().out)
-    promise = Promise(8.0, 1e-5, 1.0, 4, 2)
+    assert main(["privacy", "plan", str(file), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == told | {
+        "rows": 453,
+        "relative": pytest.approx(told["relative"] * 455 / 453),
+    }
+    promised = Promise(8.0, 1e-5, 1.0, 4, 2)
     assert told["sums"] == 30
-    variance = promise.variance(sensitivity(1.0, 31), promise.each(30)) * 4
+    variance = promised.variance(sensitivity(1.0, 31), promised.each(30)) * 4
     assert told["noise"] == pytest.approx(2.0**-PLACES * variance**0.5, rel=1e-6)
     assert told["relative"] == pytest.approx(told["noise"] * 31**0.5 / 455)
     assert (
@@ -169,6 +226,50 @@ def test_standardisation_takes_its_share() -> None:
     assert bool((scale.deviation > 0).all())
 
 
+def test_ridge_regression_is_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If noise happens to be 0, it is near the optimum of all rows, which are standardised by such sums, too."""
+    monkeypatch.setattr(
+        promise, "discrete_gaussian", lambda variance, count, below: np.zeros(count, np.int64)
+    )
+    raw = private(
+        topology__graph="ring:4", privacy__epsilon=99.0, data__source="diabetes", model__kind="linear"
+    )
+    raw["data"] |= {
+        "standardise": "gossip",
+        "bounds": dict.fromkeys(DIABETES, (-0.25, 0.25)) | {"target": (0, 400)},
+    }
+    raw["model"]["l2"] = 0.01
+    del raw["data"]["classes"]
+    made = study(parse(raw))
+    learned = train(made, tables(made))
+    assert learned.algorithm == "adassp"
+    assert learned.budget
+    assert learned.budget["sums"] == 3
+    assert learned.budget["spent"] == pytest.approx(99.0, rel=1e-6)
+    plain = study(parse(raw | {"privacy": {}, "algorithm": {"kind": "auto"}}))
+    found, truth = (judge(s, train(s, tables(s))).summary["test"]["all"]["r2"] for s in (made, plain))
+    assert found > truth - 0.02
+
+
+def test_a_run_that_would_overspend_stops_before_it_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left suffices for the number of rows and three sums; no fourth one is begun."""
+    raw = private(topology__graph="ring:4")
+    made = study(parse(raw))
+    promised = made.promise
+    kept: list[dict[str, float]] = []
+    left = promised.counting**2 + 3.5 * promised.each(SUMS) ** 2
+
+    def spending(_: Simulated) -> Spending:
+        return Spending(promised, promised.mu**2 - left, kept.append)
+
+    monkeypatch.setattr(Simulated, "spending", spending)
+    learned = train(made, tables(made))
+    assert "another sum would cost more than is left" in learned.why
+    assert learned.rounds == 3 * made.tree.exchanges
+    assert len(kept) == 4
+    assert kept[-1]["mu_squared"] <= promised.mu**2
+
+
 def test_peers_learn_and_spend_their_budget() -> None:
     made = study(parse(private(topology__graph="ring:4")))
     learned = train(made, tables(made))
@@ -186,7 +287,7 @@ def test_peers_learn_and_spend_their_budget() -> None:
     [
         ({"privacy__epsilon": None}, "needs privacy.epsilon"),
         ({"privacy__colluders": 16}, "leaves nobody of 16 peers"),
-        ({"model__kind": "linear"}, "are not clipped"),
+        ({"model__kind": "poisson"}, "has no bound"),
         ({"stop__tolerance": 1e-6}, "leave out stop.tolerance"),
         ({"reference": True}, "reference = true looks at all rows"),
         ({"model__l1": 0.1}, "no proximal step"),
@@ -199,6 +300,12 @@ def test_peers_learn_and_spend_their_budget() -> None:
         ({"privacy__on_leave": "pods"}, "would pay anew"),
         ({"stop__rounds": 100}, "set stop.rounds to"),
         ({"algorithm__kind": "newton"}, "is not private"),
+        ({"algorithm__kind": "adassp"}, "is for model.kind = linear"),
+        ({"model__kind": "linear"}, "in units of their deviations"),
+        (
+            {"model__kind": "linear", "data__standardise": "gossip", "data__bounds": {"a": (0, 1)}},
+            "data.bounds of the target, 'target'",
+        ),
         ({"privacy__sums": "secure", "algorithm__kind": "dp-gd"}, "is for noised sums"),
     ],
 )

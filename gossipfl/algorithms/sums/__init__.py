@@ -1,5 +1,6 @@
 """Centralised optimisers that every peer runs on the same totals over all peers; must not know any engine."""
 
+from gossipfl.algorithms.sums.adassp import SufficientStatistics
 from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Integers, Noised
 from gossipfl.algorithms.sums.certificate import Units, distance
 from gossipfl.algorithms.sums.dp_gd import UNKNOWN, Clipped, ClippedDescent
@@ -22,6 +23,7 @@ __all__ = [
     "Noised",
     "Objective",
     "Probe",
+    "SufficientStatistics",
     "SumMethod",
     "Summed",
     "Summing",

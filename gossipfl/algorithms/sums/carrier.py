@@ -102,18 +102,18 @@ class Noised:
     """Integers with noise: the total is mu-GDP. Rows are rounded and clipped before they are added up.
 
     noise: of this peer, paid before a row is made. A void sum has the same noise again.
-    mu: of each sum. clip: the norm of a row.
+    mu: of each sum. norm: of what a row adds, at most.
     """
 
     integers: Integers
     noise: promise.Noise
     mu: float
-    clip: float
+    norm: float
 
     def row(self, numbers: Tensor, digest: int, place: Place) -> Tensor:
         """Raises Spent where the budget does not suffice."""
         exact = torch.ldexp(numbers, torch.tensor(promise.PLACES)).round().long().tolist()
-        most = promise.sensitivity(self.clip, len(numbers))
+        most = promise.sensitivity(self.norm, len(numbers))
         noised = self.noise.added(f"sum {place.cycle}", place.peer, exact, most, self.mu)
         values = torch.ldexp(torch.tensor(noised, dtype=torch.float64), torch.tensor(-promise.PLACES))
         return self.integers.row(values, digest, place._replace(places=promise.PLACES))

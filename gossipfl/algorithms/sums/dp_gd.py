@@ -10,18 +10,21 @@ from gossipfl.algorithms.sums.certificate import Evidence, nothing
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.models.losses import Loss
 from gossipfl.models.shard import Shard
+from gossipfl.secrecy.promise import PLACES, Query
 
+SUMS = 30
 MOMENTUM = 0.9
 STEP = 0.25  # over the curvature of the loss
-PLACES = 24  # binary places to which each row is rounded
+CALM = 18.0  # times the norm of the noise in a total: with fewer rows, steps are shorter
 
 
 class Clipped(NamedTuple):
-    """What is fixed beforehand: rows of all peers (an estimate), the norm to which a row is clipped, and the sums."""
+    """What is public beforehand: rows of all peers (an estimate), the norm to which a row is clipped, and the deviation of the
+    noise in each number of a total."""
 
     rows: float = 1.0
     clip: float = 1.0
-    sums: int = 1
+    noise: float = 0.0
 
 
 UNKNOWN = Clipped()
@@ -40,12 +43,13 @@ class Descending(NamedTuple):
 
 @dataclass(frozen=True)
 class ClippedDescent:
-    """v' = .9 v + g, w' = w - step v'; g = total / n + l2 w, a noised mean of clipped gradients.
+    """v' = .9 v + g, w' = w - step v'; g = total / n + l2 w, a noised mean of clipped gradients, 30 times.
 
     total = sum_r slope_r row_r min(1, C / (|slope_r| |row_r|)), and noise, which the carrier adds.
 
     The model is the mean of w in the last half of the steps. Each row is rounded after it is clipped, so that a row changes the
-    total by at most C, and the rounding, whatever the order of additions.
+    total by at most C, and the rounding, whatever the order of additions. The step is shorter in proportion where rows are
+    fewer than 18 times the norm of the noise: as many steps then end nearer to the start, and noise moves the model less.
 
     Abadi et al., "Deep learning with differential privacy", CCS 2016, with whole batches.
     """
@@ -53,6 +57,11 @@ class ClippedDescent:
     objective: Objective
     loss: Loss
     fixed: Clipped = UNKNOWN
+
+    @staticmethod
+    def asks(columns: int, outputs: int, clip: float) -> Query:
+        """What is summed for a model of so many columns, with that of ones, and margins."""
+        return Query(SUMS, columns * outputs, clip)
 
     def init(self, x: Tensor) -> Descending:
         zero = x.new_tensor(0.0)
@@ -65,7 +74,13 @@ class ClippedDescent:
         if s.finished:
             return s
         v = MOMENTUM * s.v + self.objective.gradient(total / self.fixed.rows, s.w)
-        w, sums = s.w - STEP / self.loss.curvature * v, s.sums + 1
-        averaged = sums - self.fixed.sums // 2
+        w, sums = s.w - self.step * v, s.sums + 1
+        averaged = sums - SUMS // 2
         x = w if averaged <= 1 else s.x + (w - s.x) / averaged
-        return Descending(x, w, v, sums, s.evidence, (sums >= self.fixed.sums).to(sums))
+        return Descending(x, w, v, sums, s.evidence, (sums >= SUMS).to(sums))
+
+    @property
+    def step(self) -> float:
+        """The length of a step, in units of its velocity."""
+        noise = self.fixed.noise * len(self.objective.penalised) ** 0.5
+        return STEP / self.loss.curvature * min(1.0, self.fixed.rows / (CALM * noise) if noise else 1.0)

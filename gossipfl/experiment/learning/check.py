@@ -12,10 +12,12 @@ from gossipfl.data import Table, classes, encode, levels
 from gossipfl.data.encode import Schema
 from gossipfl.errors import GossipError
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.prepare import prepare
+from gossipfl.experiment.learning.prepare import Prepared, prepare
 from gossipfl.experiment.learning.schema import is_classification
 from gossipfl.experiment.learning.tables import own_raw_table, pooled, raw_tables, ready
 from gossipfl.experiment.study.study import Study
+from gossipfl.secrecy.exact import ExactSums
+from gossipfl.secrecy.promise import Noise, Spending
 from gossipfl.simulator import Simulator
 
 
@@ -28,6 +30,7 @@ class Found(NamedTuple):
         Table
     ]  # without missing values, and with test rows marked; as they were read, where that is refused
     refusal: GossipError | None
+    prepared: Prepared | None = None  # ready to be learned from
 
 
 def look(study: Study, file: Path | None = None) -> Found:
@@ -50,17 +53,18 @@ def look(study: Study, file: Path | None = None) -> Found:
         except GossipError as error:
             tables.append(table)
             refusals.append(error)
+    prepared = None
     if not refusals:
         try:
-            _prepare(
+            prepared = _prepare(
                 study, [pooled(tables)] if study.method and study.method.gathers else tables, file is not None
             )
         except GossipError as error:
             refusals.append(error)
-    return Found(names, raw, tables, next(iter(refusals), None))
+    return Found(names, raw, tables, next(iter(refusals), None), prepared)
 
 
-def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> None:
+def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> Prepared | None:
     """Agree and prepare as peers do, in this process; of one site's rows only what they must have by themselves."""
     found = classes(tables[0], training=True) if is_classification(study) else None
     if alone and found is not None and len(found) < 2:  # other sites may have the other classes
@@ -68,11 +72,13 @@ def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> None:
             name: tuple(words) for name, words in levels(tables[0], study.experiment.data.categorical).items()
         }
         encode(tables[0], Schema(tables[0].columns, own, tuple(classes(tables[0]))))
-        return
+        return None
     agreement = Agreement(
         study.graph,
         study.diameter,
         study.tree,
         lambda how, topology, mixing: Simulator(how, None, topology, mixing),
     )
-    prepare(study, tables, torch.arange(len(tables)), agreement)
+    if study.private:
+        agreement.exact, agreement.noise = ExactSums(len(study.names)), Noise(Spending(study.promise))
+    return prepare(study, tables, torch.arange(len(tables)), agreement)

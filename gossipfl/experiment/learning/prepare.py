@@ -34,7 +34,7 @@ from gossipfl.experiment.learning.standardise import (
     standardise,
 )
 from gossipfl.experiment.learning.step import agree_steps
-from gossipfl.experiment.study.method import choose
+from gossipfl.experiment.study.method import asked, choose
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Module, Preconditioned, Preconditioner
@@ -183,13 +183,14 @@ def noised(study: Study, made: Prepared, agreement: Agreement) -> Prepared:
     if not study.private:
         return made
     promise, rows = study.promise, made.facts.mean_rows * agreement.peers
-    fixed = Clipped(rows, promise.clip, promise.sums(rows))
-    each = promise.each(fixed.sums)
+    _, wanted = asked(study, made.problem.width)
+    fixed = Clipped(rows, promise.clip, promise.deviation(wanted))
     assert agreement.exact, "private sums are secure"
     assert agreement.noise, "private sums have noise"
-    carrier = Noised(Integers(agreement.peers, agreement.exact.masks), agreement.noise, each, promise.clip)
+    integers, each = Integers(agreement.peers, agreement.exact.masks), promise.each(wanted.sums)
+    carrier = Noised(integers, agreement.noise, each, wanted.norm)
     said = (
-        f"private sums: with all {fixed.sums} of them a row is hidden by epsilon = {promise.epsilon:g} at delta = "
+        f"private sums: with all {wanted.sums} of them a row is hidden by epsilon = {promise.epsilon:g} at delta = "
         f"{promise.delta:g}, though {promise.colluders} of {promise.peers} peers collude; about {rows:,.0f} training rows"
     )
     return dataclasses.replace(made, carrier=carrier, fixed=fixed, borne=said)
@@ -204,7 +205,7 @@ def agree_sizes(
         return (
             schema,
             rows_of_all / agreement.peers,
-            Standard(noised_scales(study, schema, train, rows_of_all, agreement), Moments()),
+            noised_scales(study, schema, train, rows_of_all, agreement),
         )
     given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
     for part, row in zip(train, rows.tolist(), strict=True):

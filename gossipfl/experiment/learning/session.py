@@ -23,6 +23,7 @@ from gossipfl.experiment.learning.learn import Outcome, Rhythm, interval, learn
 from gossipfl.experiment.learning.prepare import prepare
 from gossipfl.experiment.learning.scores import MOST, Contributors, Tests, own, scored
 from gossipfl.experiment.study.gossip import learning, shards
+from gossipfl.experiment.study.method import asked
 from gossipfl.experiment.study.study import Study
 from gossipfl.gossip import GossipLearning, Shards
 from gossipfl.gossip.world import World
@@ -173,7 +174,7 @@ class Session:
         stop, study = self.study.experiment.stop, self.study
         if not study.private:
             return stop
-        rounds = self.prepared.fixed.sums * study.exchanges(self.prepared.kind)
+        rounds = asked(study, self.prepared.problem.width)[1].sums * study.exchanges(self.prepared.kind)
         return stop.model_copy(update={"rounds": rounds})
 
     @property

@@ -19,6 +19,7 @@ from gossipfl.runs.facts import Moments
 from gossipfl.secrecy.promise import PLACES, sensitivity
 
 CANCELLED = 1e3  # times the variance: above this squared mean, sums of squares have lost too many digits
+LEAST = 2.0  # times the noise of a mean: a smaller variance is not seen
 HUGE = 1e290  # a sum of squares that is not sent
 
 Array = npt.NDArray[np.float64]
@@ -69,8 +70,9 @@ def standardise(
 
 def noised_scales(
     study: Study, schema: Schema, train: Sequence[Rows], rows: float, agreement: Agreement
-) -> list[Scale | None]:
-    """The scales with private sums: from a noised sum of [z, z^2] over about so many rows, z a row in units of its bounds.
+) -> Standard:
+    """The scales with private sums, and the moments of a target to be fitted: from a noised sum of [z, z^2] over about so many
+    rows, z a row, with such a target, in units of its bounds.
 
     A row counts with the norm 1 at most. A deviation is no smaller than the noise lets see.
 
@@ -78,7 +80,7 @@ def noised_scales(
         BadData: a feature has no declared bounds.
     """
     if study.experiment.data.standardise == "none":
-        return [None] * len(train)
+        return Standard([None] * len(train), Moments())
     _check_dense(train)
     bounds = dict(study.experiment.data.bounds)
     bounds |= {f"{column}={level}": (0.0, 1.0) for column, found in schema.levels.items() for level in found}
@@ -87,21 +89,26 @@ def noised_scales(
             f"data.bounds lacks {', '.join(map(repr, lacking[:10]))}: private sums need the range of each column, from "
             'knowledge and not from the rows, [data] bounds = { age = [0, 120] }, or data.standardise = "none"'
         )
-    low, high = np.array([bounds[name] for name in schema.features]).T
+    fitted = [study.target] if study.loss.task == "regression" else []
+    low, high = np.array([bounds[name] for name in (*schema.features, *fitted)]).T
     own = []
     for part in train:
-        z = np.clip((part.x - low) / (high - low), 0.0, 1.0)
+        columns = np.column_stack((part.x, part.y)) if fitted else part.x
+        z = np.clip((columns - low) / (high - low), 0.0, 1.0)
         each = np.hstack((z, z**2))
         each /= np.maximum(np.linalg.norm(each, axis=1, keepdims=True) * (1 + 1e-9), 1.0)
         own.append(np.rint(np.ldexp(each, PLACES)).sum(0).astype(np.int64).tolist())
-    promise, p = study.promise, len(low)
-    most = sensitivity(1.0, 2 * p)
+    promise, c = study.promise, len(low)
+    most = sensitivity(1.0, 2 * c)
     told = agreement.noised("moments", own, most, promise.standardising)
     means = np.ldexp(np.array(told, dtype=np.float64), -PLACES) / rows
     noise = most * 2.0**-PLACES / promise.standardising * promise.noise / rows
-    mean = np.clip(means[:p], 0.0, 1.0)
-    variance = np.maximum(means[p:] - mean**2, 2 * noise)
-    return [Scale.of(low + mean * (high - low), variance * (high - low) ** 2)] * len(train)
+    mean = np.clip(means[:c], 0.0, 1.0)
+    variance = np.maximum(means[c:] - mean**2, LEAST * noise)
+    mean, variance = low + mean * (high - low), variance * (high - low) ** 2
+    p, varies = len(schema.features), np.ones(len(schema.features))
+    moments = _moments(study, 0 * varies, varies, mean[-1], np.sqrt(variance[-1]))
+    return Standard([Scale.of(mean[:p], variance[:p])] * len(train), moments)
 
 
 def own_scales(study: Study, train: Sequence[Rows]) -> list[Scale | None]:

@@ -19,11 +19,12 @@ from gossipfl.algorithms import (
     no_hessian,
     no_penalty,
     no_sums,
+    private,
     robust,
     takes_back,
 )
 from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped
-from gossipfl.errors import Incompatible
+from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.own import aggregator
 from gossipfl.experiment.study.refusals import refusal
 from gossipfl.experiment.study.study import Study
@@ -42,6 +43,7 @@ from gossipfl.mixing import (
 )
 from gossipfl.models import Linear, Problem
 from gossipfl.runs.facts import Moments
+from gossipfl.secrecy.promise import Query
 from gossipfl.topology import Spectrum, Topology, cycle, every, extreme, static, symmetric
 from gossipfl.topology.chebyshev import accelerated
 
@@ -68,11 +70,27 @@ def choose(study: Study, problem: Problem | None) -> str:
         Incompatible: the kind does not fit the study or the problem.
     """
     asked = study.experiment.algorithm.kind
-    auto = "dp-gd" if study.private else best(study, problem)
+    auto = private(study.experiment.model.kind) if study.private else best(study, problem)
     kind = auto if asked == "auto" else asked
     if why := refusal(study, kind, problem):
         raise Incompatible(f'algorithm "{kind}" {why}')
     return kind
+
+
+def asked(study: Study, width: int) -> tuple[str, Query]:
+    """The kind of algorithm of a private study, and what it sums for so many parameters.
+
+    Raises:
+        BadExperiment: no such model has so many.
+    """
+    kind = choose(study, None)
+    ask, outputs = METHODS[kind].private, study.loss.outputs(len(study.experiment.data.classes or ()))
+    assert ask, "the study is private"
+    if width % outputs:
+        raise BadExperiment(
+            f"a model of {outputs} classes has a multiple of {outputs} parameters, not {width:,}"
+        )
+    return kind, ask(width // outputs, outputs, study.promise.clip)
 
 
 def best(study: Study, problem: Problem | None) -> str:
@@ -158,7 +176,7 @@ def sums(study: Study, problem: Problem | None, moments: Moments, exchanges: int
         objective, problem.loss_of_row, study.experiment.stop.tolerance, problem.of_peers(centre) if rows else (),
         len(study.names), exchanges, centre * (1 - objective.penalised),
     )  # fmt: skip
-    scaled = study.secure and not study.private and study.loss.task == "regression"
+    scaled = study.secure and study.loss.task == "regression"
     return found.in_units(moments.spread + abs(moments.centre - centre)) if scaled else found
 
 

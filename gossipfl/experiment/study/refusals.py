@@ -2,13 +2,11 @@
 
 import math
 
-from gossipfl.algorithms import METHODS, Method
+from gossipfl.algorithms import METHODS, Method, private
 from gossipfl.config.algorithm import keys as used_by
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Problem
-from gossipfl.secrecy.promise import MANY
 
-NOISED = ("logistic", "softmax", "squared-svm", "huber")  # losses whose gradients are clipped
 LARGE = 2000  # parameters up to which Hessians may be sent
 PIECES = ("squared-svm", "huber")  # losses whose curvature jumps where a row passes from one piece to another
 BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first steps of Pegasos are long
@@ -16,7 +14,7 @@ BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first
 
 def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
     """The first reason against a kind of algorithm; None if it fits. Without a problem, some reasons are not checked."""
-    method = METHODS[kind]
+    method, model = METHODS[kind], study.experiment.model.kind
     reasons = [_keys(study, kind), _names(study, kind, method)]
     if study.secure and method.talks and not method.averages:
         reasons.append(
@@ -24,11 +22,17 @@ def refusal(study: Study, kind: str, problem: Problem | None) -> str | None:
             '"newton" or "lbfgs", or privacy.sums = "plain"'
         )
     if study.private and not method.private:
-        reasons.append('is not private: set algorithm.kind = "dp-gd", or privacy.sums = "secure"')
+        reasons.append(f'is not private: set algorithm.kind = "{private(model)}", or privacy.sums = "secure"')
     if method.private and not study.private:
         reasons.append(
             'is for noised sums: set privacy.sums = "private" and privacy.epsilon, or another algorithm.kind'
         )
+    if method.models and model not in method.models:
+        reasons.append(
+            f'is for model.kind = {" or ".join(method.models)}: set another model.kind, or algorithm.kind = "auto"'
+        )
+    if method.private:
+        reasons.append(_noised(study, kind, method))
     if method.averages:
         reasons += [_averages(study, kind), _hessians(study, kind, problem)]
     if method.mu or method.spectrum:
@@ -48,6 +52,23 @@ def _keys(study: Study, kind: str) -> str | None:
         f"algorithm.{key}" for key in sorted(study.experiment.algorithm.given - {*used_by(kind)})
     )
     return f"does not use {keys}: leave it out, or set another algorithm.kind" if keys else None
+
+
+def _noised(study: Study, kind: str, method: Method) -> str | None:
+    """Reasons against a method whose sums have noise."""
+    assert method.private
+    sums, each = method.private(1, 1, 1.0).sums, study.exchanges(kind)
+    standardised, regression = study.promise.standardises, study.loss.task == "regression"
+    return _first({
+        'needs rows and target in units of their deviations: set data.standardise = "gossip", and data.bounds': (
+            method.deviations and not standardised
+        ),
+        f"takes {sums} sums of {each} exchanges: set stop.rounds to {sums * each} or more": study.experiment.stop.rounds
+        < sums * each,
+        f"needs data.bounds of the target, {study.target!r}, to find its mean and deviation": (
+            regression and standardised and study.target not in study.experiment.data.bounds
+        ),
+    })  # fmt: skip
 
 
 def _names(study: Study, kind: str, method: Method) -> str | None:
@@ -199,14 +220,13 @@ def _unfit_for_noise(study: Study) -> str | None:
     e, peers = study.experiment, len(study.names)
     labelled = study.experiment.model.kind != "module" and study.loss.task in ("binary", "multiclass")
     undeclared = [*({*e.data.categorical} - {*e.data.levels})]
-    most = MANY * max(1, study.tree.exchanges)
     return _first({
         'privacy.sums = "private" needs privacy.epsilon, for example privacy.epsilon = 1.0': e.privacy.epsilon is None,
         f"privacy.colluders = {e.privacy.colluders} leaves nobody of {peers} peers whose noise hides a row: set it lower": (
             e.privacy.colluders is not None and e.privacy.colluders >= peers
         ),
-        f'private sums are for model.kind = {", ".join(NOISED)}: gradients of "{e.model.kind}" are not clipped': (
-            e.model.kind not in NOISED
+        f'private sums are not for model.kind = "{e.model.kind}": what rows of it add up to has no bound': (
+            not private(e.model.kind)
         ),
         "private sums tell no distance to an optimum, and the rounds are fixed beforehand: leave out stop.tolerance": bool(
             e.stop.tolerance
@@ -235,9 +255,6 @@ def _unfit_for_noise(study: Study) -> str | None:
             e.privacy.on_leave != "wait"
         ),
         "private sums need all peers, and each repetition costs: leave out [[faults]]": bool(e.faults),
-        f"private sums take up to {MANY} sums of {study.tree.exchanges} exchanges: set stop.rounds to {most} or more": (
-            e.stop.rounds < most
-        ),
     })  # fmt: skip
 
 

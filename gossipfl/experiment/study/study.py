@@ -81,6 +81,11 @@ class Study:
         return METHODS.get(self.experiment.algorithm.kind)
 
     @property
+    def target(self) -> str:
+        """The name of the column to predict."""
+        return self.experiment.data.target or "target"
+
+    @property
     def rule(self) -> str:
         """The name of the rule for the weights of the edges."""
         weights = self.experiment.topology.weights
