@@ -22,12 +22,11 @@ from gossipfl.engine import relative_distance
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.launch.launch import run
 from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.study.gossip import simulated
 from gossipfl.experiment.study.make import study
 from gossipfl.models import Linear, pooled_optimum
 from gossipfl.runs.events import Finished
-from gossipfl.simulator import Simulator
 
 MOST = 400_000  # exchanges
 
@@ -49,7 +48,7 @@ def experiment(kind: str, l2: float, rounds: int, extra: Mapping[str, Any]) -> d
 def exchanges(raw: dict[str, Any], to: float) -> int | None:
     """The exchange after which all peers are within `to` of the optimum for the first time; None: never."""
     made = study(parse(raw))
-    session = Session(made, tables(made), range(len(made.names)), Simulator, simulated(made))
+    session = Session(made, tables(made), range(len(made.names)), Simulated(made))
     problem = session.prepared.problem
     assert isinstance(problem, Linear)
     optimum = pooled_optimum(problem)

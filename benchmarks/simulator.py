@@ -1,12 +1,14 @@
-"""What a peer's round costs in the simulator, compared with the torch calls that every simulator needs; must not know files.
+"""What a peer's round costs in the simulator, compared with the calls that every simulator needs; must not know files.
 
     python benchmarks/simulator.py                     # N = 100, 1,000, 10,000, 100,000
+    python benchmarks/simulator.py --exact             # exact diffusion: ring:16, ring:100, regular:1000:4
     python benchmarks/simulator.py --peers 1000 --profile
     python benchmarks/simulator.py --million           # N = 1,000,000 with 8 rows each, and its memory
 
 D-PSGD, logistic, 57 features and an intercept, 46 rows for each peer, a 20-regular graph, float32; each round uses all rows as
 one minibatch. *bare* is a loop of the gradient's two batched products with the sigmoid between them, and the sparse product
-that mixes. *simulator* is `Simulator.step`. They take turns in this process. CPU time is user plus system time of the whole
+that mixes. *simulator* is `Simulator.step`. With --exact it is exact diffusion in float64, and *bare* is the method in numpy.
+They take turns in this process. CPU time is user plus system time of the whole
 process, on one thread unless --threads is set. Figures are medians over the turns.
 """
 
@@ -19,9 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
-from gossipfl.algorithms import DPSGD
+from gossipfl import topology
+from gossipfl.algorithms import DPSGD, Algorithm, ExactDiffusion
+from gossipfl.mixing import Mixing
 from gossipfl.models import LOSSES, Linear
 from gossipfl.simulator import HeardByAll, Simulator
 from gossipfl.topology import Links, static
@@ -29,6 +34,8 @@ from gossipfl.topology import Links, static
 FEATURES, DEGREE = 57, 20
 RATE, RATIO = 160_000, 1.3  # aims, at 1,000 and 10,000 peers
 AIMED = (1_000, 10_000)
+EXACT = {"ring:16": 3.0, "ring:100": 1.8, "regular:1000:4": 1.3}  # the largest ratios
+STEP = 0.1
 SHARDS = 1_000  # different shards; peer i holds a copy of shard i mod SHARDS
 
 
@@ -50,15 +57,13 @@ def graph(peers: int) -> Links:
     return Links(np.arange(peers).repeat(DEGREE), senders.ravel(), np.full(peers * DEGREE, 1 / (1 + DEGREE)))
 
 
-def problem(peers: int, rows: int) -> Linear:
+def problem(peers: int, rows: int, dtype: torch.dtype = torch.float32) -> Linear:
     draw = np.random.default_rng(1)
     shards = [
         (draw.standard_normal((rows, FEATURES), np.float32), draw.integers(0, 2, rows).astype(np.float32))
         for _ in range(min(peers, SHARDS))
     ]
-    return Linear(
-        [shards[i % SHARDS] for i in range(peers)], LOSSES["logistic"](), l2=1e-4, dtype=torch.float32
-    )
+    return Linear([shards[i % SHARDS] for i in range(peers)], LOSSES["logistic"](), l2=1e-4, dtype=dtype)
 
 
 def bare(links: Links, features: Tensor, width: int) -> Callable[[], None]:
@@ -80,9 +85,32 @@ def bare(links: Links, features: Tensor, width: int) -> Callable[[], None]:
     return turn
 
 
-def simulated(links: Links, learned: Linear) -> Callable[[], None]:
-    engine = Simulator(DPSGD(0.1), learned, static(links))
-    run = engine.init(torch.zeros(len(learned.share), learned.width))
+def bare_exact(links: Links, learned: Linear) -> Callable[[], None]:
+    """Exact diffusion in numpy, with the products that are the fastest for one column."""
+    rows, target = learned.data.full.features.numpy(), learned.data.full.target.numpy()[..., None]
+    peers, each, width = rows.shape
+    shape, places = (peers, peers), (links.receivers, links.senders)
+    weights = sparse.csr_array((links.weights, places), shape)
+    mixing = (weights + sparse.diags_array(2 - weights.sum(1))) / 2  # (I + W) / 2
+    if peers <= 100:
+        mixing = mixing.toarray()
+    ridge = np.append(np.full(width - 1, 1e-4), 0.0)
+    x, e = np.zeros((peers, width)), np.zeros((peers, width))
+
+    def turn() -> None:
+        nonlocal x, e
+        slopes = (1 / (1 + np.exp(-np.matmul(rows, x[..., None]))) - target) / each
+        gradient = np.matmul(slopes.swapaxes(1, 2), rows)[:, 0] + ridge * x
+        phi = x - STEP * gradient + e
+        x = mixing @ phi
+        e += x - phi
+
+    return turn
+
+
+def simulated(links: Links, learned: Linear, algorithm: Algorithm, mixing: Mixing) -> Callable[[], None]:
+    engine = Simulator(algorithm, learned, static(links), mixing)
+    run = engine.init(torch.zeros(len(learned.share), learned.width, dtype=learned.penalised.dtype))
 
     def turn() -> None:
         nonlocal run
@@ -91,6 +119,7 @@ def simulated(links: Links, learned: Linear) -> Callable[[], None]:
     return turn
 
 
+@torch.inference_mode()  # as a simulation learns
 def seconds(turn: Callable[[], None], rounds: int) -> float:
     began = process_time()
     for _ in range(rounds):
@@ -100,11 +129,26 @@ def seconds(turn: Callable[[], None], rounds: int) -> float:
 
 def measure(peers: int, rows: int, turns: int) -> Figures:
     links, learned = graph(peers), problem(peers, rows)
-    parts = bare(links, learned.data.full.features, learned.width), simulated(links, learned)
+    return in_turns(
+        bare(links, learned.data.full.features, learned.width),
+        simulated(links, learned, DPSGD(STEP), Mixing()),
+        peers,
+        turns,
+    )
+
+
+def measure_exact(spec: str, turns: int) -> Figures:
+    graph = topology.load(spec)
+    links, learned = topology.WEIGHTS["metropolis"](graph), problem(len(graph), 46, torch.float64)
+    parts = bare_exact(links, learned), simulated(links, learned, ExactDiffusion(STEP), Mixing(gamma=0.5))
+    return in_turns(*parts, len(graph), turns)
+
+
+def in_turns(bare: Callable[[], None], simulator: Callable[[], None], peers: int, turns: int) -> Figures:
     rounds = max(1, 50_000 // peers)
     times: list[list[float]] = [[], []]
     for turn in range(turns + 1):
-        for part, found in zip(parts, times, strict=True):
+        for part, found in zip((bare, simulator), times, strict=True):
             taken = seconds(part, rounds)
             if turn:  # the first one is a warm-up
                 found.append(taken)
@@ -113,7 +157,7 @@ def measure(peers: int, rows: int, turns: int) -> Figures:
 
 def profile(peers: int, rows: int) -> None:
     """Print how much time the simulator spends in each torch operation."""
-    turn = simulated(graph(peers), problem(peers, rows))
+    turn = simulated(graph(peers), problem(peers, rows), DPSGD(STEP), Mixing())
     turn()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
         for _ in range(max(3, 20_000 // peers)):
@@ -136,6 +180,19 @@ def table(sizes: list[int], rows: int, turns: int) -> None:
         print(f"{peers:>10,} {rate:>28,.0f} {least:>12,.0f} {ratio:>7.2f}   {aim}", flush=True)
 
 
+def exact_table(turns: int) -> None:
+    print(f"exact diffusion, 46 rows a peer, {FEATURES} features, float64, {torch.get_num_threads()} threads")
+    print(f"{'graph':>16} {'us a round':>11} {'bare':>7} {'ratio':>6}   aim", flush=True)
+    for spec, aim in EXACT.items():
+        found = measure_exact(spec, turns)
+        ratio = found.simulator / found.bare
+        met = f"{aim}: {'met' if ratio <= aim else 'MISSED'}"
+        print(
+            f"{spec:>16} {1e6 * found.simulator:>11.0f} {1e6 * found.bare:>7.0f} {ratio:>6.2f}   {met}",
+            flush=True,
+        )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -144,6 +201,7 @@ def main() -> None:
     options.add_argument("--turns", type=int, default=7)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--profile", action="store_true")
+    options.add_argument("--exact", action="store_true")
     options.add_argument("--million", action="store_true")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -154,6 +212,8 @@ def main() -> None:
             end=" ",
         )
         print(f"{1_000_000 * 8 * (FEATURES + 2) * 4 / 2**30:.1f}")
+    elif chosen.exact:
+        exact_table(chosen.turns)
     elif chosen.profile:
         for peers in chosen.peers:
             profile(peers, 46)
