@@ -112,7 +112,8 @@ def export(
         write(out, content)
     except OSError as why:
         raise BadExperiment(f"cannot write --out {out}: {why.strerror}") from None
-    say(format, {"written": out, "formula": model.formula}, f"wrote {out}", model.formula)
+    formula = model.original_formula if to == "csv" else model.formula
+    say(format, {"written": out, "formula": formula}, f"wrote {out}", formula)
 
 
 def read(run: str) -> "LinearModel":

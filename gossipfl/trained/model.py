@@ -76,6 +76,11 @@ class LinearModel:
         """The prediction for a row as a formula, in plain text."""
         return formula(self.link, self.classes, self.scale is not None, self.wanted.offset)
 
+    @property
+    def original_formula(self) -> str:
+        """The formula for the coefficients in the units of the raw columns."""
+        return formula(self.link, self.classes, False, self.wanted.offset)
+
     @cached_property
     def original(self) -> tuple[Array, Array]:
         """Coefficients (p, outputs) and intercept (outputs,) in the units of the raw columns."""

@@ -1,12 +1,14 @@
 """A finished linear model as an ONNX graph in double precision; must not know who runs it.
 
 Inputs, each (rows, 1), named like the columns: double for numbers, string for categorical columns (levels as in model.json).
-NaN, "" and the missing words count as missing. Outputs: "prediction" (rows,), the class or the number, and for classes
-"probability" (rows, classes), or "margin" (rows, 1) where the model has no probabilities. A row without a prediction has NaN.
+NaN, "" and the missing words count as missing; 1.0 is the level 1, and True is TRUE. Outputs: "prediction" (rows,), the class
+or the number, and for classes "probability" (rows, classes), or "margin" (rows, 1) where the model has no probabilities. A row
+without a prediction has NaN.
 
 The standard operators for imputing, scaling and linear models compute in single precision; these here do not.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from gossipfl.data.clean import LEVEL
-from gossipfl.data.names import text
+from gossipfl.data.names import FALSE, TRUE, text
 from gossipfl.trained.model import LinearModel
 
 OPSETS = {"": 17, "ai.onnx.ml": 2}
@@ -102,7 +104,8 @@ def _categorical(graph: Graph, model: LinearModel, name: str) -> tuple[list[str]
     gone = GONE if fill is None else place[text(fill)]
     if model.wanted.level:
         gone = place.get(LEVEL, FIRST)
-    keys = place | {word: gone for word in ("", *model.wanted.missing) if word not in place}
+    keys = {other: code for level, code in place.items() for other in _spellings(level)} | place
+    keys |= {word: gone for word in ("", *model.wanted.missing) if word not in place}
     codes = graph.add(
         "LabelEncoder",
         name,
@@ -119,6 +122,13 @@ def _categorical(graph: Graph, model: LinearModel, name: str) -> tuple[list[str]
     return shown, [
         graph.add("Where", absent, graph.constant(np.array([[np.nan]])), graph.constant(np.array([[0.0]])))
     ]
+
+
+def _spellings(level: str) -> tuple[str, ...]:
+    """How programs write a level that is a whole number or a truth value."""
+    if level in (TRUE, FALSE):
+        return level.lower(), level.capitalize()
+    return (f"{level}.0",) if re.fullmatch(r"0|-?[1-9]\d*", level) else ()
 
 
 def _numbers(graph: Graph, model: LinearModel, z: str) -> Sequence[Any]:
