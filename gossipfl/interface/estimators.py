@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -63,6 +64,10 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
         algorithm = {"kind": self.algorithm} | ({} if self.step == "auto" else {"step": self.step})
         stop = {"rounds": self.rounds} | ({} if self.tolerance is None else {"tolerance": self.tolerance})
         model = {"kind": kind, "l1": self.l1, "l2": self.l2, "intercept": self.fit_intercept}
+        if self.standardise and issparse(X):
+            raise ValueError(
+                "standardise = True would make sparse X dense: leave it out, or scale X, as MaxAbsScaler does"
+            )
         how = "gossip" if self.standardise else "none"
         tables = patient({
             "data": {"source": MEMORY, "target": "y", "test": 0.0, "standardise": how},
@@ -326,6 +331,10 @@ def _column(values: ArrayLike, rows: int, what: str) -> list[Any]:
     if found.shape != (rows,):
         raise ValueError(
             f"{what} has the shape {found.shape}, and there are {rows} rows: give one value for each row"
+        )
+    if (gone := pd.isna(pd.Series(found.tolist()))).any():
+        raise ValueError(
+            f"{what} has a missing value in row {int(gone.argmax()) + 1}: give one value for each row"
         )
     return list(found.tolist())
 

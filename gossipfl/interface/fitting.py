@@ -17,9 +17,9 @@ from gossipfl.algorithms import METHODS
 from gossipfl.config.algorithm import KEYS
 from gossipfl.data import Table, partition
 from gossipfl.data.matching import match
-from gossipfl.data.names import text
+from gossipfl.data.names import listed, natural, text
 from gossipfl.data.scale import Scale
-from gossipfl.errors import Incompatible
+from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.evaluation.finish import average
 from gossipfl.experiment.learning.tables import Given
 from gossipfl.experiment.study.make import study
@@ -33,8 +33,10 @@ from gossipfl.runs import folder as files
 from gossipfl.runs.events import Progress
 from gossipfl.runs.summary import read_summary
 from gossipfl.topology import FAMILIES
+from gossipfl.topology.names import name_of
 
 Array = npt.NDArray[np.float64]
+ENGINES = ("simulator", "peers")
 LEAST = 5  # rows of a peer, where the caller leaves the number of peers to the data
 
 
@@ -79,6 +81,8 @@ def fit(
     Raises:
         GossipError: what is asked for does not exist or does not fit together, or a peer failed.
     """
+    if wish.engine not in ENGINES:
+        raise BadExperiment(f"engine = {wish.engine!r}: should be one of {listed(ENGINES)}")
     if (
         weight is not None and not weight.all()
     ):  # no peer shall learn of rows that count nothing, not even their number
@@ -111,8 +115,13 @@ def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
 def _graph(wish: Wish, rows: int, sites: Sequence[Any] | None) -> nx.Graph:
     if not (isinstance(wish.topology, str) and wish.topology in FAMILIES):
         return graph_of(wish.topology, wish.seed)
-    peers = max(1, min(wish.peers, rows // LEAST)) if sites is None else len(set(map(text, sites)))
-    return graph_of(shorthand(wish.topology, peers), wish.seed)
+    if sites is None:
+        return graph_of(shorthand(wish.topology, max(1, min(wish.peers, rows // LEAST))), wish.seed)
+    names = sorted(set(map(text, sites)), key=natural)
+    graph = graph_of(shorthand(wish.topology, len(names)), wish.seed)
+    with suppress(ValueError):  # peers keep their numbers if a site's name cannot be that of a peer
+        return graph_of(nx.relabel_nodes(graph, dict(zip(graph, map(name_of, names), strict=True))))
+    return graph
 
 
 def _parts(table: Table, peers: list[str], sites: Sequence[Any] | None, seed: int) -> list[Table]:

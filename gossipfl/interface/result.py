@@ -81,12 +81,23 @@ class Result:
         return f"Result: {self.verdict}"
 
     def _repr_html_(self) -> str:
+        s = self.summary
+        mark, colour = ("✓", "green") if self.converged else ("✗", "firebrick")
+        parts = [f'<p><b style="color: {colour}">{mark}</b> {escape(self.verdict)}</p>']
+        rows = {part: sum(own[part] for own in s["rows"].values()) for part in ("train", "test")}
+        parts.append(
+            f"<p>{s['peers']} peers, {escape(s['algorithm'])}, {s['rounds']:,} rounds, {s['messages_sent']:,} messages; "
+            f"{rows['train']:,} training rows, {rows['test']:,} test rows</p>"
+        )
+        parts += ["<ul>", *(f"<li>{escape(note)}</li>" for note in self.notes), "</ul>"] if self.notes else []
         figures = {name: value for name, value in self.test.items() if value is not None and name != "rows"}
-        told = "".join(f"<tr><th>test {escape(k)}</th><td>{v:.4g}</td></tr>" for k, v in figures.items())
-        model = "" if self.model is None else f"<p><code>{escape(self.model.formula)}</code></p>"
-        frame = "" if self.model is None else self.summary_frame().to_html(max_rows=12, float_format="%.4g")
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<p><b>{escape(self.verdict)}</b></p><table>{told}</table><ul>{notes}</ul>{model}{frame}"
+        if figures:
+            parts.append(pd.DataFrame([figures], index=["test rows"]).to_html(float_format="%.4g"))
+        if self.model is not None:
+            parts.append(f"<p><code>{escape(self.model.original_formula)}</code></p>")
+            frame = self.summary_frame().rename_axis(None)
+            parts.append(frame.to_html(max_rows=12, float_format="%.4g"))
+        return "\n".join(parts)
 
 
 def load_run(run: str | Path) -> Result:

@@ -47,7 +47,9 @@ def test_a_simulation_is_silent_and_leaves_nothing(tmp_path, monkeypatch, capfd)
     assert result.certificate < 1e-8
     assert {*result.metrics} == {"round", "loss", "disagreement", "seconds", "messages"}
     assert "hold one model" in repr(result)
-    assert "mean radius" in result._repr_html_()
+    shown = result._repr_html_()
+    assert all(part in shown for part in ("✓", "mean radius", "34 peers, newton", " training rows"))
+    assert "sum_j coefficient_j x_j" in shown, "the formula of coefficients in the units of the data"
 
 
 def test_the_same_experiment_gives_the_same_model_from_a_file_a_folder_and_memory(tmp_path, capfd):

@@ -86,7 +86,15 @@ def test_sites_hold_the_rows_that_they_name(cancer):
     assert model.peers_ == ["large", "small"]
     same_logistic(model, X, y)
     counted = gf.GossipClassifier(l2=0.01).fit(X, y, sites=np.arange(len(y)) % 7)
-    assert len(counted.peers_) == 7
+    assert counted.peers_ == list("0123456")
+    named = gf.GossipClassifier(l2=0.01, topology="star").fit(
+        X, y, sites=np.where(X[:, 0] < 0, "rome", "oslo")
+    )
+    assert named.peers_ == ["oslo", "rome"], "a family's peers have the names of the sites"
+    strange = gf.GossipClassifier(l2=0.01).fit(X, y, sites=np.where(X[:, 0] < 0, "a/b", "c"))
+    assert strange.peers_ == ["0", "1"], "which are no names of peers"
+    with pytest.raises(ValueError, match="sites has a missing value in row 3"):
+        gf.GossipClassifier().fit(X, y, sites=[None if i == 2 else "a" for i in range(len(y))])
     with pytest.raises(ValueError, match=r"the sites .* do not match the peers"):
         gf.GossipClassifier(topology="ring:5").fit(X, y, sites=sites)
 
@@ -165,6 +173,10 @@ def test_what_cannot_be_learned_is_said(cancer):
         gf.GossipClassifier(l2=0.0).fit(X, X[:, 0] > 0)
     with pytest.warns(ConvergenceWarning, match="3 rounds did not reach the tolerance"):
         gf.GossipClassifier(algorithm="exact-diffusion", rounds=3).fit(X, y)
+    with pytest.raises(ValueError, match="engine = 'ray': should be one of 'simulator', 'peers'"):
+        gf.GossipClassifier(engine="ray").fit(X, y)
+    with pytest.raises(ValueError, match="would make sparse X dense"):
+        gf.GossipClassifier(standardise=True).fit(csr_array(X), y)
     assert not hasattr(gf.GossipClassifier(loss="squared-svm"), "predict_proba")
 
 
