@@ -3,6 +3,9 @@
 import subprocess
 import sys
 import tomllib
+import venv
+import zipfile
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import gossipfl
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from gossipfl.config.draft import draft
 from gossipfl.config.file import load, parse
@@ -185,46 +190,55 @@ def test_examples_and_topologies_are_copied(tmp_path: Path, monkeypatch: pytest.
     assert gossipfl("examples", "copy").code == 2
 
 
+def wheel(folder: Path) -> Path:
+    """The wheel of the files of this checkout."""
+    subprocess.run(["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={folder}/src/"], check=True)
+    words = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, folder / "src"]
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+def needed(requires: list[str], found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """The installed packages that these requirements name, and those that they need, without extras."""
+    for one in map(Requirement, requires):
+        name = canonicalize_name(one.name)
+        if (one.marker is None or one.marker.evaluate({"extra": ""})) and name not in found:
+            found[name] = distribution(one.name)
+            assert one.specifier.contains(found[name].version), one
+            needed(found[name].requires or [], found)
+    return found
+
+
 @pytest.mark.slow
-def test_the_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
-    """A wheel has the examples and topologies, and runs as python -m gossipfl."""
-    built = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        tmp_path,
-        tmp_path / "src",
-    ]
-    copy = ["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={tmp_path}/src/"]
-    subprocess.run(copy, check=True)
-    subprocess.run(built, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    place = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, place], check=True)
-    code = "import sys, gossipfl; assert gossipfl.__file__.startswith(sys.argv[1]), gossipfl.__file__"
-    environment = {"PYTHONPATH": str(place), "PATH": ""}
+def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
+    """In an environment with the wheel, and links to the packages that its metadata ask for, and no others."""
+    venv.create(tmp_path / "empty", symlinks=True, with_pip=False)
+    python = tmp_path / "empty" / "bin" / "python"
+    (site,) = (tmp_path / "empty" / "lib").glob("python*/site-packages")
+    with zipfile.ZipFile(wheel(tmp_path)) as archive:
+        archive.extractall(site)
+    (metadata,) = site.glob("gossipfl-*.dist-info")
+    for one in needed(Distribution.at(metadata).requires or [], {}).values():
+        for top in {file.parts[0] for file in one.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            (site / top).symlink_to(one.locate_file(top))
 
-    def python(*words: object) -> None:
-        subprocess.run([sys.executable, *map(str, words)], cwd=tmp_path, env=environment, check=True)
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [python, *words], cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
-    python("-c", code, place)
-    for words in (["copy", "ridge"], ["copy", "er-32.gml"]):
-        python("-m", "gossipfl", "examples", *words)
-    python(
-        "-m",
-        "gossipfl",
-        "simulate",
-        "ridge.toml",
-        "-q",
-        "-s",
-        "topology.graph=er-32.gml",
-        "-s",
-        "stop.rounds=5",
-        "-s",
-        "stop.tolerance=0",
+    code = (
+        "import gossipfl as gf; model = gf.GossipClassifier; print(gf.__file__)\n"
+        'print(gf.simulate("breast_cancer", topology="ring:3", l2=0.1).verdict)'
     )
+    told = run("-c", code)
+    assert told.startswith(str(site))
+    assert "hold one model" in told
+    assert "the 16 peers hold one model" in run("-m", "gossipfl", "demo")
+    for name in ("ridge", "er-32.gml"):
+        run("-m", "gossipfl", "examples", "copy", name)
+    few = ["-s", "topology.graph=er-32.gml", "-s", "stop.rounds=5", "-s", "stop.tolerance=0"]
+    assert "32 peers" in run("-m", "gossipfl", "simulate", "ridge.toml", *few)
