@@ -49,7 +49,7 @@ def test_lost_messages_cost_time_and_no_bits(graph: nx.Graph) -> None:
         )
         world.run(300)
         assert len(world.ended) == 5
-        assert (sum(exchange.resent for exchange in world.exchanges.values()) > 0) == (loses > 0)
+        assert (sum(exchange.outbox.resent for exchange in world.exchanges.values()) > 0) == (loses > 0)
         models = torch.cat([model for _, model in world.ended.values()])
         assert (models == models[0]).all()
         found.append(models[0])
