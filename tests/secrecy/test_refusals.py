@@ -1,6 +1,7 @@
 """What secure sums refuse, each with its sentence, before anything is learned."""
 
 import itertools
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from runs import carry_out, settings
 
 from gossipfl.cli.confidential import confidential
 from gossipfl.config.file import parse
+from gossipfl.data import Table
 from gossipfl.errors import BadData, BadMessage, Incompatible
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
@@ -19,6 +21,8 @@ from gossipfl.experiment.live.life import fixed
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh
+from gossipfl.runs.rows import unchanged
+from gossipfl.secrecy import wide
 
 
 def secure(**changes: Any) -> dict[str, Any]:
@@ -189,3 +193,22 @@ def test_test_rows_of_few_peers_are_not_summed(having: int, tmp_path: Path) -> N
     summary, _ = carry_out("simulator", raw, tmp_path / "run")
     assert summary["stopped"] == "tolerance"
     assert (summary["scores"] is None) == (having == 2)
+
+
+def test_a_peer_that_starts_again_with_other_rows_is_refused(tmp_path: Path) -> None:
+    """The totals with and without a row differ by that row: the moments of a column tell it exactly."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(30, 2))
+    before, after = (wide.moments(part) for part in (rows, rows[1:]))
+    differences = [one - other for one, other in zip(before, after, strict=True)]
+    assert differences[0] == 1
+    np.testing.assert_allclose([one / 2**wide.UNIT for one in differences[1:3]], rows[0])
+    table, other = (Table.of(pd.DataFrame(part), part.sum(1) > 0) for part in (rows, rows[1:]))
+    unchanged(tmp_path, table)
+    unchanged(tmp_path, Table.of(pd.DataFrame(rows), rows.sum(1) > 0))
+    with pytest.raises(BadData, match="has other rows than those with which this peer began"):
+        unchanged(tmp_path, other)
+    assert stat.S_IMODE((tmp_path / "rows.json").stat().st_mode) == 0o600
+    (tmp_path / "rows.json").write_text("{}")
+    with pytest.raises(BadData, match="cannot be read"):
+        unchanged(tmp_path, table)

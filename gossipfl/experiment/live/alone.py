@@ -32,6 +32,7 @@ from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
 from gossipfl.runs.lock import locked
+from gossipfl.runs.rows import unchanged
 from gossipfl.runs.summary import read_summary
 from gossipfl.secrecy.start import Identity
 from gossipfl.topology.endpoint import NEITHER, unreachable
@@ -178,6 +179,7 @@ def peer(
 
     Raises:
         NetworkError: the endpoint is in use, or not valid.
+        BadData: it has other rows than when it first began in this folder, and sums are secure.
     """
     began = time.monotonic()
     if reread:
@@ -187,6 +189,8 @@ def peer(
     me, own = study.names.index(name), files.peer_folder(folder, name)
     near = {study.names.index(other): endpoint for other, endpoint in places.items() if other != name}
     with locked(own), news(lambda sentence: tell("news", sentence)), study.unrecorded():
+        if study.secure and not study.private:
+            unchanged(own, table)
         transport = ZeroMQ(places[name], largest(study, table), keys)
         tell("listening", None)
         alone = study.experiment.stop.absent if without_wanted(study.experiment) else math.inf
