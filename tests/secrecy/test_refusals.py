@@ -71,6 +71,11 @@ def test_settings(changes: dict[str, Any], sentence: str) -> None:
         (240, {"flat": True}, "differ in 'b'"),
         (240, {"labels": True}, "fewer than 3 peers, differ in 'class 1'"),
         (240, {"first": 2}, "differ in 'c=a'"),
+        (
+            120,
+            {"width": 26, "pods": True},
+            "peer 0 has 15 training rows. Where a pod leaves, a sum of 469 numbers",
+        ),
         (240, {"twin": 5}, "differ in 'c=b beside d=b'"),
         (240, {"weight": 1e-9}, "peer 0 has 1 training rows by their weights, and secure sums need 5"),
         (240, {"weight": 0.0}, "peer 0 has 1 training rows"),
@@ -108,6 +113,7 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
         data__missing="mean" if "none" in changes else "refuse",
         data__categorical=["c", "d"] if "d" in table else ["c"],
         privacy__max_parameters_per_row=changes.get("share", 0.33),
+        privacy__on_leave="pods" if "pods" in changes else "wait",
     )  # fmt: skip
     raw["data"] |= {"partition": {"scheme": "column", "name": "site"}} | (
         {"row_weights": "w"} if "w" in table else {}

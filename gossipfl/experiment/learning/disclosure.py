@@ -31,7 +31,7 @@ FLAT = 1e-9  # of a mean: a deviation below it is that of one value
 
 
 class Guarded(NamedTuple):
-    """The rows of all peers, those of each peer here, and at how many peers rows differ in each cell.
+    """The rows of all peers, those of each peer here, the names of these, and at how many peers rows differ in each cell.
 
     Cells are the columns, the first level of each categorical column, which is what its other levels leave, and pairs of
     these: in a pair those rows differ that differ in one of both alone. variables: the columns of the data in each cell.
@@ -39,6 +39,7 @@ class Guarded(NamedTuple):
 
     all: Held
     own: Sequence[Held]
+    here: Sequence[str]
     peers: Array
     names: Sequence[str]
     variables: Sequence[str]
@@ -78,13 +79,13 @@ def guard(
                 f"peer {study.names[row]}: one training row has {share:.0%} of the weight of all rows, so secure sums would "
                 "nearly show it: give it less, or leave it out"
             )
-    every = [f"class {name}" for name in classes], names
-    _refuse(study, [*every[0], *every[1]], [*of_class, *of_cell], [*at_class, *at_cell])
+    labelled = [*(f"class {name}" for name in classes), *names]
+    _refuse(study, labelled, [*of_class, *of_cell], [*at_class, *at_cell])
     own = [Held(size, held) for size, held in zip(sizes, cells, strict=True)]
     variables = [*_columns(schema), *schema.levels]
-    return _paired(
-        study, schema, parts, Guarded(Held(float(size), of_cell), own, at_cell, names, variables), agreement
-    )
+    here = [study.names[row] for row in rows.tolist()]
+    found = Guarded(Held(float(size), of_cell), own, here, at_cell, names, variables)
+    return _paired(study, schema, parts, found, agreement)
 
 
 def _paired(
@@ -104,6 +105,7 @@ def _paired(
     return Guarded(
         Held(found.all.rows, np.append(found.all.cells, of_pair)),
         own,
+        found.here,
         np.append(found.peers, at_pair),
         [*found.names, *names],
         [*found.variables, *names],
@@ -187,10 +189,30 @@ def borne(study: Study, found: Guarded | None, limit: Limit | None, told: int) -
         return math.inf, ""
     data, most = study.experiment.data, study.experiment.privacy.max_parameters_per_row
     disclosure.check(limit.sums, found.all, limit.borne, found.names, most)
+    _pods(study, found, limit.sums)
     said = disclosure.sentence(limit.sums, found.all, limit.borne, len(study.names), found.names)
     hidden = data.classes is not None or study.loss.task not in ("binary", "multiclass")
     levels = sorted({*data.categorical} - {*data.levels})
     return limit.borne * limit.sums.each - told, said + disclosure.shown(levels, hidden)
+
+
+def _pods(study: Study, found: Guarded, sums: OneSum) -> None:
+    """Where a pod may leave, its rows without any one peer's must bear one sum: that at the last model is then taken without
+    them, too.
+
+    Raises:
+        BadData: a peer has less than its part of them.
+    """
+    if study.experiment.privacy.on_leave != "pods":
+        return
+    least = math.ceil(1 / sums.borne(Held(1.0, np.zeros(0))) / (study.experiment.privacy.pod - 1))
+    for name, own in zip(found.here, found.own, strict=True):
+        if own.rows < least:
+            raise BadData(
+                f"peer {name} has {own.rows:,.0f} training rows. Where a pod leaves, a sum of {sums.each:,} numbers over its "
+                f'rows may become known, so privacy.on_leave = "pods" needs {least} at each peer here: set on_leave = "wait", '
+                'a larger privacy.pod, or algorithm.kind = "lbfgs"'
+            )
 
 
 def _sums(study: Study, schema: Schema, kind: str, found: Guarded) -> OneSum:
