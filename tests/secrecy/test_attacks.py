@@ -25,7 +25,7 @@ from gossipfl.experiment.study.make import study
 from gossipfl.models.losses import Logistic, Loss, SquaredHinge
 from gossipfl.models.shard import shard, unpacked
 from gossipfl.secrecy import fixed, masks
-from gossipfl.secrecy.disclosure import Held, OneSum
+from gossipfl.secrecy.disclosure import DOMINATES, Held, OneSum
 from gossipfl.secrecy.fixed import PLACES
 from gossipfl.secrecy.partners import pods
 from gossipfl.secrecy.start import Identity, Start
@@ -331,3 +331,38 @@ def test_a_root_that_lies_can_move_the_model_to_where_a_total_tells_one_row() ->
 
 def _one(record: Any) -> Any:
     return rebuilt({name: tensor[0] for name, tensor in leaves(record).items()}, record)
+
+
+def test_a_number_for_each_of_three_sites_tells_a_member_the_sums_of_both_others() -> None:
+    """A column with the same value in all rows of a site: what it weighs, and what the intercept does, are two equations."""
+    random = np.random.default_rng(5)
+    rows = [
+        np.column_stack((random.normal(size=(40, 3)), np.full(40, site), np.ones(40)))
+        for site in (1.0, 2.0, 4.0)
+    ]
+    told = Told(np.concatenate(rows), random.integers(0, 2, 120) > 0, Logistic(), 0.1)
+    sums = [x[:, :3].sum(0) / 4 for x in rows]  # at 0 each row weighs 1/4
+    rest, weighed = told.h[0, 4, :3] - sums[0], told.h[0, 3, :3] - sums[0]
+    found = np.linalg.solve([[1.0, 1.0], [2.0, 4.0]], np.stack((rest, weighed)))
+    np.testing.assert_allclose(found, sums[1:], atol=1e-9)
+
+
+def test_a_column_that_one_site_alone_measures_tells_its_sums() -> None:
+    """Others have the mean of its values in place of theirs: about that mean the column is 0 there."""
+    random = np.random.default_rng(5)
+    own = np.column_stack((random.normal(size=(40, 3)), np.ones(40)))
+    other = np.column_stack((random.normal(size=(200, 2)), np.full(200, own[:, 2].mean()), np.ones(200)))
+    told = Told(np.concatenate((other, own)), random.integers(0, 2, 240) > 0, Logistic(), 0.1)
+    found = told.h[0, 2] - own[:, 2].mean() * told.h[0, 3]  # the mean is the value that all agree on
+    np.testing.assert_allclose(found, (own[:, 2] - own[:, 2].mean()) @ own / 4, atol=1e-9)
+
+
+def test_a_row_with_nearly_all_of_a_columns_spread_is_nearly_read_off() -> None:
+    random = np.random.default_rng(5)
+    rows = np.column_stack((random.normal(size=(240, 4)), np.ones(240)))
+    rows[17, 0] = 1e4
+    rows[:, 0] = (rows[:, 0] - rows[:, 0].mean()) / rows[:, 0].std()
+    assert (rows[17, 0] ** 2) / 240 > DOMINATES
+    told = Told(rows, random.integers(0, 2, 240) > 0, Logistic(), 0.1)
+    found = 4 * told.h[0, 0, 1:4] / np.sqrt(4 * told.h[0, 0, 0])  # at 0 each row weighs 1/4
+    assert np.linalg.norm(found - rows[17, 1:4]) <= 0.1 * np.linalg.norm(rows[17, 1:4])
