@@ -22,6 +22,12 @@ def split(reference: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def brief(reference: str) -> str:
+    """The reference without its folder; other words as they are."""
+    found = split(reference)
+    return reference if found is None else f"{Path(found[0]).name}:{found[1]}"
+
+
 @cache
 def entry_point(group: Group, name: str) -> EntryPoint | None:
     """The entry point of an installed package; None if no package has it. To look through all packages takes a while."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from gossipfl.config.code import brief
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.file import load
 from gossipfl.errors import BadExperiment
@@ -86,7 +87,7 @@ class Result:
         parts = [f'<p><b style="color: {colour}">{mark}</b> {escape(self.verdict)}</p>']
         rows = {part: sum(own[part] for own in s["rows"].values()) for part in ("train", "test")}
         parts.append(
-            f"<p>{s['peers']} peers, {escape(s['algorithm'])}, {s['rounds']:,} rounds, {s['messages_sent']:,} messages; "
+            f"<p>{s['peers']} peers, {escape(brief(s['algorithm']))}, {s['rounds']:,} rounds, {s['messages_sent']:,} messages; "
             f"{rows['train']:,} training rows, {rows['test']:,} test rows</p>"
         )
         parts += ["<ul>", *(f"<li>{escape(note)}</li>" for note in self.notes), "</ul>"] if self.notes else []

@@ -92,6 +92,7 @@ def test_a_method_of_ones_own(own):
     mine = {"kind": "own.py:Damped", "step": 1.2, "options": {"damping": 0.25}}
     result = gf.simulate("breast_cancer", **first_order(algorithm=mine))
     same(result, plain)
+    assert result.verdict.endswith(": own.py:Damped has that bias"), "without its folder"
     assert result.notes == (f"algorithm.kind runs code that is not of gossipfl: {own}:Damped",)
     own.write_text(CODE.replace("self.damping * self.step", "0 * self.step"))
     changed = gf.simulate("breast_cancer", **first_order(algorithm=mine))

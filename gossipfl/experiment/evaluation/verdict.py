@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gossipfl.config.code import brief
+
 NAMED = 12  # peers that a sentence names
 DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 
@@ -57,7 +59,7 @@ def told(summary: Mapping[str, Any], unmet: float = 0.0) -> str:
     if known.get("biased") and spread is not None:
         return (
             f"; the peers are within {spread:.2g} of their mean, which is {distance:.2g} from the optimum of all data, "
-            f"{spread + distance:.2g} together: {summary['algorithm']} has that bias"
+            f"{spread + distance:.2g} together: {brief(summary['algorithm'])} has that bias"
         )
     rounding = "at rounding, " if known.get("rounding") else ""
     sentence = f"; by its certificate the model is {rounding}{distance:.1e} from the optimum of all data"
