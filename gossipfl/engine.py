@@ -86,16 +86,13 @@ class Engine(Protocol):
         """
 
 
-Exchanging = Callable[[int, Tensor, Tensor | None, Sequence[int]], tuple[Tensor, Tensor]]
-
-
 def carry_out(
     algorithm: Algorithm,
     grad: Grad,
     links: Links,
     run: Run,
     mixing: Mixing,
-    exchange: Exchanging,
+    exchange: Callable[[int, Tensor, Tensor | None, Sequence[int]], tuple[Tensor, Tensor]],
 ) -> Run:
     """One round of `algorithm`, whose `mix` is the engine's `exchange`: (k, rows, replicas, blocks) -> (mixed rows, replicas).
 

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, Summing, arithmetic, models, takes_back
-from gossipfl.engine import Exchanging, Lookback, Run, carry_out, give_back, relative_distance
+from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
 from gossipfl.errors import BadMessage
-from gossipfl.mixing import Mixing, Payload
+from gossipfl.mixing import Average, Direct, Mixing, Payload
 from gossipfl.models import Problem
 from gossipfl.models.problem import ArrayGrad
 from gossipfl.peer.edges import Edges, Heard
@@ -27,6 +28,7 @@ from gossipfl.peer.quorum import Quorum
 from gossipfl.peer.wire import ASIDE, FALLBACK, MAIN, from_bytes, to_bytes
 from gossipfl.topology import Links, Topology
 
+Array = npt.NDArray[Any]
 LARGE = "numbers that are far too large"
 
 
@@ -37,7 +39,12 @@ def finite(x: Tensor) -> bool:
 
 def squarable(x: Tensor) -> bool:
     """Whether the squares of all numbers can be summed: the loss of a larger model is infinite."""
-    row = x.numpy().ravel()
+    return sizeable(x.numpy())
+
+
+def sizeable(x: Array) -> bool:
+    """`squarable` in numpy."""
+    row = x.ravel()
     return math.isfinite(row.dot(row))
 
 
@@ -91,7 +98,8 @@ class Peer:
         self._opened = -1
         self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
-        light = arithmetic(algorithm) and not mixing.steps
+        plain = isinstance(mixing.channel, Direct) and isinstance(mixing.aggregator, Average)
+        light = arithmetic(algorithm) and plain and not mixing.steps
         self._in_numpy: Callable[[int], ArrayGrad | None] = (
             getattr(problem, "in_numpy", _never) if light else _never
         )
@@ -137,11 +145,11 @@ class Peer:
     def _step(self, run: Run) -> Run:
         links = self.topology(run.round)
         self._round = run.round
-        exchange = partial(self._exchange, links, run.round)
         if gradient := self._in_numpy(run.round):
-            after = self._carry_out(gradient, links, run, exchange)
+            after = self._carry_out(gradient, links, run)
         else:
             grad = self.problem.grad(run.round) if self.problem else torch.zeros_like
+            exchange = partial(self._exchange, links, run.round)
             after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
         if self._back is not None:
             after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._blocks))
@@ -151,17 +159,23 @@ class Peer:
         self.exchange.go_on(self._origin + after.round * self.mixing.exchanges)
         return after
 
-    def _carry_out(self, gradient: ArrayGrad, links: Links, run: Run, exchange: Exchanging) -> Run:
-        """`carry_out`, with the row in numpy: for few numbers a call to torch costs more than the arithmetic."""
+    def _carry_out(self, gradient: ArrayGrad, links: Links, run: Run) -> Run:
+        """`carry_out` with the row in numpy: for few numbers a call to torch costs more than the arithmetic."""
+        round, replicas, linked = run.round, run.replicas, run.linked
 
-        def mix(k: int, x: Any, replicas: Tensor | None, blocks: Sequence[int]) -> tuple[Any, Tensor]:
-            mixed, replicas = exchange(k, torch.from_numpy(x), replicas, blocks)
-            return mixed.numpy(), replicas
+        def mix(x: Array) -> Array:
+            nonlocal replicas, linked
+            if not len(links.receivers):
+                return x
+            linked = round
+            mixed, replicas = self._average(links, round, x, replicas, run.state.x.dtype)
+            return mixed
 
         state: Any = run.state
-        before = run._replace(state=type(state)(*[field.numpy() for field in state]))
-        after = carry_out(self.algorithm, gradient, links, before, self.mixing, mix)  # type: ignore[arg-type]
-        return after._replace(state=type(state)(*[torch.from_numpy(field) for field in after.state]))  # type: ignore[attr-defined]
+        given = type(state)(*[field.numpy() for field in state])
+        after: Any = self.algorithm.round(given, gradient, mix)  # type: ignore[arg-type]
+        made = type(state)(*[torch.from_numpy(field) for field in after])
+        return Run(round + 1, made, replicas, run.edges, linked, run.turn)
 
     def _next(self, round: int) -> int:
         """The round to go on with: the next one, unless neighbours have gone on without me.
@@ -225,29 +239,69 @@ class Peer:
         self, links: Links, round: int, k: int, x: Tensor, replicas: Tensor | None, blocks: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """The mixed row and the new replicas (1 + e, D): what my neighbours hold of me, and what I hold of them."""
-        channel, edges = self.mixing.channel, self._along(links, x)
-        if replicas is None or replicas.shape[1] != x.shape[1] or len(replicas) != 1 + len(edges.sources):
-            kept = replicas is not None and replicas.shape[1] == x.shape[1]
-            own = replicas[:1] if replicas is not None and kept else channel.init(x)
-            replicas = torch.cat((own, x.new_zeros(len(edges.sources), x.shape[1])))
+        channel, edges = self.mixing.channel, self._along(links, x.dtype)
+        replicas = self._fitting(replicas, x, edges)
         if not self._sound(x):
             return x, replicas  # diverged: the loop sees it, and neighbours get nothing of it
         payload = channel.send(x, replicas[:1] if channel.remembers else x, round, blocks)
         data = to_bytes(payload)
         number = self._origin + round * self.mixing.exchanges + k
+        heard = self._swap(links, edges, number, data, x.dtype)
+        mixed, after = self._usable(edges, heard, x, data, payload, replicas, round, k, blocks)
+        self._account(number, edges, after, blocks, k)
+        return mixed, after
+
+    def _fitting(self, replicas: Tensor | None, x: Tensor, edges: Edges) -> Tensor:
+        """The replicas, (1 + e, D); new ones where x has another width, or where there are other edges."""
+        if (
+            replicas is not None
+            and replicas.shape[1] == x.shape[1]
+            and len(replicas) == 1 + len(edges.sources)
+        ):
+            return replicas
+        kept = replicas is not None and replicas.shape[1] == x.shape[1]
+        own = replicas[:1] if replicas is not None and kept else self.mixing.channel.init(x)
+        return torch.cat((own, x.new_zeros(len(edges.sources), x.shape[1])))
+
+    def _average(
+        self, links: Links, round: int, x: Array, replicas: Tensor | None, dtype: torch.dtype
+    ) -> tuple[Array, Tensor]:
+        """`_exchange` of a row in numpy, for messages that are rows and their weighted average."""
+        edges, like, number = self._along(links, dtype), torch.from_numpy(x), self._origin + round
+        if not sizeable(x):
+            return x, self._fitting(replicas, like, edges)
+        data, part, blocks = x.tobytes(), self.mixing.part(0), [x.shape[1]]
+        heard = self._swap(links, edges, number, data, dtype)
+        if edges.places is None:
+            rows = np.frombuffer(bytearray().join([data, *[message.payload for message in heard]]), x.dtype)
+            rows = rows.reshape(-1, x.shape[1])
+            mixed = edges.averaging.dot(rows)
+            if part != 1.0:
+                mixed = x + part * (mixed - x)
+            if sizeable(mixed):
+                after = torch.from_numpy(rows)
+                self._account(number, edges, after, blocks, 0)
+                return mixed, after
+        replicas = self._fitting(replicas, like, edges)
+        average, after = self._usable(edges, heard, like, data, (like,), replicas, round, 0, blocks)
+        self._account(number, edges, after, blocks, 0)
+        return average.numpy(), after
+
+    def _swap(
+        self, links: Links, edges: Edges, number: int, data: bytes, dtype: torch.dtype
+    ) -> list[Message]:
+        """Send `data` to my neighbours, and return their messages that can be used."""
         messages = self.exchange.swap(
             number, edges.to, edges.awaited, data, self._quorum.speak(), edges.lost, self._method
         )
-        neighbours = self.exchange.neighbours
-        if self._agreed is not None and self._opened != neighbours.opened:
-            self._opened, self._agreed = neighbours.opened, neighbours.weights
-            edges.renew(links, x.dtype, self._agreed)
-        heard = self._heard(edges, messages)
-        while (both := self._mixed(edges, heard, x, data, payload, replicas, round, k, blocks)) is None:
-            bad = self._unusable(heard, data, payload, replicas, round, blocks)
-            others = self.exchange.again(bad, edges.awaited)
-            heard = self._heard(edges, [others.get(message.header.sender, message) for message in heard])
-        mixed, after = both
+        opened = self.exchange.neighbours.opened
+        if self._agreed is not None and self._opened != opened:
+            self._opened, self._agreed = opened, self.exchange.neighbours.weights
+            edges.renew(links, dtype, self._agreed)
+        return self._heard(edges, messages)
+
+    def _account(self, number: int, edges: Edges, after: Tensor, blocks: Sequence[int], k: int) -> None:
+        """Note what the edges have pulled in this exchange, and what is to be given back of earlier ones."""
         if self._ledger:
             self._blocks = blocks
             if (news := self._ledger.news()) is not None:
@@ -255,8 +309,7 @@ class Peer:
                 self._quorum.veto()  # my model is about to move
             self._ledger.add(number, edges.awaited, edges.pulled(after, self.mixing.part(k)))
         elif not self._aside:
-            neighbours.unread()
-        return mixed, after
+            self.exchange.neighbours.unread()
 
     def _heard(self, edges: Edges, messages: Sequence[Message | None]) -> list[Message]:
         """The messages that can be used. From here on the edges know which."""
@@ -270,6 +323,25 @@ class Peer:
                     self._quorum.veto()
             edges.limit({message.header.sender for message in heard})
         return heard
+
+    def _usable(
+        self,
+        edges: Edges,
+        heard: list[Message],
+        x: Tensor,
+        data: bytes,
+        payload: Payload,
+        replicas: Tensor,
+        round: int,
+        k: int,
+        blocks: Sequence[int],
+    ) -> tuple[Tensor, Tensor]:
+        """As `_mixed`; for a message that cannot be used another one is awaited."""
+        while (both := self._mixed(edges, heard, x, data, payload, replicas, round, k, blocks)) is None:
+            bad = self._unusable(heard, data, payload, replicas, round, blocks)
+            others = self.exchange.again(bad, edges.awaited)
+            heard = self._heard(edges, [others.get(message.header.sender, message) for message in heard])
+        return both
 
     def _mixed(
         self,
@@ -327,13 +399,13 @@ class Peer:
             bad[max(sizes, key=lambda sender: sizes[sender])] = LARGE
         return bad
 
-    def _along(self, links: Links, like: Tensor) -> Edges:
+    def _along(self, links: Links, dtype: torch.dtype) -> Edges:
         """My edges among these links, kept while the links stay the same."""
         if links is not self._links or self._edges is None or self._edges.limited:
             last = self._links
             if self._edges and last and links.receivers is last.receivers and links.senders is last.senders:
-                self._edges.renew(links, like.dtype, self._agreed)
+                self._edges.renew(links, dtype, self._agreed)
             else:
-                self._edges = Edges(links, self._peers, self._me, like.dtype, self._agreed)
+                self._edges = Edges(links, self._peers, self._me, dtype, self._agreed)
             self._links = links
         return self._edges
