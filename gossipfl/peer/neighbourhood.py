@@ -181,7 +181,10 @@ class Neighbourhood(dict[int, Neighbour]):
         )  # I still agree
         for why in said.absurd(here):
             self.disbelieve(one, why, now)
-        self.rumours = self.rumours.heard(said, here)
+        known = max(
+            0, min(aside, number - self.origin)
+        )  # what I pass on is never more than fits before my own exchange
+        self.rumours = self.rumours.heard(said, here._replace(aside=known))
 
     def _timely(self, one: Neighbour) -> bool | None:
         """Whether the time can be up, as that neighbour says; None: nearly.

@@ -467,6 +467,18 @@ def test_rumours_of_strangers_and_beyond_the_study_are_not_believed() -> None:
 TIMED = Limits(over=(0.0, 0.0))
 
 
+def test_of_exchanges_aside_no_more_is_passed_on_than_others_believe() -> None:
+    """A neighbour that is ahead, or says so, speaks of more of them than there were until my exchange."""
+    script = Script(
+        (0.0, tells(CLE, 60, rumours=Rumours(aside=40))), *((0.1, tells(peer, 30)) for peer in (CLE, ZUR))
+    )
+    exchange = end(script)
+    exchange.begin(20, exchanges=1000)
+    swap(exchange, 30)
+    assert not exchange.neighbours[CLE].refused
+    assert exchange.rumours.aside == 30 - 20
+
+
 def test_the_time_is_not_up_before_most_of_it_has_passed_here(caplog: pytest.LogCaptureFixture) -> None:
     """After 8 of 10 seconds it is not, and who says so is named; shortly before the bound another clock may be faster."""
     for seconds, elapsed, believed, named in (
