@@ -38,6 +38,7 @@ class OneSum(NamedTuple):
     curved: it has a Hessian, and not only a gradient.
     fixed: the Hessian is the same in each sum, as of least squares.
     variables: for each column, of which variable of the data it is.
+    patterns: different rows that there can be, at least. If they are few, totals tell how many there are of each.
     """
 
     features: int
@@ -45,6 +46,7 @@ class OneSum(NamedTuple):
     curved: bool
     fixed: bool
     variables: Sequence[str]
+    patterns: float = math.inf
 
     @property
     def width(self) -> int:
@@ -61,6 +63,7 @@ class OneSum(NamedTuple):
         of_column = pairs * self.features + self.outputs
         limits = [held.rows / self.each]
         if not self.fixed:
+            limits.append(self.patterns / self.features / self.each)
             limits += (held.cells[held.cells > 0] / of_column).tolist()
             if pairs and len({self.variables[j] for j in np.flatnonzero(rare(held)).tolist()}) > 1:
                 limits.append(1 / pairs)
@@ -117,10 +120,13 @@ def check(
     if borne < needs:
         rare = sums.rarest(held)
         why = "" if rare is None else f", since few rows differ in {columns[rare]!r}"
-        way = ' or algorithm.kind = "lbfgs", which sums gradients only' if sums.curved else ""
+        way = 'Use fewer columns, more rows or algorithm.kind = "lbfgs", which sums gradients only'
+        if sums.patterns < 2 * needs * sums.each:
+            why = f", since rows can be of {sums.patterns:,.0f} kinds, and totals tell how many there are of each"
+            way = 'Use algorithm.kind = "lbfgs", which sums gradients only, or privacy.sums = "private"'
         raise BadData(
             f"{known} do not bear {needs} sums of {sums.each:,} numbers{why}: more would be known of rows than half of what "
-            f"they hold. Use fewer columns, more rows{way}"
+            f"they hold. {way}"
         )
 
 

@@ -141,6 +141,26 @@ def test_two_levels_that_meet_in_one_row_tell_it() -> None:
     )  # levels of one column do not meet
 
 
+def test_of_rows_of_few_kinds_the_totals_tell_how_many_there_are_of_each() -> None:
+    """Five columns of 0 and 1: the numbers of all 32 kinds of rows follow from three of Newton's sums."""
+    random = np.random.default_rng(0)
+    rows = np.column_stack(((random.random((200, 5)) < 0.3) * 1.0, np.ones(200)))
+    labels = rows[:, 0] + random.normal(size=200) > 0.5
+    told = Told(rows, labels, Logistic(), 1e-2)
+    kinds = np.column_stack((list(itertools.product((0.0, 1.0), repeat=5)), np.ones(32)))
+    upper, weights = np.triu_indices(6), expit(kinds @ told.x[:3].T)
+    weights *= 1 - weights
+    each = [(kinds[:, upper[0]] * kinds[:, upper[1]] * weights[:, [t]]).T for t in range(3)]
+    found = np.linalg.lstsq(np.concatenate(each), np.concatenate([h[upper] for h in told.h[:3]]), rcond=None)[
+        0
+    ]
+    truth = (rows[:, None] == kinds).all(2).sum(0)
+    assert (np.rint(found) == truth).all()
+    assert 1 in truth
+    held = Held(200, np.full(5, 60.0))
+    assert OneSum(6, 1, True, False, "abcde", 32).borne(held) < 2  # refused
+
+
 def test_two_columns_that_differ_in_one_row_tell_it() -> None:
     """The difference of their rows of the first Hessian is a multiple of that row. Such columns are refused in pairs."""
     rows, labels = a_study(300, 3)

@@ -76,6 +76,7 @@ def test_settings(changes: dict[str, Any], sentence: str) -> None:
             {"width": 26, "pods": True},
             "peer 0 has 15 training rows. Where a pod leaves, a sum of 469 numbers",
         ),
+        (240, {"kinds": True}, "since rows can be of 4 kinds, and totals tell how many there are of each"),
         (240, {"twin": 5}, "differ in 'c=b beside d=b'"),
         (240, {"weight": 1e-9}, "peer 0 has 1 training rows by their weights, and secure sums need 5"),
         (240, {"weight": 0.0}, "peer 0 has 1 training rows"),
@@ -96,6 +97,8 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
         table["b"] = site
     if "rare" in changes:
         table["d"] = np.where(np.arange(rows) < changes["rare"], "b", "a")
+    if "kinds" in changes:
+        table["a"] = (table["a"] > 0) * 1.0
     if "twin" in changes:  # nearly the same as another column
         table["d"] = np.where(np.arange(rows) == changes["twin"], "a", table["c"])
     if "weight" in changes:

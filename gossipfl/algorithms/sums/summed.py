@@ -145,7 +145,7 @@ class Summed:
                 if not inner.finished and s.released[i] + len(numbers) > self.allowance:
                     raise Spent(
                         f"another sum of {len(numbers):,} numbers would tell too much: {int(s.released[i]):,} numbers are "
-                        f"known, and the rows bear {int(self.allowance):,}"
+                        f"known, and the rows bear {int(self.allowance):,}. A larger penalty or tolerance needs fewer sums"
                     )
                 rows.append(self.carrier.row(numbers, self._digest(inner.x), _place(s, i)._replace(peer=i)))
             return s._replace(v=torch.stack(rows))

@@ -27,6 +27,10 @@ from gossipfl.secrecy.disclosure import DOMINATES, ENOUGH, PARTS, Held, OneSum
 
 Array = npt.NDArray[np.float64]
 PAIRS = 5000  # of columns, at most, that are compared
+MANY, VALUES = (
+    24,
+    (2, 4, 8),
+)  # varying columns from which on rows can be different enough; values that are told apart
 FLAT = 1e-9  # of a mean: a deviation below it is that of one value
 
 
@@ -35,6 +39,7 @@ class Guarded(NamedTuple):
 
     Cells are the columns, the first level of each categorical column, which is what its other levels leave, and pairs of
     these: in a pair those rows differ that differ in one of both alone. variables: the columns of the data in each cell.
+    patterns: different rows that there can be, at least.
     """
 
     all: Held
@@ -43,6 +48,7 @@ class Guarded(NamedTuple):
     peers: Array
     names: Sequence[str]
     variables: Sequence[str]
+    patterns: float
 
 
 def guard(
@@ -84,7 +90,8 @@ def guard(
     own = [Held(size, held) for size, held in zip(sizes, cells, strict=True)]
     variables = [*_columns(schema), *schema.levels]
     here = [study.names[row] for row in rows.tolist()]
-    found = Guarded(Held(float(size), of_cell), own, here, at_cell, names, variables)
+    patterns = _patterns(schema, parts, of_cell, agreement)
+    found = Guarded(Held(float(size), of_cell), own, here, at_cell, names, variables, patterns)
     return _paired(study, schema, parts, found, agreement)
 
 
@@ -109,7 +116,31 @@ def _paired(
         np.append(found.peers, at_pair),
         [*found.names, *names],
         [*found.variables, *names],
+        found.patterns,
     )
+
+
+def _patterns(schema: Schema, parts: Sequence[Rows], cells: Array, agreement: Agreement) -> float:
+    """How many different rows there can be, at least: the product of the levels that rows have, and of values of columns.
+
+    Peers tell whether some peer has more than 2, 4 or 8 values in a column; and more than 8 in more than half of its rows: then
+    there is no limit.
+    """
+    varying = np.count_nonzero(cells[: len(schema.features)])
+    if sparse.issparse(parts[0].x) or varying > MANY:
+        return math.inf
+    columns = np.array([*_columns(schema), *schema.levels])
+    found = math.prod(max(1.0, float(np.count_nonzero(cells[columns == column]))) for column in schema.levels)
+    numbers = [j for j, column in enumerate(_columns(schema)) if column not in schema.levels and cells[j] > 0]
+    if numbers:
+        different = [[len(np.unique(part.x[:, j])) for j in numbers] for part in parts]
+        flags = [
+            [count > most for count in own for most in (*VALUES, max(VALUES[-1], len(part.y) // 2))]
+            for own, part in zip(different, parts, strict=True)
+        ]
+        more = _any(flags, agreement).reshape(-1, len(VALUES) + 1).sum(1)
+        found *= math.prod(np.array([2, *(most + 1 for most in VALUES), math.inf])[more].tolist())
+    return max(found, 1.0)
 
 
 def _refuse(study: Study, names: Sequence[str], counts: Sequence[float], peers: Sequence[float]) -> None:
@@ -219,7 +250,7 @@ def _sums(study: Study, schema: Schema, kind: str, found: Guarded) -> OneSum:
     features = len(schema.features) + study.experiment.model.intercept
     curved = METHODS[kind].curvature or bool(study.l1)
     outputs = study.loss.outputs(len(schema.classes or ()))
-    return OneSum(features, outputs, curved, study.loss.task == "regression", found.variables)
+    return OneSum(features, outputs, curved, study.loss.task == "regression", found.variables, found.patterns)
 
 
 def _limit(study: Study, schema: Schema, kind: str, found: Guarded, agreement: Agreement) -> Limit:
