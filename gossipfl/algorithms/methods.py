@@ -29,6 +29,7 @@ from gossipfl.algorithms.sums import (
     Carrier,
     Clipped,
     ClippedDescent,
+    ClippedNewton,
     DampedNewton,
     Objective,
     SufficientStatistics,
@@ -38,7 +39,7 @@ from gossipfl.algorithms.sums import (
 )
 from gossipfl.mixing import Aggregator, Average, PullAndPush, Push
 from gossipfl.models import Loss
-from gossipfl.models.losses import Huber, Squared
+from gossipfl.models.losses import Huber, Logistic, Squared
 from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import Query
 
@@ -137,6 +138,7 @@ class Method(NamedTuple):
     private: Callable[[int, int, float], Query] | None = None
     """What it sums is clipped, so that noise hides each row: what is summed for so many columns, margins, and a clip."""
     deviations: bool = False  # it needs rows in units of their deviations
+    epsilon: float = 0.0  # below this its noise leaves nothing to learn from
     models: tuple[str, ...] = ()  # the kinds of model that it is for; empty: any that has what it needs
     gathers: bool = False  # it learns in one place, from the rows of all peers
 
@@ -175,6 +177,11 @@ def _lbfgs(of: Ingredients) -> Algorithm:
 def _clipped(of: Ingredients) -> Algorithm:
     sums = of.sums or no_sums(Squared())
     return sums.of(ClippedDescent(sums.objective, sums.loss, sums.fixed))
+
+
+def _clipped_newton(of: Ingredients) -> Algorithm:
+    sums = of.sums or no_sums(Logistic())
+    return sums.of(ClippedNewton(sums.objective, sums.loss, sums.fixed))
 
 
 def _sufficient(of: Ingredients) -> Algorithm:
@@ -267,6 +274,11 @@ METHODS: dict[str, Method] = ALGORITHMS | {
         "differentially private ridge regression, from one noised sum of products",
         _sufficient, sends="d(d + 3)/2", step="whole", averages=True, sums=True, penalty=False,
         private=SufficientStatistics.asks, deviations=True, models=("linear",),
+    ),
+    "dp-newton": Method(
+        "differentially private logistic regression, from three noised sums, where rows are many",
+        _clipped_newton, sends="d(d + 3)/2", step="whole", averages=True, sums=True, penalty=False,
+        private=ClippedNewton.asks, deviations=True, epsilon=2.0, models=("logistic",),
     ),
     "gossip-learning": Method(
         "models that walk, merge and learn, asynchronously: no peer waits for another",

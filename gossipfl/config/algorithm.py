@@ -30,6 +30,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "lbfgs": (),
     "dp-gd": (),
     "adassp": (),
+    "dp-newton": (),
     "exact-diffusion": (*PLAIN, "precondition"),
     "nids": PLAIN,
     "d2": (*PLAIN, "precondition"),
@@ -66,8 +67,9 @@ class AlgorithmSettings(Section):
     """The algorithm and its parameters."""
 
     kind: Literal[
-        "auto", "newton", "lbfgs", "dp-gd", "adassp", "exact-diffusion", "nids", "d2", "extra", "opapc", "gradient-tracking",
-        "beer", "push-pull", "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning", "local", "pooled",
+        "auto", "newton", "lbfgs", "dp-gd", "adassp", "dp-newton", "exact-diffusion", "nids", "d2", "extra", "opapc",
+        "gradient-tracking", "beer", "push-pull", "push-diging", "d-psgd", "choco-sgd", "qg-dsgdm", "sgp", "gossip-learning",
+        "local", "pooled",
     ] | Annotated[str, AfterValidator(reference("algorithms"))] = "auto"  # fmt: skip
     """The algorithm. "auto" is "newton" for up to 1,000 parameters and "lbfgs" for more, on links that do not change. Where
     these do not fit, it is "exact-diffusion" ("nids" with l1, "push-diging" on directed links, "push-pull" on directed links

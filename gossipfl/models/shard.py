@@ -79,15 +79,14 @@ class Shard:
             )
         return total
 
-    def products(self, most: float, cut: float) -> Tensor:
-        """The sums over rows f (x, y) of the products of columns, upper triangle, and of columns with the target over `cut`,
-        (q (q + 3) / 2,), f = min(1, most / |x|). For one margin.
+    def products(self, most: float, cut: float, target: Tensor, bend: Tensor | None = None) -> Tensor:
+        """The sums over rows f (x, y) of the products of columns, upper triangle, each times the square of `bend` (m,), and of
+        columns with the target over `cut`, (q (q + 3) / 2,), f = min(1, most / |x|). For one margin; `bend` is in 0 .. 1.
 
         The target over `cut` is `most` at most. Numbers are rounded to 12 binary places, and shortened before, so that no norm
         exceeds `most`. On the diagonal products count 5 times, beside it 7, and those with the target 5: a row changes the sums
         by at most 5 sqrt(2) most^2, by the norm. The sums are exact.
         """
-        target = self.target if self.offset is None else self.target - self.offset[:, 0]
         q = self.features.shape[1]
         most = max(0.0, most - math.sqrt(q) * 2.0 ** -(FINE + 1))
         total = torch.zeros(q, q + 1, dtype=torch.float64)
@@ -95,10 +94,11 @@ class Shard:
             rows = self._dense(k)
             size = torch.linalg.vector_norm(rows, dim=1) * (1 + ROUNDING)
             factor = most / size.clamp(min=most)
-            row = _rounded(rows * factor[:, None])
-            total += row.T @ torch.column_stack(
-                (row, _rounded((target[k : k + CHUNK] * factor / cut).clamp(-most, most)))
-            )
+            row = rows * factor[:, None]
+            bent = _rounded(row if bend is None else row * bend[k : k + CHUNK, None])
+            each = _rounded((target[k : k + CHUNK] * factor / cut).clamp(-most, most))
+            total[:, :q] += bent.T @ bent
+            total[:, q] += _rounded(row).T @ each
         matrix = OFF * total[:, :q] + (DIAGONAL - OFF) * torch.diag(total.diagonal())
         return torch.cat((packed(matrix), DIAGONAL * total[:, q]))
 

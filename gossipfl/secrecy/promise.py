@@ -15,7 +15,7 @@ from gossipfl.secrecy.noise import Below, discrete_gaussian
 
 PLACES = 24  # binary places of a noised number
 COUNTED = 0.02  # of mu^2, for the number of rows
-STANDARDISED = 0.1  # of mu^2, for means and deviations of columns, if they are asked for
+STANDARDISED = 0.05  # of mu^2, for means and deviations of columns, if they are asked for
 SLACK = 1e-9  # of mu^2, for rounding
 
 Keep = Callable[[dict[str, float]], None]

@@ -91,7 +91,7 @@ def test_what_is_listed_can_be_written(name, tmp_path):
     if method.private:
         wanted |= {
             "privacy.sums": "private",
-            "privacy.epsilon": 1.0,
+            "privacy.epsilon": 2.0,
             "data.standardise": "none",
             "stop.tolerance": 0,
         }

@@ -18,7 +18,14 @@ from secret_peers import keyed
 from sklearn.datasets import load_iris
 
 from gossipfl.algorithms import Objective, Units
-from gossipfl.algorithms.sums import Clipped, ClippedDescent, Integers, Noised, SufficientStatistics
+from gossipfl.algorithms.sums import (
+    Clipped,
+    ClippedDescent,
+    ClippedNewton,
+    Integers,
+    Noised,
+    SufficientStatistics,
+)
 from gossipfl.algorithms.sums.carrier import Place
 from gossipfl.cli import main
 from gossipfl.config.file import dump, parse
@@ -47,6 +54,19 @@ def private(**changes: Any) -> dict[str, Any]:
         "stop__rounds": 1000, "stop__tolerance": 0.0,
     }  # fmt: skip
     return experiment(**(usual | changes))
+
+
+def ridge() -> dict[str, Any]:
+    raw = private(
+        topology__graph="ring:4", privacy__epsilon=99.0, data__source="diabetes", model__kind="linear"
+    )
+    raw["data"] |= {
+        "standardise": "gossip",
+        "bounds": dict.fromkeys(DIABETES, (-0.25, 0.25)) | {"target": (0, 400)},
+    }
+    raw["model"]["l2"] = 0.01
+    del raw["data"]["classes"]
+    return raw
 
 
 @settings(max_examples=60, deadline=None)
@@ -83,16 +103,17 @@ def test_no_row_changes_products_by_more_than_their_norm(seed: int, clip: float,
     random = np.random.default_rng(seed)
     x = random.normal(size=(9, 4)) * 10.0 ** random.integers(-3, size + 1 if size > 0 else 1, (9, 1))
     y = random.normal(size=9) * 10.0 ** random.integers(-3, 150, 9)
-    whole = shard(x, y, Squared())
+    whole, bend = shard(x, y, Squared()), torch.from_numpy(random.random(9))
     total, asked = torch.zeros(14, dtype=torch.float64), SufficientStatistics.asks(4, 1, clip)
     assert asked.numbers == len(total)
     for i in range(9):
-        own = shard(x[[i]], y[[i]], Squared()).products(clip, 0.7)
+        part = slice(i, i + 1)
+        own = shard(x[part], y[part], Squared()).products(clip, 0.7, whole.target[part], bend[part])
         units = torch.ldexp(own, torch.tensor(PLACES))
         assert bool((units == units.round()).all())
         assert torch.linalg.vector_norm(own) <= asked.norm
         total += own
-    assert torch.equal(whole.products(clip, 0.7), total)
+    assert torch.equal(whole.products(clip, 0.7, whole.target, bend), total)
 
 
 def test_products_without_noise_are_ridge_regression_with_weights() -> None:
@@ -111,6 +132,26 @@ def test_products_without_noise_are_ridge_regression_with_weights() -> None:
     truth = np.linalg.solve(matrix + 0.1 * np.trace(matrix) / 4 * np.diag(penalised), x.T @ (weight * y))
     np.testing.assert_allclose(state.x, truth, atol=2e-3)  # numbers have 12 binary places
     assert state.finished
+
+
+def test_newton_without_noise_is_newton_with_weights() -> None:
+    """Against three steps on the weighted objective, rows having the weight 1 / max(1, |x|)^2."""
+    random = np.random.default_rng(5)
+    x = np.column_stack((random.normal(size=(400, 3)), np.ones(400)))
+    y = (x @ [1.0, -2.0, 0.0, 0.5] + random.logistic(size=400) > 0) * 1.0
+    penalised = torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
+    ones = torch.ones(3, dtype=torch.float64)
+    method = ClippedNewton(Objective(penalised, Units(ones, 0 * ones), l2=0.05), Logistic())
+    state = method.init(torch.zeros(4, dtype=torch.float64))
+    weight, truth = 1 / np.maximum(1.0, (x**2).sum(1)), np.zeros(4)
+    penalty = 0.05 * (weight[:, None] * x**2).sum(0).mean() * penalised.numpy()
+    while not state.finished:
+        state = method.update(state, method.contribute(state, shard(x, y, Logistic())))
+        p = 1 / (1 + np.exp(-x @ truth))
+        hessian = x.T @ (x * (weight * p * (1 - p))[:, None]) + np.diag(penalty)
+        truth -= np.linalg.solve(hessian, x.T @ (weight * (p - y)) + penalty * truth)
+    assert state.sums == 3
+    np.testing.assert_allclose(state.x, truth, atol=3e-3)  # numbers have 12 binary places
 
 
 def test_steps_are_shorter_where_noise_is_large() -> None:
@@ -199,12 +240,15 @@ def test_a_plan_says_the_noise_beside_the_gradient(
 
 
 @pytest.mark.slow
-def test_live_peers_have_one_model_and_keep_what_they_spend(tmp_path: Path) -> None:
-    raw = private(topology__graph="ring:4", peers__security="keys")
+@pytest.mark.parametrize("kind", ["dp-gd", "adassp"])
+def test_live_peers_have_one_model_and_keep_what_they_spend(kind: str, tmp_path: Path) -> None:
+    raw = private(topology__graph="ring:4") if kind == "dp-gd" else ridge()
+    raw["peers"]["security"] = "keys"
     summary, _ = carry_out("peers", raw, tmp_path)
+    assert summary["algorithm"] == kind
     assert summary["stopped"] == "rounds"
     assert summary["consensus_distance"] == 0.0
-    assert summary["budget"]["spent"] == pytest.approx(8.0, rel=1e-9)
+    assert summary["budget"]["spent"] == pytest.approx(raw["privacy"]["epsilon"], rel=1e-6)
     for name in "0123":
         kept = json.loads((tmp_path / "peers" / name / spent.FILE).read_text())
         assert kept["mu_squared"] == pytest.approx(summary["budget"]["mu_squared"])
@@ -231,15 +275,7 @@ def test_ridge_regression_is_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         promise, "discrete_gaussian", lambda variance, count, below: np.zeros(count, np.int64)
     )
-    raw = private(
-        topology__graph="ring:4", privacy__epsilon=99.0, data__source="diabetes", model__kind="linear"
-    )
-    raw["data"] |= {
-        "standardise": "gossip",
-        "bounds": dict.fromkeys(DIABETES, (-0.25, 0.25)) | {"target": (0, 400)},
-    }
-    raw["model"]["l2"] = 0.01
-    del raw["data"]["classes"]
+    raw = ridge()
     made = study(parse(raw))
     learned = train(made, tables(made))
     assert learned.algorithm == "adassp"
@@ -305,6 +341,15 @@ def test_peers_learn_and_spend_their_budget() -> None:
         (
             {"model__kind": "linear", "data__standardise": "gossip", "data__bounds": {"a": (0, 1)}},
             "data.bounds of the target, 'target'",
+        ),
+        (
+            {
+                "algorithm__kind": "dp-newton",
+                "data__standardise": "gossip",
+                "data__bounds": {"a": (0, 1)},
+                "privacy__epsilon": 1.0,
+            },
+            "needs privacy.epsilon = 2 or more",
         ),
         ({"privacy__sums": "secure", "algorithm__kind": "dp-gd"}, "is for noised sums"),
     ],

@@ -4,6 +4,7 @@ from gossipfl.algorithms.sums.adassp import SufficientStatistics
 from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Integers, Noised
 from gossipfl.algorithms.sums.certificate import Units, distance
 from gossipfl.algorithms.sums.dp_gd import UNKNOWN, Clipped, ClippedDescent
+from gossipfl.algorithms.sums.dp_newton import ClippedNewton
 from gossipfl.algorithms.sums.lbfgs import LBFGS
 from gossipfl.algorithms.sums.newton import DampedNewton
 from gossipfl.algorithms.sums.objective import Objective
@@ -18,6 +19,7 @@ __all__ = [
     "Carrier",
     "Clipped",
     "ClippedDescent",
+    "ClippedNewton",
     "DampedNewton",
     "Integers",
     "Noised",

@@ -10,11 +10,12 @@ from torch import Tensor
 from gossipfl.algorithms.sums.certificate import Evidence, nothing
 from gossipfl.algorithms.sums.dp_gd import UNKNOWN, Clipped
 from gossipfl.algorithms.sums.objective import Objective
-from gossipfl.models.shard import DIAGONAL, OFF, Shard, unpacked
+from gossipfl.algorithms.sums.products import asked, damped, read
+from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import Query
 
 WIDEST = 4.0  # deviations of the target at which it is cut, in a row of usual length
-LEAST = 0.1  # of the noise: the smallest curvature that counts
+SHARE = 0.5  # of the noise's norm, which is lent to the curvature
 
 
 class Solving(NamedTuple):
@@ -46,28 +47,23 @@ class SufficientStatistics:
     @staticmethod
     def asks(columns: int, _: int, clip: float) -> Query:
         """As `ClippedDescent.asks`."""
-        return Query(1, columns * (columns + 3) // 2, DIAGONAL * math.sqrt(2.0) * clip**2)
+        return asked(1, columns, clip)
 
     def init(self, x: Tensor) -> Solving:
         return Solving(x, nothing(x), x.new_tensor(0.0))
 
     def contribute(self, s: Solving, rows: Shard) -> Tensor:
-        return rows.products(self.fixed.clip, self._most(len(s.x)))
+        target = rows.target if rows.offset is None else rows.target - rows.offset[:, 0]
+        return rows.products(self.fixed.clip, self._most(s.x), target)
 
     def update(self, s: Solving, total: Tensor) -> Solving:
         if s.finished:
             return s
-        d = len(s.x)
-        squares, products = total[: d * (d + 1) // 2], total[d * (d + 1) // 2 :]
-        matrix = unpacked(squares, d) / torch.where(torch.eye(d, dtype=torch.bool), DIAGONAL, OFF)
-        noise = 2 * math.sqrt(d) * self.fixed.noise / OFF
-        lent = max(0.0, noise / 2 - max(0.0, float(torch.linalg.eigvalsh(matrix)[0])))
-        penalty = self.objective.ridge * matrix.trace().clamp(min=0) / d
-        values, bases = torch.linalg.eigh(matrix + torch.diag(penalty))
-        curved = (values + lent).clamp(min=max(LEAST * noise, torch.finfo(values.dtype).tiny))
-        x = bases @ (bases.T @ (self._most(d) / DIAGONAL * products) / curved)
+        matrix, products = read(total, len(s.x))
+        penalty = self.objective.ridge * matrix.diagonal().mean().clamp(min=0)
+        x = damped(matrix, self._most(s.x) * products, penalty, self.fixed.noise, SHARE)
         return Solving(x, s.evidence, torch.ones_like(s.finished))
 
-    def _most(self, d: int) -> float:
+    def _most(self, x: Tensor) -> float:
         """r."""
-        return WIDEST * self.objective.units.spread / math.sqrt(d)
+        return WIDEST * self.objective.units.spread / math.sqrt(len(x))

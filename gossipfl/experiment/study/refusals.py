@@ -63,6 +63,8 @@ def _noised(study: Study, kind: str, method: Method) -> str | None:
         'needs rows and target in units of their deviations: set data.standardise = "gossip", and data.bounds': (
             method.deviations and not standardised
         ),
+        f"needs privacy.epsilon = {method.epsilon:g} or more, since its noise is large: set algorithm.kind = "
+        f'"{private(study.experiment.model.kind)}"': study.promise.epsilon < method.epsilon,
         f"takes {sums} sums of {each} exchanges: set stop.rounds to {sums * each} or more": study.experiment.stop.rounds
         < sums * each,
         f"needs data.bounds of the target, {study.target!r}, to find its mean and deviation": (
