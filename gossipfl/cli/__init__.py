@@ -4,6 +4,8 @@ Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or d
 but could not write all files, 130 interrupted.
 """
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -26,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # it may not have the sign of success, or letters of a path
             stream.reconfigure(errors="replace")
+    gc.disable()  # looks for garbage while a command imports take a third of its time; one that goes on enables them
+    atexit.register(gc.freeze)  # and so does the last look, at the exit
     as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
     try:
         code = app(words or ["--help"], prog_name="gossipfl", standalone_mode=False) or 0
@@ -40,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `gossipfl ... | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    finally:
+        gc.enable()
 
 
 def _usage(wrong: Exception, as_json: bool) -> int:

@@ -1,5 +1,6 @@
 """chaos: runs an experiment under random faults and checks the result; must not know how faults work."""
 
+import gc
 import signal
 from typing import Annotated
 
@@ -46,6 +47,7 @@ def chaos(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     events = chaos(experiment, Chaos(minutes, every, rest, seed), out)
+    gc.enable()
     finished = follow(events, quiet, silent=format == "json")
     summary = finished.summary
     bad = [check["what"] for check in summary["checks"] if check["holds"] is False]

@@ -1,5 +1,6 @@
 """demo, run and simulate: run an experiment and print its result; must not know how peers learn."""
 
+import gc
 import shlex
 import signal
 from pathlib import Path
@@ -124,7 +125,9 @@ def _carry_out(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    finished = follow(_events(command, experiment, out, again), quiet, silent=format == "json")
+    events = _events(command, experiment, out, again)
+    gc.enable()
+    finished = follow(events, quiet, silent=format == "json")
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary
     told |= {"chosen": chosen} if chosen else {}

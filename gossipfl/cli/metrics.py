@@ -1,5 +1,6 @@
 """metrics: serves the status of a run's peers to Prometheus; must not know what the metrics are."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def metrics(
         raise BadExperiment('prometheus-client is missing: pip install "gossipfl[metrics]"') from None
     from gossipfl.report.metrics import Peers
 
+    gc.enable()
     registry = CollectorRegistry()
     registry.register(Peers(run))
     try:

@@ -1,5 +1,6 @@
 """peer: runs one peer, started by hand or by an init system, or checks it; must not know how it learns."""
 
+import gc
 import signal
 import time
 from pathlib import Path
@@ -122,6 +123,7 @@ def start(
     folder = out or files.RUNS / stamp
     again = lodged(made, name, folder)
     neighbours = ", ".join(peer for peer in places if peer != name)
+    gc.enable()
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
         if shown:

@@ -1,5 +1,6 @@
 """sweep: runs every combination of some settings; must not know how runs work or are compared."""
 
+import gc
 import signal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,6 +84,7 @@ def sweep(
     say_it = format == "text"
     if say_it:
         say("text", None, f"sweep folder {folder}: {len(found.cells)} runs, {at_once} at a time")
+    gc.enable()
     bar = Bar(console(), found, quiet or not say_it)
     ended: list[cells.CellEnded] = []
     interrupted = False

@@ -6,8 +6,8 @@ Su, "Gaussian differential privacy", J. R. Stat. Soc. B 84, 2022, corollaries 2.
 """
 
 import math
+from collections.abc import Callable
 
-from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
 MOST = 200.0  # mu, and epsilon beyond which no promise is worth its name
@@ -32,11 +32,17 @@ def epsilon_of(mu: float, delta: float) -> float:
     most = 10 * mu * (mu + 10)
     if delta_of(mu, most) > delta:
         return math.inf
-    return float(brentq(lambda epsilon: delta_of(mu, epsilon) - delta, 0.0, most, xtol=1e-12, rtol=1e-12))
+    return _root(lambda epsilon: delta_of(mu, epsilon) - delta, 0.0, most, 1e-12)
 
 
 def mu_of(epsilon: float, delta: float) -> float:
     """The largest mu for which mu-GDP is (epsilon, delta)-DP; at most 200."""
     if delta_of(MOST, epsilon) <= delta:
         return MOST
-    return float(brentq(lambda mu: delta_of(mu, epsilon) - delta, 1e-12, MOST, xtol=1e-14, rtol=1e-12))
+    return _root(lambda mu: delta_of(mu, epsilon) - delta, 1e-12, MOST, 1e-14)
+
+
+def _root(of: Callable[[float], float], low: float, high: float, digits: float) -> float:
+    from scipy.optimize import brentq  # a quarter of a second, which few runs need
+
+    return float(brentq(of, low, high, xtol=digits, rtol=1e-12))
