@@ -62,7 +62,7 @@ def test_a_signal_stops_the_run_early_and_saves_it(
 
 TWO = """
 import os, signal
-from gossipfl.experiment.live.process import interrupt_once
+from gossipfl.signals import interrupt_once
 interrupt_once()
 both = {signal.SIGINT, signal.SIGTERM}
 signal.pthread_sigmask(signal.SIG_BLOCK, both)

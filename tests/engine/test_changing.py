@@ -60,7 +60,7 @@ def acquaint(exchange: Exchange, among: World) -> None:
     after(hello, hello.init(torch.zeros(1, 1, dtype=torch.float64)), 3)
 
 
-def engines_agree(instance: Instance, among: World, kind: str = "memory", rounds: int = 40) -> None:
+def engines_agree(instance: Instance, among: World, kind: str = "memory", rounds: int = 24) -> None:
     """Simulator and live peers after some rounds of mini-batches: all numbers and all messages are the same."""
     peers = len(among.graph)
     x, toy = start(peers), Toy(range(peers), 3, peers=peers)
@@ -104,7 +104,7 @@ def test_engine_law_over_tcp(name: str) -> None:
 
 @pytest.mark.parametrize("instance", FIRST_ORDER, ids=str)
 def test_engine_law_where_links_rest_for_longer_than_a_header_tells_of(instance: Instance) -> None:
-    engines_agree(instance, World(RING, every(ALWAYS, WINDOW + 7)), rounds=6 * WINDOW)
+    engines_agree(instance, World(RING, every(ALWAYS, WINDOW + 7)), rounds=4 * WINDOW)
 
 
 @everywhere

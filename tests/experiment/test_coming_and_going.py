@@ -110,7 +110,7 @@ class World:
     ("kind", "seconds", "channel", "near"),
     [
         pytest.param("exact-diffusion", 15.0, {}, 1e-8, marks=pytest.mark.slow),
-        ("auto", 12.0, {}, 1e-8),
+        pytest.param("auto", 12.0, {}, 1e-8, marks=pytest.mark.slow),
         # slow by nature, so that a busy machine must not decide
         pytest.param("beer", 60.0, {"compress": "top-k", "keep": 0.5}, 1e-5, marks=pytest.mark.slow),
     ],
@@ -140,6 +140,7 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
     assert int(late[1]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_file_says(tmp_path):
     world = World(tmp_path, "exact-diffusion", seconds=12.0)
@@ -167,6 +168,7 @@ def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_fi
     assert sum("still listens on its old endpoint" in words for words in sites[3].warnings) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_peer_that_the_file_loses_leaves_and_its_part_with_it(tmp_path):
     world = World(tmp_path, "exact-diffusion", seconds=13.0)

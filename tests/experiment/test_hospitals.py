@@ -139,14 +139,14 @@ def _schema(made):
 
 @pytest.mark.parametrize("algorithm", ["exact-diffusion", "gradient-tracking"])
 def test_no_row_is_in_what_is_sent(algorithm, tmp_path):
-    made = study(parse(settings(topology__graph="ring:4", algorithm__kind=algorithm, stop__rounds=40)))
+    made = study(parse(settings(topology__graph="ring:4", algorithm__kind=algorithm, stop__rounds=20)))
     wire = tapped(made, tmp_path)
-    assert len(wire) > 4 * 2 * 40 * 31 * 8
+    assert len(wire) > 4 * 2 * 20 * 31 * 8
     assert leaks(made, wire) == []
 
 
 def test_no_patient_is_in_what_is_sent(heart, tmp_path):
-    heart["stop"] = {"rounds": 100}
+    heart["stop"] = {"rounds": 50}
     heart["reference"] = False
     made = study(parse(heart))
     assert leaks(made, tapped(made, tmp_path)) == []

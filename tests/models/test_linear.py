@@ -108,7 +108,7 @@ def test_twin_on_full_data_and_on_batches(name: str, kind: str, intercept: bool,
 
 
 @each_loss
-@pytest.mark.parametrize("batch", [None, 4])
+@pytest.mark.parametrize("batch", [None, 256])
 def test_row_law(name: str, kind: str, batch: int | None) -> None:
     data = shards(name, kind)
     together = linear(name, kind, batch=batch, mean_rows=6.0, l1=0.1, rows=torch.tensor([8, 0, 3]))
@@ -159,7 +159,7 @@ def test_smoothness_of_many_features(kind: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @each_loss
-@pytest.mark.parametrize("batch", [None, 4])
+@pytest.mark.parametrize("batch", [None, 256])
 def test_float32(name: str, kind: str, batch: int | None) -> None:
     double, single = (linear(name, kind, batch=batch, dtype=d) for d in (torch.float64, torch.float32))
     x = point(double)
