@@ -310,8 +310,11 @@ class Exchange:
             if now >= call:
                 pause = min(SLOWER * pause, LONGEST * first)
                 call = now + pause
+                # Where all are needed, one message waits for a peer that is not there: more would fill its queue in time.
+                away = self.transport.lost() if waiting.alive else ()
                 for peer in missing:
-                    self.outbox.say(peer, self.outbox.current, now, again=True)
+                    if peer not in away:
+                        self.outbox.say(peer, self.outbox.current, now, again=True)
             missing = waiting.missing(missing, now)
 
     def _rest(self, seconds: float) -> None:

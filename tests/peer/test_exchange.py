@@ -147,6 +147,15 @@ def test_who_starts_by_hand_waits_without_end() -> None:
     assert swap(end) == [b"pay", b"pay"]
 
 
+def test_who_is_not_there_finds_one_message_however_late_it_comes() -> None:
+    """More of them would fill its queue, and then the next exchange would be refused."""
+    script = Script((2.0, says(2)), (1e4, says(1)))
+    script.cut = {1}
+    end = Exchange(0, NAMES, STUDY, NEAR, script, float("inf"), script.clock)
+    assert swap(end) == [b"pay", b"pay"]
+    assert [to for to, _ in script.sent].count(1) == 1
+
+
 def test_who_has_gone_on_and_asks_again_hears_that_i_am_there() -> None:
     heard = []
     for again in (0, 1):
