@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import textwrap
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +15,7 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "gossipfl"
+html_static_path, html_css_files = ["_static"], ["wide.css"]
 highlight_language = "none"
 
 # What a program may use beside the names of `gossipfl` itself: modules, and of each the names that count.
@@ -35,20 +38,57 @@ def text(words: str) -> str:
 
 
 def member(name: str, value: Any) -> str:
-    """A public name with its signature and docstring, and those of its public methods."""
-    parts = [f"### {name}\n", text(f"{_signature(name, value)}\n\n{inspect.getdoc(value) or ''}")]
+    """A public name with its signature and docstring, and those of its public methods and properties."""
+    parts = [f"### {name}\n", _call(name, value), prose(inspect.getdoc(value) or "")]
     for key, one in vars(value).items() if inspect.isclass(value) else ():
-        plain = one.__func__ if isinstance(one, classmethod | staticmethod) else one
-        if key[0] != "_" and inspect.isfunction(plain) and plain.__doc__:
-            parts.append(text(f"{_signature(f'{name}.{key}', plain)}\n\n{inspect.getdoc(plain)}"))
+        if key[0] == "_":
+            continue
+        plain = getattr(
+            one, "__func__", getattr(one, "fn", one)
+        )  # of class methods, and of scikit-learn's optional ones
+        if isinstance(plain, property | cached_property):
+            parts.append(f"`{name}.{key}`\n\n{prose(inspect.getdoc(plain) or '')}")
+        elif inspect.isfunction(plain) and plain.__doc__:
+            parts += [_call(f"{name}.{key}", plain), prose(inspect.getdoc(plain) or "")]
     return "\n".join(parts)
 
 
-def _signature(name: str, value: Any) -> str:
+def _call(name: str, value: Any) -> str:
+    """The signature as a block, without the types, which are long when they are resolved."""
     try:
-        return f"{name}{inspect.signature(value)}"
+        found = inspect.signature(value)
     except (TypeError, ValueError):
-        return name
+        return f"```python\n{name}\n```\n"
+    plain = [one.replace(annotation=one.empty) for one in found.parameters.values() if one.name != "self"]
+    words = f"{name}{found.replace(parameters=plain, return_annotation=found.empty)}"
+    lines = textwrap.wrap(words, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return "```python\n" + "\n".join(lines) + "\n```\n"
+
+
+def prose(doc: str) -> str:
+    """A docstring as Markdown: sections become lists, examples and formulas blocks, and all other signs stay as they are."""
+    parts, section = [], False
+    for paragraph in re.split(r"\n\s*\n", doc):
+        lines = paragraph.split("\n")
+        if re.fullmatch(r"[A-Z][a-z]+:", lines[0]):
+            parts.append(f"**{lines[0][:-1]}**")
+            lines, section = lines[1:], True
+        if lines and lines[0].startswith(">>>"):
+            parts.append("```python\n" + "\n".join(lines) + "\n```")
+        elif section and all(line.startswith("    ") for line in lines):
+            items = re.split(r"\n(?!    )", textwrap.dedent("\n".join(lines)))
+            parts.append("\n".join(f"- {_plain(' '.join(item.split()))}" for item in items))
+        elif all(line.startswith("    ") for line in lines):
+            parts.append(text(textwrap.dedent("\n".join(lines))))
+        else:
+            parts.append(_plain("\n".join(lines)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(words: str) -> str:
+    """Words in which Markdown reads nothing but `code`."""
+    pieces = re.split(r"(`[^`]*`)", words)
+    return "".join(one if one[:1] == "`" else re.sub(r"([\\*_<>\[\]$#|~{}])", r"\\\1", one) for one in pieces)
 
 
 def api() -> str:
@@ -58,7 +98,7 @@ def api() -> str:
     parts += [member(name, getattr(import_module(home), name)) for name, home in homes.items()]
     for module, names in PARTS.items():
         found = import_module(module)
-        parts += [f"\n## {module}\n", text(inspect.getdoc(found) or "")]
+        parts += [f"\n## {module}\n", prose(inspect.getdoc(found) or "")]
         parts += [member(name, getattr(found, name)) for name in names]
     return "\n".join(parts)
 
@@ -70,18 +110,17 @@ def methods() -> str:
 
     parts = ["\n## Algorithms\n"]
     for one in entries():
-        told = {
-            "formula": one.formula,
-            "about": one.about,
-            "links": one.links,
-            "sends": one.sends,
-            "papers": one.papers,
-        }
-        lines = "\n\n".join(f"{key}: {value}" for key, value in told.items() if value)
-        parts += [f"### {one.name}\n", f"{one.summary}\n", text(lines)]
+        formula = "\n".join(
+            line
+            for part in one.formula.split("; ")
+            for line in textwrap.wrap(part, 90, subsequent_indent="    ")
+        )
+        told = {"links": one.links, "sends": one.sends, "papers": one.papers}
+        parts += [f"### {one.name}\n", f"{_plain(one.summary)}\n", text(formula), f"{_plain(one.about)}\n"]
+        parts.append("\n".join(f"- {key}: {_plain(value)}" for key, value in told.items() if value) + "\n")
     parts.append("\n## Losses\n")
     for name, loss in LOSSES.items():
-        parts += [f"### model.kind = {name}\n", text(inspect.getdoc(loss) or "")]
+        parts += [f"### model.kind = {name}\n", prose(inspect.getdoc(loss) or "")]
     return "\n".join(parts)
 
 
