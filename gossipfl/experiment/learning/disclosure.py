@@ -261,8 +261,8 @@ def _limit(study: Study, schema: Schema, kind: str, found: Guarded, agreement: A
     sums = _sums(study, schema, kind, found)
     whole = sums.borne(found.all)
     steps = np.arange(1, PARTS + 1) / PARTS
-    rest = [Held(found.all.rows - own.rows, found.all.cells - own.cells) for own in found.own]
-    short = [[sums.borne(one) < step * whole * (1 - FLAT) for step in steps.tolist()] for one in rest]
+    rest = [sums.borne(Held(found.all.rows - own.rows, found.all.cells - own.cells)) for own in found.own]
+    short = [[one < step * whole * (1 - FLAT) for step in steps.tolist()] for one in rest]
     return Limit(sums, whole * float(np.count_nonzero(~_any(short, agreement))) / PARTS)
 
 
