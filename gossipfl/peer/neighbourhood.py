@@ -356,7 +356,7 @@ class Neighbourhood(dict[int, Neighbour]):
 
     def whole(self, now: float, absent: float) -> bool:
         """Whether all neighbours are up but those that said goodbye, or were given up `absent` seconds ago."""
-        return all(
+        return self.healthy or all(
             one.health in (UP, Health.LEFT) or (one.health is Health.DOWN and now - one.since >= absent)
             for one in self.values()
         )

@@ -135,7 +135,7 @@ def test_the_next_command_promises_what_it_keeps(summary, repeat, words):
 
 def test_lines_follow_the_pace_of_the_rounds():
     """0.1 to 1 s apart, whether rounds are fast or slow, and in rounds that other peers tell of, too."""
-    lines, told, now = Lines(1, timed=True), [], 0.0
+    lines, told, now = Lines(None, 6000, timed=True), [], 0.0
     for rounds in range(1, 6000):
         now += 0.001 if rounds < 4000 else 0.2
         if lines.due(SimpleNamespace(rounds=rounds, elapsed=now)):
@@ -144,6 +144,26 @@ def test_lines_follow_the_pace_of_the_rounds():
     assert 0.1 <= max(b - a for a, b in pairwise(fast)) <= 0.3
     assert 0.1 <= max(b - a for a, b in pairwise(slow)) <= 1.0
     assert len({rounds % 4 for rounds, _ in told[-20:]}) == 1
+
+
+def told(lines, rounds, each=0.001):
+    return [k for k in range(1, rounds + 1) if lines.due(SimpleNamespace(rounds=k, elapsed=each * k))]
+
+
+def test_lines_become_rarer_in_the_same_rounds_of_each_run_however_fast_it_is():
+    lines = told(Lines(None, 2000), 2000)
+    assert lines == told(Lines(None, 2000), 2000, each=0.02)
+    assert lines[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16]
+    assert lines[-3:] == [1920, 1952, 1984], "2000 / 50, and a power of two"
+    assert len(lines) < 100
+    assert len(told(Lines(None, 200), 200)) < 60
+    assert len(told(Lines(None, 10**5), 10**5, each=1e-5)) < 150
+
+
+def test_lines_are_as_many_as_are_asked_for_and_long_rounds_have_one_each():
+    assert told(Lines(3, 2000), 12) == [1, 3, 6, 9, 12]
+    assert told(Lines(1, 2000), 40) == [*range(1, 41)]
+    assert told(Lines(None, 2000), 40, each=6.0) == [*range(1, 41)]
 
 
 def test_one_peer_that_misses_its_tolerance_says_so(tmp_path):

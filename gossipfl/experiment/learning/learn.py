@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,9 @@ Stopped = Literal[
 ]
 OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of rounds is not known in advance
 PAUSE = 16  # exchanges after the first certificate that did not meet the tolerance
-SELDOM = 1.0  # maximum seconds between two lines of metrics, if rounds are not longer
+SELDOM = 1.0  # maximum seconds between two lines of metrics then, if rounds are not longer
+LATE = 5.0  # seconds after which the next round has a line of metrics, unless their number is asked for
+FEW = 50  # lines of metrics that a study has at least, if it does all its rounds, and has so many
 
 
 @dataclass
@@ -65,13 +68,13 @@ class Rhythm(NamedTuple):
     local_steps: rounds for each exchange.
     cycle: exchanges of one step, a function because it changes with the links; 0 if the first steps are long, as with Pegasos.
     hops: the largest distance between two peers.
-    every: exchanges between two lines of metrics.
+    every: exchanges between two lines of metrics, if it is asked for (`Lines`).
     """
 
     local_steps: int
     cycle: Callable[[], int]
     hops: int
-    every: int
+    every: int | None
 
 
 def learn(
@@ -82,14 +85,14 @@ def learn(
     pace: Rhythm,
     certifier: Certifier | None = None,
 ) -> Iterator[Progress]:
-    """Drive `engine` from `outcome.run` until `stop` holds, and yield a line of metrics every `pace.every` exchanges.
+    """Drive `engine` from `outcome.run` until `stop` holds, and yield lines of metrics (`Lines`).
 
     With a `certifier` the last model gets a certificate. Exact methods go on until it meets the tolerance.
     The first and the last exchange always have a line. Other ends are a value in `outcome.stopped`: divergence (a model or a
     measured loss that is not finite, or a loss that has grown a thousandfold), a neighbour that ends, removal from the
     topology, and KeyboardInterrupt at any point.
     """
-    lines = Lines(pace.every, stop.seconds is not None)
+    lines = Lines(pace.every, stop.rounds, stop.seconds is not None)
     try:
         yield from _rounds(engine, problem, outcome, stop, pace, lines, certifier)
         if not (outcome.why or outcome.certificate or outcome.followed):
@@ -126,7 +129,7 @@ def _rounds(
     rest = Rest(engine, outcome.run, stop.tolerance, pace)
     for run in engine.rounds(outcome.run):
         x, known = run.state.x, run.state.evidence if isinstance(run.state, Summing) else None
-        if not math.isfinite(x.sum()):
+        if not finite(x):
             outcome.diverged("the model is not finite", f"in round {outcome.rounds + 1}")
             return
         if run.round % pace.local_steps:
@@ -185,6 +188,13 @@ def _conclude(outcome: Outcome, certifier: Certifier | None, stop: StopSettings)
         outcome.stopped, outcome.why = "no optimum", found.why
 
 
+def finite(x: Tensor) -> bool:
+    """Whether all numbers of the models (n, d) are finite, and their sum for several."""
+    if len(x) > 1 or not x.is_cpu:
+        return math.isfinite(x.sum())
+    return bool(np.isfinite(x.numpy()).all())  # a call to torch takes longer than a row
+
+
 def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
     """Why losses (n,) show divergence; "" if they do not."""
     if not loss.isfinite().all():
@@ -193,20 +203,34 @@ def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
 
 
 class Lines:
-    """The rounds that have a line of metrics: the first, and every `every`-th (or the next one, if rounds are skipped).
+    """The rounds that have a line of metrics: the first, and each multiple of `every` (or the next one, if rounds are skipped).
 
-    `timed`: lines are 0.1 to 1 s apart. `every` then changes by powers of two, so that peers have lines of the same rounds.
+    If nobody asks for a number, lines become rarer: four while the number of the round doubles, but no rarer than one in a
+    fiftieth of all rounds. So each run of an experiment has lines of the same rounds. Only after `LATE` seconds without a line
+    the next round has one, too.
+
+    Args:
+        every: rounds between two lines; None: nobody asks for a number.
+        rounds: of the whole study.
+        timed: their number is not known in advance: lines are 0.1 to 1 s apart. The rounds between two of them, at first
+            `every` or 1, change by powers of two, so that peers have lines of the same rounds.
     """
 
-    def __init__(self, every: int, timed: bool) -> None:
-        self.last, self._every, self._timed, self._since = -1, every, timed, -math.inf
-        self._least = every
+    def __init__(self, every: int | None, rounds: int, timed: bool = False) -> None:
+        self.last, self._since, self._timed = -1, -math.inf, timed
+        self._seldom = 0 if every or timed else max(1, rounds // FEW)
+        self._every = self._least = every or 1
 
     def due(self, outcome: Outcome) -> bool:
         rounds, last = outcome.rounds, self.last
-        if last >= 0 and rounds // self._every == last // self._every:
+        if self._seldom:
+            self._every = 1 << (min(rounds // 4, self._seldom) or 1).bit_length() - 1
+        same = last >= 0 and rounds // self._every == last // self._every
+        if same and not self._seldom:
             return False
         pause = outcome.elapsed - self._since
+        if same and pause < LATE:
+            return False
         if self._timed and pause < OFTEN:
             self._every *= 2
         elif self._timed and pause > SELDOM and self._every > self._least:
@@ -268,7 +292,7 @@ class Rest:
 
     def _still(self, run: Run) -> bool:
         """Whether the last step of each peer in this process was below the tolerance."""
-        return bool(within(run.state.x, self._before.state.x, self._tolerance).all())
+        return within(run.state.x, self._before.state.x, self._tolerance)
 
     def _close(self, run: Run) -> bool:
         """Whether the peers in this process are close enough to their neighbours."""
@@ -280,8 +304,3 @@ def measure(engine: Engine, losses: Tensor, outcome: Outcome) -> Progress:
     """The metrics of the last round, from the losses (n,) of its models."""
     apart = 0.0 if outcome.run.replicas is None else float(engine.disagreement(outcome.run).max())
     return Progress(outcome.rounds, float(losses.mean()), apart, outcome.elapsed, engine.messages_sent)
-
-
-def interval(stop: StopSettings, report: int | None) -> int:
-    """Exchanges between two lines of metrics."""
-    return report or (1 if stop.seconds else max(1, stop.rounds // 200))

@@ -19,7 +19,7 @@ from gossipfl.errors import NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.certify import Aside, Certifier
 from gossipfl.experiment.learning.compose import Parts, compose
-from gossipfl.experiment.learning.learn import Outcome, Rhythm, interval, learn
+from gossipfl.experiment.learning.learn import Outcome, Rhythm, learn
 from gossipfl.experiment.learning.prepare import prepare
 from gossipfl.experiment.learning.scores import MOST, Contributors, Tests, own, scored
 from gossipfl.experiment.study.gossip import learning, shards
@@ -158,10 +158,9 @@ class Session:
 
     def __iter__(self) -> Iterator[Progress]:
         e = self.study.experiment
-        every = interval(e.stop, e.peers.report)
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, every)
+        rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, e.peers.report)
         learning = learn(self.engine, self.prepared.problem, self.outcome, self.stop, rhythm, self.certifier)
         for progress in learning:
             self.cpu = time.process_time() - began
