@@ -88,6 +88,30 @@ class LoneRows(NamedTuple):
     offset: Array | None  # (m,)
 
 
+def _parted(rows: Array, q: int) -> LoneRows:
+    """Rows whose last columns, after q features, are the target and the offset, if there is one."""
+    return LoneRows(rows[:, :q], rows[:, q], rows[:, q + 1] if rows.shape[1] > q + 1 else None)
+
+
+class OneByOne(Sequence[LoneRows]):
+    """The mini-batches of one peer, each copied when it is used: then its numbers are still in the cache of the processor.
+
+    Args:
+        every: the peer's rows, with target and offset, if any, in the last columns.
+        places: of the rows in `every`, (rounds, batch).
+        q: the number of features.
+    """
+
+    def __init__(self, every: Array, places: Array, q: int) -> None:
+        self._every, self._places, self._q = every, places, q
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, round: Any) -> Any:
+        return _parted(self._every.take(self._places[round], 0), self._q)
+
+
 class Dense:
     """The shards of n peers.
 
@@ -156,13 +180,14 @@ class Dense:
         """Whether these are the rows of one peer, and few numbers each, on the CPU: `rows` has them for numpy."""
         return len(self.sizes) == 1 and self.numbers <= WIDE and self._rows.is_cpu
 
-    def rows(self, positions: Tensor | None = None) -> list[LoneRows]:
-        """All rows of the one peer, or its mini-batches at positions (rounds, batch)."""
-        every, q = self._rows.numpy(), self._q
-        groups = every[None] if positions is None else every.take(positions.numpy(), 0)
-        return [
-            LoneRows(of[:, :q], of[:, q], of[:, q + 1] if self.numbers > q + 1 else None) for of in groups
-        ]
+    @property
+    def alone(self) -> LoneRows:
+        """All rows of the one peer."""
+        return _parted(self._rows.numpy(), self._q)
+
+    def rows(self, positions: Tensor) -> "OneByOne":
+        """The mini-batches of the one peer at positions (rounds, batch)."""
+        return OneByOne(self._rows.numpy(), positions.numpy(), self._q)
 
     def shards(self) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
         """Each peer's features, with the column of ones, and targets, as float64."""

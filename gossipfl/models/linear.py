@@ -91,7 +91,7 @@ class Linear:
         self._lone = Lone(slope, self._ridge) if slope and isinstance(data, Dense) and data.lone else None
         gather: Any = data.gather
         if isinstance(data, Dense) and self._lone:
-            self._full_in_numpy = self._lone.oracle(data.rows()[0], self._weights.view(-1).numpy())
+            self._full_in_numpy = self._lone.oracle(data.alone, self._weights.view(-1).numpy())
             self._full, gather = in_torch(self._full_in_numpy), data.rows
         else:
             self._full = self._oracle(data.full, self._weights)

@@ -144,10 +144,9 @@ class Inbox:
         if self.graph and header.opens and header.opens.graph != self.graph:
             one.strange = "it has another topology: compare the two topology files"
             raise BadMessage("has another topology", header.sender)
-        anew = (
-            attempt(self.number) < attempt(header.number) <= LAST_ATTEMPT
-        )  # it agrees, and does not know that I learn
-        if header.number > self.limits.last and not (header.leaving or anew):
+        if header.number > self.limits.last and not header.leaving:
+            if attempt(self.number) < attempt(header.number) <= LAST_ATTEMPT:
+                return  # it agrees, and does not know that I learn
             raise BadMessage(
                 f"speaks of exchange {header.number}, which this study does not have", header.sender
             )

@@ -11,6 +11,7 @@ from gossipfl.peer.gate import HANDSHAKE_MS, Gate
 
 RECONNECT_MS, RECONNECT_MAX_MS = 20, 250
 PROBE_S, PROBES = 2, 5  # a connection is cut when so many probes in a row, so far apart, have no answer
+NOBLOCK = int(zmq.NOBLOCK)
 HELLO = b""  # what a peer that only dials says first, so that the other end knows the way back
 REFUSED, FAILED = zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 WATCHED = (
@@ -100,7 +101,7 @@ class Line:
     def send(self, message: bytes, copy: bool = True) -> bool:
         """Hand a message over; False where the queue is full."""
         try:
-            self.socket.send(message, zmq.NOBLOCK, copy=copy)
+            self.socket.send(message, NOBLOCK, copy)
         except zmq.Again:
             self.lost()
             if self.failed != REFUSED or len(self.unsent) == self.unsent.maxlen:

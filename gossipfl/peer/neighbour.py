@@ -105,13 +105,14 @@ class Neighbour:
     def hear(self, now: float) -> bool:
         """It speaks; return whether that makes it up again. While it cannot be reached it does not count as up."""
         self.heard = now
+        if self.health is UP:
+            self.lost = -1.0
+            return False
         gone = self.health is Health.LEFT and now - self.since < BACK
-        back = self.health is not UP and self.lost < 0 and not gone
+        back = self.lost < 0 and not gone
         if back:
             self.become(UP, now)
             self.goodbye, self.finished, self.settled = "", False, False
-        elif self.health is UP:
-            self.lost = -1.0
         return back
 
     def leave(self, header: Header, now: float) -> None:

@@ -116,8 +116,7 @@ class Neighbourhood(dict[int, Neighbour]):
             began: when this exchange began.
             twice: the neighbour has said the same before.
         """
-        edge, there = one.edge, header.number
-        mine = header.yours == edge.mine
+        there, mine = header.number, header.yours == one.edge.mine
         if header.leaving or (there > number and attempt(there) > attempt(number)):
             return self._apart(one, header, now)
         met = one.reached >= 0
@@ -296,18 +295,21 @@ class Neighbourhood(dict[int, Neighbour]):
 
     def _session(self, one: Neighbour, header: Header, now: float, early: bool = False) -> None:
         """What a header says of our session, and of how it begins."""
-        edge = one.edge
-        before = edge.yours
-        edge.hear(header, early)
-        if edge.yours != before:
-            self.opened += 1
-            asked = edge.theirs.step
-            if 0 < asked < self.limits.step:
-                self.disbelieve(
-                    one, f"asks for a step of {asked:.1g}; the shortest one is {self.limits.step:.1g}", now
-                )
-            elif asked and not 0 < self.step <= asked:
-                self.step, self.asker = asked, one.name
+        before = one.edge.yours
+        one.edge.hear(header, early)
+        if one.edge.yours != before:
+            self._opens(one, now)
+
+    def _opens(self, one: Neighbour, now: float) -> None:
+        """A neighbour has begun a session."""
+        self.opened += 1
+        asked = one.edge.theirs.step
+        if 0 < asked < self.limits.step:
+            self.disbelieve(
+                one, f"asks for a step of {asked:.1g}; the shortest one is {self.limits.step:.1g}", now
+            )
+        elif asked and not 0 < self.step <= asked:
+            self.step, self.asker = asked, one.name
 
     def drop(self, peer: int, number: int, what: str, now: float) -> None:
         """Its message of this exchange, which I have used, cannot be used after all: it counts as lost."""

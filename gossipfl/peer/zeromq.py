@@ -9,6 +9,7 @@ import errno
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from struct import Struct
 
 import zmq
 
@@ -51,8 +52,6 @@ class ZeroMQ:
         self._lines: dict[int, Line] = {}
         self._reach = Reach()
         self._timeout, self._look = -1, 0.0
-        self._frames: list[bytes] = []
-        self._joined = b""
         self._poller = zmq.Poller()
         self._ready: list[zmq.Socket[bytes]] = []
         self._heard: dict[zmq.Socket[bytes], int] = {}  # the neighbours that answer over lines of mine
@@ -100,13 +99,18 @@ class ZeroMQ:
 
     def send(self, to: int, frames: list[bytes]) -> bool:
         """As any transport does. Raises NetworkError for a message that no neighbour accepts."""
-        if frames is not self._frames:  # the same go to all neighbours
-            self._frames, self._joined = frames, self._sized(_join(*frames))
+        message = _join(*frames)
+        size = len(message)
+        if size > self._largest:
+            raise NetworkError(
+                f"a message has {size:,} bytes, and the peers of this study accept at most {self._largest:,}: do other peers "
+                "have far more category levels or classes than this one? Give each peer some rows of each"
+            )
         way = self._lines.get(to)
         if way is not None:
-            return way.send(self._joined, copy=len(self._joined) < LARGE)
+            return way.send(message, size < LARGE)
         if self._door and self._door.calls(to):
-            return self._door.send(to, self._joined, copy=len(self._joined) < LARGE)
+            return self._door.send(to, message, size < LARGE)
         return False
 
     def recv(self, timeout: float) -> list[bytes] | None:
@@ -130,7 +134,8 @@ class ZeroMQ:
         """The next message where links have no keys: nobody knows whose it is."""
         assert self._door
         milliseconds = max(0, math.ceil(timeout * 1000))
-        if milliseconds != self._timeout:
+        # A timeout that is a bit longer is as good, and need not be set.
+        if not milliseconds <= self._timeout <= milliseconds + milliseconds // 16:
             self._door.socket.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
         try:
@@ -168,14 +173,6 @@ class ZeroMQ:
                 self._dial(peer, line.queue, at_once=False, attempt=line.attempt + 1)
             elif line.failed == REFUSED and now - line.dialled >= AGAIN_S:
                 self._dial(peer, line.queue, at_once=False, attempt=line.attempt)
-
-    def _sized(self, message: bytes) -> bytes:
-        if len(message) > self._largest:
-            raise NetworkError(
-                f"a message has {len(message):,} bytes, and the peers of this study accept at most {self._largest:,}: "
-                "do other peers have far more category levels or classes than this one? Give each peer some rows of each"
-            )
-        return message
 
     def lost(self) -> set[int]:
         gone = {peer for peer, line in self._lines.items() if line.lost()}
@@ -257,17 +254,22 @@ class ZeroMQ:
             self._context.term()
 
 
+_size, _sized = Struct("<I").pack, Struct("<I").unpack_from
+
+
 def _join(header: bytes, payload: bytes) -> bytes:
     """Both frames as one, each after its length in 4 bytes: an interrupt between two parts of a message would tear it."""
-    size = len(header).to_bytes(4, "little"), len(payload).to_bytes(4, "little")
-    return b"".join((size[0], header, size[1], payload))
+    return b"".join((_size(len(header)), header, _size(len(payload)), payload))
 
 
 def _split(message: bytes) -> list[bytes]:
     """The two frames that were joined; the message itself, if `_join` did not make it."""
-    header = 4 + int.from_bytes(message[:4], "little")
+    size = len(message)
+    if size < 8:
+        return [message]
+    header = 4 + _sized(message, 0)[0]
     payload = header + 4
-    if len(message) < payload or payload + int.from_bytes(message[header:payload], "little") != len(message):
+    if size < payload or payload + _sized(message, header)[0] != size:
         return [message]
     return [message[4:header], message[payload:]]
 
