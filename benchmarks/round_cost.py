@@ -51,11 +51,11 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case(8, 57, 287, 1000, False, 2.0),
-    Case(16, 57, 287, 1000, False, 2.0),
+    Case(8, 57, 287, 1000, False, 2.5),
+    Case(16, 57, 287, 1000, False, 2.5),
     Case(8, 100_000, 40, 20, True, 1.3),
 )
-KEYED = Case(8, 57, 287, 1000, False, 2.0, ("open", "keys", "dial-only"))
+KEYED = Case(8, 57, 287, 1000, False, 2.5, ("open", "keys", "dial-only"))
 AIMS = {"keys": 1.3, "dial-only": 1.2}
 REPETITIONS = 5
 
@@ -74,6 +74,7 @@ def real(case: Case, me: int, own: Linear, transport: ZeroMQ) -> Part:
     neighbours = links.senders[links.receivers == me].tolist()
     openings = dict.fromkeys(neighbours, Opening(1 / 3, STUDY))
     exchange = Exchange(me, dict(enumerate(graph)), STUDY, openings, transport, WAIT)
+    exchange.begin(0)  # all have agreed
     peer = Peer(exchange, DPSGD(0.01), own, topology.static(links))
     runs = peer.rounds(peer.init(torch.zeros(1, own.width, dtype=torch.float64)))
     return lambda rounds: [None for _ in islice(runs, rounds)].clear()

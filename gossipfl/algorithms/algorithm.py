@@ -127,9 +127,9 @@ def models(algorithm: Algorithm, messages: Tensor, width: int) -> Tensor:
 
 
 def arithmetic(algorithm: Algorithm) -> bool:
-    """Whether rows may be numpy arrays in a round."""
+    """Whether rows may be numpy arrays in a round. A class does not inherit that: it may have a round of its own."""
     unpenalised = getattr(algorithm, "prox", no_penalty) is no_penalty
-    return unpenalised and getattr(algorithm, "arithmetic", False)
+    return unpenalised and vars(type(algorithm)).get("arithmetic", False)
 
 
 def no_penalty(x: Tensor, step: float) -> Tensor:  # noqa: ARG001 -- the proximal map of nothing

@@ -66,7 +66,7 @@ class Edges:
             shown = arrives.to(weights)
         heard = weights * shown
         share = 1 / (1 + shown.sum())
-        self._pull: tuple[float, Tensor] | None = None
+        self._pull: tuple[float, Row] | None = None
         self.averaging = _row(1.0 - heard.sum(), heard, dtype)
         self.pushing = _row(1.0 - self._shares, weights, dtype)
         self.pulling = _row(share, share * shown, dtype)
@@ -74,8 +74,9 @@ class Edges:
     def pulled(self, replicas: Tensor, part: float) -> Tensor:
         """What each of the heard peers pulls me by: part w_ij (r_j - r_i), (e, D)."""
         if self._pull is None or self._pull[0] != part:
-            self._pull = part, torch.from_numpy(self.averaging[0, 1:, None] * part)
-        pulled = (replicas[1:] - replicas[:1]).mul_(self._pull[1])
+            self._pull = part, self.averaging[0, 1:, None] * part
+        rows = replicas.numpy()
+        pulled = torch.from_numpy((rows[1:] - rows[:1]) * self._pull[1])
         return pulled if self.places is None else pulled[self.places[1:] - 1]
 
 

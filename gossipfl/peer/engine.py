@@ -98,7 +98,7 @@ class Peer:
         self._opened = -1
         self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
-        plain = isinstance(mixing.channel, Direct) and isinstance(mixing.aggregator, Average)
+        plain = type(mixing.channel) is Direct and type(mixing.aggregator) is Average
         light = arithmetic(algorithm) and plain and not mixing.steps
         self._in_numpy: Callable[[int], ArrayGrad | None] = (
             getattr(problem, "in_numpy", _never) if light else _never

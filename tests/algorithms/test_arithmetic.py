@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gossipfl.algorithms import ALGORITHMS, Ingredients, arithmetic, made
+from gossipfl.algorithms import ALGORITHMS, DPSGD, Ingredients, arithmetic, made
 
 PLAIN = [kind for kind in ALGORITHMS if arithmetic(made(kind, Ingredients(0.1, local_steps=3)))]
 
@@ -14,6 +14,7 @@ PLAIN = [kind for kind in ALGORITHMS if arithmetic(made(kind, Ingredients(0.1, l
 def test_some_do() -> None:
     assert {"d-psgd", "exact-diffusion", "d2", "extra"} <= {*PLAIN}
     assert not arithmetic(made("d-psgd", Ingredients(0.1, prox=lambda x, _: x.clamp(-1, 1))))
+    assert not arithmetic(type("Signed", (DPSGD,), {})(0.1)), "it may have a round of its own"
 
 
 @pytest.mark.parametrize("kind", PLAIN)
