@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from gossipfl.models.dense import Array, LoneRows
@@ -22,10 +23,7 @@ def _residual(z: Array, y: Array) -> Array:
 
 
 def _logistic(z: Array, y: Array) -> Array:
-    np.negative(z, out=z)
-    np.exp(z, out=z)  # inf where the probability is 0
-    z += 1.0
-    np.reciprocal(z, out=z)
+    expit(z, out=z)
     z -= y
     return z
 
