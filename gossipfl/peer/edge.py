@@ -33,6 +33,7 @@ class Edge:
         self.named = False  # the neighbour has named my nonce, so that both know the pair
         self.told: list[tuple[int, bool]] = []
         self.ended = False
+        self.read: Header | None = None  # the header that was taken in last, whole, since the session began
         self._counted = False  # whether this session has any exchange
         self._open: list[int] = []  # exchanges that I used; whether the neighbour did is not known yet
         self.last, self.used = -1, 0  # the last exchange that I used; bit b: I also used exchange last - b
@@ -50,6 +51,7 @@ class Edge:
         self.named = header.yours == self.mine
         if not self.named or early:
             return
+        self.read = header
         unknown = []
         for number in self._open:
             back = header.last - number
@@ -108,7 +110,7 @@ class Edge:
         self.ended |= self._counted
         if self._counted:
             self.mine = self._draw()
-        self.named, self._counted = False, False
+        self.named, self._counted, self.read = False, False, None
         self.last, self.used = -1, 0
         self._open.clear()
         self.told.clear()

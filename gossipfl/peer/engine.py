@@ -100,6 +100,7 @@ class Peer:
         self._sound = squarable if problem else finite
         plain = type(mixing.channel) is Direct and type(mixing.aggregator) is Average
         light = arithmetic(algorithm) and plain and not mixing.steps
+        self._latest: tuple[Any, Any] = None, None  # the latest state, and the same in numpy
         self._in_numpy: Callable[[int], ArrayGrad | None] = (
             getattr(problem, "in_numpy", _never) if light else _never
         )
@@ -172,9 +173,12 @@ class Peer:
             return mixed
 
         state: Any = run.state
-        given = type(state)(*[field.numpy() for field in state])
+        before, given = self._latest
+        if state is not before:
+            given = type(state)(*[field.numpy() for field in state])
         after: Any = self.algorithm.round(given, gradient, mix)  # type: ignore[arg-type]
         made = type(state)(*[torch.from_numpy(field) for field in after])
+        self._latest = made, after
         return Run(round + 1, made, replicas, run.edges, linked, run.turn)
 
     def _next(self, round: int) -> int:
@@ -267,9 +271,9 @@ class Peer:
         self, links: Links, round: int, x: Array, replicas: Tensor | None, dtype: torch.dtype
     ) -> tuple[Array, Tensor]:
         """`_exchange` of a row in numpy, for messages that are rows and their weighted average."""
-        edges, like, number = self._along(links, dtype), torch.from_numpy(x), self._origin + round
+        edges, number = self._along(links, dtype), self._origin + round
         if not sizeable(x):
-            return x, self._fitting(replicas, like, edges)
+            return x, self._fitting(replicas, torch.from_numpy(x), edges)
         data, part, blocks = x.tobytes(), self.mixing.part(0), [x.shape[1]]
         heard = self._swap(links, edges, number, data, dtype)
         if edges.places is None:
@@ -282,6 +286,7 @@ class Peer:
                 after = torch.from_numpy(rows)
                 self._account(number, edges, after, blocks, 0)
                 return mixed, after
+        like = torch.from_numpy(x)
         replicas = self._fitting(replicas, like, edges)
         average, after = self._usable(edges, heard, like, data, (like,), replicas, round, 0, blocks)
         self._account(number, edges, after, blocks, 0)

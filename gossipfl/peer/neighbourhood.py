@@ -284,8 +284,9 @@ class Neighbourhood(dict[int, Neighbour]):
     def use(self, peer: int, number: int) -> Message | None:
         """Its message of this exchange, if there is one that belongs to the session."""
         one = self[peer]
-        if number in one.early:
-            self._session(one, one.early[number].header, self._turns[1][1])
+        early = one.early.get(number)
+        if early and early.header is not one.edge.read:
+            self._session(one, early.header, self._turns[1][1])
         used = one.use(number)
         if used is None or not one.edge.alike:
             self.spread(broken=number)
@@ -326,7 +327,10 @@ class Neighbourhood(dict[int, Neighbour]):
         A neighbour is followed as far as another one is. Alone it leads me on only if I was apart from it, for as long as it
         takes at least to suspect me; and then not into the last part of the study.
         """
-        if max((one.reached for one in self.values()), default=-1) < least:
+        for one in self.values():
+            if one.reached >= least:
+                break
+        else:
             return {}
         reached = {peer: one.reached for peer, one in self.items() if one.reached >= 0 and one.health is UP}
         if len(reached) < 2:
