@@ -74,5 +74,6 @@ def plan(
         f"deviation {found['rows_noise']:.2g}"
         + (", and one for means and deviations" if promise.standardises else ""),
         f"each number of a total has noise of deviation {found['noise']:.3g}",
-        f"the mean over {rows:,} rows: norm {wanted.norm:.3g} at most, and noise of norm {found['relative']:.2g}",
+        f"the mean over {rows:,} rows: norm {wanted.norm:.3g} at most, and noise of norm {found['relative']:.2g}"
+        + (f"; of {found['together']:.2g} in all sums together" if wanted.sums > 1 else ""),
     )

@@ -91,7 +91,8 @@ def _gossip(kind: str, method: Method, learning: GossipLearning) -> Entry:
 def _links(method: Method, algorithm: Algorithm) -> str:
     """The topologies on which an algorithm is right, from what it requires."""
     if not method.talks or method.sums:
-        return "any, fixed; exact diffusion takes over where messages get lost" if method.talks else "none"
+        lost = "" if method.private else "; exact diffusion takes over where messages get lost"
+        return f"any, fixed{lost}" if method.talks else "none"
     if not isinstance(method.aggregator, Average):
         lossy = Property.RELIABLE not in algorithm.requires
         return "directed, changing" if not lossy else "directed, fixed, messages may get lost"

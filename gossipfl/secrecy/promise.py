@@ -70,7 +70,7 @@ class Promise(NamedTuple):
 
     def plan(self, rows: int, asked: Query) -> dict[str, float]:
         """The sums; the deviation of the noise in each number of a total, and in the number of rows; the norm of the noise in a
-        mean over so many rows, and the norm that the mean itself has at most."""
+        mean over so many rows, and in the mean of all sums; and the norm that these means have at most."""
         noise = self.deviation(asked)
         return {
             "sums": asked.sums,
@@ -78,6 +78,7 @@ class Promise(NamedTuple):
             "noise": noise,
             "rows_noise": self.noise / self.counting,
             "relative": noise * math.sqrt(asked.numbers) / rows,
+            "together": noise * math.sqrt(asked.numbers / asked.sums) / rows,
             "norm": asked.norm,
         }
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from gossipfl.secrecy.budget import delta_of, epsilon_of, mu_of
 from gossipfl.secrecy.noise import discrete_gaussian
+from gossipfl.secrecy.promise import Promise
 
 DELTA = 1e-5
 
@@ -22,6 +23,16 @@ def test_epsilon_is_that_of_an_accountant_of_privacy_losses(sigma: float, sums: 
     assert epsilon_of(math.sqrt(sums) / sigma, DELTA) == pytest.approx(
         accountant.get_epsilon(DELTA), rel=1e-3
     )
+
+
+def test_all_sums_of_a_study_together_spend_epsilon_by_that_accountant() -> None:
+    dp = pytest.importorskip("dp_accounting")
+    pld = pytest.importorskip("dp_accounting.pld")
+    promise = Promise(0.5, DELTA, 1.0, 16, 8, True)
+    accountant = pld.PLDAccountant(dp.NeighboringRelation.ADD_OR_REMOVE_ONE)
+    for mu, sums in ((promise.counting, 1), (promise.standardising, 1), (promise.each(30), 30)):
+        accountant.compose(dp.GaussianDpEvent(1 / mu), sums)
+    assert accountant.get_epsilon(DELTA) == pytest.approx(0.5, rel=1e-3)
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.1, 0.5, 1.0, 8.0, 60.0])

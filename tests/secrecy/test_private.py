@@ -160,7 +160,7 @@ def test_steps_are_shorter_where_noise_is_large() -> None:
     steps = [
         ClippedDescent(objective, Logistic(), Clipped(720.0, 1.0, noise)).step for noise in (0.0, 10.0, 40.0)
     ]
-    assert steps == [1.0, 1.0, 0.25]
+    assert steps == [2.0, 1.0, 0.25]
 
 
 def test_the_noise_of_a_total_is_what_was_asked() -> None:
@@ -227,6 +227,7 @@ def test_a_plan_says_the_noise_beside_the_gradient(
     assert json.loads(capsys.readouterr().out) == told | {
         "rows": 453,
         "relative": pytest.approx(told["relative"] * 455 / 453),
+        "together": pytest.approx(told["relative"] / 30**0.5 * 455 / 453),
     }
     promised = Promise(8.0, 1e-5, 1.0, 4, 2)
     assert told["sums"] == 30

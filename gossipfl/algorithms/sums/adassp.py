@@ -14,8 +14,8 @@ from gossipfl.algorithms.sums.products import asked, damped, read
 from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import Query
 
-WIDEST = 4.0  # deviations of the target at which it is cut, in a row of usual length
-SHARE = 0.5  # of the noise's norm, which is lent to the curvature
+WIDEST = 3.0  # deviations of the target at which it is cut, in a row of usual length
+SHARE = 1.0  # of the noise's norm, which is lent to the curvature
 
 
 class Solving(NamedTuple):
@@ -31,7 +31,7 @@ class SufficientStatistics:
     """w = (A'A + (lambda + l2 mean(diag(A'A))) I)^-1 A'b, from one noised total of A'A and A'b; intercepts have no l2.
 
     A row (x, y) becomes f (x, y), f = min(1, C / |x|): rows that are far out count less, whatever their target, which does not
-    bend the fit. b is cut at r C, r = 4 deviations / sqrt(d), and sent in units of r. lambda = max(0, e/2 - max(0, the smallest
+    bend the fit. b is cut at r C, r = 3 deviations / sqrt(d), and sent in units of r. lambda = max(0, e - max(0, the smallest
     eigenvalue of the total)), e the usual norm of the noise of A'A: no noise makes the model long.
 
     Numbers beside the diagonal count 7/5, nearly sqrt(2), so that the noise is the same in all directions. A row changes the

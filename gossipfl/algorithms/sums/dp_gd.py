@@ -14,8 +14,8 @@ from gossipfl.secrecy.promise import PLACES, Query
 
 SUMS = 30
 MOMENTUM = 0.9
-STEP = 0.25  # over the curvature of the loss
-CALM = 18.0  # times the norm of the noise in a total: with fewer rows, steps are shorter
+STEP = 0.5  # over the curvature of the loss
+CALM = 36.0  # times the norm of the noise in a total: with fewer rows, steps are shorter
 
 
 class Clipped(NamedTuple):
@@ -49,7 +49,7 @@ class ClippedDescent:
 
     The model is the mean of w in the last half of the steps. Each row is rounded after it is clipped, so that a row changes the
     total by at most C, and the rounding, whatever the order of additions. The step is shorter in proportion where rows are
-    fewer than 18 times the norm of the noise: as many steps then end nearer to the start, and noise moves the model less.
+    fewer than 36 times the norm of the noise: as many steps then end nearer to the start, and noise moves the model less.
 
     Abadi et al., "Deep learning with differential privacy", CCS 2016, with whole batches.
     """
