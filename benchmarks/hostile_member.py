@@ -22,13 +22,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from hostile import AFTER, DISTANCE, HALT_S, experiment
+from hostile import DISTANCE, HALT_S, experiment
 
 from gossipfl.config.file import parse
 from gossipfl.errors import BadMessage
@@ -37,7 +38,7 @@ from gossipfl.experiment.launch.processes import forkserver, throwaway
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.live.process import live, main
-from gossipfl.experiment.live.reports import collect
+from gossipfl.experiment.live.reports import Report, collect
 from gossipfl.experiment.study.make import study
 from gossipfl.peer import ZeroMQ
 from gossipfl.peer.check import is_card
@@ -47,6 +48,7 @@ from gossipfl.peer.wire import Header, Opening, decode, encode
 from gossipfl.runs import folder as files
 
 MEMBER = 1
+AFTER = 10.0  # seconds of learning after the member has left: the model may be far away by then
 AT_ONCE = 5  # frames before the member listens again
 LONGEST, LEAST_RATE = 30.0, 10_000.0  # seconds of sending in a run, and frames a second
 FLAT_MB = 16.0  # by which the largest peer may grow under mutated frames
@@ -153,6 +155,20 @@ def longest_halt(folder: Path) -> float:
     return max(b - a for a, b in pairwise([0.0, *times]))
 
 
+def course(folder: Path) -> str:
+    """Round, seconds and loss of some lines of a peer's metrics, the last ones included."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()][::-10][:12]
+    return "; ".join(f"{line['round']:,} {line['seconds']:.1f} s {line['loss']:.4g}" for line in lines[::-1])
+
+
+def tell_of(names: Sequence[str], own: Sequence[Path], reports: Mapping[int, Report], fine: bool) -> None:
+    """Print what each peer has refused; and how it learned, if something is wrong."""
+    for me, report in sorted(reports.items()):
+        print(f"  {names[me]} refused {report.refused:,}: {'; '.join(report.refusals) or '-'} {report.error}")
+        if not fine:
+            print(f"    {course(own[me])}")
+
+
 def failed(folder: Path) -> bool:
     """Whether a peer's log has the trace of an exception."""
     log = folder / "log.jsonl"
@@ -217,13 +233,10 @@ def one_run(frames: int, seed: int) -> tuple[int, bool]:
             f"seed {seed}: {member.sent:,} mutated frames of {member.tries:,} in {spent:.0f} s: {status}; longest halt "
             f"{halt:.2f} s, memory {before:.1f} -> {most:.1f} MB, distance {distance:.1e}, round {summary['rounds']:,}"
         )
-        for me, report in sorted(reports.items()):
-            print(
-                f"  {made.names[me]} refused {report.refused:,}: {'; '.join(report.refusals) or '-'} {report.error}"
-            )
         fine = (
             distance <= DISTANCE and halt <= HALT_S and most - before <= FLAT_MB and not any(map(failed, own))
         )
+        tell_of(made.names, own, reports, fine)
         return member.sent, fine and {*status.values()} == {"seconds"}
 
 

@@ -1,12 +1,14 @@
 """How fast peers start and how much memory they take; must not know what happens inside a peer.
 
-    python benchmarks/startup.py
+    python benchmarks/startup.py [--only help,memory,keys,many] [--pairs 3]
 
-Prints how long `gossipfl --help` takes, how long 64 peers take to be ready (from the parent's imports until the last one begins
-to learn), and the memory of each peer while they learn: PSS, its own pages plus its share of shared pages. Then 256 peers
-on a random 4-regular graph learn until they agree.
+Prints how long `gossipfl --help` takes, how long 64 peers take to be ready (from the parent's imports until the last one
+begins to learn), and the memory of each peer while they learn: PSS, its own pages plus its share of shared pages. The same 64
+peers then start on open and on encrypted links in turn, in so many pairs. Then 256 peers on a random 4-regular graph learn
+until they agree.
 """
 
+import argparse
 import multiprocessing
 import subprocess
 import sys
@@ -22,10 +24,10 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.launch.launch import run
 from gossipfl.runs.events import Finished, Progress
 
-HELP_S, READY_S, PSS_MB = 0.25, 5.0, 12.0
+HELP_S, READY_S, PSS_MB, KEYS = 0.25, 5.0, 12.0, 1.3
 
 
-def experiment(graph: str, rounds: int, tolerance: float) -> Mapping[str, Any]:
+def experiment(graph: str, rounds: int, tolerance: float, security: str) -> Mapping[str, Any]:
     """Softmax regression on scikit-learn's digits: 650 parameters."""
     return {
         "data": {"source": "digits", "test": 0.0},
@@ -33,7 +35,7 @@ def experiment(graph: str, rounds: int, tolerance: float) -> Mapping[str, Any]:
         "model": {"kind": "softmax", "l2": 1.0},
         "algorithm": {"kind": "exact-diffusion"},
         "stop": {"rounds": rounds, "tolerance": tolerance},
-        "peers": {"wait": 120.0, "report": rounds},
+        "peers": {"wait": 120.0, "report": rounds, "security": security},
     }
 
 
@@ -43,12 +45,14 @@ def pss(process: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def learn(graph: str, rounds: int, tolerance: float = 0.0) -> tuple[Mapping[str, Any], float]:
-    """The summary of a run with real peers, and the mean memory of a peer during the run, in MB."""
+def learn(
+    graph: str, rounds: int, tolerance: float = 0.0, security: str = "none"
+) -> tuple[Mapping[str, Any], float]:
+    """The summary of a run with real peers, and the mean memory of a peer during the run, in MB; 0 with one round."""
     memory = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for event in run(parse(experiment(graph, rounds, tolerance)), Path(folder) / "run"):
-            if isinstance(event, Progress) and not memory:
+        for event in run(parse(experiment(graph, rounds, tolerance, security)), Path(folder) / "run"):
+            if isinstance(event, Progress) and rounds > 1 and not memory:
                 memory = mean(pss(child.pid or 0) for child in multiprocessing.active_children())
             elif isinstance(event, Finished):
                 return event.summary, memory
@@ -63,24 +67,55 @@ def seconds_of_help() -> float:
     return perf_counter() - began
 
 
-def main() -> None:
+def of_help() -> bool:
     seconds = median(seconds_of_help() for _ in range(7))
     print(f"gossipfl --help: {seconds:.2f} s, median of 7 (aim {HELP_S})", flush=True)
+    return True
+
+
+def of_64() -> bool:
     summary, memory = learn("torus:8x8", 1_500)
-    print(f"64 peers on a torus: ready in {summary['seconds']['startup']:.1f} s (aim {READY_S:g}),", end=" ")
-    print(f"{memory:.1f} MB PSS each (aim {PSS_MB:g})", flush=True)
+    print(
+        f"64 peers on a torus: ready in {summary['seconds']['startup']:.1f} s (aim {READY_S:g}), {memory:.1f} MB PSS each "
+        f"(aim {PSS_MB:g})",
+        flush=True,
+    )
+    return True
+
+
+def of_keys(pairs: int) -> bool:
+    ratios = []
+    for pair in range(pairs):
+        order = ("none", "keys") if pair % 2 == 0 else ("keys", "none")
+        took = {each: learn("torus:8x8", 1, security=each)[0]["seconds"]["startup"] for each in order}
+        ratios.append(took["keys"] / took["none"])
+        print(
+            f"64 peers on a torus: ready in {took['none']:.2f} s on open links, {took['keys']:.2f} s on encrypted ones: "
+            f"{ratios[-1]:.2f} x",
+            flush=True,
+        )
+    print(f"median of {pairs} pairs: {median(ratios):.2f} x (aim {KEYS:g})", flush=True)
+    return median(ratios) <= KEYS
+
+
+def of_many() -> bool:
     summary, memory = learn("regular:256:4", 1000, 1e-4)
     print(
-        f"256 peers, 4-regular: ready in {summary['seconds']['startup']:.1f} s, {memory:.1f} MB PSS each;",
-        end=" ",
+        f"256 peers, 4-regular: ready in {summary['seconds']['startup']:.1f} s, {memory:.1f} MB PSS each; stopped by "
+        f"{summary['stopped']} after {summary['rounds']} rounds in {summary['seconds']['learning']:.1f} s, consensus distance "
+        f"{summary['consensus_distance']:.1e}, {'agreed' if summary['agreed'] else 'NOT agreed'}"
     )
-    print(f"stopped by {summary['stopped']} after {summary['rounds']} rounds in", end=" ")
-    print(
-        f"{summary['seconds']['learning']:.1f} s, consensus distance {summary['consensus_distance']:.1e},",
-        end=" ",
-    )
-    print("agreed" if summary["agreed"] else "NOT agreed")
-    if not summary["agreed"]:
+    return bool(summary["agreed"])
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--only", default="help,memory,keys,many")
+    asked.add_argument("--pairs", type=int, default=3)
+    told = asked.parse_args()
+    parts = {"help": of_help, "memory": of_64, "keys": lambda: of_keys(told.pairs), "many": of_many}
+    fine = [parts[name]() for name in told.only.split(",")]
+    if not all(fine):
         sys.exit(1)
 
 

@@ -71,6 +71,7 @@ class RefusalLog:
             self._unsaid += 1
             return
         others = f" ({self._unsaid:,} others since the last line)" if self._unsaid else ""
-        self._log.warning("refused a message: %s%s", why, others)
+        again = {"again": bool(others)}  # of no use on a terminal
+        self._log.warning("refused a message: %s%s", why, others, extra=again)
         self._pause = PAUSE if now > self._next + self._pause else min(2 * self._pause, LONGEST)
         self._next, self._unsaid = now + self._pause, 0

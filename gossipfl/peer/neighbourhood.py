@@ -86,8 +86,10 @@ class Neighbourhood(dict[int, Neighbour]):
         self.rumours = self.rumours.join(cuts=((*self._ends(peer), 2 * number + cut),))
 
     def _mended(self, peer: int, number: int) -> None:
-        if self._ends(peer) in self.rumours.cut:
-            self._cut(peer, number + 1, cut=False)  # it may have been cut in this exchange
+        ends = self._ends(peer)
+        if ends in self.rumours.cut:  # perhaps in this exchange, or in a later one of the other end's
+            latest = max(when // 2 for *edge, when in self.rumours.cuts if tuple(edge) == ends)
+            self._cut(peer, max(number, latest) + 1, cut=False)
 
     def _ends(self, peer: int) -> tuple[int, int]:
         """The edge to that neighbour, as rumours call it."""

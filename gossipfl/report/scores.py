@@ -27,7 +27,8 @@ def scored(scores: Mapping[str, Any]) -> tuple[str, str]:
     else:
         who = f"{who} alone" if len(whose) == 1 else f"{who} ({len(whose)} of {peers} peers), from sums"
     parts = [
-        f"{what} {number(scores[name])}" + (f" ± {scores['auc_bound']:.0e}" if name == "auc" else "")
+        f"{what} {number(scores[name])}"
+        + (f" ± {scores['auc_bound']:.0e}" if name == "auc" and scores["auc_bound"] else "")
         for name, what in NAMES.items()
         if scores.get(name) is not None
     ]

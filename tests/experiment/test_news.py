@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from gossipfl.experiment.live.news import HUSHED, MANY, SOURCES, WHILE, News, news
+from gossipfl.peer.limits import RefusalLog
 from gossipfl.report import live
 from gossipfl.runs.events import Progress, Started
 
@@ -20,6 +21,14 @@ def test_what_is_logged_around_a_peer_is_told_in_its_own_thread_and_only_meanwhi
         other.join()
     around.warning("too late")
     assert said == ["b is given up: silent"]
+
+
+def test_of_refusals_that_go_on_the_first_is_news():
+    said, refuse = [], RefusalLog(SOURCES[0])
+    with news(said.append):
+        for now in (0.0, 0.1, 5.0):
+            refuse("b takes part in another study", now)
+    assert said == ["refused a message: b takes part in another study"]
 
 
 def test_a_neighbour_that_flaps_does_not_flood_and_the_silence_is_said():

@@ -18,6 +18,8 @@ HUSHED = "there are too many changes to show here: log.jsonl has all of them"
 class News(logging.Handler):
     """Passes on the log lines of this thread, which is that of one peer; too many lines become one notice.
 
+    Of messages that are refused again and again only the first is news.
+
     Args:
         tell: called with a sentence.
         clock: the time in seconds.
@@ -30,7 +32,7 @@ class News(logging.Handler):
         self._hushed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread != self._thread:
+        if record.thread != self._thread or getattr(record, "again", False):
             return
         now, hushed = self._clock(), self._hushed
         self._hushed = len(self._times) == MANY and now - self._times[0] < WHILE
