@@ -2,14 +2,13 @@
 
     python benchmarks/simulator.py                     # N = 100, 1,000, 10,000, 100,000
     python benchmarks/simulator.py --exact             # exact diffusion: ring:16, ring:100, regular:1000:4
-    python benchmarks/simulator.py --peers 1000 --profile
     python benchmarks/simulator.py --million           # N = 1,000,000 with 8 rows each, and its memory
 
 D-PSGD, logistic, 57 features and an intercept, 46 rows for each peer, a 20-regular graph, float32; each round uses all rows as
 one minibatch. *bare* is a loop of the gradient's two batched products with the sigmoid between them, and the sparse product
 that mixes. *simulator* is `Simulator.step`. With --exact it is exact diffusion in float64, and *bare* is the method in numpy.
-They take turns in this process. CPU time is user plus system time of the whole
-process, on one thread unless --threads is set. Figures are medians over the turns.
+They take turns in this process. CPU time is user plus system time of the whole process, on one thread unless --threads is set.
+Figures are medians over the turns.
 """
 
 import argparse
@@ -155,16 +154,6 @@ def in_turns(bare: Callable[[], None], simulator: Callable[[], None], peers: int
     return Figures(*map(median, times))
 
 
-def profile(peers: int, rows: int) -> None:
-    """Print how much time the simulator spends in each torch operation."""
-    turn = simulated(graph(peers), problem(peers, rows), DPSGD(STEP), Mixing())
-    turn()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
-        for _ in range(max(3, 20_000 // peers)):
-            turn()
-    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=40))
-
-
 def table(sizes: list[int], rows: int, turns: int) -> None:
     print(
         f"{rows} rows a peer, {FEATURES} features, degree {DEGREE}, float32, {torch.get_num_threads()} threads"
@@ -200,7 +189,6 @@ def main() -> None:
     options.add_argument("--peers", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
     options.add_argument("--turns", type=int, default=7)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--profile", action="store_true")
     options.add_argument("--exact", action="store_true")
     options.add_argument("--million", action="store_true")
     chosen = options.parse_args()
@@ -214,9 +202,6 @@ def main() -> None:
         print(f"{1_000_000 * 8 * (FEATURES + 2) * 4 / 2**30:.1f}")
     elif chosen.exact:
         exact_table(chosen.turns)
-    elif chosen.profile:
-        for peers in chosen.peers:
-            profile(peers, 46)
     else:
         table(chosen.peers, 46, chosen.turns)
 
