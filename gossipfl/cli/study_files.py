@@ -205,7 +205,8 @@ def _page(study: Agreed, site: Site) -> str:
 
                gossipfl keys new {site}
 
-           Send the two lines that it prints to all sites, and let all write them into `topology.toml`.
+           Send the line `public_key = ...` to all sites. All write it into `topology.toml`, in place of the comment
+           under `[peers.{site}]`.
         3. {port}
         4. When the file has the keys of all sites, print its fingerprint. Compare the words
            with each neighbour by telephone.

@@ -44,12 +44,12 @@ def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Ite
         BadExperiment: `out` has a run already, or cannot be made.
     """
     folder = out or fresh(experiment.name)
-    if _begun(folder) or ((folder / "config.toml").exists() and not (folder / "environment.json").exists()):
+    if begun(folder) or ((folder / "config.toml").exists() and not (folder / "environment.json").exists()):
         raise taken(folder)
     return furnish(experiment, graph, folder, peers)
 
 
-def _begun(folder: Path) -> bool:
+def begun(folder: Path) -> bool:
     """Whether a run in the folder learned something or still lives. A start that failed does neither."""
     results = "summary.json", "metrics.jsonl", "peers/*/checkpoint*", "peers/*/*.safetensors"
     return any(file.stat().st_size for pattern in results for file in folder.glob(pattern)) or bool(

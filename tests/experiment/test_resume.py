@@ -190,6 +190,8 @@ def test_a_peer_that_failed_before_it_learned_starts_anew_in_its_folder_and_once
     raw, folder = by_hand(tmp_path, peers__wait=0.3), tmp_path / "a"
     assert not lodged(study(parse(raw)), "a", folder)
     assert start(raw, "a", folder).exit_code == 5, "nobody came"
+    mistaken = study(parse(raw | {"seed": 5}))
+    assert not lodged(mistaken, "a", folder), "there is nothing that another experiment could spoil"
     again = study(parse(raw | {"peers": {"wait": 20.0}}))
     assert not lodged(again, "a", folder)
     assert "wait = 20.0" in (folder / "config.toml").read_text(), "as it is carried out now"

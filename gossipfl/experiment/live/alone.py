@@ -110,7 +110,7 @@ def watched(study: Study, name: str, listen: str | None, tell: Tell) -> Reread:
 def lodged(study: Study, name: str, folder: Path) -> bool:
     """Prepare the run folder; whether the peer can continue from a checkpoint of this study in it.
 
-    It can if it was interrupted or died. A peer that ended before it learned starts again.
+    It can if it was interrupted or died. A peer that ended before it learned starts again, with another experiment if need be.
 
     Raises:
         BadExperiment: the folder has another run, or the result of this one or of all others, or cannot be created.
@@ -119,7 +119,8 @@ def lodged(study: Study, name: str, folder: Path) -> bool:
     if not config.exists():
         files.create(study.experiment, study.graph, folder, (name,))
         return False
-    if others := differences(load(config), study.experiment):
+    others = differences(load(config), study.experiment)
+    if others and files.begun(folder):
         raise BadExperiment(
             f"--out {folder} has a run of another experiment: {', '.join(others)} differ{'s' * (len(others) == 1)} from "
             f"{config}. Give another folder, or use the same experiment"
