@@ -183,15 +183,16 @@ def noised(study: Study, made: Prepared, agreement: Agreement) -> Prepared:
     if not study.private:
         return made
     promise, rows = study.promise, made.facts.mean_rows * agreement.peers
-    _, wanted = asked(study, made.problem.width)
+    kind, wanted = asked(study, made.problem.width)
     fixed = Clipped(rows, promise.clip, promise.deviation(wanted))
     assert agreement.exact, "private sums are secure"
     assert agreement.noise, "private sums have noise"
     integers, each = Integers(agreement.peers, agreement.exact.masks), promise.each(wanted.sums)
     carrier = Noised(integers, agreement.noise, each, wanted.norm)
     said = (
-        f"private sums: with all {wanted.sums} of them a row is hidden by epsilon = {promise.epsilon:g} at delta = "
-        f"{promise.delta:g}, though {promise.colluders} of {promise.peers} peers collude; about {rows:,.0f} training rows"
+        f"private sums ({kind}, {wanted.sums} of {wanted.numbers:,} numbers): after all of them a row is hidden by epsilon = "
+        f"{promise.epsilon:g} at delta = {promise.delta:g}, though {promise.colluders} of {promise.peers} peers collude; "
+        f"about {rows:,.0f} training rows"
     )
     return dataclasses.replace(made, carrier=carrier, fixed=fixed, borne=said)
 
