@@ -115,7 +115,7 @@ class Inbox:
             one.strange = LENGTH
             raise Late(self._misfit(payload), header, self._judged(header))
         if number in early:
-            raise Late(f"speaks twice of exchange {number}", header)
+            self._displace(header, one)
         if furthest is not None:
             del early[furthest]
             self.refused += 1
@@ -150,6 +150,17 @@ class Inbox:
             raise BadMessage(
                 f"speaks of exchange {header.number}, which this study does not have", header.sender
             )
+
+    def _displace(self, header: Header, one: Neighbour) -> None:
+        """Forget the message of that exchange if its sender does not know my nonce, and this one's does; else raise Late.
+
+        A stranger may have taken the place.
+        """
+        number, mine = header.number, one.edge.mine
+        if header.yours != mine or one.early[number].header.yours == mine:
+            raise Late(f"speaks twice of exchange {number}", header)
+        del one.early[number]
+        self.refused += 1
 
     def _make_room(self, header: Header, size: int) -> None:
         """Forget the furthest of a neighbour's messages that have another length than this exchange's, where there is no room.

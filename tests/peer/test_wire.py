@@ -249,6 +249,20 @@ def test_an_exchange_that_the_study_does_not_have_is_refused() -> None:
         box.put(honest(1, 21))
 
 
+def test_who_does_not_know_my_nonce_keeps_no_place_from_one_that_does() -> None:
+    """On open links a stranger can fill all exchanges to come in a neighbour's name."""
+    known = met(1, 2)
+    box, mine = Inbox(STUDY, known), known[1].edge.mine
+    box.advance(ME_AT, SIZE)
+    box.put([encode(Header(STUDY, 1, ME_AT + 1, yours=mine + 1)), b"strange"])
+    box.put([encode(Header(STUDY, 1, ME_AT + 1, yours=mine)), b"own"])
+    for yours in (mine, mine + 1):
+        with pytest.raises(Late, match="speaks twice"):
+            box.put([encode(Header(STUDY, 1, ME_AT + 1, yours=yours)), b"again"])
+    assert [message.payload for message in kept(box)] == [b"own"]
+    assert box.refused == 1
+
+
 @given(st.permutations(range(ME_AT, ME_AT + 9)))
 def test_of_too_many_messages_the_nearest_are_kept(order: list[int]) -> None:
     box = Inbox(STUDY, met(1, 2), ahead=4)
