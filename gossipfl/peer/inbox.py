@@ -116,7 +116,7 @@ class Inbox:
             raise Late(self._misfit(payload), header, self._judged(header))
         if number in early:
             self._displace(header, one)
-        if furthest is not None:
+        elif furthest is not None:
             del early[furthest]
             self.refused += 1
         if not fits:

@@ -252,7 +252,7 @@ def test_an_exchange_that_the_study_does_not_have_is_refused() -> None:
 def test_who_does_not_know_my_nonce_keeps_no_place_from_one_that_does() -> None:
     """On open links a stranger can fill all exchanges to come in a neighbour's name."""
     known = met(1, 2)
-    box, mine = Inbox(STUDY, known), known[1].edge.mine
+    box, mine = Inbox(STUDY, known, ahead=1), known[1].edge.mine  # the place is the last one, too
     box.advance(ME_AT, SIZE)
     box.put([encode(Header(STUDY, 1, ME_AT + 1, yours=mine + 1)), b"strange"])
     box.put([encode(Header(STUDY, 1, ME_AT + 1, yours=mine)), b"own"])
