@@ -148,7 +148,7 @@ TABLE = (
     Permission(
         "number (attempt)",
         "that all agree again, since a peer began again",
-        "All agree again.",
+        "All agree again. Peers that learn already send their state.",
         "Only while all agree, and at most 63 times.",
     ),
     Permission(
