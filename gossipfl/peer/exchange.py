@@ -275,6 +275,7 @@ class Exchange:
         self.outbox.remember()
         while (left := until - self._clock()) > 0 and self.neighbours.keys() - self._gone():
             frames = self.transport.recv(min(left, SLICE))
+            self._elapse(2 * SLICE)
             if frames is not None:
                 self._hear(frames, self.now)
         return self._gone()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gossipfl.errors import Absent, Departed, Ended, NetworkError
 from gossipfl.peer.inbox import Inbox
-from gossipfl.peer.neighbour import UP, Health, Message
+from gossipfl.peer.neighbour import TO_THE_END, UP, Health, Message
 from gossipfl.peer.neighbourhood import Neighbourhood
 from gossipfl.peer.transport import Transport
 
@@ -20,6 +20,7 @@ ABSENT, LEAST = (
     60.0,
     5.0,
 )  # seconds that a neighbour may be silent once it was there: by default, and at least
+PARTS = 1.0  # seconds for which a neighbour that learned to the end still answers, as its last message may be lost
 GRACE, TELLS = 2.0, 2.0  # seconds until it is told who is missing, and between two such lines
 SILENT = "are they running, or have they ended already, and are their endpoints in the topology file right?"
 
@@ -73,7 +74,9 @@ class LockStep:
         for peer in missing:
             one = self._neighbours[peer]
             # One that was interrupted while all agree may come back.
-            if one.health is Health.LEFT and not (self._inbox.agreeing and one.goodbye == "interrupted"):
+            back = self._inbox.agreeing and one.goodbye == "interrupted"
+            parts = one.goodbye in TO_THE_END and now - one.since < PARTS
+            if one.health is Health.LEFT and not (back or parts):
                 raise Departed(one.name, one.goodbye)
         return missing
 
