@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, Record, State, leaves, rebuilt
 from gossipfl.mixing import Mixing
 from gossipfl.models import Grad
+from gossipfl.tensors import Tensor, torch
 from gossipfl.topology import Links, Topology
 
 

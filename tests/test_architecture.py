@@ -16,14 +16,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "rng": {"errors"},
+    "tensors": set(),
     "topology": {"rng", "errors"},
-    "models": {"rng", "errors"},
+    "models": {"rng", "tensors", "errors"},
     "data": {"rng", "errors"},
-    "mixing": {"rng", "errors"},
+    "mixing": {"rng", "tensors", "errors"},
     "secrecy": {"errors"},
-    "algorithms": {"mixing", "models", "secrecy", "rng", "errors"},
+    "algorithms": {"mixing", "models", "secrecy", "rng", "tensors", "errors"},
     "selection": {"algorithms", "data", "models", "rng"},
-    "engine": {"algorithms", "mixing", "models", "secrecy", "topology", "errors"},
+    "engine": {"algorithms", "mixing", "models", "secrecy", "topology", "tensors", "errors"},
 }
 ENGINES = {"engine", *BELOW["engine"], "rng"}
 BELOW |= {
@@ -36,7 +37,7 @@ BELOW["signals"] = set()
 BELOW["keys"] = {"topology", "errors"}
 BELOW["config"] = {"algorithms", "data", "topology", "errors"}
 BELOW["faults"] = {"config", "rng", "signals", "errors"}
-BELOW["runs"] = {"config", "data", "secrecy", "topology", "errors"}
+BELOW["runs"] = {"config", "data", "secrecy", "topology", "tensors", "errors"}
 BELOW["trained"] = {"config", "data", "models", "errors"}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}
@@ -53,6 +54,7 @@ GLOBAL_RANDOMNESS = {
     *(f"{numpy}.random.{name}" for numpy in ("np", "numpy") for name in ("seed", "rand", "randn", "normal")),
     *(f"torch.{name}" for name in ("manual_seed", "seed", "rand", "randn", "randint", "randperm")),
 }
+LATER = {"algorithms", "mixing", "models", "gossip", "engine"}  # what a check of an experiment imports
 NEVER = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
 
 
@@ -186,6 +188,8 @@ def test_pure_rooms_know_no_network_no_clock_and_no_global_randomness(path: Path
     tree = parse(path)
     top = {name.split(".")[0] for name in imports(tree)}
     assert not top & NEVER
+    if room(path) in LATER:
+        assert "torch" not in top, f"{named(path)} imports torch, and not gossipfl.tensors"
     if room(path) in PURE:
         assert not top & IMPURE
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}

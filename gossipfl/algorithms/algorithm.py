@@ -7,10 +7,9 @@ here. A round never reduces over it: data passes between rows only through `mix`
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload
 
-from torch import Tensor
-
 from gossipfl.mixing import Property
 from gossipfl.models import Grad
+from gossipfl.tensors import Tensor, torch
 
 Prox = Callable[[Tensor, float], Tensor]  # x (n, d), step -> proximal map of step * penalty at x
 
@@ -104,7 +103,7 @@ def leaves(record: Record) -> dict[str, Tensor]:
     """A record's tensors by name. Field e of the field `inner` is "inner.e"."""
     found: dict[str, Tensor] = {}
     for field, value in record._asdict().items():
-        if isinstance(value, Tensor):
+        if isinstance(value, torch.Tensor):
             found[field] = value
         else:
             found |= {f"{field}.{name}": tensor for name, tensor in leaves(value).items()}
@@ -116,7 +115,9 @@ def rebuilt(tensors: Mapping[str, Tensor], like: R, path: str = "") -> R:
     fields = {}
     for field, value in like._asdict().items():
         name = path + field
-        fields[field] = tensors[name] if isinstance(value, Tensor) else rebuilt(tensors, value, f"{name}.")
+        fields[field] = (
+            tensors[name] if isinstance(value, torch.Tensor) else rebuilt(tensors, value, f"{name}.")
+        )
     return like._replace(**fields)
 
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Account, Grad, Mix
 from gossipfl.algorithms.d_psgd import Iterate
 from gossipfl.mixing import Property
+from gossipfl.tensors import Tensor
 
 
 @dataclass(frozen=True)

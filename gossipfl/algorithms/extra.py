@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty
 from gossipfl.algorithms.exact_diffusion import Corrected
 from gossipfl.mixing import Property
+from gossipfl.tensors import Tensor, torch
 
 
 @dataclass(frozen=True)

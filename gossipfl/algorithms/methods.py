@@ -9,9 +9,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Algorithm, Prox, no_penalty
 from gossipfl.algorithms.d_psgd import DPSGD
 from gossipfl.algorithms.exact_diffusion import ExactDiffusion
@@ -42,6 +39,7 @@ from gossipfl.models import Loss
 from gossipfl.models.losses import Huber, Logistic, Squared
 from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import Query
+from gossipfl.tensors import Tensor
 
 
 def no_hessian(x: Tensor) -> Tensor:
@@ -86,8 +84,8 @@ class Sums(NamedTuple):
 
 def no_sums(loss: Loss, peers: int = 1, exchanges: int = 1) -> Sums:
     """A method over no rows, for checks and tables."""
-    nothing = torch.zeros(1, dtype=torch.float64)
-    return Sums(Objective(nothing, Units(nothing[:0], nothing[:0])), loss, 0.0, (), peers, exchanges, nothing)
+    nothing: Any = ()  # no numbers, in place of tensors
+    return Sums(Objective(nothing, Units(nothing, nothing)), loss, 0.0, (), peers, exchanges, nothing)
 
 
 class Ingredients(NamedTuple):

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Account, Grad, Mix
 from gossipfl.mixing import Property
+from gossipfl.tensors import Tensor, torch
 
 Hessian = Callable[[Tensor], Tensor]  # (n, d) -> (n, d, d), of each row's own objective
 FLOOR = 1e3  # times machine epsilon: a gradient this short, relative to the longest one seen, is only rounding error

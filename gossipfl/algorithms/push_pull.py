@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Account, Grad, Mix, Prox, no_penalty, subgradient
 from gossipfl.mixing import Property
+from gossipfl.tensors import Tensor, torch
 
 
 class Totalled(NamedTuple):

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Account, Algorithm, Grad, Mix, State
 from gossipfl.mixing import Property
+from gossipfl.tensors import Tensor
 
 
 class Pushed(NamedTuple):

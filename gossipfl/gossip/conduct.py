@@ -5,8 +5,6 @@ live peer it is the number of events so far.
 """
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.gossip.create import Model
@@ -14,6 +12,7 @@ from gossipfl.gossip.learning import GossipLearning
 from gossipfl.gossip.letters import room
 from gossipfl.gossip.shards import Shards
 from gossipfl.gossip.world import World
+from gossipfl.tensors import Tensor, torch
 from gossipfl.topology.links import Mask, Numbers, Reals
 
 

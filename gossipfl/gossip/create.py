@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import torch
-from torch import Tensor
-
 from gossipfl.errors import BadExperiment
+from gossipfl.tensors import Tensor, torch
 
 
 class Model(NamedTuple):

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
 from gossipfl.engine import Run, relative_distance
 from gossipfl.gossip.engine import Gossip
 from gossipfl.gossip.world import RECEIVED, World
+from gossipfl.tensors import Tensor, torch
 
 
 class Cycles:

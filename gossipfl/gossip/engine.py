@@ -11,8 +11,6 @@ Every random number is a function of the seed, its purpose, a peer and a tick (`
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import BadExperiment
@@ -24,6 +22,7 @@ from gossipfl.gossip.network import PERFECT, Network, period
 from gossipfl.gossip.overlay import overlay
 from gossipfl.gossip.shards import Shards
 from gossipfl.gossip.world import LOST, MISSED, RECEIVED, SENT, World, copy
+from gossipfl.tensors import Tensor, torch
 from gossipfl.topology import Links
 from gossipfl.topology.links import Numbers
 

@@ -4,10 +4,8 @@ Test rows are x (m, p) with labels y (m,) in {0, 1}. A margin above 0 predicts 1
 predicted wrongly: (k,) for the k peers in `peers`, or for all peers if it is None.
 """
 
-import torch
-from torch import Tensor
-
 from gossipfl.gossip.world import World
+from gossipfl.tensors import Tensor, torch
 
 
 def error(run: World, x: Tensor, y: Tensor, peers: Tensor | None = None) -> Tensor:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from gossipfl.errors import BadExperiment
+from gossipfl.tensors import torch
 from gossipfl.topology.links import Mask, Numbers, Reals
 
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
-
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.models import Loss
+from gossipfl.tensors import Tensor
 
 
 class Rule(Protocol):

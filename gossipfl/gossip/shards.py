@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from gossipfl.errors import BadData
+from gossipfl.tensors import Tensor, torch
 
 
 class Shards(NamedTuple):
@@ -20,13 +19,14 @@ class Shards(NamedTuple):
 
     @staticmethod
     def of(
-        rows: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], dtype: torch.dtype = torch.float32
+        rows: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], dtype: "torch.dtype | None" = None
     ) -> "Shards":
-        """From each peer's (x, y), x (n_i, p) and y (n_i,); d = p + 1.
+        """From each peer's (x, y), x (n_i, p) and y (n_i,); d = p + 1. The dtype is float32 by default.
 
         Raises:
             BadData: a peer has no rows, another number of features than the first peer, or not one target for each row.
         """
+        dtype = dtype or torch.float32
         if not rows:
             raise BadData("Nobody learns: there are no peers")
         features = rows[0][0].shape[1]

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from gossipfl.gossip.letters import Letters
+from gossipfl.tensors import Tensor
 from gossipfl.topology.links import Mask, Numbers
 
 SENT, LOST, RECEIVED, MISSED = range(

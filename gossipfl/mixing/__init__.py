@@ -11,9 +11,6 @@ gamma = 1/2 is the lazy walk (I + W) / 2. If a round has several exchanges, thei
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import torch
-from torch import Tensor
-
 from gossipfl.mixing.average import Average
 from gossipfl.mixing.compressor import Compressor, Payload
 from gossipfl.mixing.compressors import COMPRESSORS, Amount
@@ -25,6 +22,7 @@ from gossipfl.mixing.push import PullAndPush, Push
 from gossipfl.mixing.received import Received
 from gossipfl.mixing.sum import Sum
 from gossipfl.mixing.union import Union
+from gossipfl.tensors import Tensor, torch
 
 __all__ = [
     "COMPRESSORS",

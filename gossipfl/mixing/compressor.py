@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from torch import Tensor
+from gossipfl.tensors import Tensor
 
 Payload = tuple[Tensor, ...]  # axis 0 is the peers; shapes and types depend only on the width
 

@@ -6,15 +6,14 @@ COMPRESSORS has them by their names in an experiment file.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import BadMessage
 from gossipfl.mixing.compressor import Compressor, Payload
+from gossipfl.tensors import Tensor, torch
 
 ALIKE = np.zeros(1, np.int64)  # rows of random numbers: one that all peers share
 
@@ -106,11 +105,12 @@ class Sign:
 class Cast:
     """Each number as a shorter float: float16 or bfloat16."""
 
-    dtype: torch.dtype
+    dtype: Literal["float16", "bfloat16"]
 
     def compress(self, x: Tensor, round: int) -> Payload:
-        most = torch.finfo(self.dtype).max  # error feedback sends the clipped part later
-        return (x.clamp(-most, most).to(self.dtype),)
+        short: torch.dtype = getattr(torch, self.dtype)
+        most = torch.finfo(short).max  # error feedback sends the clipped part later
+        return (x.clamp(-most, most).to(short),)
 
     def decompress(self, payload: Payload, like: Tensor, round: int) -> Tensor:
         return payload[0].to(like.dtype)
@@ -175,7 +175,7 @@ COMPRESSORS: dict[str, Callable[[Amount], Compressor]] = {
     "int8": lambda of: Quantise(8, of.seed),
     "int4": lambda of: Quantise(4, of.seed),
     "sign": lambda _: Sign(),
-    "fp16": lambda _: Cast(torch.float16),
-    "bf16": lambda _: Cast(torch.bfloat16),
+    "fp16": lambda _: Cast("float16"),
+    "bf16": lambda _: Cast("bfloat16"),
     "low-rank": lambda of: LowRank(of.rank, of.columns, of.seed),
 }

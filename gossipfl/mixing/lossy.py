@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.mixing.compressor import Compressor, Payload
 from gossipfl.mixing.properties import Property
+from gossipfl.tensors import Tensor, torch
 
 
 class Compressed(NamedTuple):

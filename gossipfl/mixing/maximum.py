@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
-
 from gossipfl.mixing.properties import Property
 from gossipfl.mixing.received import Received
+from gossipfl.tensors import Tensor
 
 
 class Maximum(NamedTuple):

@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.mixing.properties import Property
 from gossipfl.mixing.received import Received
+from gossipfl.tensors import Tensor, torch
 
 
 class Push(NamedTuple):

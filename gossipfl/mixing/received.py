@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from torch import Tensor
+from gossipfl.tensors import Tensor
 
 
 class Received(Protocol):

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl.mixing.properties import Property
 from gossipfl.mixing.received import Received
+from gossipfl.tensors import Tensor, torch
 
 TOO_LONG = 0xFF  # no byte of UTF-8
 

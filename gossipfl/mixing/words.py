@@ -4,13 +4,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.errors import BadMessage
 from gossipfl.mixing.compressor import Payload
 from gossipfl.mixing.properties import Property
 from gossipfl.mixing.union import to_set, too_long
+from gossipfl.tensors import Tensor, torch
 
 
 class Words(NamedTuple):

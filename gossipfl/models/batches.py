@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
-import torch
-from torch import Tensor
-
 from gossipfl import rng
+from gossipfl.tensors import Tensor, torch
 
 _NUMBERS = 2**17  # numbers in a block of rounds: a megabyte
 

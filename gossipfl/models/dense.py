@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+from gossipfl.tensors import Tensor, torch
 
 Array = npt.NDArray[Any]
 WIDE = 2**15  # numbers in a row above which copying it costs more than a separate call
@@ -125,7 +125,7 @@ class Dense:
         self,
         shards: Sequence[tuple[Any, npt.NDArray[Any]]],
         ones: bool,
-        dtype: torch.dtype,
+        dtype: "torch.dtype",
         device: str,
         offsets: Sequence[npt.NDArray[Any]] | None = None,
     ):

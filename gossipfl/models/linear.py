@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
-from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import BadData, Incompatible
@@ -18,6 +16,7 @@ from gossipfl.models.losses import Loss, Softmax
 from gossipfl.models.problem import ArrayGrad, Grad
 from gossipfl.models.shard import Shard, shard
 from gossipfl.models.sparse import Sparse
+from gossipfl.tensors import Tensor, torch
 
 _GRAM = 1000
 
@@ -41,7 +40,7 @@ class Linear:
         rows: the peers' numbers in the network, (n,) int64; None: 0, 1, ...
         batch: rows drawn with replacement for a gradient, by their weights; None: all rows.
         seed: of these draws.
-        dtype: float64 or float32.
+        dtype: float64, the default, or float32.
 
     Raises:
         BadData: a peer has no rows, or the peers have different numbers of features.
@@ -62,9 +61,10 @@ class Linear:
         seed: int = 0,
         batch: int | None = None,
         intercept: bool = True,
-        dtype: torch.dtype = torch.float64,
+        dtype: "torch.dtype | None" = None,
         device: str = "cpu",
     ):
+        dtype = dtype or torch.float64
         peers = torch.arange(len(shards)) if rows is None else rows
         _check(shards, peers.tolist())
         kind = Sparse if sparse.issparse(shards[0][0]) else Dense

@@ -6,13 +6,12 @@ A live peer has few numbers in a round, and a call to torch costs more than the 
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from scipy.special import expit
-from torch import Tensor
 
 from gossipfl.models.dense import Array, LoneRows
 from gossipfl.models.losses import Logistic, Loss, Squared
 from gossipfl.models.problem import ArrayGrad, Grad
+from gossipfl.tensors import Tensor, torch
 
 Slope = Callable[[Array, Array], Array]
 

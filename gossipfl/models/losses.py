@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal, Protocol
 
-import torch
-from torch import Tensor
+from gossipfl.tensors import Tensor, torch
 
 Task = Literal["regression", "binary", "multiclass", "count"]
 

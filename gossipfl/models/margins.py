@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from gossipfl.models.linear import Linear, scores
 from gossipfl.models.module import Module
+from gossipfl.tensors import Tensor, torch
 
 
 def scorer(problem: Linear | Module, x: Tensor) -> Callable[[Any], npt.NDArray[np.float64]]:

@@ -4,14 +4,12 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from scipy import sparse
-from torch import Tensor
-from torch.func import functional_call, vmap
 
 from gossipfl.errors import BadData
 from gossipfl.models.batches import batches
 from gossipfl.models.problem import Grad
+from gossipfl.tensors import Tensor, torch
 
 Groups = list[tuple[Tensor, Tensor, Tensor]]  # peers' places, features and targets, of the same shape
 
@@ -37,7 +35,7 @@ class Module:
 
     def __init__(
         self,
-        module: torch.nn.Module,
+        module: "torch.nn.Module",
         loss: Callable[[Tensor, Tensor], Tensor],
         shards: Sequence[tuple[Any, Any]],
         *,
@@ -46,7 +44,7 @@ class Module:
         rows: Tensor | None = None,
         seed: int = 0,
         batch: int | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: "torch.dtype | None" = None,
     ):
         self.module, self.criterion, self.l2 = copy.deepcopy(module).to(dtype), loss, l2
         named = dict(self.module.named_parameters())
@@ -81,7 +79,7 @@ class Module:
         """The module's own parameters, (d,)."""
         return torch.cat([p.detach().flatten() for p in self.module.parameters()])
 
-    def module_from(self, x: Tensor) -> torch.nn.Module:
+    def module_from(self, x: Tensor) -> "torch.nn.Module":
         """A copy of the module with the parameters x, (d,)."""
         module = copy.deepcopy(self.module)
         torch.nn.utils.vector_to_parameters(x.detach().clone(), module.parameters())
@@ -115,7 +113,7 @@ class Module:
     def _objective(self, x: Tensor, features: Tensor, target: Tensor, share: Tensor) -> Tensor:
         parts = torch.split(x, self._lengths)
         parameters = {n: p.view(s) for n, p, s in zip(self._names, parts, self._shapes, strict=True)}
-        output = functional_call(self.module, parameters, (features,))
+        output = torch.func.functional_call(self.module, parameters, (features,))
         if target.is_floating_point() and target.numel() == output.numel():
             target = target.view_as(output)
         value = self.criterion(output, target)
@@ -136,7 +134,7 @@ class Module:
         for i, features, target in groups:
             # A live peer does without vmap, whose first call imports torch._dynamo: a CPU second and 75 MB.
             each = (
-                vmap(self._objective)
+                torch.func.vmap(self._objective)
                 if len(i) > 1
                 else lambda *one: self._objective(*(t[0] for t in one))[None]
             )

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
-from torch import Tensor
 
 from gossipfl.models.linear import Linear
+from gossipfl.tensors import Tensor, torch
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

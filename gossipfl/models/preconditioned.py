@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl import rng
 from gossipfl.errors import Incompatible
 from gossipfl.models.linear import Linear
 from gossipfl.models.problem import Grad
+from gossipfl.tensors import Tensor, torch
 
 ITERATIONS = 60  # of the power method for the smoothness constant
 MARGIN = 1.1  # the factor that its result is multiplied by

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy.typing as npt
-from torch import Tensor
+
+from gossipfl.tensors import Tensor
 
 Grad = Callable[[Tensor], Tensor]
 ArrayGrad = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]  # the same in numpy

@@ -8,15 +8,14 @@ import math
 from contextlib import suppress
 
 import numpy as np
-import torch
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.linalg import cg
-from torch import Tensor
 
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.models.linear import Linear
 from gossipfl.models.losses import Hinge, Huber, SquaredHinge
 from gossipfl.models.pooled import Array, Indices, Pooled
+from gossipfl.tensors import Tensor, torch
 
 _EXACT = 1000  # parameters up to which the Hessian is factorised
 _RANK = 1e-13  # eigenvalues below this share of the largest are treated as zero

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
-from torch import Tensor
 
 from gossipfl.models.losses import Huber, Logistic, Loss, Poisson, Softmax
+from gossipfl.tensors import Tensor, torch
 
 CHUNK = 1024  # rows whose gradients are held at once
 ROUNDING = 1e-9  # of a norm, and more

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
-from torch import Tensor
+
+from gossipfl.tensors import Tensor, torch
 
 
 class Matrix(NamedTuple):
@@ -64,7 +64,7 @@ class Sparse:
         self,
         shards: Sequence[tuple[Any, npt.NDArray[Any]]],
         ones: bool,
-        dtype: torch.dtype,
+        dtype: "torch.dtype",
         device: str,
         offsets: Sequence[npt.NDArray[Any]] | None = None,
     ):
@@ -113,7 +113,7 @@ class Sparse:
             yield self._stacked[rows, i * q : (i + 1) * q], target[rows]
 
 
-def _csr(matrix: Any, dtype: torch.dtype, device: str) -> Tensor:
+def _csr(matrix: Any, dtype: "torch.dtype", device: str) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse (CSR|invariant)", UserWarning)
         return torch.sparse_csr_tensor(

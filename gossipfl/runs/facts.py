@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import torch
 from msgspec.structs import replace
-from torch import Tensor
 
 from gossipfl.data import Schema
 from gossipfl.data.scale import Scale
 from gossipfl.errors import BadMessage
+from gossipfl.tensors import Tensor, torch
 
 
 class Moments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

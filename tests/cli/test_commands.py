@@ -40,6 +40,25 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_computes_nothing_needs_no_torch(tmp_path: Path) -> None:
+    """Importing it takes most of a second, and people wait for these commands."""
+    commands = [
+        *(
+            ["config", "check", str(built_in.HERE / f"{name}.toml")]
+            for name in ("demo", "ridge", "gossip-learning")
+        ),
+        ["topology", "show", "ring:16"],
+        ["topology", "show", "base:3:12"],
+        ["algorithms"],
+        ["algorithms", "dp-gd"],
+        ["keys", "new", "oslo", "--out", str(tmp_path)],
+    ]
+    run = f"codes = [main(command) for command in {commands}]"
+    code = f"import sys; from gossipfl.cli import main; {run}; print(codes, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{[0] * len(commands)} False"
+
+
 def test_without_arguments_the_help_is_printed() -> None:
     assert "gossipfl demo" in gossipfl().out
     assert "families" in gossipfl("topology").out

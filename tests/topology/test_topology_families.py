@@ -98,7 +98,7 @@ def test_help_lists_every_family() -> None:
 
 
 def test_importing_the_room_is_light() -> None:
-    heavy = {"matplotlib", "pandas", "sklearn", "zmq"}
+    heavy = {"matplotlib", "pandas", "sklearn", "torch", "zmq"}
     code = f"import sys, gossipfl.topology; print({heavy} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -4,15 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.sums.certificate import Evidence, nothing
 from gossipfl.algorithms.sums.dp_gd import UNKNOWN, Clipped
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.algorithms.sums.products import asked, damped, read
 from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import Query
+from gossipfl.tensors import Tensor, torch
 
 WIDEST = 3.0  # deviations of the target at which it is cut, in a row of usual length
 SHARE = 1.0  # of the noise's norm, which is lent to the curvature

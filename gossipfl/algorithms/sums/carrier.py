@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gossipfl.secrecy import promise
 from gossipfl.secrecy.fixed import PLACES, STEP, Hiding, fitting, fixed, total
+from gossipfl.tensors import Tensor, torch
 
 HEAD = 2  # numbers in front of a plain sum: the count of contributors, and the digest of x
 LEARNING = 2**56  # the first cycle of learning: those before it are of the agreement

@@ -8,8 +8,7 @@ import math
 from enum import IntEnum
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+from gossipfl.tensors import Tensor, torch
 
 LEAST = 1e-3  # of the spread of the target: slopes below this size are measured in these units
 CONSISTENT = 1e-6  # guard A: |g - H s| / |g|

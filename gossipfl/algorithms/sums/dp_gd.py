@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.sums.certificate import Evidence, nothing
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.models.losses import Loss
 from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import PLACES, Query
+from gossipfl.tensors import Tensor, torch
 
 SUMS = 30
 MOMENTUM = 0.9

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch import Tensor
-
 from gossipfl.algorithms.sums.certificate import Evidence, nothing
 from gossipfl.algorithms.sums.dp_gd import UNKNOWN, Clipped
 from gossipfl.algorithms.sums.objective import Objective
@@ -13,6 +11,7 @@ from gossipfl.algorithms.sums.products import asked, damped, read
 from gossipfl.models.losses import Loss
 from gossipfl.models.shard import Shard
 from gossipfl.secrecy.promise import Query
+from gossipfl.tensors import Tensor
 
 SUMS = 3
 WIDEST = 2.0  # slopes at which a slope is cut, in a row of usual length

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import leaves, rebuilt
 from gossipfl.algorithms.sums.summed import SumMethod
 from gossipfl.models.shard import Shard
+from gossipfl.tensors import Tensor, torch
 
 
 class Together(NamedTuple):

@@ -4,15 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.newton import solve
 from gossipfl.algorithms.sums.certificate import Evidence, certified, decided, distance, nothing, over
 from gossipfl.algorithms.sums.newton import DECREASE, TRIALS, UNSEEN
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.models.shard import Shard, unpacked
+from gossipfl.tensors import Tensor, torch
 
 MEMORY = 60
 WORKING = 1000  # parameters that a Hessian may have

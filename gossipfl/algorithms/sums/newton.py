@@ -4,15 +4,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.newton import solve
 from gossipfl.algorithms.sums.certificate import Evidence, certified, decided, distance, nothing, over
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.models.losses import Huber, Loss, SquaredHinge
 from gossipfl.models.shard import Shard, unpacked
+from gossipfl.tensors import Tensor, torch
 
 TRIALS = 8  # steps whose losses ride in one sum, each half as long as the one before
 DECREASE = 1e-4  # Armijo's share

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.sums.certificate import Units
+from gossipfl.tensors import Tensor, torch
 
 
 @dataclass(frozen=True)

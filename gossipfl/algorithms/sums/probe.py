@@ -4,9 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.newton import solve
 from gossipfl.algorithms.sums.certificate import (
     CONSISTENT,
@@ -23,6 +20,7 @@ from gossipfl.algorithms.sums.newton import DampedNewton, Stepping
 from gossipfl.algorithms.sums.objective import Objective
 from gossipfl.models.losses import Huber, Loss, SquaredHinge
 from gossipfl.models.shard import Shard, unpacked
+from gossipfl.tensors import Tensor, torch
 
 LARGEST = 1000  # parameters of a Hessian
 MOST = 30  # sums of one certificate

@@ -2,11 +2,9 @@
 
 import math
 
-import torch
-from torch import Tensor
-
 from gossipfl.models.shard import DIAGONAL, OFF, unpacked
 from gossipfl.secrecy.promise import Query
+from gossipfl.tensors import Tensor, torch
 
 LEAST = 0.1  # of the noise: the smallest curvature that counts
 

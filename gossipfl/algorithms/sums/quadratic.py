@@ -2,8 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+from gossipfl.tensors import Tensor, torch
 
 Array = npt.NDArray[np.float64]
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-import torch
-from torch import Tensor
-
 from gossipfl.algorithms.algorithm import Account, Grad, Mix, Record, leaves, rebuilt
 from gossipfl.algorithms.sums.carrier import PLAIN, Carrier, Place
 from gossipfl.algorithms.sums.certificate import Evidence
 from gossipfl.errors import Spent
 from gossipfl.mixing import Property
+from gossipfl.tensors import Tensor, torch
 
 
 class MethodState(Record, Protocol):

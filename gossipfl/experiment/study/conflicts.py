@@ -1,10 +1,9 @@
 """The settings of an experiment that do not fit each other, whatever the data; must not know engines or rows."""
 
-import torch
-
 from gossipfl.config.gossip import GossipSettings
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.study import Study
+from gossipfl.tensors import torch
 
 
 def check(study: Study) -> None:

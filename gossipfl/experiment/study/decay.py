@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 from gossipfl.algorithms import Grad
 from gossipfl.config.algorithm import DecaySettings
 from gossipfl.models import Problem
 from gossipfl.models.problem import ArrayGrad
+from gossipfl.tensors import Tensor
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Scheduled:
     def width(self) -> int:
         return self.problem.width
 
-    def loss(self, x: torch.Tensor) -> torch.Tensor:
+    def loss(self, x: Tensor) -> Tensor:
         return self.problem.loss(x)
 
     def grad(self, round: int) -> Grad:
@@ -33,10 +32,10 @@ class Scheduled:
         inner, factor = getattr(self.problem, "in_numpy", lambda _: None)(round), self.factor(round)
         return None if inner is None else lambda x: factor * inner(x)
 
-    def prox(self, x: torch.Tensor, step: float) -> torch.Tensor:
+    def prox(self, x: Tensor, step: float) -> Tensor:
         return self.problem.prox(x, step)
 
-    def smoothness(self) -> torch.Tensor:
+    def smoothness(self) -> Tensor:
         return self.problem.smoothness()
 
 

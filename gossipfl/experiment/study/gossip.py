@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from gossipfl.algorithms import METHODS
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.gossip import GossipSettings
@@ -31,6 +29,7 @@ from gossipfl.gossip import (
     by_age,
     equal,
 )
+from gossipfl.tensors import torch
 
 
 def learning(study: Study) -> GossipLearning:
@@ -75,7 +74,7 @@ def network(experiment: Experiment) -> Network:
     return Network(experiment.topology.loss, settings.delay, settings.online, settings.session)
 
 
-def shards(train: Sequence[Rows], dtype: torch.dtype) -> Shards:
+def shards(train: Sequence[Rows], dtype: "torch.dtype") -> Shards:
     """The training rows of the peers in this process."""
     rows: list[tuple[Any, Any]] = [(part.x, part.y) for part in train]
     return Shards.of(rows, dtype)

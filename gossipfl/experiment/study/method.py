@@ -6,8 +6,6 @@ Here each peer replaces the kind "auto", after the peers have agreed on the numb
 import math
 from typing import NamedTuple
 
-import torch
-
 from gossipfl.algorithms import (
     METHODS,
     Algorithm,
@@ -44,6 +42,7 @@ from gossipfl.mixing import (
 from gossipfl.models import Linear, Problem
 from gossipfl.runs.facts import Moments
 from gossipfl.secrecy.promise import Query
+from gossipfl.tensors import torch
 from gossipfl.topology import Spectrum, Topology, cycle, every, extreme, static, symmetric
 from gossipfl.topology.chebyshev import accelerated
 

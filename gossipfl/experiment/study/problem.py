@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.sparse import issparse
-from torch import Tensor
 
 from gossipfl.data import Rows, Schema
 from gossipfl.data.names import NUMBER
@@ -18,6 +16,7 @@ from gossipfl.data.table import FEW
 from gossipfl.errors import BadData, BadExperiment, GossipError
 from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Loss, Module
+from gossipfl.tensors import Tensor, torch
 
 
 def make_problem(
@@ -75,7 +74,7 @@ def _instead(classes: Sequence[str]) -> str:
     return 'set model.kind = "softmax"'
 
 
-def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
+def as_losses_want(module: "torch.nn.Module", rows: Rows) -> tuple[Any, Any]:
     """Features and targets for a torch loss; for a module with several outputs the targets are integers, the classes."""
     if issparse(rows.x):
         raise BadExperiment(
@@ -87,7 +86,7 @@ def as_losses_want(module: torch.nn.Module, rows: Rows) -> tuple[Any, Any]:
     return rows.x, rows.y.astype(np.int64) if out.numel() > 1 else rows.y
 
 
-def load_module(reference: str, seed: int) -> tuple[torch.nn.Module, Any]:
+def load_module(reference: str, seed: int) -> "tuple[torch.nn.Module, Any]":
     """The user's (module, loss), from "file.py:function". It begins with the same parameters at every peer."""
     file, function = split_module(reference)
     spec = importlib.util.spec_from_file_location("gossipfl_user_module", Path(file))

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import networkx as nx
-import torch
 
 from gossipfl.algorithms import METHODS, Method
 from gossipfl.config.experiment import Experiment
@@ -21,6 +20,7 @@ from gossipfl.models import LOSSES, Problem
 from gossipfl.models.losses import Loss
 from gossipfl.runs.facts import Selection
 from gossipfl.secrecy.promise import Promise
+from gossipfl.tensors import torch
 from gossipfl.topology import (
     WEIGHTS,
     Averaging,
@@ -223,7 +223,7 @@ class Study:
         return LOSSES[model.kind](delta=model.delta) if model.kind == "huber" else LOSSES[model.kind]()
 
     @property
-    def dtype(self) -> torch.dtype:
+    def dtype(self) -> "torch.dtype":
         return torch.float64 if self.experiment.model.dtype == "float64" else torch.float32
 
     @cached_property
