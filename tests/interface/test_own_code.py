@@ -10,10 +10,11 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 
 import gossipfl as gf
-from gossipfl.algorithms import Iterate
+from gossipfl.algorithms import METHODS, Iterate
 from gossipfl.config import code
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.make import study
+from gossipfl.models import LOSSES
 from gossipfl.testing import laws
 
 CODE = '''
@@ -70,6 +71,16 @@ def make(seed):
     return networkx.grid_2d_graph(2, 2)
 
 '''
+
+
+@pytest.fixture(autouse=True)
+def tables():
+    """What a test enlists is taken out again: other tests look at the whole tables."""
+    before = [(table, dict(table)) for table in (METHODS, LOSSES)]
+    yield
+    for table, built_in in before:
+        table.clear()
+        table.update(built_in)
 
 
 @pytest.fixture
