@@ -1,6 +1,6 @@
 """What sums along a tree cost beside exact averages, and whole runs that end with a certificate; must not know how they work.
 
-    python benchmarks/sums.py [--graphs ring:16,line:50] [--peers] [--wide]
+    python benchmarks/sums.py [--graphs ring:16,line:50] [--peers] [--wide [--short] [--only rows]]
 
 First one sum over all peers on each graph. Then logistic regression on scikit-learn's breast cancer data, sorted by label,
 l2 = 1e-3, by Newton's method until the peers' certificate is at most 1e-12: exchanges, with those of the agreement, beside
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="real peers, too")
     parser.add_argument("--wide", action="store_true", help="L-BFGS on models with many parameters, instead")
     parser.add_argument("--short", action="store_true", help="with --wide: without first-order methods")
+    parser.add_argument("--only", default="", help="with --wide: the problems whose name has this word")
     told = parser.parse_args()
     torch.set_num_threads(1)
     if told.wide:
@@ -191,6 +192,8 @@ def main() -> None:
                 (csr, 0.0, 1e-5, 1500), (csr, 1e-3, 0.0, 2000),
             ):  # fmt: skip
                 name = f"{path.stem}, {f'l1 = {l1:g}' if l1 else f'l2 = {l2:g}'}"
+                if told.only not in name:
+                    continue
                 print(figures(f"{name}, lbfgs", ended(wide("lbfgs", l1, l2, path)), limit), flush=True)
                 if told.short:
                     continue

@@ -40,9 +40,9 @@ def standardised(x):
 def lagged(path, rows=600, lags=12):
     """A smooth series and its past: neighbouring columns are nearly the same."""
     random = np.random.default_rng(0)
-    series = np.convolve(random.normal(size=rows + 60), np.hanning(12), "valid")
+    series = np.convolve(random.normal(size=rows + 60), np.hanning(32), "valid")
     x = np.column_stack([series[lag : lag + rows] for lag in range(lags)])
-    assert np.linalg.cond(standardised(x).T @ standardised(x)) >= 1e4
+    assert np.linalg.cond(standardised(x)) >= 1e4
     y = x @ random.normal(size=lags) + random.normal(size=rows)
     pd.DataFrame(np.column_stack((x, y))).rename(columns=lambda k: f"c{k}").to_csv(path, index=False)
     return x, y
@@ -71,11 +71,14 @@ def test_lasso_and_elastic_net_are_scikit_learn_s(source, l2, tmp_path):
         assert w.any() or l1 >= 5
 
 
-def test_logistic_regression_with_l1():
-    """The subgradient of least norm is 0; scikit-learn's support where it converges."""
+@pytest.mark.parametrize(
+    "penalties", [(0.5, 0.1, 0.01, 1e-4), pytest.param((1e-3,), marks=pytest.mark.slow)], ids=str
+)
+def test_logistic_regression_with_l1(penalties):
+    """The subgradient of least norm is 0; scikit-learn's model where it converges: 90,000 iterations at 1e-3."""
     x, y = load_breast_cancer(return_X_y=True)
     x = standardised(x)
-    for l1 in (0.5, 0.1, 0.01, 1e-3, 1e-4):
+    for l1 in penalties:
         session = learned(
             model={"kind": "logistic", "l1": l1, "l2": 0.0}, stop__rounds=400, stop__tolerance=1e-10
         )
@@ -88,7 +91,7 @@ def test_logistic_regression_with_l1():
         assert np.linalg.norm(least) <= 1e-10 * np.linalg.norm(
             gradient(0 * w, np.log(y.mean() / (1 - y.mean())))
         )
-        if l1 in (0.1, 0.01):
+        if l1 in (0.1, 0.01, 1e-3):
             twin = LogisticRegression(
                 C=1 / (l1 * len(y)), l1_ratio=1.0, solver="saga", tol=1e-12, max_iter=10**5
             ).fit(x, y)
