@@ -1,11 +1,12 @@
 """What faults cost learning peers: how long they pause, and what they reach; must not know how peers handle faults.
 
     python benchmarks/faults.py [--only kill-4,cut] [--model linear] [--l2 0.1] [--kind exact-diffusion]
-                                [--graph torus:4x4] [--seconds 40]
+                                [--averaging tree] [--graph torus:4x4] [--seconds 40]
 
 Ridge regression on scikit-learn's diabetes data, sorted by target, or logistic regression on its breast cancer data, sorted by
 diagnosis, over 16 real peers, one process each, over TCP. The peers that are killed are spread over the data, so that many rows
-of both diagnoses remain. The peers that "cut-by-label" separates hold only malignant tumours. Each row of the table is a
+of both diagnoses remain. "leaf", "inner" and "root" are peers of the tree along which sums are taken. The peers that
+"cut-by-label" separates hold only malignant tumours. Each row of the table is a
 separate run with a fixed duration, so that it does not end before the fault. "halt" is the longest time between two rounds of
 any peer without a fault, at the fault or soon after (over poor links: between two lines of metrics, with many rounds between
 them). "rounds lost" is the number of rounds that it would have done in this time at its earlier pace. "back" is the time from a
@@ -43,6 +44,11 @@ HALF = [str(peer) for peer in range(8)]
 ILL = HALF[:5]  # of 16 peers, those that hold only malignant tumours
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "none": [],
+    "kill-leaf": [{"do": "kill", "at": BEGIN, "place": "leaf"}],
+    "kill-inner": [{"do": "kill", "at": BEGIN, "place": "inner"}],
+    "kill-root": [{"do": "kill", "at": BEGIN, "place": "root"}],
+    "restart-root": [{"do": "kill", "at": BEGIN, "place": "root", "lasts": 5}],
+    "loss": [{"do": "loss", "at": BEGIN, "amount": 0.05}],
     "kill-1": [{"do": "kill", "at": BEGIN, "count": 1}],
     "kill-4": [{"do": "kill", "at": BEGIN, "count": 4}],
     "kill-8": [{"do": "kill", "at": BEGIN, "count": 8}],
@@ -81,6 +87,7 @@ class How(NamedTuple):
     model: str
     l2: float
     kind: str
+    averaging: str
     graph: str
     seconds: float
 
@@ -98,14 +105,27 @@ def spread(graph: nx.Graph, count: int) -> list[str]:
     return found
 
 
+def placed(graph: nx.Graph, place: str) -> str:
+    """The first peer at a place of the tree, such that the others stay connected without it."""
+    made, names = topology.tree(graph), list(graph)
+    parents = {int(parent) for parent in made.receiver}
+    places = {"root": {*made.roots}, "inner": parents - {*made.roots}, "leaf": {*range(len(names))} - parents}
+    return next(
+        names[peer]
+        for peer in sorted(places[place])
+        if nx.is_connected(graph.subgraph({*names} - {names[peer]}))
+    )
+
+
 def faults(name: str, graph: str) -> list[dict[str, Any]]:
     """The faults of a row, with the names of the peers to kill."""
     asked = FAULTS[name]
     if not any(fault["do"] == "kill" for fault in asked):
         return asked
     (kill,) = asked
-    peers = spread(topology.load(graph), kill["count"])
-    return [{key: value for key, value in kill.items() if key != "count"} | {"peers": peers}]
+    of = topology.load(graph)
+    peers = [placed(of, kill["place"])] if "place" in kill else spread(of, kill["count"])
+    return [{key: value for key, value in kill.items() if key not in ("count", "place")} | {"peers": peers}]
 
 
 def experiment(name: str, how: How) -> dict[str, Any]:
@@ -117,7 +137,7 @@ def experiment(name: str, how: How) -> dict[str, Any]:
         "data": {"source": SOURCES[how.model], "partition": {"scheme": "sorted"}, "test": 0.0},
         "topology": {"graph": how.graph},
         "model": {"kind": how.model, "l2": how.l2},
-        "algorithm": {"kind": how.kind},
+        "algorithm": {"kind": how.kind} | ({"averaging": how.averaging} if how.averaging else {}),
         "stop": {"rounds": 2**40, "seconds": seconds, "absent": 1.0 if forever else 60.0},
         "peers": {"report": 1, "checkpoint": 1.0},
         "faults": faults(name, how.graph),
@@ -189,12 +209,15 @@ def main() -> None:
     asked.add_argument("--model", choices=SOURCES, default="linear")
     asked.add_argument("--l2", type=float, default=0.1)
     asked.add_argument("--kind", default="exact-diffusion")
+    asked.add_argument("--averaging", default="", help="for newton: tree or exact; else the shorter one")
     asked.add_argument("--graph", default="torus:4x4")
     asked.add_argument("--seconds", type=float, default=40.0)
     told = asked.parse_args()
-    how = How(told.model, told.l2, told.kind, told.graph, told.seconds)
+    how = How(told.model, told.l2, told.kind, told.averaging, told.graph, told.seconds)
     rows = [row(name, how) for name in told.only.split(",")]
-    print(f"\n{told.model}, l2 = {told.l2:g}, {told.kind}, {told.graph}, {told.seconds:g} s each")
+    print(
+        f"\n{told.model}, l2 = {told.l2:g}, {told.kind} {told.averaging}, {told.graph}, {told.seconds:g} s each"
+    )
     print(
         f"{'fault':14} {'peers':>5} {'rounds':>7} {'rounds lost':>11} {'halt, s':>8} {'back, s':>8} {'distance':>9}"
     )
