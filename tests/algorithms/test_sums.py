@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from runs import carry_out, settings
+from scipy import sparse
 from torch import Tensor
 
 from gossipfl import topology
 from gossipfl.algorithms import Objective, Summed, Summing, Units
-from gossipfl.algorithms.sums import LBFGS, Bound, DampedNewton, Probe, distance
+from gossipfl.algorithms.sums import LBFGS, Bound, DampedNewton, Probe, distance, lbfgs
 from gossipfl.algorithms.sums.certificate import CONTRACTION, Verdict, at_rounding, predicted
 from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.mixing import Mixing, Sum
@@ -115,6 +116,22 @@ def test_lbfgs_meets_the_optimum_and_says_so(loss: Loss, l1: float) -> None:
     assert predicted(run[-1].evidence) <= 1e-9
     optimum = pooled_optimum(problem)
     assert torch.linalg.vector_norm(run[-1].x - optimum) <= 1e-8 * torch.linalg.vector_norm(optimum)
+
+
+def test_l1_with_more_coefficients_than_a_hessian_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The subgradient of least norm goes to 0 by the memory alone, though one-hot columns make the Hessian singular."""
+    monkeypatch.setattr(lbfgs, "WORKING", 20)
+    random = np.random.default_rng(0)
+    columns = np.minimum(random.zipf(1.5, size=(300, 5)) - 1, 59) + 60 * np.arange(5)
+    x = np.zeros((300, 300))
+    np.put_along_axis(x, columns, 1.0, 1)
+    y = random.random(300) < 1 / (1 + np.exp(-x @ random.normal(size=300)))
+    problem = Linear([(sparse.csr_array(x), y * 1.0)], Logistic(), l1=1e-3)
+    method = LBFGS(Objective(problem.penalised, Units(torch.ones(300), torch.zeros(300)), l1=1e-3))
+    run = list(states(method, problem, 250))
+    least = [float(method._pseudo(s).norm()) for s in (run[0], run[-1])]
+    assert int((run[-1].x != 0).sum()) > 30
+    assert least[1] <= 1e-10 * least[0]
 
 
 def probed(method: Any, problem: Linear, x: Tensor) -> float:

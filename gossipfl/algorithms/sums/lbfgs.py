@@ -54,8 +54,9 @@ class LBFGS:
 
     [weight, f, g] is one sum over all peers. With l1 it has the Hessian of a working set, too: of the parameters that are not 0
     and of zeros that are to change, those with the largest gradients first, 1,000 at most; and a step is a proximal Newton
-    step of these. Where the support alone is larger, a step by the memory stays in the orthant of x and of the steepest
-    descent (Andrew, Gao, "Scalable training of L1-regularized log-linear models", ICML 2007). Without l1 the certificate is
+    step of these. Where the support alone is larger, a step by the memory is of the support and of zeros that are to change. It
+    stays in the orthant of x and of the steepest descent (Andrew, Gao, "Scalable training of L1-regularized log-linear models",
+    ICML 2007); but only zeros need a direction that descends in each coordinate. Without l1 the certificate is
     |g| / (l2 |w|), once Newton steps of the intercepts alone have made their gradient short: partly minimised, the objective
     has at least the curvature l2.
 
@@ -102,8 +103,11 @@ class LBFGS:
     def _quasi(self, s: Remembering) -> Remembering:
         """The next step by the memory; the first one is to be shortened by a search."""
         down, one = -self._pseudo(s), torch.ones_like(s.t)
-        p = _inverse(s, down)
-        p = torch.where((p * down <= 0) & (self.objective.lasso > 0), 0.0, p)
+        if self.objective.l1:
+            p = _inverse(_among(s, (s.x != 0) | (down != 0)), down)
+            p = torch.where((s.x == 0) & (p * down <= 0) & (self.objective.lasso > 0), 0.0, p)
+        else:
+            p = _inverse(s, down)
         curved = bool(self.objective.l1) and self._fits(s.x, s.g)
         if curved and not s.curved:  # the next sum has the Hessian at x
             return s._replace(p=p * 0, t=one, slope=one * 0, forced=one, curved=one, length=one * math.inf)
@@ -223,6 +227,14 @@ def _remembered(s: Remembering, x: Tensor, g: Tensor) -> Remembering:
     return s._replace(
         steps=torch.cat((s.steps[1:], step[None])), changes=torch.cat((s.changes[1:], change[None]))
     )
+
+
+def _among(s: Remembering, free: Tensor) -> Remembering:
+    """The memory of these parameters alone; a change without curvature is left out."""
+    steps, changes = s.steps * free, s.changes * free
+    sizes = torch.linalg.vector_norm(steps, dim=1) * torch.linalg.vector_norm(changes, dim=1)
+    curved = (steps * changes).sum(1) > CURVED * sizes
+    return s._replace(steps=steps * curved[:, None], changes=changes * curved[:, None])
 
 
 def _inverse(s: Remembering, v: Tensor) -> Tensor:

@@ -32,7 +32,10 @@ ENDLESS = {
 VOID = "not all peers took part in its sums"
 UNSOUND = "the objective is not smooth enough there, or has a flat direction"
 SECRET = "secure sums are spent on learning alone"
-WIDE = "the model has too many parameters for it: it would need model.l2 above 0, and model.l1 = 0"
+WIDE = (
+    "the model has too many parameters for it: it would need model.l2 above 0 and model.l1 = 0 or, with "
+    'algorithm.kind = "lbfgs", a model.l1 that leaves at most 1,000 coefficients'
+)
 
 
 class Aside(Protocol):
