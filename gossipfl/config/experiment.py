@@ -208,7 +208,7 @@ class PeersSettings(Section):
     checkpoint: NonNegative = 5.0
     """Seconds of learning between two checkpoints of a peer; 0 for no checkpoints."""
     report: PositiveInt | None = None
-    """Rounds between two lines of metrics. By default lines become rarer with the rounds; there are about 30 to 80 in all."""
+    """Rounds between two lines of metrics. By default lines become rarer with the rounds; there are about 25 to 70 in all."""
 
 
 class PrivacySettings(Section):

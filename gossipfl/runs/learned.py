@@ -51,7 +51,7 @@ class Learned:
     bytes_sent: int
     startup: float
     seconds: float
-    cpu: float  # seconds of all peers together, while learning
+    cpu: float  # seconds of all peers together, while learning, without certificates
     status: dict[str, str]
     train: list[Rows]  # encoded and standardised
     test: list[Rows]

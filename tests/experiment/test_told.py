@@ -154,10 +154,10 @@ def test_lines_become_rarer_in_the_same_rounds_of_each_run_however_fast_it_is():
     lines = told(Lines(None, 2000), 2000)
     assert lines == told(Lines(None, 2000), 2000, each=0.02)
     assert lines[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16]
-    assert lines[-3:] == [1856, 1920, 1984], "2000 / 20, and a power of two"
-    assert len(lines) < 60
-    assert 30 < len(told(Lines(None, 200), 200)) < 40
-    assert len(told(Lines(None, 10**5), 10**5, each=1e-5)) < 80
+    assert lines[-3:] == [1664, 1792, 1920], "2000 / 10, and a power of two"
+    assert len(lines) < 50
+    assert 25 < len(told(Lines(None, 200), 200)) < 35
+    assert len(told(Lines(None, 10**5), 10**5, each=1e-5)) < 70
 
 
 def test_lines_are_as_many_as_are_asked_for_and_long_rounds_have_one_each():

@@ -1,6 +1,7 @@
 """The certificate of the peers' mean model, by sums between two rounds of learning; must not know which engine takes them."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -64,6 +65,7 @@ class Certifier:
         self._engines, self._parts, self._mine = engines, parts, list(mine)
         self._made: tuple[Parts, Sums] | None = None
         self.exchanges = self.messages_sent = self.bytes_sent = 0
+        self.cpu = 0.0  # seconds
 
     @property
     def decides(self) -> bool:
@@ -89,8 +91,10 @@ class Certifier:
         method = probe(made.objective, made.loss, made.tolerance, thorough)
         if method is None:
             return Certificate(why=WIDE)
-        graphs = self._engines.companies(study, run)
-        return _worst([self._of(graph, study, made, method, problem, x) for graph in graphs])
+        graphs, began = self._engines.companies(study, run), time.process_time()
+        found = _worst([self._of(graph, study, made, method, problem, x) for graph in graphs])
+        self.cpu += time.process_time() - began
+        return found
 
     def _of(
         self,

@@ -31,7 +31,7 @@ OFTEN = 0.1  # minimum seconds between two lines of metrics, if the number of ro
 PAUSE = 16  # exchanges after the first certificate that did not meet the tolerance
 SELDOM = 1.0  # maximum seconds between two lines of metrics then, if rounds are not longer
 LATE = 5.0  # seconds after which the next round has a line of metrics, unless their number is asked for
-FEW = 20  # lines of metrics that a study has at least, if it does all its rounds, and has so many
+FEW = 10  # lines of metrics that a study has at least, if it does all its rounds, and has so many
 
 
 @dataclass
@@ -206,7 +206,7 @@ class Lines:
     """The rounds that have a line of metrics: the first, and each multiple of `every` (or the next one, if rounds are skipped).
 
     If nobody asks for a number, lines become rarer: four while the number of the round doubles, but no rarer than one in a
-    twentieth of all rounds. So each run of an experiment has lines of the same rounds. Only after `LATE` seconds without a line
+    tenth of all rounds. So each run of an experiment has lines of the same rounds. Only after `LATE` seconds without a line
     the next round has one, too.
 
     Args:

@@ -163,9 +163,13 @@ class Session:
         rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, e.peers.report)
         learning = learn(self.engine, self.prepared.problem, self.outcome, self.stop, rhythm, self.certifier)
         for progress in learning:
-            self.cpu = time.process_time() - began
+            self.cpu = self._spent(began)
             yield progress
-        self.cpu = time.process_time() - began
+        self.cpu = self._spent(began)
+
+    def _spent(self, began: float) -> float:
+        """CPU seconds of the rounds since `began`: certificates are no rounds."""
+        return time.process_time() - began - (self.certifier.cpu if self.certifier else 0.0)
 
     @property
     def stop(self) -> StopSettings:
