@@ -12,6 +12,7 @@ from gossipfl.peer.inbox import Inbox
 from gossipfl.peer.neighbour import TO_THE_END, UP, Health, Message
 from gossipfl.peer.neighbourhood import Neighbourhood
 from gossipfl.peer.transport import Transport
+from gossipfl.peer.wire import ATTEMPT
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,9 @@ class LockStep:
         for most, silent in late.items():
             names = ", ".join(self._neighbours[peer].name for peer in silent)
             known = "; ".join(why for peer in silent if (why := self._why(peer)))
+            number = self._inbox.number % ATTEMPT
             raise Absent(
-                f"{self._me}: no answer from {names} for {most:g} s (exchange {self._inbox.number}): {known or SILENT}",
+                f"{self._me}: no answer from {names} for {most:g} s (exchange {number}): {known or SILENT}",
                 silent,
             )
         if now >= max(self._next, began + GRACE):
@@ -120,7 +122,7 @@ class LockStep:
             return f"{one.name} left ({one.goodbye})"
         if one.strange:
             return f"{one.name} was heard, but {one.strange}"
-        why = self._transport.why(peer)
+        why = self._transport.why(peer) or ("was there, and says nothing any more" if one.met else "")
         return f"{one.name} {why}" if why else ""
 
     def rest(self, awaited: Sequence[int]) -> float | None:
