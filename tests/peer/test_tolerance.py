@@ -372,6 +372,19 @@ def test_who_repeats_the_last_exchange_of_agreeing_though_it_has_mine_is_told_wh
     assert said.index((20, True)) > said.index((19, False), 1)
 
 
+def test_who_is_suspected_before_anything_of_it_was_used_has_no_part_in_what_is_learned() -> None:
+    script = Script(
+        (0.0, tells(CLE, 20)), *((10.0, tells(peer, number)) for number in (21, 22) for peer in (ZUR, CLE))
+    )
+    exchange = end(script)
+    exchange.begin(20, exchanges=1000)
+    assert swap(exchange, 20) == [CLE]
+    assert exchange.rumours.cut == [(0, ZUR)]
+    swap(exchange, 21)
+    assert swap(exchange, 22) == [CLE, ZUR]
+    assert exchange.rumours.cut == []
+
+
 def test_while_somebody_is_absent_nobody_is_whole() -> None:
     script = Script(*((0.0, tells(ZUR, number)) for number in range(3)), (0.0, tells(CLE, 0)))
     exchange = end(script)
