@@ -92,6 +92,11 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
         self.history_ = several
         known = [one.certificate for one in fitted if one.certificate is not None]
         self.certificate_ = max(known) if len(known) == len(fitted) else None
+        penalties = [
+            np.array([one.penalties[key] for one in fitted]) if len(fitted) > 1 else fitted[0].penalties[key]
+            for key in ("l1", "l2")
+        ]
+        self.l1_, self.l2_ = penalties
         self.messages_ = sum(one.messages for one in fitted)
         self.algorithm_, self.peers_ = fitted[0].algorithm, fitted[0].peers
         return self
@@ -127,7 +132,7 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
         algorithm: `algorithm.kind` of an experiment file, or a class with a method of your own; "auto" takes sums along a tree
             of the topology where links allow it: it is exact with any penalty, and certified.
         loss: "logistic" (softmax for more than two classes), "squared-svm", "svm", or a class with a loss of your own.
-        l1, l2: the penalties.
+        l1, l2: the penalties; "cv" or "cv-1se" for one of them: the peers choose it by cross-validation, without pooling rows.
         fit_intercept: whether there is an intercept.
         class_weight: weights of the classes, or "balanced".
         standardise: learn from features of mean 0 and deviation 1, whose moments the peers gossip; the penalty is then on
@@ -145,6 +150,7 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
         n_iter_: rounds, each with an exchange.
         history_: a data frame with the loss, the disagreement and the messages in the course of the rounds.
         certificate_: the predicted distance to the optimum, relative; None if the method has none.
+        l1_, l2_: the penalties, also where the peers chose one (l2="cv").
         messages_: messages of all peers. algorithm_: the method. peers_: the names of the peers.
 
     >>> from sklearn.datasets import load_breast_cancer
@@ -247,7 +253,7 @@ class GossipRegressor(RegressorMixin, GossipEstimator):  # type: ignore[misc]
         topology, peers, ...: as of `GossipClassifier`.
 
     Attributes:
-        coef_, intercept_, n_iter_, history_, certificate_, messages_, algorithm_, peers_: as of `GossipClassifier`.
+        coef_, intercept_, n_iter_, history_, certificate_, l1_, l2_, messages_, algorithm_, peers_: as of `GossipClassifier`.
 
     >>> import networkx
     >>> from sklearn.datasets import load_diabetes

@@ -68,6 +68,7 @@ class Fitted(NamedTuple):
     algorithm: str
     peers: list[str]
     lines: list[Progress]
+    penalties: dict[str, float]  # "l1" and "l2", also where the peers chose one
 
 
 def fit(
@@ -142,10 +143,11 @@ def _of_lesson(given: Given, lesson: Lesson) -> Fitted:
     w = average(learned.models).double().numpy().reshape(-1, outputs)
     scale = learned.scales[0] if given.study.experiment.data.standardise == "gossip" else None
     slopes, intercept = original(w, len(learned.schema.features), scale)
+    chosen = given.study.chosen(learned.selection)
     return Fitted(
         slopes, intercept, learned.rounds, learned.stopped, learned.why,
         learned.certificate and learned.certificate.distance, learned.messages_sent,
-        learned.algorithm, learned.names, lines,
+        learned.algorithm, learned.names, lines, {"l1": chosen.l1, "l2": chosen.l2},
     )  # fmt: skip
 
 
@@ -167,9 +169,12 @@ def _live(given: Given) -> Fitted:
         len(model["coefficients"]) + 1, -1
     )
     slopes, intercept = original(w, len(w) - 1, scale)
+    penalties, selection = {"l1": given.study.l1, "l2": given.study.l2}, summary.get("selection")
+    if selection:
+        penalties[selection["key"]] = selection["chosen"]
     return Fitted(
         slopes, intercept, summary["rounds"], summary["stopped"], summary["why"], summary.get("certificate"),
-        summary["messages_sent"], summary["algorithm"], list(summary["rows"]), lines,
+        summary["messages_sent"], summary["algorithm"], list(summary["rows"]), lines, penalties,
     )  # fmt: skip
 
 

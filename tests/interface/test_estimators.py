@@ -191,3 +191,12 @@ def _strict():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+
+
+def test_the_penalty_that_the_peers_chose_is_an_attribute():
+    X, y = load_diabetes(return_X_y=True)
+    chosen = gf.GossipRegressor(l2="cv", peers=2).fit(X[:60], y[:60])
+    again = gf.GossipRegressor(l2=chosen.l2_, peers=2).fit(X[:60], y[:60])
+    assert chosen.l1_ == 0
+    assert 0 < chosen.l2_ == again.l2_
+    np.testing.assert_allclose(chosen.coef_, again.coef_, rtol=1e-8)
