@@ -87,8 +87,10 @@ class Linear:
         self.penalised = penalised.view(-1)  # (d,), 1 for weights and 0 for the intercept
         self._ridge = _narrowed((self.share[:, None] * l2).to(dtype) * self.penalised)
         self._lasso = _narrowed((self.share[:, None] * l1).to(dtype) * self.penalised)
-        data, slope = self.data, SLOPES.get(type(loss))
-        self._lone = Lone(slope, self._ridge) if slope and isinstance(data, Dense) and data.lone else None
+        data, known = self.data, type(loss) in SLOPES
+        self._lone = (
+            Lone(type(loss), self._ridge) if known and isinstance(data, Dense) and data.lone else None
+        )
         gather: Any = data.gather
         if isinstance(data, Dense) and self._lone:
             self._full_in_numpy = self._lone.oracle(data.alone, self._weights.view(-1).numpy())
@@ -114,6 +116,8 @@ class Linear:
 
     def loss(self, x: Tensor) -> Tensor:
         """Each peer's own objective, with penalties, (n, d) -> (n,)."""
+        if self._lone and isinstance(self.data, Dense) and not (self.l1 or x.requires_grad):
+            return self._lone.loss(x, self.data.alone, self._weights.view(-1).numpy())
         rows = self.data.full
         values = self.loss_of_row.value(self._margins(rows, x), rows.target)
         smooth = rows.total(values * self._weights.squeeze(-1)) + (self._ridge * x.square()).sum(1) / 2

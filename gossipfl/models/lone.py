@@ -31,16 +31,40 @@ def _logistic(z: Array, y: Array) -> Array:
 SLOPES: dict[type[Loss], Slope] = {Squared: _residual, Logistic: _logistic}
 
 
+def _halved_square(z: Array, y: Array) -> Array:
+    z -= y
+    z *= z
+    z /= 2.0
+    return z
+
+
+# `Loss.value` likewise.
+VALUES: dict[type[Loss], Slope] = {
+    Squared: _halved_square,
+    Logistic: lambda z, y: np.logaddexp(0.0, (1.0 - 2.0 * y) * z),
+}
+
+
 class Lone:
-    """Gradients of one peer.
+    """The loss of one peer, and its gradients.
 
     Args:
-        slope: one of `SLOPES`.
+        kind: of loss, a key of `SLOPES`.
         ridge: (1, q), the factor of x in the gradient.
     """
 
-    def __init__(self, slope: Slope, ridge: Tensor) -> None:
-        self._slope, self._ridge = slope, ridge.numpy()[0]
+    def __init__(self, kind: type[Loss], ridge: Tensor) -> None:
+        self._slope, self._value, self._ridge = SLOPES[kind], VALUES[kind], ridge.numpy()[0]
+
+    def loss(self, x: Tensor, rows: LoneRows, weights: Array) -> Tensor:
+        """sum(weights * value(X x + offset, y)) + ridge x^2 / 2, (1, q) -> (1,)."""
+        w = x.numpy()[0]
+        with np.errstate(all="ignore"):
+            z = rows.features.dot(w)
+            if rows.offset is not None:
+                z += rows.offset
+            total = (weights * self._value(z, rows.target)).sum() + (self._ridge * w).dot(w) / 2
+        return torch.from_numpy(np.array([total], x.numpy().dtype))
 
     def oracle(self, rows: LoneRows, weights: Array) -> ArrayGrad:
         """x -> X^T (weights * slope(X x + offset, y)) + ridge x, (1, q) -> (1, q); weights: (m,), or one for all.

@@ -52,6 +52,15 @@ def _never(round: int) -> None:  # noqa: ARG001 -- there is no gradient in numpy
     return None
 
 
+def farthest(replicas: Tensor) -> Tensor:
+    """The largest `relative_distance` of the other rows to the first one, (1,)."""
+    rows = replicas.numpy()
+    with np.errstate(all="ignore"):
+        gaps, own = rows[1:] - rows[:1], rows[0]
+        largest, size = np.sqrt(np.einsum("ij,ij->i", gaps, gaps).max()), np.sqrt(own.dot(own))
+        return torch.from_numpy(np.array([largest and largest / size]))
+
+
 class Peer:
     """One peer, talking to its neighbours (an `Engine` with n = 1).
 
@@ -98,11 +107,11 @@ class Peer:
         self._opened = -1
         self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
-        plain = type(mixing.channel) is Direct and type(mixing.aggregator) is Average
-        light = arithmetic(algorithm) and plain and not mixing.steps
+        simple = type(mixing.channel) is Direct and type(mixing.aggregator) is Average and not mixing.steps
+        self._plain = arithmetic(algorithm) and simple  # messages are models
         self._latest: tuple[Any, Any] = None, None  # the latest state, and the same in numpy
         self._in_numpy: Callable[[int], ArrayGrad | None] = (
-            getattr(problem, "in_numpy", _never) if light else _never
+            getattr(problem, "in_numpy", _never) if self._plain else _never
         )
 
     def tolerate(self, absent: float, agreed: bool = False, robust: bool = False) -> None:
@@ -209,6 +218,8 @@ class Peer:
         if isinstance(run.state, Summing):  # messages show no models, and a digest of each model was compared
             return run.state.x.new_zeros(1)
         assert run.replicas is not None
+        if self._plain and len(run.replicas) > 1 and self._edges and self._edges.places is None:
+            return farthest(run.replicas)
         replicas = models(self.algorithm, run.replicas, run.state.x.shape[1])
         own, heard = replicas[:1], replicas[1:]
         if self._edges and self._edges.places is not None:
