@@ -99,17 +99,19 @@ class Spending:
     promise: what the budget is.
     spent: mu^2.
     keep: writes a record, and returns when it is safe; it raises what the disk raises.
+    ahead: mu^2 that some other peer has spent beyond that: all stop at the same sum.
     """
 
     promise: Promise
     spent: float = 0.0
     keep: Keep = lambda _: None
     sums: int = 0
+    ahead: float = 0.0
 
     def pay(self, mu: float) -> None:
         """Raises Spent where the budget does not suffice; then nothing is paid."""
         after, whole = self.spent + mu**2, self.promise.mu**2
-        if after > whole * (1 + SLACK):
+        if after + self.ahead > whole * (1 + SLACK):
             raise Spent(
                 f"another sum would cost more than is left of epsilon = {self.promise.epsilon:g}: "
                 f"{self.epsilon:.3g} is spent in {self.sums} sums"

@@ -191,6 +191,16 @@ def test_a_void_sum_repeats_its_noise_and_a_new_one_pays() -> None:
     assert spending.sums == 2
 
 
+def test_all_stop_at_the_sum_that_one_of_them_cannot_pay() -> None:
+    """A peer that died after it had paid is ahead of the others; what they have spent themselves stays as it is."""
+    spending = Spending(PROMISE, ahead=PROMISE.mu**2 - 2 * EACH**2)
+    for _ in range(2):
+        spending.pay(EACH)
+    with pytest.raises(Spent):
+        spending.pay(EACH)
+    assert spending.spent == pytest.approx(2 * EACH**2)
+
+
 def test_a_crash_never_refunds(tmp_path: Path) -> None:
     """What a sum costs is on disk before its row exists; who has nothing left sends nothing."""
     path = tmp_path / spent.FILE

@@ -102,7 +102,7 @@ class Session:
         if study.secure:
             self.agreement.exact = ExactSums(len(study.names), engines.masks(self.agreement))
         if study.private:
-            self.agreement.noise = Noise(engines.spending())
+            self.agreement.noise = Noise(self._budgeted(engines.spending(), len(rows)))
         numbers, known = torch.tensor(rows, dtype=torch.int64), point.facts if point else None
         self.prepared = prepare(
             study, tables, numbers, self.agreement, device, known, lambda: engines.exchanges
@@ -123,6 +123,12 @@ class Session:
         self.cpu = 0.0
         self.scores: Summary | None = None  # set by `evaluate`
         self._rows, self._engines = rows, engines
+
+    def _budgeted(self, own: Spending, rows: int) -> Spending:
+        """This peer's budget, beside that of the one that has spent most: it may have died after it paid, before it sent."""
+        most = self.agreement.maximum(torch.full((rows, 1), own.spent, dtype=torch.float64))
+        own.ahead = float(most[0]) - own.spent
+        return own
 
     def _begun(self, point: Checkpoint | None) -> Outcome:
         """The outcome before the first round of this process.
