@@ -269,7 +269,9 @@ class Rest:
         No peer has converged in the first step of its process: gradient tracking does not move in it.
         """
         cycle, self._seen = self._cycle(), self._seen + 1
-        if self._tolerance and exchanges % cycle == 0:
+        if self._tolerance and exchanges % cycle:  # a fallback moves within a cycle, too
+            self._converged = self._converged and (isinstance(run.state, Summing) or self._still(run))
+        elif self._tolerance:
             if isinstance(run.state, Summing):
                 self._converged = run.state.finished and reached(run.state.evidence, self._tolerance)
             else:
