@@ -115,8 +115,7 @@ def start(
     made = study(experiment, divided=data is None and divisible(experiment.data.source))
     places = endpoints(made, name, listen)
     keys = link_keys(made, name, places, key)
-    chosen, shown = confidential(made)
-    made = made if chosen is experiment else study(chosen, divided=made.divided)
+    made, shown = confidential(made)
     signs = identity(made, name, key) if made.secure else None
     table = own_table(made, name, data)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}_{experiment.name}_{name.replace('/', '_')}"
@@ -181,13 +180,16 @@ def check(
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())
+    from gossipfl.cli.confidential import confidential
     from gossipfl.data import divisible
     from gossipfl.experiment.live.alone import unsuitable
     from gossipfl.experiment.live.check import findings
     from gossipfl.experiment.study.make import study
 
     unsuitable(experiment)
-    made = study(experiment, divided=data is None and divisible(experiment.data.source))
+    made, shown = confidential(study(experiment, divided=data is None and divisible(experiment.data.source)))
+    if shown and format == "text":
+        say(format, {}, f"note    {shown}")
     found = []
     interrupt_once()
     for finding in findings(made, name, data, listen, key, wait):

@@ -79,6 +79,7 @@ def new(
     planned = Agreed(name, tuple(sites), edges, target, kind, tuple(categorical or ()), l2)
     files = write(planned, out or Path(name))
     notes = [f"{a} and {b} have no address, so there is no link between them" for a, b in left_out]
+    notes += [f"{planned.plain}, so neighbours can rebuild rows from the messages"] * bool(planned.plain)
     page = files[-1].parent / f"{sites[0].name}.md"
     say(
         format,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from gossipfl.errors import BadExperiment
 
-LEAST = 2
+LEAST, SECURE = 2, 3  # sites of a study, and of one with secure sums
 
 
 class Site(NamedTuple):
@@ -46,6 +46,15 @@ class Agreed(NamedTuple):
     kind: str
     categorical: tuple[str, ...]
     l2: float
+
+    @property
+    def plain(self) -> str:
+        """Why the sums of these sites cannot be secure; "" if they can."""
+        from gossipfl.experiment.study.refusals import PIECES
+
+        if len(self.sites) < SECURE:
+            return f"{len(self.sites)} sites are too few for secure sums: each would know the other's part"
+        return f"secure sums are not for {self.kind}" if self.kind in (*PIECES, "svm") else ""
 
     def neighbours(self, site: Site) -> list[Site]:
         near = {end for edge in self.edges if site.name in edge for end in edge}
@@ -115,6 +124,9 @@ def write(study: Agreed, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
+CLASSIFIERS = "logistic", "softmax", "squared-svm", "svm"
+
+
 def _toml(key: str, value: Any) -> str:
     import tomli_w
 
@@ -125,6 +137,11 @@ def _experiment(study: Agreed) -> str:
     lines = [_toml("target", study.target)]
     if study.categorical:
         lines.append(_toml("categorical", list(study.categorical)))
+    if study.kind in CLASSIFIERS:
+        lines.append('# classes = ["0", "1"] # all classes; else neighbours see which of them each site has')
+    lines += [f'# levels.{_key(column)} = ["a", "b"] # all levels, likewise' for column in study.categorical]
+    why = f" # {study.plain}: neighbours can rebuild rows" if study.plain else ""
+    sums = _toml("sums", "plain" if study.plain else "secure") + why
     return f"""\
 # The experiment of all sites: equal everywhere, to the letter of each value. docs/experiment.md has every key.
 
@@ -146,9 +163,17 @@ graph = "topology.toml"
 [stop]
 tolerance = 1e-8
 
+[privacy]
+{sums}
+
 [peers]
 security = "keys"
 """
+
+
+def _key(name: str) -> str:
+    """A key of TOML, in quotes where it needs them."""
+    return _toml(name, 0).rpartition(" =")[0]
 
 
 def _topology(study: Agreed) -> str:

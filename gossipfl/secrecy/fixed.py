@@ -1,7 +1,8 @@
 """Numbers as integers modulo 2^64, so that a sum is exact whatever its order; must not know masks or peers' names.
 
-A number v becomes q = rint(2^F v), with F binary places. In front of the numbers ride a flag and a count of 1. A peer with a
-number that is too large sends zeros and raises the flag: all learn that there is such a peer, and nobody learns which.
+A number v becomes q = rint(2^F v), with F binary places. In front of the numbers ride a flag and a count of 1. If a
+number is too large, the flag is raised and the numbers are zeros, in whose place `exact.py` sends random words: all learn that
+there is such a peer, and nobody learns which.
 """
 
 from collections.abc import Sequence

@@ -33,6 +33,7 @@ def test_a_new_study_has_an_experiment_a_topology_and_a_page_for_each_site(tmp_p
     graph = load_topology(tmp_path / "heart" / "topology.toml")
     assert (experiment.data.target, experiment.data.categorical) == ('sick "now"', ("cp",))
     assert experiment.peers.security == "keys"
+    assert experiment.privacy.sums == "secure"
     assert set(graph) == {"oslo", "bergen", "tromsø"}
     assert graph.number_of_edges() == 3
     assert [graph.nodes[peer].get("endpoint") for peer in ("bergen", "tromsø")] == [
@@ -43,6 +44,19 @@ def test_a_new_study_has_an_experiment_a_topology_and_a_page_for_each_site(tmp_p
     assert "TCP port 7001" in page
     assert "bergen, tromsø" in page
     assert "Open no port" in (tmp_path / "heart" / "tromsø.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sites", "kind", "sentence"),
+    [(SITES[:4], "logistic", "2 sites are too few for secure sums"), (SITES, "huber", "not for huber")],
+)
+def test_where_sums_cannot_be_secure_the_study_says_so(
+    sites: tuple[str, ...], kind: str, sentence: str, tmp_path: Path
+) -> None:
+    said = gossipfl("study", "new", "s", *sites, "--target", "y", "--kind", kind, "--out", tmp_path / "s")
+    assert sentence in said.out
+    assert "neighbours can rebuild rows" in said.out
+    assert load_experiment(tmp_path / "s" / "s.toml").privacy.sums == "plain"
 
 
 def test_sites_without_an_address_have_no_link_and_must_be_reached_over_others(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from commands import gossipfl
 from safetensors.numpy import load_file
 from test_keys_live import EXPERIMENT, NAMES, optimum, ports
 from zmq.utils import z85
 
+from gossipfl.cli.confidential import confidential
 from gossipfl.config.file import load
+from gossipfl.experiment.learning.check import look
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.check import findings
@@ -190,6 +193,36 @@ def test_a_check_tells_what_is_wrong_one_by_one(sites):
     assert found[-1].sentence.startswith(
         ("oslo cannot be found: this machine cannot", "rome cannot be found")
     )
+
+
+def test_a_check_is_of_the_study_that_the_peer_will_start(sites, monkeypatch):
+    """Its sums are secure by default, too: else a peer that already waits would see another study."""
+    folder, *_ = sites
+    found = []
+    monkeypatch.setattr("gossipfl.experiment.live.check.findings", lambda made, *_: found.append(made) or [])
+    home = folder / "oslo"
+    assert gossipfl("peer", "check", home / "e.toml", "oslo", "--data", home / "oslo.csv").code == 0
+    made, _ = confidential(study(load(home / "e.toml")))
+    assert made.experiment.privacy.sums == "secure"
+    assert found[0].settings == made.settings
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("privacy.sums=secure",),
+        (
+            "privacy.sums=private", "privacy.epsilon=5", "algorithm.kind=adassp", "stop.tolerance=0", "data.standardise=gossip",
+            "data.bounds={a=[-5,5],b=[-5,5],c=[-5,5],y=[-15,15]}",
+        ),
+    ],
+)  # fmt: skip
+def test_rows_of_one_site_can_be_checked_where_sums_are_not_plain(sites, words):
+    folder, *_ = sites
+    home = folder / "oslo"
+    found = look(study(load(home / "e.toml", words)), home / "oslo.csv")
+    assert found.refusal is None
+    assert found.prepared is not None
 
 
 def test_code_is_in_the_fingerprint_and_its_place_is_not(tmp_path):

@@ -163,7 +163,7 @@ def test_what_a_peer_takes_by_default_and_says(
             confidential(made)
         return
     chosen, said = confidential(made)
-    assert chosen.privacy.sums == sums
+    assert chosen.experiment.privacy.sums == sums
     assert sentence in said
     assert bool(said) == bool(sentence)
 

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import torch
 
+from gossipfl.algorithms import METHODS
+from gossipfl.config.algorithm import AlgorithmSettings
+from gossipfl.config.experiment import Experiment, PrivacySettings
 from gossipfl.data import Table, classes, encode, levels
 from gossipfl.data.encode import Schema
 from gossipfl.errors import GossipError
@@ -45,7 +48,7 @@ def look(study: Study, file: Path | None = None) -> Found:
         names, raw = [file.name.partition(".")[0] or file.name], [own_raw_table(study, file)]
         alone = nx.Graph()
         alone.add_node(names[0])
-        study = replace(study, graph=alone, holders=names)
+        study = replace(study, graph=alone, holders=names, experiment=_plain(study.experiment))
     tables, refusals = list[Table](), list[GossipError]()
     for table in raw:
         try:
@@ -62,6 +65,15 @@ def look(study: Study, file: Path | None = None) -> Found:
         except GossipError as error:
             refusals.append(error)
     return Found(names, raw, tables, next(iter(refusals), None), prepared)
+
+
+def _plain(experiment: Experiment) -> Experiment:
+    """The same with plain sums: whether totals tell too much, only the rows of all sites show."""
+    changed: dict[str, Any] = {"privacy": PrivacySettings(sums="plain")}
+    method = METHODS.get(experiment.algorithm.kind)
+    if method and method.private:
+        changed["algorithm"] = AlgorithmSettings()
+    return experiment.model_copy(update=changed)
 
 
 def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> Prepared | None:
