@@ -40,7 +40,7 @@ class Block:
         if self._rows is None or slopes.shape[2] > 1 or slopes.requires_grad:
             # twice as fast as (features.mT, slopes) at n = 1000
             return torch.bmm(slopes.mT, self.features).mT.flatten(1)
-        return torch.from_numpy(_matmul(slopes.numpy().mT, self._rows)[:, 0])
+        return torch.from_numpy(_matmul(slopes.mT.numpy(), self._rows)[:, 0])
 
     def gram(self, weights: Tensor) -> Tensor:
         """X_i^T diag(w_i) X_i, (n, m) -> (n, q, q)."""
