@@ -135,11 +135,8 @@ class LBFGS:
 
         Without l1 it is of the intercepts alone, if their gradient is long.
         """
-        h, one, p = (
-            self.objective.bent(unpacked(triangle, len(free)), free),
-            torch.ones_like(s.t),
-            torch.zeros_like(s.p),
-        )
+        h = self.objective.bent(unpacked(triangle, len(free)), free)
+        one, p = torch.ones_like(s.t), torch.zeros_like(s.p)
         if not self.objective.l1:
             if math.isfinite(float(s.evidence.certificate)):
                 return s
@@ -152,7 +149,8 @@ class LBFGS:
         slope = s.g @ p + (lasso * ((s.x + p).abs() - s.x.abs())).sum()
         residual = self.objective.residual(s.x, s.g, h, p, free)
         length = math.inf if self._pseudo(s)[fixed].any() else distance(p, s.x, self.objective.units)
-        found = certified(s.evidence, length, residual, length / before)
+        contraction = length / before if before else math.inf
+        found = certified(s.evidence, length, residual, contraction)
         return s._replace(
             p=p, t=one, slope=slope, searching=one * 0, length=one * distance(p, s.x, self.objective.units), evidence=found,
         )  # fmt: skip
