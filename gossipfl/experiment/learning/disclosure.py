@@ -151,12 +151,12 @@ def _refuse(study: Study, names: Sequence[str], counts: Sequence[float], peers: 
 def scaled(
     study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, moments: Moments, found: Guarded | None
 ) -> None:
-    """Check columns by their means and deviations over all rows.
+    """Check columns by their means and deviations over all rows; a method that takes no sums has neither.
 
     Raises:
         BadData: a column has one value at each peer, and not the same at all; or one row has nearly all of its spread.
     """
-    if found is None:
+    if found is None or not moments.deviation:
         return
     mean, deviation = np.array(moments.mean), np.array(moments.deviation)
     varies = deviation > FLAT * abs(mean)
