@@ -19,7 +19,7 @@ from gossipfl.data.encode import no_numbers
 from gossipfl.data.names import COMMA, GROUPED, NUMBER, listed, text
 from gossipfl.data.readers import MISSING, How
 from gossipfl.data.sources import INDEX, MEMORY, whole
-from gossipfl.data.table import FEW, Table, words
+from gossipfl.data.table import FEW, Table, numbers, words
 from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
 
@@ -109,7 +109,7 @@ def draft(
     data = made.sections["data"]
     if isinstance(file, pd.DataFrame):
         data["source"] = MEMORY
-        return _drafted(file, made, target, topology)
+        return _drafted(file.rename(columns=str), made, target, topology)
     data["source"] = file
     how = How(
         data.get("columns"), columns_of(target), data.get("categorical", ()), data.get("missing_words") or MISSING,
@@ -188,7 +188,7 @@ def _columns(made: Draft, table: Table) -> Table:
         elif column.isna().all():
             gone[name] = "no values"
         elif not wordy:
-            if ID.fullmatch(name) and column.is_unique and (column.dropna() % 1 == 0).all():
+            if ID.fullmatch(name) and _counts(column):
                 gone[name] = "another number in each row"
         elif found > FEW and _nearly_numbers(column):
             raise BadData(_unclear(table, column))
@@ -204,6 +204,12 @@ def _columns(made: Draft, table: Table) -> Table:
     )
     made.add("categorical", categorical, "columns with words; each word has its own coefficient")
     return table.without(name for name in table.columns if name in apart or name in gone)
+
+
+def _counts(column: pd.Series) -> bool:
+    """Whether a column has another whole number in each row; a code such as 007 is one, too."""
+    found = numbers(column)
+    return bool(column.is_unique and found is not None and (found.dropna() % 1 == 0).all())
 
 
 def _nearly_numbers(column: pd.Series) -> bool:
@@ -286,7 +292,8 @@ def _model(made: Draft, target: pd.Series) -> None:
             f"the target has {count} words, {listed(sorted(known.unique()), 6)}: so many classes",
         )
     else:
-        word, row = no_numbers(known).iloc[0], no_numbers(known).index[0] + 1
+        strange = no_numbers(known) if len(no_numbers(known)) else known  # codes, such as 007
+        word, row = strange.iloc[0], strange.index[0] + 1
         raise BadData(
             f"the target {target.name!r} has {count} different words, such as {word!r} in row {row}, which are too many "
             "classes: write numbers as plain numbers such as 1234.5, or choose another column"
