@@ -44,10 +44,11 @@ def experiment(
     from gossipfl.config.draft import draft
 
     raw = files.tables([*given, *set])
-    named = raw.get("data", {}).get("target")
+    named, graph = raw.get("data", {}).get("target"), raw.get("topology", {}).get("graph")
     if named is None:
         raise BadExperiment(f"{file} is data: say which column to predict, --target COLUMN{_columns(file)}")
-    made = draft(str(file), named, raw.get("topology", {}).get("graph"), given=raw)
+    # -s target=3 is a number in TOML, and may be a column.
+    made = draft(str(file), str(named), None if graph is None else str(graph), given=raw)
     return files.made(_named(made.raw, file), (), Path(), str(file)), made.sentences
 
 

@@ -183,11 +183,16 @@ def _set(raw: dict[str, Any], override: str) -> None:
                 f"-s {override}: write words in double quotes, and all in single quotes for the shell: "
                 "-s 'key={name=\"word\"}' or -s 'key=[\"word\"]'"
             ) from None
+    put(raw, path, value, f"-s {override}")
+
+
+def put(raw: dict[str, Any], path: Sequence[str], value: Any, what: str) -> None:
+    """Put a value into nested tables, at a path of keys. Raises BadExperiment, about `what`, where one of them is a value."""
     table = raw
     for part in path[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise BadExperiment(f"-s {override}: {part} is a value, and has no keys: write {part}=VALUE")
+            raise BadExperiment(f"{what}: {part} is a value, and has no keys: write {part}=VALUE")
     table[path[-1]] = value
 
 

@@ -150,9 +150,10 @@ def run(*words: Any, **settings: Any) -> Result:
 
 def _described(data: Source, settings: Mapping[str, Any], abroad: bool) -> Raw:
     """The tables of an experiment."""
-    if isinstance(data, Experiment) or Path(str(data)).suffix == ".toml":
-        experiment = data if isinstance(data, Experiment) else files.load(Path(str(data)))
-        return named(merged(_raw(experiment), settings), abroad)
+    if isinstance(data, str | Path) and Path(data).suffix == ".toml":
+        data = files.load(Path(data))
+    if isinstance(data, Experiment):
+        return named(merged(_raw(data), settings), abroad)
     given = named(merged({}, settings), abroad)
     target = given.get("data", {}).get("target")
     topology = given.get("topology", {}).get("graph")

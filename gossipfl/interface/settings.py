@@ -8,7 +8,7 @@ from typing import Any
 from gossipfl.config.algorithm import settles
 from gossipfl.config.code import Group, lend
 from gossipfl.config.experiment import Experiment
-from gossipfl.config.file import full_key, made
+from gossipfl.config.file import full_key, made, put
 from gossipfl.errors import BadExperiment
 
 TOLERANCE = 1e-8  # of a call that says nothing about it
@@ -38,7 +38,7 @@ def changed(base: Mapping[str, Any], settings: Mapping[str, Any], abroad: bool =
 
 
 def merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Raw:
-    """The nested tables with settings, which are named as in `changed`."""
+    """The nested tables with settings, which are named as in `changed`. Raises BadExperiment as it does."""
     raw: Raw = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
     for key, value in settings.items():
         if (
@@ -48,11 +48,7 @@ def merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Raw:
         ):
             raw.setdefault(key, {}).update(value)
             continue
-        *path, last = _full(key).split(".")
-        table = raw
-        for part in path:
-            table = table.setdefault(part, {})
-        table[last] = value
+        put(raw, _full(key).split("."), value, key)
     return raw
 
 
@@ -90,8 +86,10 @@ def _file(value: Any, key: str) -> str:
 def patient(raw: Raw) -> Raw:
     """The tables with a tolerance, if they have none and the peers of their method can agree to stop."""
     able = settles(raw.get("algorithm", {}).get("kind", ""))
-    stop = {"tolerance": TOLERANCE if able else 0.0} | raw.get("stop", {})
-    return raw | {"stop": stop}
+    stop = raw.get("stop", {})
+    if not isinstance(stop, Mapping):  # no section: told when the experiment is made
+        return raw
+    return raw | {"stop": {"tolerance": TOLERANCE if able else 0.0, **stop}}
 
 
 def _full(key: str) -> str:
