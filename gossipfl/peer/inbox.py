@@ -32,9 +32,7 @@ class Late(BadMessage):
     def __init__(self, what: str, header: Header, wrong: bool = False) -> None:
         super().__init__(what, header.sender)
         self.header = header
-        self.wrong = (
-            wrong  # no honest peer sends that, but where rows have other columns or topologies differ
-        )
+        self.wrong = wrong  # no honest peer sends it, but where rows have other columns or topologies differ
 
 
 class OtherStudy(BadMessage):
@@ -76,7 +74,7 @@ class Inbox:
 
         Raises:
             Late: it comes too late, or again. Like any other BadMessage, but with the header.
-            BadMessage: it is not for me, and changes nothing but the count of those refused.
+            BadMessage: it is not for me, or there is no room for it.
         """
         try:
             return self._put(frames, sender)
@@ -110,8 +108,7 @@ class Inbox:
         one.spoke = number
         if number < here or (furthest is not None and number > furthest):
             raise Late(f"speaks of exchange {number}, and I am at {here}", header)
-        fits = len(payload) == self._size
-        if number == here and not (fits and header.method == self._method):
+        if number == here and not self._fits(header, payload):
             one.strange = LENGTH
             raise Late(self._misfit(payload), header, self._judged(header))
         if number in early:
@@ -119,7 +116,7 @@ class Inbox:
         elif furthest is not None:
             del early[furthest]
             self.refused += 1
-        if not fits:
+        if len(payload) != self._size:
             self._make_room(header, len(payload))
         early[number] = Message(header, payload)
         if number == here:

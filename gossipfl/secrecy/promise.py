@@ -69,8 +69,10 @@ class Promise(NamedTuple):
         return most / self.each(asked.sums) * self.noise
 
     def plan(self, rows: int, asked: Query) -> dict[str, float]:
-        """The sums; the deviation of the noise in each number of a total, and in the number of rows; the norm of the noise in a
-        mean over so many rows, and in the mean of all sums; and the norm that these means have at most."""
+        """The sums, and the numbers in each; the deviation of the noise in each number of a total, and in the number of rows;
+        the norm of the noise in a mean over so many rows, and in the mean of all sums; and the norm that these means have at
+        most.
+        """
         noise = self.deviation(asked)
         return {
             "sums": asked.sums,

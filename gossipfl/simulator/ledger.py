@@ -47,9 +47,8 @@ class Tally:
 
     def add(self, k: int, replicas: Tensor, blocks: Sequence[int]) -> None:
         """Add exchange k of the round, with these replicas (n, D)."""
-        mixing, links, device = self._mixing, self.links, replicas.device
-        part = mixing.gamma * (mixing.steps[k] if mixing.steps else 1.0)
-        weights = part * torch.from_numpy(links.weights).to(replicas)[:, None]
+        links, device = self.links, replicas.device
+        weights = self._mixing.part(k) * torch.from_numpy(links.weights).to(replicas)[:, None]
         to, come = (torch.from_numpy(ends).to(device) for ends in (links.receivers, links.senders))
         pulled = weights * (replicas[come] - replicas[to])
         self.pulled = pulled if self.pulled is None else self.pulled + pulled
