@@ -113,21 +113,17 @@ class Method(NamedTuple):
     aggregator: Aggregator = Average()
     gamma: float = 1.0
     gamma_changing: float | None = None  # gamma where links change from round to round, if it differs
-    step: Literal["smoothness", "whole", "pegasos"] = (
-        "smoothness"  # what step = "auto" is: stride/L, 1, or 1/(l2 t)
-    )
+    # What step = "auto" is: stride/L, 1, or 1/(l2 t).
+    step: Literal["smoothness", "whole", "pegasos"] = "smoothness"
     stride: float = 1.0  # the safe step in units of 1/L, where the links allow it
-    tracks: bool = (
-        False  # it tracks gradients from exchange to exchange, so that local steps divide the safe step
-    )
+    tracks: bool = False  # it tracks gradients between exchanges, so that local steps divide the safe step
     momentum: float = 0.0  # unless the experiment says otherwise
     penalty: bool = True  # it takes an l1 penalty
     with_penalty: str = ""  # the kind that takes one, where this kind does not
     feedback: bool = False  # it is made for compressed messages with error feedback
     with_feedback: str = ""  # what this kind is called over such messages
-    averages: bool = (
-        False  # a step needs an exact average or sum: whole cycles of exchanges along links that do not fail
-    )
+    # A step needs an exact average or sum: whole cycles of exchanges along links that do not fail.
+    averages: bool = False
     sums: bool = False  # it can only take sums along a tree
     curvature: bool = False  # it needs the second derivative of the loss
     mu: bool = False  # it needs a lower bound of the objective's curvature

@@ -8,9 +8,8 @@ from gossipfl.gossip.letters import Letters
 from gossipfl.tensors import Tensor
 from gossipfl.topology.links import Mask, Numbers
 
-SENT, LOST, RECEIVED, MISSED = range(
-    4
-)  # the tally's columns: the first two by sender, the others by receiver
+# The tally's columns: the first two by sender, the others by receiver.
+SENT, LOST, RECEIVED, MISSED = range(4)
 
 
 class World(NamedTuple):

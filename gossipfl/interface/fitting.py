@@ -49,9 +49,8 @@ class Wish:
     engine: Literal["simulator", "peers"]
     seed: int
     outputs: int
-    tables: Mapping[
-        str, Mapping[str, Any]
-    ]  # [model], [algorithm], [stop], [data]; classes where a key takes one
+    # [model], [algorithm], [stop], [data]; classes where a key takes one.
+    tables: Mapping[str, Mapping[str, Any]]
     settings: Mapping[str, Any]
 
 
@@ -84,9 +83,8 @@ def fit(
     """
     if wish.engine not in ENGINES:
         raise BadExperiment(f"engine = {wish.engine!r}: should be one of {listed(ENGINES)}")
-    if (
-        weight is not None and not weight.all()
-    ):  # no peer shall learn of rows that count nothing, not even their number
+    if weight is not None and not weight.all():
+        # No peer shall learn of rows that count nothing, not even their number.
         held = weight > 0
         x, y, weight = x[held], y[held], weight[held]
         sites = None if sites is None else [site for site, counts in zip(sites, held, strict=True) if counts]

@@ -15,9 +15,7 @@ from gossipfl.peer.wire import Header, Opening
 NEVER = float("-inf")
 LOUD = 3  # how often in a row a neighbour is told of that speaks, but sends nothing that can be used
 BACK = 1.0  # seconds after its goodbye: before that a neighbour is not back
-RESENDS = (
-    3  # times `Delays.again`: so long a neighbour that has learned to the end still resends its last message
-)
+RESENDS = 3  # times `Delays.again`: so long one that has learned to the end still resends its last message
 TO_THE_END = "settled", "done"  # goodbyes of peers that learned to the end: what they contributed stays
 GIVEN_AGAIN = 0.05  # seconds between two state transfers to one newcomer
 

@@ -51,10 +51,8 @@ class Neighbourhood(dict[int, Neighbour]):
         self.rumours = NONE
         self.origin = 0  # the exchange at which learning began; before that nobody is a newcomer
         self.opened = 0  # sessions that neighbours have begun so far
-        self.step, self.asker = (
-            0.0,
-            "",
-        )  # the smallest learning rate that one of them has asked for, and who; 0: none has
+        # The smallest learning rate that one of them has asked for, and who; 0: none has.
+        self.step, self.asker = 0.0, ""
         self.ready = False  # this peer was converged lately, so that all may have settled
         self._real = now  # the time, which goes on while this peer does not listen
         self._turns = (-1, now), (-1, now)  # when the last exchange and this one began
@@ -177,14 +175,12 @@ class Neighbourhood(dict[int, Neighbour]):
         timely = self._timely(one) if header.rumours.over else True
         aside = max(0, min(self.limits.aside, header.number - self.origin))
         here = Here(number, self.limits.last, len(self.names), timely, aside)
-        said = (
-            header.rumours if self.limits.aside else structs.replace(header.rumours, aside=0)
-        )  # I still agree
+        # While I still agree, no exchange has been aside.
+        said = header.rumours if self.limits.aside else structs.replace(header.rumours, aside=0)
         for why in said.absurd(here):
             self.disbelieve(one, why, now)
-        known = max(
-            0, min(aside, number - self.origin)
-        )  # what I pass on is never more than fits before my own exchange
+        # What I pass on is never more than fits before my own exchange.
+        known = max(0, min(aside, number - self.origin))
         self.rumours = self.rumours.heard(said, here._replace(aside=known))
 
     def _timely(self, one: Neighbour) -> bool | None:

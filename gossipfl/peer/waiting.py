@@ -17,10 +17,8 @@ from gossipfl.peer.wire import ATTEMPT
 log = logging.getLogger(__name__)
 
 SLICE = 0.05  # seconds of silence between two looks at the connections
-ABSENT, LEAST = (
-    60.0,
-    5.0,
-)  # seconds that a neighbour may be silent once it was there: by default, and at least
+# Seconds that a neighbour may be silent once it was there: by default, and at least.
+ABSENT, LEAST = 60.0, 5.0
 PARTS = 1.0  # seconds for which a neighbour that learned to the end still answers, as its last message may be lost
 GRACE, TELLS = 2.0, 2.0  # seconds until it is told who is missing, and between two such lines
 SILENT = "are they running, or have they ended already, and are their endpoints in the topology file right?"

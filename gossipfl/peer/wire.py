@@ -26,15 +26,13 @@ VERSION = 3  # of the protocol; raise it when a header, a payload or their meani
 FIRST, MOST_VERSIONS = range(0x90, 0xA0), 31  # it began with an array of msgpack
 MAX_HEADER = 4096  # bytes; room for a stop mask of some 24,000 hops
 MAX_NONCE = 2**63  # msgspec has no larger bounds
-ATTEMPT = (
-    2**55
-)  # exchange numbers of one attempt to agree and of the learning after it; the next attempt has the next ones
+# Exchange numbers of one attempt to agree and of the learning after it; the next attempt has the next ones.
+ATTEMPT = 2**55
 WINDOW = 63  # exchanges that a header reports on: the last one used, and those just before it
 LAST_ATTEMPT = MAX_EXCHANGE // ATTEMPT // 2 - 1
 MAX_WEIGHT = 1e6
-MAIN, FALLBACK, ASIDE = range(
-    3
-)  # methods: the study's own, the one for faults, and sums between its rounds or after them
+# Methods: the study's own, the one for faults, and sums between its rounds or after them.
+MAIN, FALLBACK, ASIDE = range(3)
 
 _Peer = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 _Weight = Annotated[float, msgspec.Meta(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]

@@ -46,9 +46,8 @@ def _sides(lasting: Sequence[Mask], peers: int, edges: Links | None) -> Numbers:
     """The number of each peer's side, (n,), after each of these groups is separated from the others for good."""
     if not lasting:
         return np.zeros(peers, np.int64)
-    sides: Numbers = np.unique(np.stack(lasting), axis=1, return_inverse=True)[1].reshape(
-        -1
-    )  # numpy 2.0: (1, n)
+    inverse = np.unique(np.stack(lasting), axis=1, return_inverse=True)[1]
+    sides: Numbers = inverse.reshape(-1)  # numpy 2.0: (1, n)
     if edges is None:
         return sides
     kept = sides[edges.receivers] == sides[edges.senders]

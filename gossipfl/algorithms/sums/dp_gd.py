@@ -17,8 +17,10 @@ CALM = 36.0  # times the norm of the noise in a total: with fewer rows, steps ar
 
 
 class Clipped(NamedTuple):
-    """What is public beforehand: rows of all peers (an estimate), the norm to which a row is clipped, and the deviation of the
-    noise in each number of a total."""
+    """What is public beforehand.
+
+    rows: of all peers, an estimate. clip: the norm to which a row is shortened. noise: its deviation in each number of a total.
+    """
 
     rows: float = 1.0
     clip: float = 1.0

@@ -137,9 +137,8 @@ class Certifier:
         engine = self._engines.aside(summed, topology, Mixing(Sum()))
         run = engine.init(x)
         first: Any = run.state
-        run = run._replace(
-            state=first._replace(apart=torch.ones_like(first.apart))
-        )  # the mean of the models first
+        # The mean of the models first.
+        run = run._replace(state=first._replace(apart=torch.ones_like(first.apart)))
         while True:
             for _ in range(summed.exchanges):
                 run = engine.step(run)

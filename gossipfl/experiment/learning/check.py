@@ -29,9 +29,8 @@ class Found(NamedTuple):
 
     names: list[str]
     raw: list[Table]  # as they were read
-    tables: list[
-        Table
-    ]  # without missing values, and with test rows marked; as they were read, where that is refused
+    # Without missing values, and with test rows marked; as they were read, where that is refused.
+    tables: list[Table]
     refusal: GossipError | None
     prepared: Prepared | None = None  # ready to be learned from
 

@@ -27,10 +27,8 @@ from gossipfl.secrecy.disclosure import DOMINATES, ENOUGH, PARTS, Held, OneSum
 
 Array = npt.NDArray[np.float64]
 PAIRS = 5000  # of columns, at most, that are compared
-MANY, VALUES = (
-    24,
-    (2, 4, 8),
-)  # varying columns from which on rows can be different enough; values that are told apart
+MANY = 24  # varying columns above which rows can be different enough
+VALUES = 2, 4, 8  # in a column, which are told apart
 FLAT = 1e-9  # of a mean: a deviation below it is that of one value
 
 

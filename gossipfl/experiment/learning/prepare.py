@@ -56,9 +56,8 @@ class Prepared:
     kind: str  # of algorithm
     problem: Linear | Module | Preconditioned
     start: Tensor  # (n, d)
-    opening: Tensor | None = (
-        None  # (W,), the total of a sum method's first sum from there, if it rode in the agreement
-    )
+    # (W,), the total of a sum method's first sum from there, if it rode in the agreement.
+    opening: Tensor | None = None
     carrier: Carrier = PLAIN
     allowance: float = math.inf  # the numbers whose totals may become known
     borne: str = ""  # a sentence for them

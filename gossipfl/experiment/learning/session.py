@@ -38,12 +38,8 @@ from gossipfl.secrecy.fixed import Hiding
 from gossipfl.secrecy.promise import Noise, Spending
 from gossipfl.topology import Topology, among
 
-SCORED = (
-    "rounds",
-    "seconds",
-    "tolerance",
-    "no optimum",
-)  # the ends of learning to which all peers come together
+# The ends of learning to which all peers come together.
+SCORED = "rounds", "seconds", "tolerance", "no optimum"
 log = logging.getLogger(__name__)
 
 

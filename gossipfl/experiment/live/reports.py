@@ -33,9 +33,7 @@ class Report:
     cpu: float = 0.0
     messages_sent: int = 0
     bytes_sent: int = 0
-    refused: int = (
-        0  # received messages that were not valid, or of another study, and words that were not believed
-    )
+    refused: int = 0  # messages that were not valid, or of another study; words that were not believed
     refusals: tuple[str, ...] = ()  # of each neighbour whose words were refused: how often, and why at last
     late: int = 0  # received messages that came too late, or twice
     resent: int = 0

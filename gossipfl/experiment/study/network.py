@@ -13,10 +13,8 @@ from gossipfl.topology.spectrum import DENSE
 
 def network(study: Study, composed: Composition) -> NetworkTraits:
     """The properties of the links that a method may require."""
-    peers, whole = (
-        len(study.names),
-        "schedule" not in study.graph.graph and not study.experiment.topology.drop,
-    )
+    peers = len(study.names)
+    whole = "schedule" not in study.graph.graph and not study.experiment.topology.drop
     sample = [
         study.topology(round)._replace(arrives=None) for round in range(SAMPLE if study.changing else 1)
     ]

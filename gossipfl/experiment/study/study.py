@@ -46,11 +46,9 @@ class Study:
 
     experiment: Experiment
     graph: nx.Graph
-    holders: list[
-        str
-    ]  # the peers of the file's topology, which split the rows; "pooled" has another graph, of one peer
+    # The peers of the file's topology, which split the rows; "pooled" has another graph, of one peer.
+    holders: list[str]
     divided: bool = False  # whether this peer's rows are its part of a source that `holders` divide
-
     selection: Selection | None = None  # the penalty that the peers have chosen, if they are to choose one
 
     def __getstate__(self) -> dict[str, Any]:
