@@ -68,7 +68,7 @@ class Draft:
     @property
     def raw(self) -> dict[str, Any]:
         """The experiment as nested tables."""
-        return {**self.given, **{name: dict(section) for name, section in self.sections.items()}}
+        return {name: dict(section) for name, section in self.sections.items()} | dict(self.given)
 
     def toml(self, head: str) -> str:
         """The experiment file, with a comment above each key that says why."""
