@@ -119,9 +119,14 @@ def carry_out(
         return torch.split(mixed, blocks, 1) if more else mixed
 
     state = algorithm.round(run.state, grad, mix)
+    once(algorithm, times)
+    return Run(run.round + 1, state, replicas, run.edges, run.round if linked else run.linked, run.turn)
+
+
+def once(algorithm: Algorithm, times: int) -> None:
+    """Check how often an algorithm mixed in a round. Raises RuntimeError if that is not once."""
     if times != 1:
         raise RuntimeError(f"{algorithm} mixed {times} times in one round: a round mixes exactly once")
-    return Run(run.round + 1, state, replicas, run.edges, run.round if linked else run.linked, run.turn)
 
 
 def give_back(algorithm: Algorithm, state: State, pulled: Tensor, blocks: Sequence[int]) -> State:

@@ -21,7 +21,7 @@ from gossipfl.data.readers import MISSING, How
 from gossipfl.data.sources import INDEX, MEMORY, whole
 from gossipfl.data.table import FEW, Table, numbers, words
 from gossipfl.data.target import columns_of, pick
-from gossipfl.errors import BadData
+from gossipfl.errors import BadData, BadExperiment
 
 LEVELS = 50  # a column with more different words is a name or a text, no category
 CLASSES = 50
@@ -171,6 +171,9 @@ def _comma(frame: pd.DataFrame, how: How) -> tuple[str, str] | None:
 def _columns(made: Draft, table: Table) -> Table:
     """Choose categorical columns, and columns to leave out; the table of the features."""
     data = made.sections["data"]
+    for key in ("drop", "categorical"):
+        if isinstance(word := data.get(key, ()), str):
+            raise BadExperiment(f"data.{key} is a list of columns: write data.{key} = [{_quoted(word)}]")
     divided, test = data.get("partition"), data.get("test")
     named = [data.get("row_weights"), data.get("offset"), test if isinstance(test, str) else None]
     named += [divided.get("name")] if isinstance(divided, Mapping) else []

@@ -102,7 +102,9 @@ def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
     abroad = wish.engine == "peers"
     if wish.tables["algorithm"] == {"kind": "auto"}:
         small = parameters < SMALL
-        kind = next(name for name, m in METHODS.items() if m.averages and m.curvature == small)
+        kind = next(
+            name for name, m in METHODS.items() if m.averages and not m.private and m.curvature == small
+        )
         how = {"averaging": "tree"} if "averaging" in KEYS[kind] else {}
         with suppress(Incompatible):
             return study(

@@ -46,10 +46,15 @@ def merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Raw:
             and isinstance(raw.get(key, {}), dict)
             and key in Experiment.model_fields
         ):
-            raw.setdefault(key, {}).update(value)
+            raw.setdefault(key, {}).update({name: _own(one) for name, one in value.items()})
             continue
-        put(raw, _full(key).split("."), value, key)
+        put(raw, _full(key).split("."), _own(value), key)
     return raw
+
+
+def _own(value: Any) -> Any:
+    """The caller's value, which later keys do not change."""
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def named(raw: Raw, abroad: bool = False) -> Raw:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gossipfl.algorithms import Algorithm, Summing, arithmetic, models, takes_back
-from gossipfl.engine import Lookback, Run, carry_out, give_back, relative_distance
+from gossipfl.engine import Lookback, Run, carry_out, give_back, once, relative_distance
 from gossipfl.errors import BadMessage
 from gossipfl.mixing import Average, Direct, Mixing, Payload
 from gossipfl.models import Problem
@@ -171,11 +171,12 @@ class Peer:
 
     def _carry_out(self, gradient: ArrayGrad, links: Links, run: Run) -> Run:
         """`carry_out` with the row in numpy: for few numbers a call to torch costs more than the arithmetic."""
-        round, replicas, linked = run.round, run.replicas, run.linked
+        round, replicas, linked, times = run.round, run.replicas, run.linked, 0
 
         def mix(x: Array) -> Array:
-            nonlocal replicas, linked
-            if not len(links.receivers):
+            nonlocal replicas, linked, times
+            times += 1
+            if times > 1 or not len(links.receivers):
                 return x
             linked = round
             mixed, replicas = self._average(links, round, x, replicas, run.state.x.dtype)
@@ -186,6 +187,7 @@ class Peer:
         if state is not before:
             given = type(state)(*[field.numpy() for field in state])
         after: Any = self.algorithm.round(given, gradient, mix)  # type: ignore[arg-type]
+        once(self.algorithm, times)
         made = type(state)(*[torch.from_numpy(field) for field in after])
         self._latest = made, after
         return Run(round + 1, made, replicas, run.edges, linked, run.turn)
@@ -292,7 +294,9 @@ class Peer:
             rows = rows.reshape(-1, x.shape[1])
             mixed = edges.averaging.dot(rows)
             if part != 1.0:
-                mixed = x + part * (mixed - x)
+                mixed = (
+                    x + part * (mixed - x) if part < 0.5 else mixed - (1 - part) * (mixed - x)
+                )  # as torch.lerp
             if sizeable(mixed):
                 after = torch.from_numpy(rows)
                 self._account(number, edges, after, blocks, 0)

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from gossipfl.config.draft import draft
 from gossipfl.config.file import load, parse
-from gossipfl.errors import BadData
+from gossipfl.errors import BadData, BadExperiment
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +97,29 @@ def test_numbers_with_some_words_are_no_categories(word: str, tmp_path: Path) ->
     assert (kept["missing"], kept["categorical"]) == ("median", ["town"])
     assert chosen(tmp_path, f, {"data": {"drop": ["size"]}})["drop"] == ["size", "note"]
     assert chosen(tmp_path, f, {"data": {"categorical": ["size"]}})["categorical"] == ["size", "town"]
+
+
+def test_codes_are_no_numbers(tmp_path: Path) -> None:
+    """As the id of a row, and as a target of many classes."""
+    codes = [f"{i:03}" for i in range(120)]
+    assert chosen(tmp_path, table().assign(patient_id=codes))["drop"] == ["note", "patient_id"]
+    table().assign(price=codes).to_csv(tmp_path / "my.csv", index=False)
+    with pytest.raises(BadData, match="has 120 different words, such as '000' in row 1"):
+        draft("my.csv", "price", None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"stop": 5}, "stop"),
+        ({"data": {"drop": "note"}}, r'data.drop is a list of columns: write data.drop = \["note"\]'),
+    ],
+)
+def test_what_is_no_section_and_no_list_is_refused(
+    given: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadExperiment, match=sentence):
+        parse(chosen(tmp_path, table(), given) and draft("my.csv", "price", None, tmp_path, given).raw)
 
 
 def test_a_draft_has_a_tolerance_where_peers_can_agree(tmp_path: Path) -> None:

@@ -99,3 +99,13 @@ def test_live_peers_learn_what_the_simulator_learns(tmp_path):
         gf.simulate(tmp_path / "run" / "config.toml")
     with pytest.raises(BadExperiment, match="has a run already"):
         gf.run(frame, "price", out=tmp_path / "run")
+
+
+def test_settings_are_refused_in_words_and_stay_as_they_were():
+    whole = {"scheme": "dirichlet"}
+    for words in ({"stop": 5}, {"partition": "sorted", "partition.alpha": 1}, {"target": 3}):
+        with pytest.raises(BadExperiment):
+            gf.simulate("breast-cancer", topology="ring:4", **words)
+    with pytest.raises(BadExperiment):
+        gf.simulate("breast-cancer", topology="ring:4", settings={"partition": whole, "partition.alpha": -1})
+    assert whole == {"scheme": "dirichlet"}

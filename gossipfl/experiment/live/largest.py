@@ -3,7 +3,7 @@
 A peer needs the number when it begins to listen, before it knows the levels and classes of others: there is room for many.
 """
 
-from gossipfl.algorithms import METHODS
+from gossipfl.algorithms import METHODS, private
 from gossipfl.data import Table, classes, levels
 from gossipfl.errors import BadData
 from gossipfl.experiment.learning.schema import is_classification
@@ -29,7 +29,8 @@ def largest(study: Study, table: Table) -> int:
     words = _words(study, table)
     outputs = max(OUTPUTS, MORE * len(words)) if study.experiment.model.kind == "softmax" else 1
     width = _width(study, len(table.columns) + MORE * len(words), outputs)
-    method = METHODS.get(e.algorithm.kind)
+    auto = study.private and e.algorithm.kind == "auto"
+    method = METHODS.get(private(e.model.kind) if auto else e.algorithm.kind)
     certified = min(width, SMALL) if e.stop.certificate else 0
     square = (
         min(width, SMALL if method is None else HESSIAN) if method is None or method.averages else certified
