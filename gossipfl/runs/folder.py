@@ -6,7 +6,8 @@ environment.json   versions and machine
 metrics.jsonl      one line every `peers.report` rounds
 summary.json       the results
 model.json, model.safetensors          the mean of the peers' models
-peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jsonl, summary.json, log.jsonl, lock
+peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jsonl, summary.json, log.jsonl, lock, and with
+                   secure sums rows.hash, with private sums budget.json
 """
 
 import contextlib

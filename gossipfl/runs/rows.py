@@ -1,6 +1,6 @@
 """Whether a peer that starts again in its folder has the rows with which it began; must not know what it does with them.
 
-rows.json    0600: a salted hash of the rows.
+rows.hash    0600: a salted hash of the rows, in JSON.
 """
 
 import logging
@@ -16,12 +16,27 @@ from gossipfl.data import Table
 from gossipfl.errors import BadData
 from gossipfl.runs.folder import read_json, write
 
-FILE = "rows.json"
+FILE = "rows.hash"
 log = logging.getLogger(__name__)
 
 
+def keep(folder: Path, table: Table) -> None:
+    """Keep a hash of the rows, unless one is kept. Call this before the first sum over them."""
+    path = folder / FILE
+    if path.exists():
+        return
+    salt = secrets.token_bytes(16)
+    kept = {"salt": salt.hex(), "hash": _hash(table, salt).hex()}
+    try:
+        write(path, msgspec.json.encode(kept) + b"\n", mode=0o600)
+    except OSError as why:
+        log.warning(
+            "%s cannot be written (%s): a later start cannot see whether rows have changed", path, why
+        )
+
+
 def unchanged(folder: Path, table: Table) -> None:
-    """Keep a hash of the rows, or compare them with one that is kept.
+    """Compare the rows with the hash that is kept, if one is.
 
     Raises:
         BadData: they are others.
@@ -31,14 +46,6 @@ def unchanged(folder: Path, table: Table) -> None:
         known = read_json(path)
         salt, before = (bytes.fromhex(known[key]) for key in ("salt", "hash"))
     except FileNotFoundError:
-        salt = secrets.token_bytes(16)
-        kept = {"salt": salt.hex(), "hash": _hash(table, salt).hex()}
-        try:
-            write(path, msgspec.json.encode(kept) + b"\n", mode=0o600)
-        except OSError as why:
-            log.warning(
-                "%s cannot be written (%s): a later start cannot see whether rows have changed", path, why
-            )
         return
     except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as why:
         raise BadData(f"{path} says which rows this peer began with, and cannot be read: {why}") from None

@@ -21,7 +21,7 @@ from gossipfl.experiment.live.life import fixed
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh
-from gossipfl.runs.rows import unchanged
+from gossipfl.runs.rows import keep, unchanged
 from gossipfl.secrecy import wide
 
 
@@ -213,11 +213,13 @@ def test_a_peer_that_starts_again_with_other_rows_is_refused(tmp_path: Path) -> 
     assert differences[0] == 1
     np.testing.assert_allclose([one / 2**wide.UNIT for one in differences[1:3]], rows[0])
     table, other = (Table.of(pd.DataFrame(part), part.sum(1) > 0) for part in (rows, rows[1:]))
-    unchanged(tmp_path, table)
+    unchanged(tmp_path, other)  # nothing is known of it yet
+    keep(tmp_path, table)
+    keep(tmp_path, other)
     unchanged(tmp_path, Table.of(pd.DataFrame(rows), rows.sum(1) > 0))
     with pytest.raises(BadData, match="has other rows than those with which this peer began"):
         unchanged(tmp_path, other)
-    assert stat.S_IMODE((tmp_path / "rows.json").stat().st_mode) == 0o600
-    (tmp_path / "rows.json").write_text("{}")
+    assert stat.S_IMODE((tmp_path / "rows.hash").stat().st_mode) == 0o600
+    (tmp_path / "rows.hash").write_text("{}")
     with pytest.raises(BadData, match="cannot be read"):
         unchanged(tmp_path, table)

@@ -6,6 +6,7 @@ from pathlib import Path
 import networkx as nx
 
 from gossipfl.algorithms import Algorithm
+from gossipfl.data import Table
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
@@ -18,6 +19,7 @@ from gossipfl.peer import Exchange, Gossiper, GossipPeer, Peer, ZeroMQ
 from gossipfl.peer.wire import attempt, ident
 from gossipfl.runs import spent
 from gossipfl.runs.facts import Facts
+from gossipfl.runs.rows import keep
 from gossipfl.secrecy.fixed import Hiding
 from gossipfl.secrecy.promise import Spending
 from gossipfl.secrecy.start import Identity, Start
@@ -34,7 +36,8 @@ class Live:
         changed: called before each round; returns changed links, or None.
         known: the facts from an earlier agreement, if the peer comes late or again.
         identity: what signs its keys of secure sums.
-        folder: with the budget of private sums.
+        folder: with the budget of private sums, and the hash of the rows that secure sums are taken of.
+        table: these rows.
     """
 
     def __init__(
@@ -47,10 +50,11 @@ class Live:
         known: Facts | None = None,
         identity: Identity | None = None,
         folder: Path | None = None,
+        table: Table | None = None,
     ) -> None:
         self._study, self._me, self._exchange = study, me, exchange
         self._transport, self._changed, self._known = transport, changed, known
-        self._identity, self._folder = identity, folder
+        self._identity, self._folder, self._table = identity, folder, table
         # the exchange at which the last certificate began, and exchanges for those before
         self._since = self._spent = 0
 
@@ -84,6 +88,8 @@ class Live:
         texts = agreement.union([[start.text]], start.read)
         masks, roster = start.masks(texts, {peer: set(nx.all_neighbors(graph, peer)) for peer in graph})
         exchange.outbox.roster = roster[:8]
+        if self._folder and self._table and not self._study.private:
+            keep(self._folder, self._table)
         return masks
 
     def spending(self) -> Spending:

@@ -60,7 +60,7 @@ def begin(
             study,
             [table],
             [me],
-            Live(study, me, exchange, transport, changed, known, identity, journal.folder),
+            Live(study, me, exchange, transport, changed, known, identity, journal.folder, table),
             point=point,
             since=since,
         )
