@@ -62,7 +62,7 @@ def blocks() -> tuple[list[tuple[Any, Any]], tuple[Any, Any]]:
 def test_the_simulated_experiment_is_the_library_bit_for_bit(dtype, step, tmp_path):
     raw = gossip(
         data__standardise="none", algorithm__step=step, algorithm__local_steps=3, model__dtype=dtype, stop__rounds=30,
-        topology__loss=0.3, seed=0,
+        topology__loss=0.3, seed=0, peers__report=1,
         gossip={"create": "update-merge", "mean": "age", "own": True, "cache": 4, "delay": [0.5, 2.0], "online": 0.8,
                 "session": 7.0, "control": "generalised", "capacity": 4, "spend": 2, "jitter": 0.2},
     )  # fmt: skip
