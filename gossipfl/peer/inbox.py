@@ -151,13 +151,13 @@ class Inbox:
     def _displace(self, header: Header, one: Neighbour) -> None:
         """Forget the message of that exchange if its sender does not know my nonce, and this one's does; else raise Late.
 
-        A stranger may have taken the place.
+        A stranger may have taken the place, or the neighbour itself before it began again.
         """
         number, mine = header.number, one.edge.mine
         if header.yours != mine or one.early[number].header.yours == mine:
             raise Late(f"speaks twice of exchange {number}", header)
         del one.early[number]
-        self.refused += 1
+        self.late += 1
 
     def _make_room(self, header: Header, size: int) -> None:
         """Forget the furthest of a neighbour's messages that have another length than this exchange's, where there is no room.
