@@ -19,6 +19,7 @@ from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.models import Linear, pooled_optimum
 from gossipfl.models.losses import Huber, Logistic, Loss, Poisson, Softmax, Squared, SquaredHinge
+from gossipfl.models.scoring import Scoring
 from gossipfl.simulator import Simulator
 from gossipfl.topology import cycle, tree
 
@@ -276,3 +277,31 @@ def test_a_peer_that_is_killed_and_comes_back(peer: str, tmp_path: Path) -> None
     assert summary["stopped"] == "tolerance"
     assert summary["distance_to_optimum"] <= 1e-9
     assert summary["certificate"] <= 1e-10
+
+
+@each_loss
+@pytest.mark.parametrize("l1", [0.0, 0.01])
+def test_every_sum_is_over_rows_so_that_what_a_site_is_as_a_whole_is_in_none(loss: Loss, l1: float) -> None:
+    """The rows of two sites as those of one: the same numbers. The square of a site's score, for example, is no such number."""
+    problem = world(loss, 0.1, l1)
+    made = objective(problem)
+    methods: list[Any] = [DampedNewton(made, loss, 1e-9), LBFGS(made, 1e-9)]
+    if not l1:
+        methods += [Probe(DampedNewton(made, loss, 1e-9), thorough=True), Bound(made)]
+    for method in methods:
+        s, several = method.init(torch.zeros(problem.width, dtype=torch.float64)), problem.of_peers()
+        for _ in range(4):
+            total = sum(method.contribute(s, part) for part in several)
+            torch.testing.assert_close(
+                method.contribute(s, problem.of_all(range(PEERS))), total, rtol=1e-9, atol=1e-9
+            )
+            s = method.update(s, total)
+    scoring = Scoring(loss, problem.outputs)
+    random = np.random.default_rng(0)
+    z = random.normal(size=(PEERS, 20, problem.outputs))
+    y = random.integers(0, 3 if loss.task == "multiclass" else 2, (PEERS, 20)).astype(float)
+    flat = z.reshape(-1, problem.outputs), y.ravel()
+    first = sum(scoring.first(*site) for site in zip(z, y, strict=True))
+    np.testing.assert_allclose(scoring.first(*flat), first, rtol=1e-12)
+    second = sum(scoring.second(*site, first) for site in zip(z, y, strict=True))
+    np.testing.assert_allclose(scoring.second(*flat, first), second, rtol=1e-12)

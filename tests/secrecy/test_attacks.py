@@ -386,3 +386,25 @@ def test_a_row_with_nearly_all_of_a_columns_spread_is_nearly_read_off() -> None:
     told = Told(rows, random.integers(0, 2, 240) > 0, Logistic(), 0.1)
     found = 4 * told.h[0, 0, 1:4] / np.sqrt(4 * told.h[0, 0, 0])  # at 0 each row weighs 1/4
     assert np.linalg.norm(found - rows[17, 1:4]) <= 0.1 * np.linalg.norm(rows[17, 1:4])
+
+
+def test_a_clustered_covariance_of_three_sites_tells_a_member_the_scores_of_both_others() -> None:
+    """Without a penalty the scores s1, s2, s3 sum to 0 at the optimum, and s1 s1' + s2 s2' + s3 s3' leaves only a sign open.
+
+    No such sum is taken: every sum is over rows (`test_every_sum_is_over_rows`), and the square of a site's score is not.
+    """
+    random = np.random.default_rng(5)
+    x = np.column_stack((random.normal(size=(120, 4)), np.ones(120)))
+    y = (x[:, 0] + random.normal(size=120) > 0) * 1.0
+    w = Told(x, y, Logistic(), 0.0).x[-1]
+    scores = [r.T @ (v - expit(r @ w)) for r, v in zip(np.split(x, 3), np.split(y, 3), strict=True)]
+    sizes, vectors = np.linalg.eigh(
+        sum(np.outer(s, s) for s in scores) - 1.5 * np.outer(scores[0], scores[0])
+    )
+    half = np.sqrt(sizes[-1] / 2) * vectors[:, -1]
+    found = -scores[0] / 2 + half, -scores[0] / 2 - half
+    for s in scores[1:]:
+        assert min(np.linalg.norm(one - s) for one in found) <= 1e-6 * np.linalg.norm(s)
+    whole = scores[0] + scores[1]
+    squares = np.outer(scores[0], scores[0]) + np.outer(scores[1], scores[1])
+    assert not np.allclose(np.outer(whole, whole), squares, rtol=0.1)
