@@ -29,7 +29,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from hostile import DISTANCE, HALT_S, experiment
+from hostile import DISTANCE, experiment
 
 from gossipfl.config.file import parse
 from gossipfl.errors import BadMessage
@@ -48,6 +48,7 @@ from gossipfl.peer.wire import Header, Opening, decode, encode
 from gossipfl.runs import folder as files
 
 MEMBER = 1
+HALT_S = 5.0  # so long a member halts its neighbours by saying nothing, while they do not know its pace
 AFTER = 10.0  # seconds of learning after the member has left: the model may be far away by then
 AT_ONCE = 5  # frames before the member listens again
 LONGEST, LEAST_RATE = 30.0, 10_000.0  # seconds of sending in a run, and frames a second

@@ -102,9 +102,12 @@ class LockStep:
             self._tell(missing)
 
     def _tell(self, missing: Sequence[int]) -> None:
-        """News of who is missing and who is there, if they have changed."""
-        away = [peer for peer in missing if not self._neighbours[peer].met]
-        there = [one.name for one in self._neighbours.values() if one.met]
+        """News of who is missing and who is there, if they have changed.
+
+        One whose messages come may still be out of reach, if it dials me and I dial it where it does not listen.
+        """
+        away = [peer for peer in missing if not self._neighbours[peer].met or self._transport.why(peer)]
+        there = [one.name for peer, one in self._neighbours.items() if one.met and peer not in away]
         parts = [self._why(peer) or f"{self._neighbours[peer].name} is not there yet" for peer in away]
         told = "; ".join(
             [*parts, *([f"{', '.join(there)} {'are' if there[1:] else 'is'} there"] if there else [])]

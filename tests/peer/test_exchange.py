@@ -181,6 +181,7 @@ def test_who_is_missing_and_why_is_told_once(caplog: pytest.LogCaptureFixture) -
         "Cleveland refuses connections; Zurich is not there yet",
         "Cleveland refuses connections; Zurich is there",
         "all neighbours are there",
+        "Cleveland refuses connections; Zurich is there",  # it reaches me, and hears nothing of me
     ]
 
 
