@@ -153,11 +153,11 @@ def told(lines, rounds, each=0.001):
 def test_lines_become_rarer_in_the_same_rounds_of_each_run_however_fast_it_is():
     lines = told(Lines(None, 2000), 2000)
     assert lines == told(Lines(None, 2000), 2000, each=0.02)
-    assert lines[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16]
+    assert lines[:12] == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
     assert lines[-3:] == [1664, 1792, 1920], "2000 / 10, and a power of two"
-    assert len(lines) < 50
-    assert 25 < len(told(Lines(None, 200), 200)) < 35
-    assert len(told(Lines(None, 10**5), 10**5, each=1e-5)) < 70
+    assert len(lines) < 32
+    assert 18 < len(told(Lines(None, 200), 200)) < 24
+    assert len(told(Lines(None, 10**5), 10**5, each=1e-5)) < 45
 
 
 def test_lines_are_as_many_as_are_asked_for_and_long_rounds_have_one_each():

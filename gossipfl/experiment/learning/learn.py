@@ -8,9 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from gossipfl.models import Problem
 from gossipfl.runs.events import Progress
 from gossipfl.runs.learned import Certificate
 
+Array = npt.NDArray[Any]
 Stopped = Literal[
     "rounds", "seconds", "tolerance", "diverged", "interrupted", "dropped", "ended", "no optimum"
 ]
@@ -111,7 +113,7 @@ def learn(
         outcome.stopped, outcome.why = "interrupted", f"interrupted in round {outcome.rounds + 1}"
     outcome.seconds = outcome.elapsed
     if outcome.rounds and lines.last != outcome.rounds:
-        yield measure(engine, problem.loss(outcome.run.state.x), outcome)
+        yield measure(engine, _numbers(problem.loss(outcome.run.state.x)), outcome)
 
 
 def _rounds(
@@ -123,7 +125,7 @@ def _rounds(
     lines: "Lines",
     certifier: Certifier | None,
 ) -> Iterator[Progress]:
-    ceiling = 1000.0 * (problem.loss(outcome.run.state.x) + 1.0)
+    ceiling = _numbers(1000.0 * (problem.loss(outcome.run.state.x) + 1.0))
     if outcome.diverged(unbounded(ceiling), "before the first round: values in the data may be too large"):
         return
     rest = Rest(engine, outcome.run, stop.tolerance, pace)
@@ -145,7 +147,7 @@ def _rounds(
                 break
             rest.postpone(outcome.rounds, outcome.void)
         if lines.due(outcome):
-            losses = problem.loss(x)
+            losses = _numbers(problem.loss(x))
             yield measure(engine, losses, outcome)
             # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
             if pace.cycle() == 1 and outcome.diverged(
@@ -154,7 +156,7 @@ def _rounds(
                 return
         if outcome.rounds >= stop.rounds:
             break
-    outcome.diverged(unbounded(problem.loss(outcome.run.state.x)), f"in round {outcome.rounds}")
+    outcome.diverged(unbounded(_numbers(problem.loss(outcome.run.state.x))), f"in round {outcome.rounds}")
 
 
 def _goes_on(engine: Engine, outcome: Outcome, stop: StopSettings, certifier: Certifier) -> bool:
@@ -190,14 +192,21 @@ def _conclude(outcome: Outcome, certifier: Certifier | None, stop: StopSettings)
 
 def finite(x: Tensor) -> bool:
     """Whether all numbers of the models (n, d) are finite, and their sum for several."""
-    if len(x) > 1 or not x.is_cpu:
+    if x.shape[0] > 1 or not x.is_cpu:
         return math.isfinite(x.sum())
-    return bool(np.isfinite(x.numpy()).all())  # a call to torch takes longer than a row
+    row = x.numpy()[0]  # a call to torch takes longer than a row
+    return math.isfinite(row.dot(row)) or bool(np.isfinite(row).all())
 
 
-def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
+def _numbers(of_peers: Tensor) -> Array:
+    """A number of each peer (n,) in numpy: for so few a call to torch takes longer."""
+    numbers: Array = of_peers.detach().cpu().numpy()
+    return numbers
+
+
+def unbounded(loss: Array, ceiling: Array | None = None) -> str:
     """Why losses (n,) show divergence; "" if they do not."""
-    if not loss.isfinite().all():
+    if not np.isfinite(loss).all():
         return "the loss is not finite"
     return "the loss has grown a thousandfold" if ceiling is not None and bool((loss > ceiling).any()) else ""
 
@@ -205,7 +214,7 @@ def unbounded(loss: Tensor, ceiling: Tensor | None = None) -> str:
 class Lines:
     """The rounds that have a line of metrics: the first, and each multiple of `every` (or the next one, if rounds are skipped).
 
-    If nobody asks for a number, lines become rarer: four while the number of the round doubles, but no rarer than one in a
+    If nobody asks for a number, lines become rarer: two while the number of the round doubles, but no rarer than one in a
     tenth of all rounds. So each run of an experiment has lines of the same rounds. Only after `LATE` seconds without a line
     the next round has one, too.
 
@@ -224,7 +233,7 @@ class Lines:
     def due(self, outcome: Outcome) -> bool:
         rounds, last = outcome.rounds, self.last
         if self._seldom:
-            self._every = 1 << (min(rounds // 4, self._seldom) or 1).bit_length() - 1
+            self._every = 1 << (min(rounds // 2, self._seldom) or 1).bit_length() - 1
         same = last >= 0 and rounds // self._every == last // self._every
         if same and not self._seldom:
             return False
@@ -302,7 +311,9 @@ class Rest:
         return run.replicas is None or bool((self._engine.disagreement(run) < limit).all())
 
 
-def measure(engine: Engine, losses: Tensor, outcome: Outcome) -> Progress:
+def measure(engine: Engine, losses: Array, outcome: Outcome) -> Progress:
     """The metrics of the last round, from the losses (n,) of its models."""
-    apart = 0.0 if outcome.run.replicas is None else float(engine.disagreement(outcome.run).max())
-    return Progress(outcome.rounds, float(losses.mean()), apart, outcome.elapsed, engine.messages_sent)
+    apart = 0.0 if outcome.run.replicas is None else float(_numbers(engine.disagreement(outcome.run)).max())
+    with np.errstate(all="ignore"):
+        loss = float(losses.mean())
+    return Progress(outcome.rounds, loss, apart, outcome.elapsed, engine.messages_sent)
