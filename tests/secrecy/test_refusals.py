@@ -14,8 +14,10 @@ from gossipfl.cli.confidential import confidential
 from gossipfl.config.file import parse
 from gossipfl.data import Table
 from gossipfl.errors import BadData, BadMessage, Incompatible
+from gossipfl.experiment.learning import disclosure
+from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
-from gossipfl.experiment.learning.train import train
+from gossipfl.experiment.learning.train import train, training
 from gossipfl.experiment.live.joining import received
 from gossipfl.experiment.live.life import fixed
 from gossipfl.experiment.live.reread import Reread
@@ -125,6 +127,26 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
     with pytest.raises(BadData, match=sentence) as refusal:
         train(made, tables(made))
     assert refusal.value.exit_code == 4
+
+
+def test_pairs_of_columns_that_are_too_many_to_compare_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nearly same columns of `twin` above are not found, then, and the sentence at the start says that nobody looked."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"a": random.normal(size=240), "c": random.choice(["a", "b"], 240)})
+    table["d"] = np.where(np.arange(240) == 5, "a", table["c"])
+    table["y"] = random.integers(0, 2, 240)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    raw = secure(
+        data__source=str(tmp_path / "rows.csv"), data__target="y", data__categorical=["c", "d"], topology__graph="full:8"
+    )  # fmt: skip
+    made = study(parse(raw))
+    with pytest.raises(BadData, match="beside"):
+        train(made, tables(made))
+    monkeypatch.setattr(disclosure, "PAIRS", 3)
+    warned = next(training(made, tables(made), Simulated(made)))
+    assert "pairs of columns are too many to compare (at most 3)" in str(warned)
 
 
 def test_a_state_transfer() -> None:

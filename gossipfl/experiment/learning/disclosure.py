@@ -37,7 +37,7 @@ class Guarded(NamedTuple):
 
     Cells are the columns, the first level of each categorical column, which is what its other levels leave, and pairs of
     these: in a pair those rows differ that differ in one of both alone. variables: the columns of the data in each cell.
-    patterns: different rows that there can be, at least.
+    patterns: different rows that there can be, at least. uncompared: pairs, where they are too many.
     """
 
     all: Held
@@ -47,6 +47,7 @@ class Guarded(NamedTuple):
     names: Sequence[str]
     variables: Sequence[str]
     patterns: float
+    uncompared: int = 0
 
 
 def guard(
@@ -99,7 +100,9 @@ def _paired(
     """The same with pairs of cells in which most rows have the most frequent value, if they are of different variables."""
     rare = np.flatnonzero(disclosure.rare(found.all)).tolist()
     pairs = [(j, k) for j, k in combinations(rare, 2) if found.variables[j] != found.variables[k]]
-    if not pairs or len(pairs) > PAIRS:
+    if len(pairs) > PAIRS:
+        return found._replace(uncompared=len(pairs))
+    if not pairs:
         return found
     one, other = np.array(pairs).T
     cells = np.stack([_apart(part, schema, one, other) for part in parts]).astype(np.float64)
@@ -220,6 +223,11 @@ def borne(study: Study, found: Guarded | None, limit: Limit | None, told: int) -
     disclosure.check(limit.sums, found.all, limit.borne, found.names, most)
     _pods(study, found, limit.sums)
     said = disclosure.sentence(limit.sums, found.all, limit.borne, len(study.names), found.names)
+    if found.uncompared:
+        said += (
+            f". {found.uncompared:,} pairs of columns are too many to compare (at most {PAIRS:,}): of columns with a value "
+            "that most rows share, leave out those that follow from others but for a few rows"
+        )
     hidden = data.classes is not None or study.loss.task not in ("binary", "multiclass")
     levels = sorted({*data.categorical} - {*data.levels})
     return limit.borne * limit.sums.each - told, said + disclosure.shown(levels, hidden)
