@@ -4,7 +4,7 @@ import math
 import secrets
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from gossipfl.algorithms import METHODS
 from gossipfl.data import Rows, Schema
-from gossipfl.data.encode import taken, weighted
+from gossipfl.data.encode import weighted
 from gossipfl.data.fill import MIN_ROWS
 from gossipfl.errors import BadData
+from gossipfl.experiment.learning import census
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.standardise import agree_moments
 from gossipfl.experiment.study.refusals import refusal
@@ -60,8 +61,8 @@ def guard(
     """
     if not study.secure or study.private:
         return None
-    parts = [_counting(weighted(part, schema)) for part in train]
-    sizes = [_size(part) for part in parts]
+    parts = [census.counting(weighted(part, schema)) for part in train]
+    sizes = [census.size(part) for part in parts]
     for row, part, size in zip(rows.tolist(), parts, sizes, strict=True):
         if size < MIN_ROWS:
             told = f"{size:.3g} training rows" + (" by their weights" if part.weight is not None else "")
@@ -69,11 +70,11 @@ def guard(
                 f"peer {study.names[row]} has {told}, and secure sums need {MIN_ROWS} at each peer: give it more rows, or "
                 "remove it from the topology"
             )
-    classes, names = schema.classes or (), [*schema.features, *_firsts(schema)]
+    classes, names = schema.classes or (), [*schema.features, *census.firsts(schema)]
     counts = [np.bincount(part.y.astype(np.int64), minlength=len(classes)) for part in parts if classes]
     labels = np.stack(counts) if classes else np.zeros((len(parts), 0))
-    cells = np.stack([_cells(part, schema) for part in parts])
-    masses = [_masses(study, part) for part in parts]
+    cells = np.stack([census.cells(part, schema) for part in parts])
+    masses = [census.masses(study, part) for part in parts]
     sums = [float(mass.sum()) for mass in masses]
     numbers = np.column_stack((sizes, sums, labels, labels > 0, cells, cells > 0)).astype(np.float64)
     ends = np.cumsum([2, len(classes), len(classes), len(names)])
@@ -87,7 +88,7 @@ def guard(
     labelled = [*(f"class {name}" for name in classes), *names]
     _refuse(study, labelled, [*of_class, *of_cell], [*at_class, *at_cell])
     own = [Held(size, held) for size, held in zip(sizes, cells, strict=True)]
-    variables = [*_columns(schema), *schema.levels]
+    variables = [*census.columns(schema), *schema.levels]
     here = [study.names[row] for row in rows.tolist()]
     patterns = _patterns(schema, parts, of_cell, agreement)
     found = Guarded(Held(float(size), of_cell), own, here, at_cell, names, variables, patterns)
@@ -105,7 +106,7 @@ def _paired(
     if not pairs:
         return found
     one, other = np.array(pairs).T
-    cells = np.stack([_apart(part, schema, one, other) for part in parts]).astype(np.float64)
+    cells = np.stack([census.apart(part, schema, one, other) for part in parts]).astype(np.float64)
     of_pair, at_pair = np.split(agreement.total(np.hstack((cells, cells > 0))), 2)
     names = [f"{found.names[j]} beside {found.names[k]}" for j, k in pairs]
     _refuse(study, names, of_pair.tolist(), at_pair.tolist())
@@ -130,9 +131,11 @@ def _patterns(schema: Schema, parts: Sequence[Rows], cells: Array, agreement: Ag
     varying = np.count_nonzero(cells[: len(schema.features)])
     if sparse.issparse(parts[0].x) or varying > MANY:
         return math.inf
-    columns = np.array([*_columns(schema), *schema.levels])
+    columns = np.array([*census.columns(schema), *schema.levels])
     found = math.prod(max(1.0, float(np.count_nonzero(cells[columns == column]))) for column in schema.levels)
-    numbers = [j for j, column in enumerate(_columns(schema)) if column not in schema.levels and cells[j] > 0]
+    numbers = [
+        j for j, column in enumerate(census.columns(schema)) if column not in schema.levels and cells[j] > 0
+    ]
     if numbers:
         different = [[len(np.unique(part.x[:, j])) for j in numbers] for part in parts]
         flags = [
@@ -164,7 +167,7 @@ def scaled(
     alone = varies & (found.peers[: len(mean)] == 0)
     _refuse(study, schema.features, alone.tolist(), alone.tolist())
     for row, part in zip(rows.tolist(), train, strict=True):
-        share = _largest(part.x, mean, np.where(varies, deviation, math.inf)) / found.all.rows
+        share = census.largest(part.x, mean, np.where(varies, deviation, math.inf)) / found.all.rows
         column = int(share.argmax()) if len(share) else 0
         if len(share) and share[column] > DOMINATES:
             raise BadData(
@@ -187,11 +190,11 @@ def limit(
     """The kind, and its limit; "lbfgs" in place of a kind with Hessians that was not asked for and has too few sums."""
     if found is None:
         return kind, None
-    limit = _limit(study, schema, kind, found, agreement)
-    free = study.experiment.algorithm.kind == "auto" and METHODS[kind].curvature and not limit.sums.fixed
-    if free and limit.borne < ENOUGH and refusal(study, "lbfgs", problem) is None:
+    own = _limit(study, schema, kind, found, agreement)
+    free = study.experiment.algorithm.kind == "auto" and METHODS[kind].curvature and not own.sums.fixed
+    if free and own.borne < ENOUGH and refusal(study, "lbfgs", problem) is None:
         return "lbfgs", _limit(study, schema, "lbfgs", found, agreement)
-    return kind, limit
+    return kind, own
 
 
 def bearing(
@@ -276,72 +279,4 @@ def _any(flags: Sequence[Sequence[bool]], agreement: Agreement) -> npt.NDArray[n
     """Which flags anybody raises. A flag is a random number, so that nobody sees how many do."""
     raised = [[float(secrets.randbelow(2**40) + 1) if flag else 0.0 for flag in own] for own in flags]
     found: npt.NDArray[np.bool_] = agreement.total(np.array(raised)) > 0.5
-    return found
-
-
-def _firsts(schema: Schema) -> list[str]:
-    """The first level of each categorical column, which has no column of its own."""
-    return [f"{column}={levels[0] if levels else ''}" for column, levels in schema.levels.items()]
-
-
-def _columns(schema: Schema) -> list[str]:
-    """The column of the data that each feature is of."""
-    return [column for column in schema.columns for _ in schema.levels.get(column, ("", ""))[1:]]
-
-
-def _counting(part: Rows) -> Rows:
-    """The rows that have a weight."""
-    return part if part.weight is None else taken(part, part.weight > 0)
-
-
-def _size(part: Rows) -> float:
-    """The number of rows, or as many of equal weight as count as much: Kish, "Survey sampling", 1965."""
-    if part.weight is None or not len(part.weight):
-        return float(len(part.y))
-    share = part.weight / part.weight.max()
-    return float(share.sum() ** 2 / (share**2).sum())
-
-
-def _masses(study: Study, part: Rows) -> Array:
-    """What each row counts for, about: its weight and, for counts, its exposure."""
-    found = np.ones(len(part.y)) if part.weight is None else part.weight
-    return found * np.exp(part.offset) if part.offset is not None and study.loss.task == "count" else found
-
-
-def _dense(x: Any, schema: Schema) -> Array:
-    """The columns of dense rows, and the first level of each categorical column."""
-    columns = np.array(_columns(schema))
-    return np.column_stack((x, *(1 - x[:, columns == column].sum(1) for column in schema.levels)))
-
-
-def _cells(part: Rows, schema: Schema) -> Array:
-    """For each column and each first level how many rows differ from the most frequent value."""
-    x: Any = part.x
-    if not sparse.issparse(x):
-        return disclosure.differing(_dense(x, schema)).astype(np.float64)
-    found = np.asarray((x != 0).sum(axis=0)).ravel().astype(np.float64)
-    full = np.flatnonzero(2 * found > x.shape[0])
-    found[full] = disclosure.differing(x[:, full].toarray())
-    return found
-
-
-def _apart(
-    part: Rows, schema: Schema, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """For each pair of cells how many rows differ from the most frequent value in one of both alone; or, if fewer, in both or
-    none."""
-    x: Any = part.x
-    dense = x.toarray() if sparse.issparse(x) else _dense(x, schema)
-    cells, places = np.unique(np.append(one, other), return_inverse=True)
-    unusual = dense[:, cells] != disclosure.usual(dense[:, cells])
-    alone = (unusual[:, places[: len(one)]] != unusual[:, places[len(one) :]]).sum(0)
-    least: npt.NDArray[np.int64] = np.minimum(alone, len(dense) - alone)
-    return least
-
-
-def _largest(x: Any, mean: Array, deviation: Array) -> Array:
-    """The largest squared deviation of a row from the mean, (p,), in units of the variance; of sparse columns, from 0."""
-    if sparse.issparse(x):
-        return np.asarray(x.power(2).max(axis=0).todense()).ravel() / deviation**2
-    found: Array = (((x - mean) / deviation) ** 2).max(axis=0)
     return found
