@@ -1,11 +1,11 @@
 """chaos: runs an experiment under random faults and checks the result; must not know how faults work."""
 
-import gc
 import signal
 from typing import Annotated
 
 import typer
 
+from gossipfl.cli.garbage import imported
 from gossipfl.cli.options import As, File, Out, Quiet, Set
 from gossipfl.cli.say import say
 
@@ -47,7 +47,7 @@ def chaos(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     events = chaos(experiment, Chaos(minutes, every, rest, seed), out)
-    gc.enable()
+    imported()
     finished = follow(events, quiet, silent=format == "json")
     summary = finished.summary
     bad = [check["what"] for check in summary["checks"] if check["holds"] is False]

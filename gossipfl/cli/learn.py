@@ -1,6 +1,5 @@
 """demo, run and simulate: run an experiment and print its result; must not know how peers learn."""
 
-import gc
 import shlex
 import signal
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from gossipfl.cli import first
 from gossipfl.cli.built_in import path
+from gossipfl.cli.garbage import imported
 from gossipfl.cli.options import As, Out, Quiet, Set
 from gossipfl.cli.say import Format, say
 from gossipfl.errors import BadExperiment
@@ -126,7 +126,7 @@ def _carry_out(
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     events = _events(command, experiment, out, again)
-    gc.enable()
+    imported()
     finished = follow(events, quiet, silent=format == "json")
     code, sentence = verdict(finished.summary, experiment.stop.tolerance)
     told = {"folder": str(finished.folder), "exit_code": code, "verdict": sentence} | finished.summary

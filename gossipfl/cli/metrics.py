@@ -1,11 +1,11 @@
 """metrics: serves the status of a run's peers to Prometheus; must not know what the metrics are."""
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gossipfl.cli.garbage import imported
 from gossipfl.errors import BadExperiment, NetworkError
 
 EXAMPLES = """\b
@@ -36,7 +36,7 @@ def metrics(
         raise BadExperiment('prometheus-client is missing: pip install "gossipfl[metrics]"') from None
     from gossipfl.report.metrics import Peers
 
-    gc.enable()
+    imported()
     registry = CollectorRegistry()
     registry.register(Peers(run))
     try:

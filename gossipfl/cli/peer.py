@@ -1,6 +1,5 @@
 """peer: runs one peer, started by hand or by an init system, or checks it; must not know how it learns."""
 
-import gc
 import signal
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from gossipfl.cli.garbage import imported
 from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
 from gossipfl.signals import hang_up, interrupt_once, on_terminal
@@ -122,7 +122,7 @@ def start(
     folder = out or files.RUNS / stamp
     again = lodged(made, name, folder)
     neighbours = ", ".join(peer for peer in places if peer != name)
-    gc.enable()
+    imported()
     with View(console(), quiet=False, silent=format == "json", plain=True) as view:
         view.show(Started(folder, 1, experiment.stop.rounds, experiment.stop.seconds))
         if shown:

@@ -1,12 +1,12 @@
 """sweep: runs every combination of some settings; must not know how runs work or are compared."""
 
-import gc
 import signal
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from gossipfl.cli.garbage import imported
 from gossipfl.cli.options import As, File, Quiet
 from gossipfl.cli.say import say
 
@@ -84,7 +84,7 @@ def sweep(
     say_it = format == "text"
     if say_it:
         say("text", None, f"sweep folder {folder}: {len(found.cells)} runs, {at_once} at a time")
-    gc.enable()
+    imported()
     bar = Bar(console(), found, quiet or not say_it)
     ended: list[cells.CellEnded] = []
     interrupted = False

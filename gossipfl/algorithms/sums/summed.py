@@ -220,7 +220,8 @@ def _rows(record: Any) -> list[Any]:
     n = len(record.x)
     if _shared(record):
         return [rebuilt({name: tensor[0] for name, tensor in tensors.items()}, record)] * n
-    return [rebuilt({name: tensor[i] for name, tensor in tensors.items()}, record) for i in range(n)]
+    parts = {name: tensor.unbind() for name, tensor in tensors.items()}
+    return [rebuilt({name: part[i] for name, part in parts.items()}, record) for i in range(n)]
 
 
 def _stacked(records: Sequence[Any]) -> Any:
