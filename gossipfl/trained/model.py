@@ -26,7 +26,8 @@ class Prediction:
     """What a model says of new rows, in their order. A row without a prediction has None or NaN.
 
     frame: "prediction" (the class, or the expected number) and, for models with probabilities, "P(class)" of the positive class
-        or of each of several classes; for support vector machines "margin".
+        or of each of several classes; for support vector machines "margin". It has the index of a data frame that was given, so
+        that `frame["p"] = prediction.frame["prediction"]` puts each one beside its row.
     margins: (n, outputs).
     scores: how good the predictions are, where the rows have the target: accuracy, auc, log_loss, ... or r2, rmse, deviance.
     """
@@ -98,8 +99,10 @@ class LinearModel:
         Raises:
             BadData: a column is missing, or has words or infinite values in place of numbers.
         """
-        given = isinstance(rows, pd.DataFrame)
-        table, labels = from_frame(rows, self.wanted) if given else read_fresh(str(rows), self.wanted)
+        if isinstance(rows, pd.DataFrame):
+            table, labels = from_frame(rows, self.wanted)
+        else:
+            table, labels = read_fresh(str(rows), self.wanted)
         ready, here = complete(table, self.wanted)
         z = np.full((len(table), len(self.intercept)), np.nan)
         z[here] = self._margins(ready)
@@ -107,7 +110,10 @@ class LinearModel:
         if labels is not None and not self.read:
             scores, more = self._scores(z, labels, table.where)
             notes = (*notes, *more)
-        return Prediction(self._answers(z), z, scores, notes)
+        answers = self._answers(z)
+        if isinstance(rows, pd.DataFrame):
+            answers = answers.set_axis(rows.index)
+        return Prediction(answers, z, scores, notes)
 
     def _margins(self, table: Table) -> Array:
         x = features(table, self.schema)

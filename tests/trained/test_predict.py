@@ -130,6 +130,25 @@ def test_predictions_are_those_of_model_json(kind, missing, tmp_path):
         np.testing.assert_allclose(found.frame[[f"P({c})" for c in classes]], shares, rtol=1e-12)
 
 
+def test_predictions_stand_beside_their_rows_whatever_the_index(tmp_path):
+    model = load(trained(tmp_path))
+    f = new_rows()
+    plain = model.predict(f).frame
+    shuffled = f.sample(frac=0.5, random_state=1)
+    others = {
+        "words": f.set_axis([f"patient {row}" for row in range(len(f))]),
+        "shuffled": shuffled,
+        "twice": pd.concat([f, shuffled]),
+        "pairs": f.set_index(["town", "code"], drop=False),
+    }
+    for name, rows in others.items():
+        found = model.predict(rows).frame
+        pd.testing.assert_index_equal(found.index, rows.index)
+        beside = rows.assign(p=found["P(well)"])
+        place = [*range(len(f))] if len(rows) == len(f) else rows.index
+        np.testing.assert_array_equal(beside["p"], plain["P(well)"].to_numpy()[place], err_msg=name)
+
+
 def test_scores_are_those_of_scikit_learn(tmp_path):
     """The original data are gone; the model scores a file with the target."""
     folder = trained(tmp_path)
