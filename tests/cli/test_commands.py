@@ -309,7 +309,21 @@ def test_control_characters_of_files_are_shown_as_escapes(tmp_path: Path) -> Non
     odd = small(tmp_path, data=rows(lambda i: "no\x1b[31m" if i % 2 else "yes\x85"))
     described = gossipfl("data", "describe", odd)
     assert r"class no\x1b[31m" in described.out
-    assert not {"\x1b", "\x07", "\x85"} & set(said.err + described.out + described.err)
+    run, one = tmp_path / "run", tmp_path / "run" / "peers" / "o\x1b[2Jslo"
+    assert gossipfl("simulate", small(tmp_path), "--out", run).code == 0
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"stopped": "diverged", "lost": ["b\x1b[2J\x85"]}))
+    shown = gossipfl("results", "show", run)
+    assert r"(b\x1b[2J\x85)" in shown.out
+    (run / "summary.json").unlink()
+    one.mkdir(parents=True)
+    (one / "summary.json").write_text(
+        json.dumps({"rounds": 3, "stopped": "interrupted", "error": "c\x1b[2J\x85"})
+    )
+    status = gossipfl("peer", "status", run)
+    assert r"o\x1b[2Jslo failed: c\x1b[2J\x85" in status.out
+    told = "".join(part.out + part.err for part in (said, described, shown, status))
+    assert not {"\x1b", "\x07", "\x85"} & set(told)
 
 
 def test_rows_that_are_left_out_are_told_by_peer(tmp_path: Path) -> None:
