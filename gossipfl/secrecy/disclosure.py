@@ -79,8 +79,12 @@ class OneSum(NamedTuple):
         return column if self.borne(Held(held.rows, one)) < alone else None
 
 
-def refuse(rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int, min_peers: int) -> None:
+def refuse(
+    rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int, min_peers: int, way: str = ""
+) -> None:
     """Refuse classes and columns in which few rows differ from the others of their peer, or rows of few peers; 0 is none.
+
+    `way` is what else may be done.
 
     Raises:
         BadData: it names all of them.
@@ -91,7 +95,7 @@ def refuse(rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int,
         raise BadData(
             f"fewer than {min_cell} training rows of all peers, or rows of fewer than {min_peers} peers, differ in "
             f"{_listed([name for name in peers if name in few])}: secure sums would show these rows, or whose they are. Leave "
-            "such columns out with drop, or join such a level or class with another one, at all peers"
+            f"such columns out with drop, or join such a level or class with another one, at all peers{way}"
         )
 
 

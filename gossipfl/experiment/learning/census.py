@@ -15,6 +15,8 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.secrecy.disclosure import differing, usual
 
 Array = npt.NDArray[np.float64]
+Pairs = npt.NDArray[np.int64]  # the numbers of both cells, (2, pairs)
+EVERY = slice(None)
 
 
 def firsts(schema: Schema) -> list[str]:
@@ -63,18 +65,38 @@ def cells(part: Rows, schema: Schema) -> Array:
     return found
 
 
-def apart(
-    part: Rows, schema: Schema, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def apart(part: Rows, schema: Schema, pairs: Pairs) -> npt.NDArray[np.int64]:
     """For each pair of cells how many rows differ from the most frequent value in one of both alone; or, if fewer, in both or
     none."""
+    cells, places = np.unique(pairs, return_inverse=True)
+    found: npt.NDArray[np.int64] = _alone(_unusual(part, schema, cells), places.reshape(pairs.shape)).sum(0)
+    return found
+
+
+def folded(
+    part: Rows, schema: Schema, pairs: Pairs, number: npt.NDArray[np.int64], folds: int
+) -> npt.NDArray[np.int64]:
+    """How many rows of each fold differ, in each cell and then in each pair, (folds, cells + pairs), as in all rows."""
+    unusual = _unusual(part, schema)
+    differ = np.hstack((unusual, _alone(unusual, pairs)))
+    return np.stack([differ[number == k].sum(0) for k in range(folds)])
+
+
+def _unusual(
+    part: Rows, schema: Schema, cells: npt.NDArray[np.int64] | slice = EVERY
+) -> npt.NDArray[np.bool_]:
+    """Where rows differ from the most frequent value of these cells, (m, cells)."""
     x: Any = part.x
-    dense = x.toarray() if sparse.issparse(x) else _dense(x, schema)
-    cells, places = np.unique(np.append(one, other), return_inverse=True)
-    unusual = dense[:, cells] != usual(dense[:, cells])
-    alone = (unusual[:, places[: len(one)]] != unusual[:, places[len(one) :]]).sum(0)
-    least: npt.NDArray[np.int64] = np.minimum(alone, len(dense) - alone)
-    return least
+    dense = (x.toarray() if sparse.issparse(x) else _dense(x, schema))[:, cells]
+    found: npt.NDArray[np.bool_] = dense != usual(dense)
+    return found
+
+
+def _alone(unusual: npt.NDArray[np.bool_], pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Where rows differ in one cell of a pair alone; or, in fewer rows, in both or none."""
+    alone = unusual[:, pairs[0]] != unusual[:, pairs[1]]
+    found: npt.NDArray[np.bool_] = alone ^ (2 * alone.sum(0) > len(alone))
+    return found
 
 
 def largest(x: Any, mean: Array, deviation: Array) -> Array:

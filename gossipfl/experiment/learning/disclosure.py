@@ -38,7 +38,8 @@ class Guarded(NamedTuple):
 
     Cells are the columns, the first level of each categorical column, which is what its other levels leave, and pairs of
     these: in a pair those rows differ that differ in one of both alone. variables: the columns of the data in each cell.
-    patterns: different rows that there can be, at least. uncompared: pairs, where they are too many.
+    patterns: different rows that there can be, at least. pairs: the cells of each, (2, pairs). uncompared: pairs, where they
+    are too many.
     """
 
     all: Held
@@ -48,6 +49,7 @@ class Guarded(NamedTuple):
     names: Sequence[str]
     variables: Sequence[str]
     patterns: float
+    pairs: census.Pairs = np.zeros((2, 0), np.int64)
     uncompared: int = 0
 
 
@@ -100,15 +102,15 @@ def _paired(
 ) -> Guarded:
     """The same with pairs of cells in which most rows have the most frequent value, if they are of different variables."""
     rare = np.flatnonzero(disclosure.rare(found.all)).tolist()
-    pairs = [(j, k) for j, k in combinations(rare, 2) if found.variables[j] != found.variables[k]]
-    if len(pairs) > PAIRS:
-        return found._replace(uncompared=len(pairs))
-    if not pairs:
+    compared = [(j, k) for j, k in combinations(rare, 2) if found.variables[j] != found.variables[k]]
+    if len(compared) > PAIRS:
+        return found._replace(uncompared=len(compared))
+    if not compared:
         return found
-    one, other = np.array(pairs).T
-    cells = np.stack([census.apart(part, schema, one, other) for part in parts]).astype(np.float64)
+    pairs = np.array(compared).T
+    cells = np.stack([census.apart(part, schema, pairs) for part in parts]).astype(np.float64)
     of_pair, at_pair = np.split(agreement.total(np.hstack((cells, cells > 0))), 2)
-    names = [f"{found.names[j]} beside {found.names[k]}" for j, k in pairs]
+    names = [f"{found.names[j]} beside {found.names[k]}" for j, k in compared]
     _refuse(study, names, of_pair.tolist(), at_pair.tolist())
     own = [Held(o.rows, np.append(o.cells, new)) for o, new in zip(found.own, cells, strict=True)]
     return Guarded(
@@ -119,6 +121,7 @@ def _paired(
         [*found.names, *names],
         [*found.variables, *names],
         found.patterns,
+        pairs,
     )
 
 

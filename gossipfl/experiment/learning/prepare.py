@@ -23,6 +23,7 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import bearing, borne, guard, limit, scaled
+from gossipfl.experiment.learning.heldout import refuse_folds
 from gossipfl.experiment.learning.schema import agree_schema
 from gossipfl.experiment.learning.select import select
 from gossipfl.experiment.learning.standardise import (
@@ -122,6 +123,7 @@ def prepare(
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
     guarded = guard(study, class_weights(study, schema), train, rows, agreement)
+    refuse_folds(study, schema, train, rows, guarded, agreement)
     check_targets(study, train, rows)
     if known:
         mean_rows = known.mean_rows
