@@ -47,7 +47,7 @@ def secure(**changes: Any) -> dict[str, Any]:
         ({"topology__drop": 0.1}, "without drop and loss"),
         ({"data__missing": "median"}, "shows values of single rows"),
         ({"data__missing": "mode"}, 'set data.missing = "mean", "drop" or "refuse"'),
-        ({"model__kind": "squared-svm"}, "a loss in pieces"),
+        ({"model__kind": "squared-svm"}, "a discontinuous second derivative"),
         ({"model__kind": "huber", "algorithm__kind": "lbfgs"}, "their difference is that row"),
     ],
 )
