@@ -75,6 +75,18 @@ def test_lost_messages_are_sent_again(kind: str) -> None:
     assert world.now < 110.0
 
 
+@pytest.mark.parametrize("seed", sparing(range(4)))
+def test_who_has_finished_stays_at_the_optimum_though_messages_are_lost(seed: int) -> None:
+    """An incomplete sum is taken again. No other method takes over, which would begin anew, and move away."""
+    world = World(topology.load("line:6"), "tree", seed, tolerance=0.0)
+    world.at(100.5, lambda: setattr(world, "loses", 0.1))
+    world.run(8.0)
+    assert max(exchange.neighbours.rumours.broken for exchange in world.exchanges.values()) > 300
+    optimum = newton(Toy(range(6), peers=6))
+    for _, x in world.points.values():
+        assert float(relative_distance(x, optimum[None]).max()) <= 1e-12
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("spec", "leaf"), [("star:5", 4), pytest.param("tree:2:2", 6, marks=pytest.mark.slow)]

@@ -134,6 +134,7 @@ class World:
         absent: seconds for which a peer that left without goodbye keeps the others from settling.
         alone: seconds for which a peer that comes back waits until somebody answers.
         certified: when all have settled they sum up a certificate, and go on where a sum lacks a peer.
+        tolerance: at which they settle; 0: never.
     """
 
     def __init__(
@@ -144,9 +145,10 @@ class World:
         absent: float = 60.0,
         alone: float = math.inf,
         certified: bool = False,
+        tolerance: float = 1e-11,
     ) -> None:
         self.graph, self.kind, self.absent, self.alone = graph, kind, absent, alone
-        self.certified, self.voids = certified, 0
+        self.certified, self.voids, self.tolerance = certified, 0, tolerance
         self.chance = random.Random(seed)
         self.now = 100.0
         self.lives: dict[int, Life] = {}
@@ -234,7 +236,7 @@ class World:
         run: Run = engine.init(torch.zeros(1, toy.width, dtype=torch.float64) if point is None else point[1])
         if point:
             run = run._replace(round=point[0])
-        rest = Rest(engine, run, 1e-11, Rhythm(1, lambda: turns, diameter(self.graph), 1))
+        rest = Rest(engine, run, self.tolerance, Rhythm(1, lambda: turns, diameter(self.graph), 1))
         while True:
             life.compute()
             try:
