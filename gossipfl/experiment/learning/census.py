@@ -54,6 +54,13 @@ def _dense(x: Any, schema: Schema) -> Array:
     return np.column_stack((x, *(1 - x[:, named == column].sum(1) for column in schema.levels)))
 
 
+def _all(part: Rows, schema: Schema) -> Array:
+    """All cells, (m, cells)."""
+    x: Any = part.x
+    found: Array = x.toarray() if sparse.issparse(x) else _dense(x, schema)
+    return found
+
+
 def cells(part: Rows, schema: Schema) -> Array:
     """For each column and each first level how many rows differ from the most frequent value."""
     x: Any = part.x
@@ -86,8 +93,7 @@ def _unusual(
     part: Rows, schema: Schema, cells: npt.NDArray[np.int64] | slice = EVERY
 ) -> npt.NDArray[np.bool_]:
     """Where rows differ from the most frequent value of these cells, (m, cells)."""
-    x: Any = part.x
-    dense = (x.toarray() if sparse.issparse(x) else _dense(x, schema))[:, cells]
+    dense = _all(part, schema)[:, cells]
     found: npt.NDArray[np.bool_] = dense != usual(dense)
     return found
 
@@ -97,6 +103,19 @@ def _alone(unusual: npt.NDArray[np.bool_], pairs: Pairs) -> npt.NDArray[np.bool_
     alone = unusual[:, pairs[0]] != unusual[:, pairs[1]]
     found: npt.NDArray[np.bool_] = alone ^ (2 * alone.sum(0) > len(alone))
     return found
+
+
+def flat(part: Rows, schema: Schema) -> npt.NDArray[np.bool_]:
+    """Which cells are 0 in all rows, and which 1, (2, cells)."""
+    dense = _all(part, schema)
+    return np.stack([(dense == value).all(0) for value in (0, 1)])
+
+
+def paired(part: Rows, schema: Schema, pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Which pairs are equal in all rows, and which add up to 1, (2, pairs)."""
+    dense = _all(part, schema)
+    one, other = dense[:, pairs[0]], dense[:, pairs[1]]
+    return np.stack([(one == other).all(0), (one + other == 1).all(0)])
 
 
 def largest(x: Any, mean: Array, deviation: Array) -> Array:
