@@ -152,22 +152,6 @@ def shown(columns: Sequence[str], hidden: bool) -> str:
     return f". Neighbours see which {' and '.join(parts)} each peer has: data.levels and data.classes can hide that"
 
 
-def differing(x: Array) -> npt.NDArray[np.int64]:
-    """For each column (n, p) how many rows differ from its most frequent value, (p,)."""
-    found: npt.NDArray[np.int64] = (x != usual(x)).sum(0)
-    return found
-
-
-def usual(x: Array) -> Array:
-    """The most frequent value of each column (n, p), of several the least one, (p,)."""
-    found = np.zeros(x.shape[1])
-    ordered = np.sort(x, axis=0)
-    for j in range(x.shape[1] if len(x) else 0):
-        places = np.flatnonzero(np.append(True, ordered[1:, j] != ordered[:-1, j]))
-        found[j] = ordered[places[np.diff(np.append(places, len(x))).argmax()], j]
-    return found
-
-
 def rare(held: Held) -> npt.NDArray[np.bool_]:
     """The cells in which half of the rows, or more, have the most frequent value of their peer."""
     found: npt.NDArray[np.bool_] = (held.cells > 0) & (2 * held.cells <= held.rows)

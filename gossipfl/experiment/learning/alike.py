@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gossipfl.data import Rows, Schema
+from gossipfl.data import Rows, Schema, census
 from gossipfl.data.names import listed
 from gossipfl.errors import BadData
-from gossipfl.experiment.learning import census
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
 

@@ -11,11 +11,11 @@ from scipy import sparse
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS
-from gossipfl.data import Rows, Schema
+from gossipfl.data import Rows, Schema, census
 from gossipfl.data.encode import weighted
 from gossipfl.data.fill import MIN_ROWS
 from gossipfl.errors import BadData
-from gossipfl.experiment.learning import alike, census
+from gossipfl.experiment.learning import alike
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.alike import anybody
 from gossipfl.experiment.learning.standardise import agree_moments
@@ -77,7 +77,7 @@ def guard(
     counts = [np.bincount(part.y.astype(np.int64), minlength=len(classes)) for part in parts if classes]
     labels = np.stack(counts) if classes else np.zeros((len(parts), 0))
     cells = np.stack([census.cells(part, schema) for part in parts])
-    masses = [census.masses(study, part) for part in parts]
+    masses = [census.masses(part, study.loss.task == "count") for part in parts]
     sums = [float(mass.sum()) for mass in masses]
     numbers = np.column_stack((sizes, sums, labels, labels > 0, cells, cells > 0)).astype(np.float64)
     ends = np.cumsum([2, len(classes), len(classes), len(names)])

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from gossipfl.data import Rows, Schema
-from gossipfl.experiment.learning import census
+from gossipfl.data import Rows, Schema, census
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import Guarded
 from gossipfl.experiment.learning.select import fold_numbers

@@ -9,10 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from gossipfl.data import Rows, Schema
-from gossipfl.data.encode import taken
-from gossipfl.experiment.study.study import Study
-from gossipfl.secrecy.disclosure import differing, usual
+from gossipfl.data.encode import Rows, Schema, taken
 
 Array = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]  # the numbers of both cells, (2, pairs)
@@ -42,10 +39,10 @@ def size(part: Rows) -> float:
     return float(share.sum() ** 2 / (share**2).sum())
 
 
-def masses(study: Study, part: Rows) -> Array:
-    """What each row counts for, about: its weight and, for counts, its exposure."""
+def masses(part: Rows, counts: bool) -> Array:
+    """What each row counts for, about: its weight and, where targets are counts, its exposure."""
     found = np.ones(len(part.y)) if part.weight is None else part.weight
-    return found * np.exp(part.offset) if part.offset is not None and study.loss.task == "count" else found
+    return found * np.exp(part.offset) if part.offset is not None and counts else found
 
 
 def _dense(x: Any, schema: Schema) -> Array:
@@ -123,4 +120,20 @@ def largest(x: Any, mean: Array, deviation: Array) -> Array:
     if sparse.issparse(x):
         return np.asarray(x.power(2).max(axis=0).todense()).ravel() / deviation**2
     found: Array = (((x - mean) / deviation) ** 2).max(axis=0)
+    return found
+
+
+def differing(x: Array) -> npt.NDArray[np.int64]:
+    """For each column (n, p) how many rows differ from its most frequent value, (p,)."""
+    found: npt.NDArray[np.int64] = (x != usual(x)).sum(0)
+    return found
+
+
+def usual(x: Array) -> Array:
+    """The most frequent value of each column (n, p), of several the least one, (p,)."""
+    found = np.zeros(x.shape[1])
+    ordered = np.sort(x, axis=0)
+    for j in range(x.shape[1] if len(x) else 0):
+        places = np.flatnonzero(np.append(True, ordered[1:, j] != ordered[:-1, j]))
+        found[j] = ordered[places[np.diff(np.append(places, len(x))).argmax()], j]
     return found
