@@ -142,6 +142,15 @@ def test_the_way_out_is_a_key_of_the_file_and_leads_out(changes, way):
     study(parse(settings(**changes | way)))
 
 
+@pytest.mark.parametrize(
+    ("graph", "along_a_tree"),
+    [("star:50", True), ("line:4", True), ("er:20:0.2", True), ("ring:8", False), ("full:50", False), ("torus:4x4", False)],
+)  # fmt: skip
+def test_newton_sums_along_a_tree_unless_averages_take_fewer_exchanges(graph, along_a_tree):
+    made = study(parse(settings(topology__graph=graph, algorithm__kind="newton")))
+    assert (made.tree.exchanges <= made.cycle) == along_a_tree == made.sums("newton")
+
+
 def test_newton_takes_no_fewer_rounds_than_a_step(tmp_path):
     with pytest.raises(BadExperiment, match="needs 4 exchanges for a step"):
         simulated(tmp_path, algorithm__kind="newton", stop__rounds=3)

@@ -164,8 +164,8 @@ class Study:
 
     @cached_property
     def shorter(self) -> bool:
-        """Whether a sum along the tree takes fewer exchanges than an exact average."""
-        return self._sends_sums and not self.graph.is_directed() and self.tree.exchanges < self.cycle
+        """Whether a sum along the tree takes no more exchanges than an exact average: it sends half the bytes."""
+        return self._sends_sums and not self.graph.is_directed() and self.tree.exchanges <= self.cycle
 
     @property
     def tree_only(self) -> bool:
