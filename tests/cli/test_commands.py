@@ -236,7 +236,8 @@ def test_topologies_are_shown_made_and_checked(tmp_path: Path) -> None:
     costs = gossipfl("topology", "show", "line:50", "--costs", "--parameters", 31, "--format", "json").json
     assert costs["sums"] | {"messages": 98} == costs["sums"]
     assert (costs["sums"]["exchanges"], costs["sums"]["average"], costs["sums"]["depth"]) == (49, 561, 24)
-    assert costs["costs"]["newton, 11 sums"] == {"exchanges": 539, "bytes": 11 * 98 * (7 + 31 + 496) * 8 / 50}
+    agreement, learning = 98 * 49 * 256 + 98 * 62 * 8, 11 * 98 * (7 + 31 + 496) * 8
+    assert costs["costs"]["newton, 11 sums"] == {"exchanges": 49 * 13, "bytes": (agreement + learning) / 50}
     assert (
         "49 exchanges along a tree of depth 24, 561 by an exact average"
         in gossipfl("topology", "show", "line:50").out
