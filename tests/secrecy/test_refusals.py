@@ -213,13 +213,25 @@ def test_no_peer_is_added_while_others_learn(tmp_path: Path) -> None:
     assert "stop all peers and start them again" in told[0]
 
 
-@pytest.mark.parametrize("having", [2, 3])
-def test_test_rows_of_few_peers_are_not_summed(having: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("having", "each", "sentence"),
+    [
+        (2, 15, "fewer than 3 peers have 5 test rows or more"),
+        (3, 1, "fewer than 3 peers have 5 test rows or more"),  # else a member learns their targets
+        (3, 9, "all peers together have 27 test rows, and fewer than 30"),
+        (3, 10, ""),
+    ],
+)
+def test_few_test_rows_or_those_of_few_peers_are_not_summed(
+    having: int, each: int, sentence: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fourth peer has one test row, which is in no sum."""
     random = np.random.default_rng(0)
     table = pd.DataFrame(random.normal(size=(120, 2)), columns=["a", "b"])
     table["y"] = (table.a + random.normal(size=120) > 0) * 1
     table["site"] = np.arange(120) % 4
-    table["held"] = ((table.site < having) & (np.arange(120) >= 80)) * 1
+    place = np.arange(120) // 4
+    table["held"] = ((table.site < having) & (place < each) | (table.site == 3) & (place == 0)) * 1
     table.to_csv(tmp_path / "rows.csv", index=False)
     raw = secure(
         topology__graph="ring:4", data__source=str(tmp_path / "rows.csv"), data__target="y", data__test="held",
@@ -227,7 +239,8 @@ def test_test_rows_of_few_peers_are_not_summed(having: int, tmp_path: Path) -> N
     )  # fmt: skip
     summary, _ = carry_out("simulator", raw, tmp_path / "run")
     assert summary["stopped"] == "tolerance"
-    assert (summary["scores"] is None) == (having == 2)
+    assert sentence in caplog.text
+    assert summary["scores"] is None if sentence else summary["scores"]["rows"] == 30
 
 
 def test_a_peer_that_starts_again_with_other_rows_is_refused(tmp_path: Path) -> None:
