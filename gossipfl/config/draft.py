@@ -14,10 +14,12 @@ from typing import Any
 import pandas as pd
 
 from gossipfl.config.algorithm import settles
+from gossipfl.data.bundled import BUNDLED
 from gossipfl.data.clean import holes
 from gossipfl.data.encode import no_numbers
-from gossipfl.data.names import COMMA, GROUPED, NUMBER, listed, text
-from gossipfl.data.readers import MISSING, How
+from gossipfl.data.memory import declared, read_frame
+from gossipfl.data.names import COMMA, GROUPED, NUMBER, listed, natural, text
+from gossipfl.data.readers import MISSING, How, Raw
 from gossipfl.data.sources import INDEX, MEMORY, whole
 from gossipfl.data.table import FEW, Table, numbers, words
 from gossipfl.data.target import columns_of, pick
@@ -92,7 +94,7 @@ def draft(
     """An experiment for a file with one table: which columns are categorical, how missing values are treated, and the model.
 
     Args:
-        file: with rows, relative to `folder`; or a data frame.
+        file: with rows, relative to `folder`; or a data set of scikit-learn; or a data frame.
         target: the column to predict, or a comparison; None: the last column.
         topology: a shorthand or a file; None: a ring with some rows for each peer.
         folder: the base of a relative path.
@@ -107,15 +109,16 @@ def draft(
         {"data": {}} | sections, given={name: v for name, v in given.items() if name not in sections}
     )
     data = made.sections["data"]
-    if isinstance(file, pd.DataFrame):
-        data["source"] = MEMORY
-        return _drafted(file.rename(columns=str), made, target, topology)
-    data["source"] = file
     how = How(
-        data.get("columns"), columns_of(target), data.get("categorical", ()), data.get("missing_words") or MISSING,
-        data.get("decimal", "."),
+        data.get("columns"), columns_of(target), data.get("categorical", ()),
+        MISSING if data.get("missing_words") is None else data["missing_words"], data.get("decimal", "."),
     )  # fmt: skip
-    raw = whole(file, folder, how)
+    data["source"] = MEMORY if isinstance(file, pd.DataFrame) else file
+
+    def read(how: How) -> Raw | None:
+        return read_frame(file, how) if isinstance(file, pd.DataFrame) else whole(file, folder, how)
+
+    raw = read(how)
     if raw is None or not isinstance(raw.features, pd.DataFrame):
         raise BadData(
             f"no data {file!r}: give one file with named columns, such as a CSV file; write an experiment for one file per "
@@ -126,11 +129,14 @@ def draft(
         made.choose(
             "data.decimal", ",", f"numbers have a decimal comma, such as {found[1]} in {_quoted(found[0])}"
         )
-        frame = whole(file, folder, how._replace(decimal=",")).features  # type: ignore[union-attr]
-    return _drafted(frame, made, target, topology)
+        frame = read(how._replace(decimal=",")).features  # type: ignore[union-attr]
+    if isinstance(file, str) and file in BUNDLED and frame["target"].dtype.kind == "i":
+        frame = frame.astype({"target": "category"})  # its numbers are classes
+    where = "the data frame" if data["source"] == MEMORY else str(file)
+    return _drafted(frame, made, target, topology, where)
 
 
-def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str | None) -> Draft:
+def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str | None, where: str) -> Draft:
     data = made.sections["data"]
     if target is None:
         last = str(frame.columns[-1])
@@ -138,9 +144,9 @@ def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str
         made.choose("data.target", last, why)
     else:
         data["target"] = target
-    features, y = pick(frame, data["target"], data["source"])
-    table = Table.of(features, y, data["source"])
-    kept = _columns(made, table)
+    features, y = pick(frame, data["target"], where)
+    table, categories = Table.of(features, y, where), declared(frame)
+    kept = _columns(made, table, categories)
     _missing(made, kept, peers := _peers(topology, len(table)))
     graph = topology or f"ring:{peers}"
     made.choose(
@@ -148,7 +154,7 @@ def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str
     )
     if topology is not None:
         made.why.pop("topology.graph", None)
-    _model(made, table.target)
+    _model(made, table.target, data["target"] in categories)
     made.choose("model.l2", L2, "a small penalty, so that there is one best model")
     if settles(made.sections.get("algorithm", {}).get("kind", "")):
         made.choose("stop.tolerance", TOLERANCE, "stop when all peers hold one model")
@@ -158,9 +164,11 @@ def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str
 def _comma(frame: pd.DataFrame, how: How) -> tuple[str, str] | None:
     """A column whose numbers have a decimal comma, and one of them; None if there is none that is no thousands separator."""
     for name in (
-        name for name in frame.columns if name not in how.verbatim and frame[name].dtype.kind not in "ifb"
+        name
+        for name in frame.columns
+        if name not in {*how.verbatim, *declared(frame)} and frame[name].dtype.kind not in "ifb"
     ):
-        found = [str(word).strip() for word in frame[name].dropna().unique()]
+        found = [*dict.fromkeys(str(word).strip() for word in frame[name].dropna())]
         commas = [word for word in found if COMMA.fullmatch(word)]
         points = [word for word in found if NUMBER.fullmatch(word) and "." not in word]
         if len(commas) + len(points) == len(found) and not all(map(AMBIGUOUS.fullmatch, commas)):
@@ -168,8 +176,8 @@ def _comma(frame: pd.DataFrame, how: How) -> tuple[str, str] | None:
     return None
 
 
-def _columns(made: Draft, table: Table) -> Table:
-    """Choose categorical columns, and columns to leave out; the table of the features."""
+def _columns(made: Draft, table: Table, categories: set[str]) -> Table:
+    """Choose categorical columns, such as those that a program calls `categories`, and columns to leave out; the other ones."""
     data = made.sections["data"]
     for key in ("drop", "categorical"):
         if isinstance(word := data.get(key, ()), str):
@@ -190,9 +198,12 @@ def _columns(made: Draft, table: Table) -> Table:
             gone[name] = "row numbers"
         elif column.isna().all():
             gone[name] = "no values"
+        elif not wordy and ID.fullmatch(name) and _counts(column):
+            gone[name] = "another number in each row"
+        elif name in categories and found <= LEVELS:  # numbers, or not too many words
+            categorical.append(name)
         elif not wordy:
-            if ID.fullmatch(name) and _counts(column):
-                gone[name] = "another number in each row"
+            continue
         elif found > FEW and _nearly_numbers(column):
             raise BadData(_unclear(table, column))
         elif found > LEVELS:
@@ -205,7 +216,8 @@ def _columns(made: Draft, table: Table) -> Table:
     made.add(
         "drop", [*gone], f"left out: {_joined([f'{_quoted(name)} ({why})' for name, why in gone.items()])}"
     )
-    made.add("categorical", categorical, "columns with words; each word has its own coefficient")
+    what = "columns with words or categories" if categories & {*categorical} else "columns with words"
+    made.add("categorical", categorical, f"{what}; each word has its own coefficient")
     return table.without(name for name in table.columns if name in apart or name in gone)
 
 
@@ -270,7 +282,8 @@ def _missing(made: Draft, table: Table, peers: int) -> None:
     made.choose("data.missing", how, f"{what}: {why}")
 
 
-def _model(made: Draft, target: pd.Series) -> None:
+def _model(made: Draft, target: pd.Series, categories: bool) -> None:
+    """Choose the kind of model; the target may have categories, which are no numbers."""
     known = target.dropna()
     count = int(known.nunique())
     if count < 2:
@@ -282,9 +295,9 @@ def _model(made: Draft, target: pd.Series) -> None:
     if count == 2:
         kind, why = (
             "logistic",
-            f"the target has two values, {listed(map(text, sorted(known.unique(), key=str)))}: two classes",
+            f"the target has two values, {listed(_sorted(known))}: two classes",
         )
-    elif not words(target):
+    elif not (categories or words(target)):
         kind, why = (
             "linear",
             f"the target is a number with {count} values (softmax if they are classes, poisson if counts)",
@@ -292,16 +305,24 @@ def _model(made: Draft, target: pd.Series) -> None:
     elif count <= CLASSES:
         kind, why = (
             "softmax",
-            f"the target has {count} words, {listed(sorted(known.unique()), 6)}: so many classes",
+            f"the target has {count} {_kind(target)}, {listed(_sorted(known), 6)}: so many classes",
         )
     else:
-        strange = no_numbers(known) if len(no_numbers(known)) else known  # codes, such as 007
+        strange = no_numbers(known) if len(no_numbers(known)) else known  # codes, such as 007, or categories
         word, row = strange.iloc[0], strange.index[0] + 1
         raise BadData(
-            f"the target {target.name!r} has {count} different words, such as {word!r} in row {row}, which are too many "
+            f"the target {target.name!r} has {count} different {_kind(target)}, such as {word!r} in row {row}, too many "
             "classes: write numbers as plain numbers such as 1234.5, or choose another column"
         )
     made.choose("model.kind", kind, why)
+
+
+def _kind(target: pd.Series) -> str:
+    return "words" if words(target) else "categories"
+
+
+def _sorted(column: pd.Series) -> list[str]:
+    return sorted(map(text, column.unique()), key=natural)
 
 
 def _quoted(name: str) -> str:

@@ -56,11 +56,11 @@ class DataSettings(Section):
     """Missing values: refuse the file; drop the rows; fill in the mean, the most frequent value or the median of the column,
     over the training rows of all peers, by gossip; or, in categorical columns, a level of their own, "(missing)"."""
     missing_words: tuple[Word, ...] | None = None
-    """The words in text files that count as missing, for example ["NA", "-9"] if "None" is a level; an empty field always
-    does. The default is ?, NA, N/A, n/a, #N/A, #NA, #N/A N/A, <NA>, NaN, nan, -NaN, -nan, NULL, null, None, 1.#IND, -1.#IND,
-    1.#QNAN and -1.#QNAN."""
+    """The words in text files and data frames that count as missing, for example ["NA", "-9"] if "None" is a level; an empty
+    field always does. The default is ?, NA, N/A, n/a, #N/A, #NA, #N/A N/A, <NA>, NaN, nan, -NaN, -nan, NULL, null, None,
+    1.#IND, -1.#IND, 1.#QNAN and -1.#QNAN."""
     decimal: Literal[".", ","] = "."
-    """The decimal sign of numbers in text files."""
+    """The decimal sign of numbers in text files, and in words of data frames."""
     row_weights: str | None = None
     """The column with the weight of each row in the objective: a number, 0 or above. It is no feature."""
     offset: str | None = None
@@ -232,11 +232,11 @@ class PrivacySettings(Section):
     max_parameters_per_row: Annotated[float, Field(gt=0, le=1)] = 0.33
     """The most parameters for each training row of all peers, with secure sums."""
     epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
-    """With private sums: the privacy budget of each row. Below 1 is little."""
+    """With private sums: what all totals together may tell of a row, at most. Below 1 is little."""
     delta: Annotated[float, Field(gt=0, lt=0.1)] = 1e-5
     """The chance with which more may be told; it should be far below one in the number of rows."""
     clip: PositiveFloat = 1.0
-    """The norm to which the gradient of each row is clipped; for "adassp" the row itself, in units of deviations."""
+    """The norm to which the gradient of each row is shortened; for "adassp" the row itself, in units of deviations."""
     colluders: Annotated[int, Field(ge=0)] | None = None
     """How many peers may put together what they know, their own noise included. The default is half of them, rounded up."""
 

@@ -7,6 +7,7 @@ nothing replaces is left out, and a note says so.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from scipy.sparse import csr_array
 
 from gossipfl.data.clean import LEVEL, Missing, holes_in, refuse_infinite
 from gossipfl.data.encode import Schema, filled, no_numbers
+from gossipfl.data.memory import read_frame
 from gossipfl.data.names import did_you_mean, listed, text
 from gossipfl.data.readers import MISSING, How
 from gossipfl.data.sources import whole, worded
@@ -54,12 +56,7 @@ def read_fresh(source: str, wanted: Wanted, folder: Path = Path()) -> tuple[Tabl
     Raises:
         BadData: the file is missing or unreadable, or lacks a column that the model needs.
     """
-    names = columns_of(wanted.target)
-    labels = set(names) if wanted.schema.classes else set[str]()
-    how = How(
-        wanted.header, names, labels | {*wanted.schema.levels}, wanted.missing, wanted.decimal, wanted.columns
-    )
-    if (raw := whole(source, folder, how)) is None:
+    if (raw := whole(source, folder, _how(wanted))) is None:
         raise BadData(f"no data {source!r}: give one file with the rows to predict")
     if isinstance(raw.features, pd.DataFrame):
         return from_frame(raw.features, wanted, source)
@@ -70,7 +67,7 @@ def from_frame(
     frame: pd.DataFrame, wanted: Wanted, where: str = "the data"
 ) -> tuple[Table, pd.Series | None]:
     """As `read_fresh`, of a data frame with columns of any types."""
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
+    frame = cast("pd.DataFrame", read_frame(frame, _how(wanted), where, wanted.schema.levels).features)
     if lacking := [name for name in wanted.columns if name not in frame.columns]:
         raise BadData(
             f"{where} lacks {listed(lacking)}, which the model needs{did_you_mean(lacking[0], frame.columns)}"
@@ -84,6 +81,15 @@ def from_frame(
     if wanted.offset:
         table = replace(table, offset=_offset(frame[wanted.offset], where))
     return table, labels
+
+
+def _how(wanted: Wanted) -> How:
+    """How files are written."""
+    names = columns_of(wanted.target)
+    labels = set(names) if wanted.schema.classes else set[str]()
+    return How(
+        wanted.header, names, labels | {*wanted.schema.levels}, wanted.missing, wanted.decimal, wanted.columns
+    )
 
 
 def _offset(column: pd.Series, where: str) -> Array:

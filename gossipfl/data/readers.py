@@ -118,7 +118,7 @@ def _named(frame: pd.DataFrame, names: list[str], how: How) -> Raw:
     if how.decimal == ",":
         for j in range(len(names)):
             if names[j] not in how.verbatim:
-                frame[j] = _pointed(frame[j], names[j])
+                frame[j] = pointed(frame[j], names[j])
     frame = frame.set_axis(names, axis=1)
     if "" in names:
         bare = [not name and bool(frame.iloc[:, j].isna().all()) for j, name in enumerate(names)]
@@ -229,7 +229,7 @@ def _apart(column: pd.Series, name: str) -> None:
             )
 
 
-def _pointed(column: pd.Series, name: str) -> pd.Series:
+def pointed(column: pd.Series, name: str) -> pd.Series:
     """A column of words as numbers, if all are numbers, and some have a decimal comma. A point is then no decimal point."""
     if column.dtype.kind in "ifb":
         return column

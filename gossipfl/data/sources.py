@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.sparse import csr_array, issparse
 
 from gossipfl.data.bundled import BUNDLED, bundled
+from gossipfl.data.memory import read_frame
 from gossipfl.data.names import did_you_mean, listed, natural
 from gossipfl.data.readers import MISSING, READERS, How, Raw, trim_libsvm
 from gossipfl.data.table import Table
@@ -78,16 +79,18 @@ def framed(
     *,
     drop: Sequence[str] = (),
     verbatim: Collection[str] = (),
+    missing: Collection[str] = MISSING,
+    decimal: str = ".",
     where: str = "the data frame",
     one_of_many: bool = False,
 ) -> Table:
     """The raw table of a data frame in memory, as `read` makes one of a file; its rows count from 1, whatever its index is.
 
     Raises:
-        BadData: there is no such column, or no feature.
+        BadData: there is no such column, or no feature, or columns do not have plain and different names.
     """
-    frame = frame.reset_index(drop=True).rename(columns=str)
-    return _table(Raw(frame, None), target, drop, verbatim, where, one_of_many)
+    raw = read_frame(frame, How(verbatim=verbatim, missing=missing, decimal=decimal), where)
+    return _table(raw, target, drop, verbatim, where, one_of_many)
 
 
 def divisible(source: str) -> bool:
@@ -241,10 +244,12 @@ def _table(
 def worded(frame: pd.DataFrame, names: set[str]) -> pd.DataFrame:
     """The frame with words in place of truth values, and of whole numbers that a float may not hold, in these columns."""
     kinds = pd.api.types
+    here = [name for name in frame.columns if name in names and frame[name].dtype.kind != "f"]
+    plain = {name: frame[name].astype(object) for name in here}
     words = {
-        name: frame[name].astype(object).map(str, na_action="ignore")
-        for name in names & set(frame.columns)
-        if kinds.is_bool_dtype(frame[name]) or kinds.infer_dtype(frame[name]) in {"boolean", "integer"}
+        name: column.map(str, na_action="ignore")
+        for name, column in plain.items()
+        if kinds.infer_dtype(column) in {"boolean", "integer"}
     }
     return frame.assign(**words)
 

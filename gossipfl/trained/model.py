@@ -101,6 +101,10 @@ class LinearModel:
         """
         if isinstance(rows, pd.DataFrame):
             table, labels = from_frame(rows, self.wanted)
+        elif not isinstance(rows, str | Path):
+            raise TypeError(
+                f"rows should be a data frame or a file, and not {type(rows).__name__}: name the columns of arrays"
+            )
         else:
             table, labels = read_fresh(str(rows), self.wanted)
         ready, here = complete(table, self.wanted)
