@@ -28,7 +28,9 @@ PARTS = {
     "gossipfl.experiment.learning.train": ("train",),
     "gossipfl.data.sources": ("read",),
     "gossipfl.topology.files": ("load",),
-    "gossipfl.errors": ("GossipError", "BadExperiment", "BadData", "NetworkError"),
+    "gossipfl.algorithms": ("Iterate",),
+    "gossipfl.testing": ("laws",),
+    "gossipfl.errors": ("BadExperiment", "BadData", "NetworkError"),
 }
 
 

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 HOMES = {
     "GossipClassifier": "gossipfl.interface.estimators",
+    "GossipError": "gossipfl.errors",
     "GossipRegressor": "gossipfl.interface.estimators",
     "Result": "gossipfl.interface.result",
     "load": "gossipfl.interface.calls",
@@ -23,6 +24,7 @@ HOMES = {
 
 __all__ = [
     "GossipClassifier",
+    "GossipError",
     "GossipRegressor",
     "Result",
     "load",

@@ -1,3 +1,4 @@
+from gossipfl.errors import GossipError as GossipError
 from gossipfl.interface.calls import load as load
 from gossipfl.interface.calls import run as run
 from gossipfl.interface.calls import simulate as simulate
@@ -11,6 +12,7 @@ __version__: str
 HOMES: dict[str, str]
 __all__ = [
     "GossipClassifier",
+    "GossipError",
     "GossipRegressor",
     "Result",
     "load",

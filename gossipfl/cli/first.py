@@ -39,7 +39,7 @@ def experiment(
 
     given = [] if target is None else [f"data.target={json.dumps(target)}"]
     given += [] if topology is None else [f"topology.graph={json.dumps(_graph(topology))}"]
-    if not _is_data(file):
+    if not files.is_data(file):
         return files.load(file, [*given, *set]), []
     from gossipfl.config.draft import draft
 
@@ -90,16 +90,6 @@ def init(
         raise BadExperiment(f"cannot write {out}: {why.strerror}") from None
     chosen = found.sentences
     say(format, {"written": out, "chosen": chosen}, f"wrote {out}", *chosen, f"Next: gossipfl simulate {out}")
-
-
-def _is_data(file: Path) -> bool:
-    """Whether a file is data; other files are experiments."""
-    plain = file.with_suffix("") if file.suffix.lower() in (".gz", ".xz", ".bz2") else file
-    if plain.suffix.lower() in ("", ".toml") or not file.is_file():
-        return False
-    from gossipfl.data import READERS
-
-    return plain.suffix.lower() in READERS
 
 
 def _graph(topology: str) -> str:

@@ -1,6 +1,5 @@
 """predict and export: what a finished model says of new rows, and other forms of it; must not know how it was learned."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -72,12 +71,9 @@ def predict(
         rows = frame.reset_index().astype(object).where(frame.reset_index().notna(), None).to_dict("records")
         say("json", {"rows": len(frame), "predictions": rows} | told)
     else:
-        from gossipfl.report.console import visible
-
-        rows = frame.to_csv()
-        typer.echo(visible(rows) if sys.stdout.isatty() else rows, nl=False)
+        typer.echo(frame.to_csv(), nl=False)
         for line in _remarks(found):
-            typer.echo(visible(line), err=True)
+            typer.echo(line, err=True)
 
 
 def export(

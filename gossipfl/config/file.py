@@ -69,6 +69,16 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     return made(raw, overrides, path.parent, str(path))
 
 
+def is_data(file: Path) -> bool:
+    """Whether a file is data; other files are experiments."""
+    plain = file.with_suffix("") if file.suffix.lower() in (".gz", ".xz", ".bz2") else file
+    if plain.suffix.lower() in ("", ".toml") or not file.is_file():
+        return False
+    from gossipfl.data import READERS
+
+    return plain.suffix.lower() in READERS
+
+
 def made(raw: dict[str, Any], overrides: Iterable[str], folder: Path, where: str) -> Experiment:
     """The experiment in nested tables, changed by `overrides`; its paths are relative to a folder, and become absolute.
 

@@ -1,6 +1,8 @@
 """A topology as a caller has it: a shorthand, a file, a family with a number of peers, or a graph of networkx."""
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,6 +11,7 @@ import networkx as nx
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import FAMILIES, check, load
 from gossipfl.topology.assemble import adopted
+from gossipfl.topology.names import name_of
 from gossipfl.topology.plan import fits
 
 AnyTopology: TypeAlias = str | Path | nx.Graph
@@ -33,6 +36,17 @@ def graph_of(topology: AnyTopology, seed: int = 0) -> nx.Graph:
     graph = adopted(topology, "the graph")
     check(graph, "the graph")
     fits(graph, "the graph")
+    return graph
+
+
+def named_graph(graph: nx.Graph, names: Sequence[str]) -> nx.Graph:
+    """The graph with these names of its peers, in their order; with its own ones if a name cannot be that of a peer.
+
+    >>> list(named_graph(graph_of("ring:3"), ["oslo", "bern", "lyon"]))
+    ['bern', 'lyon', 'oslo']
+    """
+    with suppress(ValueError, BadExperiment):
+        return graph_of(nx.relabel_nodes(graph, dict(zip(graph, map(name_of, names), strict=True))))
     return graph
 
 

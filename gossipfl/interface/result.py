@@ -31,9 +31,9 @@ class Result:
     experiment: what was run.
     summary: what `summary.json` of a run folder has.
     metrics: a row for each line of metrics: round, mean loss of the peers, disagreement, seconds, messages of all peers.
-    model: the mean of the peers' models, which is that of each peer if they agreed; None for a torch module.
+    model: the mean of the peers' models, which is that of each peer if they agreed; None if `no_model` says why.
     folder: the run folder; None if nothing was written.
-    notes: what a person should know of the rows and the run, in sentences.
+    notes: what was chosen for data without an experiment, and what a person should know of the rows and the run, in sentences.
     """
 
     experiment: Experiment
@@ -65,14 +65,19 @@ class Result:
         found: dict[str, float | None] = (self.summary.get("test") or {}).get("all", {})
         return found
 
+    @property
+    def no_model(self) -> str:
+        """Why a run of this kind has no linear model, in a sentence; "" if it has one."""
+        return no_model(self.experiment, self.summary)
+
     def summary_frame(self) -> pd.DataFrame:
         """The coefficients in the units of the data, with "(intercept)" last, a column for each output.
 
         Raises:
-            BadExperiment: the model is a torch module.
+            BadExperiment: there is no linear model; the message says why.
         """
         if self.model is None:
-            raise BadExperiment("a torch module has no coefficients: its parameters are in model.safetensors")
+            raise BadExperiment(self.no_model or "the run left no model.json: run it again")
         slopes, intercept = self.model.original
         names = pd.Index([*self.model.schema.features, "(intercept)"], name="feature")
         outputs = ["coefficient"] if len(intercept) == 1 else list(self.model.classes)
@@ -115,14 +120,30 @@ def load_run(run: str | Path) -> Result:
     summary = read_summary(folder)
     if "peers" not in summary:
         raise BadExperiment(f"the run in {folder} has not ended: it has no summary.json of all peers yet")
-    linear = (folder / "model.json").is_file() and summary.get("stopped") != "diverged"
+    experiment = load(folder / "config.toml")
+    why = no_model(experiment, summary)
     return Result(
-        load(folder / "config.toml"),
+        experiment,
         summary,
         metrics_frame(_lines(folder / "metrics.jsonl")),
-        load_model(folder) if linear else None,
+        load_model(folder) if not why and (folder / "model.json").is_file() else None,
         folder,
+        (*summary.get("notes", ()), *filter(None, [why])),
     )
+
+
+def no_model(experiment: Experiment, summary: Summary) -> str:
+    """Why a run has no linear model, in a sentence; "" if it has one."""
+    if experiment.model.kind == "module":
+        return "a torch module has no coefficients: its parameters are in model.safetensors"
+    if summary["stopped"] == "diverged":
+        return "the run diverged, so that it has no model: its verdict says what to change"
+    if experiment.data.standardise == "local":
+        return (
+            'with standardise = "local" each peer scaled features by its own rows, so that no model has the units of the '
+            'data: use standardise = "gossip", or "none"'
+        )
+    return ""
 
 
 def metrics_frame(lines: list[Progress]) -> pd.DataFrame:

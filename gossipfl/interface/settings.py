@@ -53,8 +53,10 @@ def merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> Raw:
 
 
 def _own(value: Any) -> Any:
-    """The caller's value, which later keys do not change."""
-    return dict(value) if isinstance(value, Mapping) else value
+    """The caller's value, which later keys do not change, with text in place of a path."""
+    if isinstance(value, Mapping):
+        return {key: _own(one) for key, one in value.items()}
+    return str(value) if isinstance(value, Path) else value
 
 
 def named(raw: Raw, abroad: bool = False) -> Raw:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from numbers import Integral
 
 _DIGITS = re.compile("([0-9]+)")
 LONGEST = 64
@@ -23,7 +24,7 @@ def name_of(value: object) -> str:
     Raises:
         ValueError: the value cannot be a name; the message is the second half of a sentence.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | Integral):
         raise ValueError(f"{_short(value)} is not a valid peer name: use text or a whole number")
     name = str(value)
     printable = name.isprintable() and name == name.strip() and any(map(str.isalnum, name))
