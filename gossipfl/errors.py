@@ -93,6 +93,10 @@ class BadMessage(GossipError):
         super().__init__(what if sender is None else f"peer {sender} {what}")
         self.what, self.sender = what, sender
 
+    def of(self, sender: int | None) -> "BadMessage":
+        """The same error, of the peer with whose key the message came, where the message itself does not say whose it is."""
+        return self if sender is None or self.sender is not None else BadMessage(f"sent {self.what}", sender)
+
     def told(self, names: Mapping[int, str]) -> str:
         """The sentence, with the sender's name if it is known."""
         known = None if self.sender is None else names.get(self.sender)

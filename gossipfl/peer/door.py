@@ -80,8 +80,10 @@ class Door:
             if self._gate and self._gate.owner(route.key) != peer:  # its key was revoked
                 del self._routes[peer]
 
-    def take(self, flags: int = 0) -> tuple[int | None, bytes]:
-        """The next message, with the neighbour whose key it came with; None: links have no keys. A stranger's is empty.
+    def take(self, flags: int = 0) -> tuple[int | None, bytes | None]:
+        """The next message, with the neighbour whose key it came with; None: links have no keys.
+
+        There is no message where the key does not count any more.
 
         Each part of a message of several parts counts as a message, so that a long one halts nobody. Raises zmq.Again.
         """
@@ -95,7 +97,7 @@ class Door:
         key = str(frame.get("User-Id"))
         peer = self._gate.owner(key)
         if peer is None:
-            return None, b""
+            return self._gate.former(key), None
         if peer in self.callers and name and self._name(peer) != name:
             self._called(peer, WayBack(name, key, int(frame.get(zmq.SRCFD))))
         return peer, frame.bytes

@@ -4,6 +4,7 @@
 """
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -248,6 +249,12 @@ class Exchange:
         """Say goodbye to all neighbours, with the reason, so that nobody waits for me."""
         self._reason, self._last_rumours = reason, self.rumours
         self._say_goodbye(reason, self.neighbours)
+
+    def refuse(self, error: BadMessage) -> None:
+        """A message is refused that came while no exchange was under way: count it, and name its sender."""
+        self._elapse(math.inf)
+        self.inbox.refused += 1
+        self._refuse(error)
 
     @property
     def refused(self) -> int:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import zmq
 from zmq.utils import z85
 
-from gossipfl.errors import NetworkError
 from gossipfl.peer.limits import RefusalLog
 
 log = logging.getLogger(__name__)
@@ -51,14 +50,16 @@ class Gate:
         self._secret = z85.encode(keys.secret)
         self._public = zmq.curve_public(self._secret)
         self._refusal = RefusalLog(log)
+        self._former: dict[str, int] = {}  # whose each key was that counted once
         self.admit(keys.neighbours)
         self.questions = context.socket(zmq.REP)
         self.questions.bind(PLACE)
 
     def admit(self, neighbours: Mapping[int, Sequence[bytes]]) -> None:
-        """From now on only these keys count, also on connections that stand."""
+        """From now on only these keys count, also on connections that stand; a neighbour may have none."""
         self._keys = {peer: [z85.encode(key) for key in keys] for peer, keys in neighbours.items()}
         self._owners = {key.decode(): peer for peer, keys in self._keys.items() for key in keys}
+        self._former |= self._owners
 
     def guard(self, socket: "zmq.Socket[bytes]") -> None:
         """A socket that will accept connections lets in none but those of neighbours."""
@@ -70,16 +71,11 @@ class Gate:
     def dial(self, socket: "zmq.Socket[bytes]", peer: int, attempt: int = 0) -> bytes:
         """A socket that will connect to a neighbour speaks to its key only; of two keys, to one and the other in turn.
 
-        Returns that key.
-
-        Raises:
-            NetworkError: the neighbour has no key.
+        Returns that key; b"" for a neighbour without keys, to which it must not connect.
         """
-        keys = self._keys.get(peer)
-        if not keys:
-            raise NetworkError(
-                "a neighbour has no public key in the topology: each peer needs one where any has"
-            )
+        if self.keyless(peer):
+            return b""
+        keys = self._keys[peer]
         key = keys[attempt % len(keys)]
         socket.setsockopt(zmq.CURVE_SERVERKEY, key)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret)
@@ -90,6 +86,10 @@ class Gate:
         """Whether a neighbour has this key, now."""
         return key in self._keys.get(peer, ())
 
+    def keyless(self, peer: int) -> bool:
+        """Whether a neighbour has no key."""
+        return not self._keys.get(peer)
+
     def several(self, peer: int) -> bool:
         """Whether a neighbour has more than one key."""
         return len(self._keys.get(peer, ())) > 1
@@ -97,6 +97,10 @@ class Gate:
     def owner(self, key: str) -> int | None:
         """The neighbour that has this key; None if it is no neighbour's, or not any more."""
         return self._owners.get(key)
+
+    def former(self, key: str) -> int | None:
+        """The neighbour that had this key, now or before; None if nobody had it."""
+        return self._former.get(key)
 
     def serve(self, now: float) -> None:
         """Answer the questions that wait: who dials, and may it?"""

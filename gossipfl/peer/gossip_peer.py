@@ -5,7 +5,7 @@ No thread, no lock, no sleep: the transport buffers while we compute.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
@@ -29,7 +29,7 @@ def live(
     period: float,
     clock: Callable[[], float] = time.monotonic,
     lived: int = 0,
-    names: Mapping[int, str] | None = None,
+    refuse: Callable[[BadMessage], None] | None = None,
 ) -> Iterator[World]:
     """Listen until the next wake-up, learn, send; yield the peer's run, once a `period` or more often, without end.
 
@@ -42,9 +42,10 @@ def live(
         period: mean seconds between two wake-ups.
         clock: monotonic seconds.
         lived: periods of this peer before this call.
-        names: of the peers, by what messages call them, for the log.
+        refuse: called with the error of each message that is refused; default: the log has it.
     """
     refusal = RefusalLog(log)
+    refuse = refuse or (lambda error: refusal(str(error), clock()))
     began, tick = clock() - lived * period, period / gossiper.ticks
 
     def post(posts: list[Post]) -> None:
@@ -63,7 +64,7 @@ def live(
             try:
                 post(gossiper.heard(frames, transport.sender))
             except BadMessage as error:
-                refusal(error.told(names or {}), clock())
+                refuse(error)
         if gossiper.waiting:
             post(gossiper.learned())
         now = int((clock() - began) / tick)
@@ -83,7 +84,7 @@ class GossipPeer:
         transport: how frames travel.
         period: seconds, the mean time between two wake-ups.
         clock: monotonic seconds.
-        names: of the peers, by what messages call them, for the log.
+        refuse: called with the error of each message that is refused; default: the log has it.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class GossipPeer:
         transport: Transport,
         period: float,
         clock: Callable[[], float] = time.monotonic,
-        names: Mapping[int, str] | None = None,
+        refuse: Callable[[BadMessage], None] | None = None,
     ) -> None:
         self.gossiper, self.period = gossiper, period
-        self._transport, self._clock, self._names = transport, clock, names
+        self._transport, self._clock, self._refuse = transport, clock, refuse
 
     @property
     def messages_sent(self) -> int:
@@ -104,10 +105,6 @@ class GossipPeer:
     @property
     def bytes_sent(self) -> int:
         return self.gossiper.bytes_sent
-
-    @property
-    def refused(self) -> int:
-        return self.gossiper.refused
 
     def init(self, x: Tensor) -> Run:
         state = self.gossiper.run
@@ -120,7 +117,7 @@ class GossipPeer:
     def rounds(self, run: Run) -> Iterator[Run]:
         self.gossiper.run = world(run)
         round, began = run.round, self._clock() - run.round * self.period
-        for state in live(self.gossiper, self._transport, self.period, self._clock, round, self._names):
+        for state in live(self.gossiper, self._transport, self.period, self._clock, round, self._refuse):
             lived = int((self._clock() - began) / self.period)
             while round < lived:  # more than one where a single update took so long
                 round += 1

@@ -113,9 +113,9 @@ class Gossiper:
                     f"sent a model of {letter.age} steps; there was time for {most}", letter.sender
                 )
             model = enclosed(letter, frames[1], self.run.x)
-        except BadMessage:
+        except BadMessage as error:
             self.refused += 1
-            raise
+            raise error.of(sender) from None
         if letter.leaving:
             self.gone[letter.sender] = letter.leaving
             return []

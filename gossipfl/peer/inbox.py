@@ -19,6 +19,7 @@ from gossipfl.peer.wire import (
     authentic,
     decode,
     gossips,
+    whole,
 )
 
 AHEAD = 64  # messages of a neighbour that are kept: on links that never change there are never more than two
@@ -81,13 +82,12 @@ class Inbox:
         except Late:
             self.late += 1
             raise
-        except BadMessage:
+        except BadMessage as error:
             self.refused += 1
-            raise
+            raise error.of(sender) from None
 
     def _put(self, frames: list[bytes], sender: int | None) -> Header | None:
-        if len(frames) != 2:
-            raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
+        whole(frames)
         try:
             header = decode(frames[0])
         except OtherVersion as error:

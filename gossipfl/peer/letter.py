@@ -10,7 +10,7 @@ from torch import Tensor
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.create import Model
 from gossipfl.gossip.letters import CARRIES
-from gossipfl.peer.wire import Header, encode, from_bytes, to_bytes, unversioned
+from gossipfl.peer.wire import Header, encode, from_bytes, to_bytes, unversioned, whole
 
 MAX_AGE = 2**62
 
@@ -43,12 +43,11 @@ def opened(frames: list[bytes]) -> Letter:
     Raises:
         BadMessage: it is not such a message. No other error, whatever the bytes are.
     """
-    if len(frames) != 2:
-        raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
+    whole(frames)
     try:
         return _decoder.decode(unversioned(frames[0]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(f"not a header: {error}") from error
+        raise BadMessage(f"a header that cannot be read: {error}") from error
 
 
 def enclosed(letter: Letter, payload: bytes, like: Tensor) -> Model | None:

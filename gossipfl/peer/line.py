@@ -56,9 +56,10 @@ class Line:
         attempt: int = 0,
     ) -> None:
         self.endpoint, self.queue, self.attempt = endpoint, queue, attempt
-        self._lost, self._answers = lost, inflow > 0
+        self._answers = inflow > 0
         self.dialled, self.there = time.monotonic(), False  # `there`: it is known that there is a connection
-        self.unsent: deque[bytes] = deque(maxlen=queue if gate else 0)  # handed over while there was none
+        # Handed over while there was none.
+        self.unsent: deque[bytes] = deque(maxlen=queue if gate and not at_once else 0)
         self.failed = self.before = 0  # what ended its last handshake, and that of the line before this one
         self.socket = socket = context.socket(zmq.DEALER)
         socket.setsockopt(zmq.SNDHWM, queue)
@@ -72,9 +73,12 @@ class Line:
         socket.setsockopt(zmq.IMMEDIATE, at_once)
         socket.setsockopt(zmq.IPV6, "[" in endpoint)
         self.key = gate.dial(socket, peer, attempt) if gate else b""
+        self.barred = gate is not None and not self.key  # the neighbour has no key: it is not dialled
+        self._lost = lost or self.barred
         self.monitor = socket.get_monitor_socket(WATCHED)
         try:
-            socket.connect(endpoint)
+            if not self.barred:
+                socket.connect(endpoint)
         except zmq.ZMQError as error:
             self.shut(linger=0)
             raise NetworkError(
@@ -104,7 +108,7 @@ class Line:
             self.socket.send(message, NOBLOCK, copy)
         except zmq.Again:
             self.lost()
-            if self.failed != REFUSED or len(self.unsent) == self.unsent.maxlen:
+            if not (self.barred or self.failed == REFUSED) or len(self.unsent) == self.unsent.maxlen:
                 return False  # else it waits for the next line
         if not self.there:
             self.unsent.append(message)

@@ -22,7 +22,10 @@ class Transport(Protocol):
         """Hand a message over without blocking. False: the neighbour's queue is full, and the message is refused."""
 
     def recv(self, timeout: float) -> list[bytes] | None:
-        """The next message from anybody; each sender's messages keep their order. None after `timeout` seconds of silence."""
+        """The next message from anybody; each sender's messages keep their order. None after `timeout` seconds of silence.
+
+        No frames at all stand for a message under a key that counted once, and does not count any more.
+        """
 
     def lost(self) -> set[int]:
         """The neighbours without a connection, as far as is known."""

@@ -135,6 +135,17 @@ class OtherVersion(BadMessage):
         super().__init__(what if sender is not None else f"somebody {what}", sender)
         self.version = version
 
+    def of(self, sender: int | None) -> BadMessage:
+        return self if sender is None or self.sender is not None else OtherVersion(self.version, sender)
+
+
+def whole(frames: list[bytes]) -> None:
+    """Raise BadMessage for what is not the two frames of a message."""
+    if not frames:
+        raise BadMessage("a message under a key that the topology no longer names")
+    if len(frames) != 2:
+        raise BadMessage(f"a message of {len(frames)} frames; it should have 2")
+
 
 def encode(header: Address) -> bytes:
     """The frame of a header."""
@@ -150,7 +161,7 @@ def unversioned(frame: bytes) -> bytes:
         return frame[1:]
     if first in FIRST or 0 < first <= MOST_VERSIONS:
         raise OtherVersion(1 if first in FIRST else first)
-    raise BadMessage("not a header")
+    raise BadMessage("a header that cannot be read")
 
 
 def decode(frame: bytes) -> Header:
@@ -158,7 +169,7 @@ def decode(frame: bytes) -> Header:
     try:
         return _decoder.decode(unversioned(frame))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(f"not a header: {error}") from error
+        raise BadMessage(f"a header that cannot be read: {error}") from error
 
 
 def authentic(address: Address, sender: int | None) -> None:

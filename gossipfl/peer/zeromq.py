@@ -78,7 +78,7 @@ class ZeroMQ:
 
         A neighbour whose endpoint is "" dials this peer. `queue` messages to each may wait. A neighbour that is connected
         already, at the same endpoint, stays connected. `keys` replace those of the neighbours: from now on messages under
-        another key are refused.
+        another key are refused, and to a neighbour without keys nothing goes out.
         """
         if self._gate and keys is not None:
             self._gate.admit(keys)
@@ -139,7 +139,7 @@ class ZeroMQ:
             self._door.socket.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
         try:
-            return _split(self._door.take()[1])
+            return _split(self._door.take()[1] or b"")
         except zmq.Again:
             return None
 
@@ -156,6 +156,8 @@ class ZeroMQ:
         else:  # a connection of mine has begun or ended
             self.lost()
             return None
+        if message is None:
+            return None if self.sender is None else []
         return None if self.sender is None or message == HELLO else _split(message)
 
     def _mind(self, now: float) -> None:
@@ -224,6 +226,8 @@ class ZeroMQ:
     def why(self, peer: int) -> str:
         """Why there is no connection to a neighbour, as a sentence without its name; "" if it is not known, or there is one."""
         line = self._lines.get(peer)
+        if self._gate and self._gate.keyless(peer):
+            return "has no public key in the topology any more: no link to it counts until it has one"
         if line is None:
             return "dials us, and has not called yet" if peer in self.lost() else ""
         line.lost()  # reads what has happened

@@ -14,11 +14,14 @@ from gossipfl.config.file import parse
 from gossipfl.experiment.learning.tables import own_table
 from gossipfl.experiment.live.alone import endpoints, peer
 from gossipfl.experiment.live.following import called, openings
+from gossipfl.experiment.live.keyring import signature_keys
 from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh
+from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.wire import ident
 from gossipfl.runs.events import Progress
+from gossipfl.secrecy.start import Identity
 
 L2 = 0.05
 RING = [["a", "b"], ["b", "c"], ["c", "d"], ["d", "a"]]
@@ -254,6 +257,70 @@ def test_a_changed_key_is_a_change_of_keys_only(tmp_path):
     reread.ask()
     assert reread() is None
     assert not told
+
+
+class Keyed:
+    """The topology file of four peers with keys, as "a" reads it while it learns."""
+
+    def __init__(self, folder):
+        self.world, self.secrets, self.told = World(folder, "exact-diffusion", seconds=1.0), {}, []
+        self.secrets = {name: fresh() for name in "abcd"}
+        self.write(RING)
+        made = study(parse(self.world.raw))
+        around = lambda now: {b: endpoints(now, "a")[b] for b in now.graph["a"]}  # noqa: E731
+        self.reread = Reread(made, "a", around, self.told.append)
+        self.reread.own = LinkKeys(self.secrets["a"].link, {})
+        self.reread.identity = Identity(b"", signature_keys(made))
+
+    def write(self, edges, peers="abcd", **keys):
+        """The file has these links and peers, and these lines of keys in place of the peers' own."""
+        lines = [f"edges = {json.dumps(edges)}"]
+        for name in peers:
+            lines += [f"[peers.{name}]", f"endpoint = 'tcp://127.0.0.1:{self.world.ports[name]}'"]
+            if key := keys.get(name, self.secrets[name].public):
+                lines += [f"public_key = '{key}'"]
+        (self.world.folder / "sites.toml").write_text("\n".join(lines))
+
+    def changes(self, links=True):
+        self.reread.ask()
+        return self.reread(links=links)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("how", ["the line of the key", "the peer", "the peer that links others"])
+def test_a_revoked_key_counts_no_more_even_where_the_file_cannot_be_used(tmp_path, how, learns, secure):
+    """Where sums are secure no peer can be taken out, and while all agree nobody's links change."""
+    file = Keyed(tmp_path)
+    if secure:
+        file.reread.refuse("with secure sums no peer can be added or removed")
+    if how == "the line of the key":
+        file.write(RING, b="")
+    else:
+        file.write([["a", "d"]] if how == "the peer that links others" else [["a", "d"], ["d", "c"]], "acd")
+    change = file.changes(learns)
+    d = {ident("d"): [file.secrets["d"].public.link]}
+    if how == "the peer" and learns and not secure:
+        assert (change.rewired, change.keys, set(change.endpoints)) == (True, d, {"d"})
+    else:
+        assert (change.rewired, change.keys) == (False, {ident("b"): []} | d)
+        assert set(change.endpoints) == {"b", "d"}, "the links are as before"
+        assert "has no public key for b any more: messages under the old one are refused" in file.told[-1]
+    assert file.reread.identity.public["b"] == []
+    assert file.changes(learns) is None
+    file.write(RING)
+    assert file.changes().keys == {ident(name): [file.secrets[name].public.link] for name in "bd"}
+
+
+def test_who_presents_a_key_that_the_file_no_longer_names_is_told_to_start_again(tmp_path):
+    file, new = Keyed(tmp_path), fresh().public
+    file.write(RING, a=f"{new} {file.secrets['a'].public}")
+    assert file.changes() is not None, "it has the others' new keys of signatures"
+    assert not file.told
+    file.write(RING, a=str(new))
+    file.changes()
+    (warning,) = file.told
+    assert "no longer names the key that this peer presents: start it again with the same --out" in warning
 
 
 def test_links_that_weigh_more_one_way_are_not_followed(tmp_path):

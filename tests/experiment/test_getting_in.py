@@ -147,6 +147,31 @@ def test_a_peer_that_is_refused_is_in_as_soon_as_its_key_is_added_and_strangers_
         assert np.linalg.norm(model - truth) <= 1e-8 * np.linalg.norm(truth)
 
 
+@pytest.mark.timeout(60)
+def test_a_key_that_is_revoked_while_all_wait_is_out_until_the_file_has_it_again(sites):
+    folder, _, _, keys = sites
+    peers = [Site(folder, name) for name in ("oslo", "rome")]
+    peers[0].until("rome is there")
+    file, line = folder / "oslo" / "sites.toml", f'public_key = "{keys["rome"].public}"'
+    whole = file.read_text()
+    edit(file, line, "")
+    peers[0].until("has no public key for rome any more: messages under the old one are refused")
+    peers.append(Site(folder, "wien"))
+    log = folder / "oslo" / "run" / "log.jsonl"
+    until = time.monotonic() + SOON
+    while "rome sent a message under a key that the topology no longer names" not in log.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not any("learning begins" in line for one in peers for line in one.said)
+    edit(file, file.read_text(), whole)
+    for one in peers:
+        one.until("learning begins")
+    for one in peers:
+        one.thread.join()
+        assert one.report.stopped == "tolerance", one.said
+    assert any("rome sent a message under a key" in one for one in peers[0].report.refusals)
+
+
 def check(folder, name, *words, wait=SOON, **more):
     made = study(load(folder / name / "e.toml", words))
     return [*findings(made, name, folder / name / f"{name}.csv", None, None, wait, **more)]

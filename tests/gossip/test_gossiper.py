@@ -166,7 +166,7 @@ def test_who_asks_is_answered_at_once_with_what_is_held():
         (says(1, study=b"another!"), "another study"),
         (says(1, study=b"another!", leaving="failed"), "there should be 0|another study"),
         (says(1, float("nan")), "not finite"),
-        ([b"junk", b""], "not a header"),
+        ([b"junk", b""], "a header that cannot be read"),
     ],
 )
 def test_a_refused_message_is_counted_and_changes_nothing(frames, why):

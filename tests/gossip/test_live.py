@@ -74,13 +74,21 @@ def test_what_comes_is_learned_from_when_it_comes():
     assert peer.refused == 1
 
 
-def test_who_sent_what_is_refused_is_named_in_the_log(caplog):
-    script = Script((3.0, says(1, study=b"another!")))
-    runs = live(gossiper(), script, PERIOD, script.clock, names={1: "Cleveland"})
-    next(run for run in runs if script.now >= 4)
-    assert [record.getMessage() for record in caplog.records] == [
-        "refused a message: Cleveland takes part in another study"
+def test_who_sent_what_is_refused_is_told(caplog):
+    script = Script((3.0, says(1, study=b"another!")), (3.5, [b"junk"]))
+    refused = []
+    next(
+        run
+        for run in live(gossiper(), script, PERIOD, script.clock, refuse=refused.append)
+        if script.now >= 4
+    )
+    assert [error.told({1: "Cleveland"}) for error in refused] == [
+        "Cleveland takes part in another study",
+        "a message of 1 frames; it should have 2",
     ]
+    script = Script((3.0, says(1, study=b"another!")))
+    next(run for run in live(gossiper(), script, PERIOD, script.clock) if script.now >= 4)
+    assert caplog.messages == ["refused a message: peer 1 takes part in another study"]
 
 
 class Slow:

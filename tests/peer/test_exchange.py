@@ -213,7 +213,20 @@ def test_who_sent_what_is_refused_is_named_in_the_log(caplog: pytest.LogCaptureF
         "refused a message: Cleveland takes part in another study",
         "refused a message: peer 7 is not my neighbour",
     ]
-    assert refused[2].startswith("refused a message: not a header")
+    assert refused[2].startswith("refused a message: a header that cannot be read")
+
+
+def test_whoever_sends_what_cannot_be_read_is_named_by_its_key_and_counted() -> None:
+    """Also in gossip learning, which has no exchanges."""
+    end = exchange(Script())
+    for frames in ([b"junk", b""], [b"one"], [b"\xff" * 9999, b""], []):
+        with pytest.raises(BadMessage) as refused:
+            end.inbox.put(frames, sender=1)
+        assert refused.value.sender == 1
+        assert refused.value.told({1: "Cleveland"}).startswith("Cleveland sent a ")
+    assert end.refused == 4
+    end.refuse(BadMessage("takes part in another study", 1))
+    assert (end.refused, end.refusals) == (5, ("Cleveland takes part in another study (1 refusals)",))
 
 
 def test_refused_messages_are_told_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:

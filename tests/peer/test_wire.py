@@ -122,7 +122,7 @@ def test_any_bytes_are_a_header_in_bounds_or_a_bad_message(frame: bytes) -> None
 @given(headers, st.data())
 def test_a_header_cut_short_is_a_bad_message(header: Header, data: st.DataObject) -> None:
     frame = encode(header)
-    with pytest.raises(BadMessage, match="not a header"):
+    with pytest.raises(BadMessage, match="a header that cannot be read"):
         decode(frame[: data.draw(st.integers(0, len(frame) - 1))])
 
 
@@ -189,7 +189,7 @@ def test_hostile_messages_leave_the_honest_ones_unharmed(messages: list[list[byt
 @pytest.mark.parametrize(
     ("frames", "why"),
     [
-        ([], "of 0 frames; it should have 2"),
+        ([], "a message under a key that the topology no longer names"),
         (honest(1, ME_AT)[:1], "of 1 frames"),
         ([*honest(1, ME_AT), b""], "of 3 frames"),
         ([b"\0" * (MAX_HEADER + 1), b""], "a header of 4097 bytes; at most 4096"),

@@ -184,7 +184,7 @@ def peer(
     """
     began = time.monotonic()
     if reread:
-        reread.identity = identity
+        reread.identity, reread.own = identity, keys
     torch.set_num_threads(1)
     log_to(folder)
     me, own = study.names.index(name), files.peer_folder(folder, name)

@@ -17,7 +17,7 @@ from gossipfl.experiment.live.largest import largest
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
 from gossipfl.peer.check import Checker, is_card
-from gossipfl.peer.wire import OtherVersion, ident, unversioned
+from gossipfl.peer.wire import OtherVersion, ident, unversioned, whole
 from gossipfl.topology.phrase import phrase
 
 EVERY, AFTER = 1.0, 3.0  # seconds between two cards, and for which the last neighbours may ask for mine
@@ -146,6 +146,7 @@ def _heard(
     """Who has sent a card, what it tells, and whether its sender has mine; None if it is of no use."""
     try:
         if not is_card(frames):
+            whole(frames)
             unversioned(frames[0])
             return None
         card, differ = checker.read(frames, sender, names)

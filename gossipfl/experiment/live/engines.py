@@ -138,5 +138,4 @@ class Live:
             e.seed,
             loss=e.topology.loss,
         )
-        names = {ident(name): name for name in study.names}
-        return GossipPeer(gossiper, self._exchange.transport, e.gossip.period, names=names)
+        return GossipPeer(gossiper, self._exchange.transport, e.gossip.period, refuse=self._exchange.refuse)

@@ -13,7 +13,7 @@ from gossipfl.peer.wire import ident
 from gossipfl.secrecy.start import Identity
 from gossipfl.topology.endpoint import local
 from gossipfl.topology.names import several
-from gossipfl.topology.public_key import PublicKey, public_keys
+from gossipfl.topology.public_key import SIZE, PublicKey, public_keys
 
 
 def link_keys(
@@ -91,19 +91,27 @@ def identity(study: Study, name: str, file: Path | None = None) -> Identity | No
     return Identity(own.signature, signature_keys(study))
 
 
-def signature_keys(study: Study) -> dict[str, list[bytes]]:
-    """The public keys of all peers' signatures, by name."""
-    return {name: [key.signature for key in _public(study.graph, name)] for name in study.names}
+def signature_keys(study: Study, listed: nx.Graph | None = None) -> dict[str, list[bytes]]:
+    """The public keys of all peers' signatures, by name; `listed` is the topology that names them, default: the study's."""
+    graph = study.graph if listed is None else listed
+    return {name: [key.signature for key in _public(graph, name)] for name in study.names}
 
 
-def neighbour_keys(study: Study, name: str) -> dict[int, list[bytes]]:
-    """The public keys of a peer's neighbours, by what messages call them; none for peers without keys."""
+def neighbour_keys(study: Study, name: str, listed: nx.Graph | None = None) -> dict[int, list[bytes]]:
+    """The public keys of a peer's neighbours, by what messages call them; none for peers without keys. `listed`: as above."""
+    graph = study.graph if listed is None else listed
     near = set(nx.all_neighbors(study.graph, name))
-    return {ident(other): [key.link for key in _public(study.graph, other)] for other in near}
+    return {ident(other): [key.link for key in _public(graph, other)] for other in near}
+
+
+def presents(keys: LinkKeys, listed: nx.Graph, name: str) -> bool:
+    """Whether a topology names the key that this peer presents."""
+    public = SecretKey(keys.secret, bytes(SIZE)).public.link
+    return any(key.link == public for key in _public(listed, name))
 
 
 def _public(graph: nx.Graph, name: str) -> tuple[PublicKey, ...]:
-    text = graph.nodes[name].get("public_key")
+    text = graph.nodes[name].get("public_key") if name in graph else None
     return public_keys(text) if text else ()
 
 

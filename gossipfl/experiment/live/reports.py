@@ -73,7 +73,7 @@ def reported(
     traffic: dict[str, Any] = {
         "messages_sent": exchange.outbox.messages + (peer.messages_sent if peer else 0),
         "bytes_sent": exchange.outbox.bytes + (peer.bytes_sent if peer else 0),
-        "refused": exchange.refused + (peer.refused if peer else 0),
+        "refused": exchange.refused,
         "refusals": exchange.refusals,
         "late": exchange.inbox.late,
         "resent": exchange.outbox.resent,

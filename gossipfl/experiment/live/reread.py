@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+
 from gossipfl.errors import BadExperiment, Dropped, GossipError
 from gossipfl.experiment.live.following import Change, called
-from gossipfl.experiment.live.keyring import keyed, neighbour_keys, signature_keys
+from gossipfl.experiment.live.keyring import keyed, neighbour_keys, presents, signature_keys
 from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.study import Study
+from gossipfl.peer.gate import LinkKeys
 from gossipfl.secrecy.start import Identity
-from gossipfl.topology import symmetric
+from gossipfl.topology import read, symmetric
 from gossipfl.topology.names import several
 
 log = logging.getLogger(__name__)
@@ -25,13 +28,14 @@ EVERY = 1.0  # seconds between two checks of the file
 class Reread:
     """Checks the file for changes; a call returns the study over a changed topology, or None.
 
-    A call with `links=False` returns other keys and endpoints only; it leaves other links to a later call.
+    A call with `links=False` returns other keys and endpoints only; it leaves other links to a later call. Keys always count
+    at once, even those of a file that cannot be used else: who is not in it any more, or has no key there, has none.
 
     Args:
         study: the study over the topology as it was read first.
         name: of the peer.
         endpoints: study -> the endpoints of the peer's neighbours.
-        tell: called with a sentence if a changed file cannot be used; then nothing changes.
+        tell: called with a sentence if a changed file cannot be used; then nothing changes but the keys.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class Reread:
         self._next, self._asked = time.monotonic() + EVERY, False
         self._here = study.graph.nodes[name].get("endpoint")  # in the file when this peer began to listen
         self._refused = ""
+        self._keys = neighbour_keys(study, name), signature_keys(study)  # which count
         self.identity: Identity | None = None  # of this peer: it learns the others' new keys
+        self.own: LinkKeys | None = None  # the keys of its links, if they are encrypted
 
     def refuse(self, why: str) -> None:
         """From now on, refuse a file with other links for this reason."""
@@ -67,15 +73,48 @@ class Reread:
         if seen == self._seen and not self._asked and not (links and self._later):
             return None
         self._seen, self._asked, self._later = seen, False, False
+        listed, change = self._listed(), None
         try:
-            return self._change(links)
+            change = self._change(links)
         except Dropped:
             raise
         except GossipError as error:
-            warning = f"cannot use the changed {self._path}, and learns with the topology as before: {error}"
-            log.warning("%s", warning)
-            self._tell(warning)
+            self._warn(
+                f"cannot use the changed {self._path}, and learns with the topology as before: {error}"
+            )
+        return change if change or listed is None else self._rekeyed(listed)
+
+    def _listed(self) -> nx.Graph | None:
+        """What the file lists, whether or not it can be used. None: it has nothing to say of keys."""
+        try:
+            listed = read(self._path)
+        except BadExperiment:  # it is told soon
             return None
+        if self.own is None or self._name not in listed:
+            return None
+        if not presents(self.own, listed, self._name):
+            self._warn(
+                f"{self._path} no longer names the key that this peer presents: start it again with the same --out, or its "
+                "neighbours refuse it"
+            )
+        return listed
+
+    def _rekeyed(self, listed: nx.Graph) -> Change | None:
+        """Other keys alone, if the file has others: then the rest of it is as before, or cannot be used."""
+        links, signatures = keys = (
+            neighbour_keys(self.study, self._name, listed),
+            signature_keys(self.study, listed),
+        )
+        if keys == self._keys:
+            return None
+        gone = [peer for peer, those in signatures.items() if not those and self._keys[1].get(peer)]
+        if gone:
+            self._warn(
+                f"{self._path} has no public key for {several(gone)} any more: messages under the old one are refused, and "
+                "nothing is sent until the file has a new one"
+            )
+        self._count(keys)
+        return Change(self.study, self._endpoints(self.study), keys=links, rewired=False)
 
     def _change(self, links: bool) -> Change | None:
         changed = study(self.study.experiment)
@@ -90,8 +129,7 @@ class Reread:
         places, before = self._endpoints(changed), self._endpoints(self.study)
         if changed.wiring == self.study.wiring and (places == before or self._refused or not links):
             keys = neighbour_keys(changed, self._name)
-            same = keys == neighbour_keys(self.study, self._name) and places == before
-            if same and signature_keys(changed) == signature_keys(self.study):
+            if places == before and (keys, signature_keys(changed)) == self._keys:
                 return None
             log.info("the topology file has other public keys or endpoints")
             self._adopt(changed)
@@ -120,19 +158,28 @@ class Reread:
 
     def _adopt(self, changed: Study) -> None:
         self.study = replace(changed, holders=self.study.holders, divided=self.study.divided)
+        self._count((neighbour_keys(changed, self._name), signature_keys(changed)))
+
+    def _count(self, keys: tuple[dict[int, list[bytes]], dict[str, list[bytes]]]) -> None:
+        """From now on these keys count, of neighbours and of all peers."""
+        self._keys = keys
         if self.identity:
-            self.identity.public.update(signature_keys(changed))
+            for peer in self.identity.public:
+                self.identity.public[peer] = keys[1].get(peer, [])
+            self.identity.public.update(keys[1])
 
     def _own(self, study: Study) -> None:
         """Warn if the file has another endpoint for this peer, which keeps its own."""
         there = study.graph.nodes[self._name].get("endpoint")
         if there != self._here:
-            warning = (
+            self._warn(
                 f"still listens on its old endpoint, but {self._path} now has {there}: start this peer again with the same "
                 "--out, or its neighbours cannot reach it"
             )
-            log.warning("%s", warning)
-            self._tell(warning)
+
+    def _warn(self, warning: str) -> None:
+        log.warning("%s", warning)
+        self._tell(warning)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
