@@ -125,6 +125,8 @@ def draft(
             "peer: see gossipfl examples"
         )
     frame = raw.features
+    if target is None and isinstance(raw.target, str):
+        made.choose("data.target", raw.target, "the column to predict, as these data name it")
     if "decimal" not in data and (found := _comma(frame, how)):
         made.choose(
             "data.decimal", ",", f"numbers have a decimal comma, such as {found[1]} in {_quoted(found[0])}"

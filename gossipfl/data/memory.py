@@ -27,7 +27,7 @@ def read_frame(
         BadData: the columns have no plain and different names, or some of the numbers have a decimal point and no comma.
     """
     frame = headed(frame, where)
-    columns, absent = {}, {}
+    absent = {}
     for name in frame.columns:
         column = frame[name]
         if column.dtype.kind != "O":
@@ -42,8 +42,8 @@ def read_frame(
                 column = pointed(column, name)
             except BadData as error:
                 raise BadData(f"{where} {error}") from None
-        columns[name] = column
-    return Raw(frame.assign(**columns), None, absent={name: found for name, found in absent.items() if found})
+        frame[name] = column
+    return Raw(frame, None, absent={name: found for name, found in absent.items() if found})
 
 
 def headed(frame: pd.DataFrame, where: str) -> pd.DataFrame:

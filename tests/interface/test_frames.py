@@ -177,6 +177,7 @@ def test_a_name_or_a_packed_file_is_drafted_as_a_file_is(tmp_path):
     }
     assert kinds == {"iris": "softmax", "diabetes": "linear", "breast_cancer": "logistic", "wine": "softmax"}
     result = gf.simulate("iris", topology="ring:3")
+    assert result.notes[0] == 'data.target = "target": the column to predict, as these data name it'
     assert result.converged
     assert result.model.classes == ("0", "1", "2")
     assert result.experiment.data.source == "iris"
@@ -199,6 +200,8 @@ def test_paths_and_numbers_of_numpy_name_graphs(tmp_path):
 
 def test_a_known_level_is_no_missing_word():
     frame = pd.DataFrame({"drinks": ["None", "two", "NA"], "town": ["None", "a", ""]})
+    before = frame.copy()
     read = read_frame(frame, How(), levels={"drinks": ("None", "two")})
+    pd.testing.assert_frame_equal(frame, before)
     assert read.features.isna().to_numpy().tolist() == [[False, True], [False, False], [True, True]]
     assert read.absent == {"drinks": ("NA",), "town": ("None",)}
