@@ -32,7 +32,7 @@ _install() {
         "$python" -m venv --clear "$root/.venv" ||
             _give_up "$python cannot create a virtual environment: install its venv module, or set PYTHON to another interpreter."
     fi
-    echo "gossipfl: installing torch and other packages into .venv (versions: constraints.txt); this takes a few minutes ..."
+    echo "gossipfl: installing torch and other packages into .venv (versions: constraints.txt); this takes about a minute ..."
     rm -f "$root/.venv/installed"
     "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
         -c "$root/constraints.txt" -e "$root${2:+[$2]}" ||

@@ -21,6 +21,7 @@ class Turn(NamedTuple):
     robust: bool = False  # the robust method is in use
     apart: bool = False  # the models differed when the cycle began
     unmoved: int = 0  # before this round the models have not moved, because a cycle was discarded
+    voids: int = 0  # cycles in a row that had a fault, and after which the fast method went on
 
 
 class Run(NamedTuple):

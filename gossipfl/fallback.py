@@ -6,6 +6,9 @@ until there are cycles without faults again. By then their models differ, and th
 may be shorter than the mean at any single point. So the first Newton step only makes one model of them, and the fast method
 starts again from that model.
 
+A method of sums that has finished moves no more, whether a sum counts or not. So incomplete exchanges alone do not end it: the
+sum is taken again. Only where a peer was away, or too many sums in a row were void, the robust method takes over.
+
 Some methods remember their neighbours in ways that no account covers (error feedback, push-sum). They move x in every round, so
 a cycle is only a number of rounds. The robust method then starts from the result of the faulty cycle, as from any other point.
 Such a restart costs little.
@@ -18,9 +21,11 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from gossipfl.algorithms import Summing
 from gossipfl.engine import Engine, Run, Turn
 
 QUIET = 2  # cycles without faults before the fast method is used again
+VOIDS = 10  # sums in a row that a method which has finished takes again
 Kind = TypeVar("Kind", bound=Engine)
 
 
@@ -48,6 +53,10 @@ class Fallback(ABC, Generic[Kind]):
     @abstractmethod
     def troubled(self, round: int, rounds: int) -> bool:
         """Whether an exchange in the last `rounds` rounds before `round` is known to have been incomplete."""
+
+    @abstractmethod
+    def deserted(self, round: int, rounds: int) -> bool:
+        """Whether a peer is known to have been away in the last `rounds` rounds before `round`."""
 
     @abstractmethod
     def begin(self, to: Kind, run: Run, x: Tensor) -> Run:
@@ -92,18 +101,28 @@ class Fallback(ABC, Generic[Kind]):
 
     def _choose(self, run: Run, turn: Turn, begun: int) -> tuple[Run, Turn]:
         """Choose the method for a cycle that is `begun` rounds old: 0, unless the run joins it later."""
-        robust = begun > 0 or self.troubled(run.round, QUIET * self._cycle)
+        troubled = self.troubled(run.round, QUIET * self._cycle) and not self._bears(run, turn)
+        robust = begun > 0 or troubled
         if robust == turn.robust:
             return run, turn
-        turn = turn._replace(robust=robust, apart=True)
+        turn = turn._replace(robust=robust, apart=True, voids=0)
         return self.begin(self._engine(turn), run, run.state.x), turn
 
     def _conclude(self, run: Run, after: Run, turn: Turn) -> tuple[Run, Turn]:
         """Use or discard the result of a cycle of the fast method. `after` is the run after the cycle's last round."""
-        if self.troubled(after.round, self._cycle):
-            turn = turn._replace(robust=True, unmoved=after.round + self._cycle)
-            return self.begin(self.robust, after, run.state.x), turn
+        troubled = self.troubled(after.round, self._cycle)
+        turn = turn._replace(voids=turn.voids + 1 if troubled else 0)
+        if troubled:
+            turn = turn._replace(unmoved=after.round + self._cycle)
+            if self._bears(run, turn):
+                return after, turn
+            return self.begin(self.robust, after, run.state.x), turn._replace(robust=True)
         if turn.apart:
             fresh = self.begin(self.fast, after, after.state.x)
             return fresh._replace(replicas=after.replicas, linked=after.linked), turn
         return after, turn
+
+    def _bears(self, run: Run, turn: Turn) -> bool:
+        """Whether the fast method goes on in spite of a fault: it has finished, and nobody was away."""
+        done = not turn.robust and isinstance(run.state, Summing) and run.state.finished
+        return done and turn.voids < VOIDS and not self.deserted(run.round, QUIET * self._cycle)

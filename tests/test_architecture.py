@@ -1,4 +1,4 @@
-"""The floors of docs/design.md, read off the source: arrows point down only."""
+"""The layers of docs/design.md, read off the source: a module imports only from lower layers."""
 
 import ast
 import functools

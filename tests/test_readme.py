@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gossipfl.config.file import load
+from gossipfl.config.file import load, schema
 
 ROOT = Path(__file__).parents[1]
 INSTALLED = Path(sys.executable).with_name("gossipfl")
@@ -54,6 +54,18 @@ def test_the_first_commands_are_there():
 def test_the_experiment_files_of_the_documents_are_valid(tmp_path):
     (tmp_path / "documented.toml").write_text("\n".join(blocks("docs/experiment.md", "toml")))
     load(tmp_path / "documented.toml")
+
+
+def test_the_page_of_the_experiment_file_has_every_key():
+    """Each key is set under its table, maybe in a comment."""
+    text = "\n".join(blocks("docs/experiment.md", "toml"))
+    top, *parts = re.split(r"^(?:# )?\[+(\w+)\]+", text, flags=re.M)
+    tables, definitions, missing = dict(zip(parts[::2], parts[1::2], strict=True)), schema()["$defs"], []
+    for name, about in schema()["properties"].items():
+        kind = (about.get("$ref") or about.get("items", {}).get("$ref", "")).rpartition("/")[2]
+        where, keys = (tables[name], definitions[kind]["properties"]) if kind else (top, [name])
+        missing += [f"{name}: {key}" for key in keys if not re.search(rf"\b{key} =", where)]
+    assert not missing
 
 
 def scripts(command: str) -> bool:

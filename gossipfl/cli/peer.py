@@ -102,7 +102,7 @@ def start(
     from gossipfl.cli.confidential import confidential
     from gossipfl.data import divisible
     from gossipfl.experiment.learning.tables import notes, own_table
-    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched, without_wanted
+    from gossipfl.experiment.live.alone import endpoints, lodged, peer, unsuitable, watched
     from gossipfl.experiment.live.keyring import identity, link_keys
     from gossipfl.experiment.study.make import study
     from gossipfl.experiment.study.own import told as own_code
@@ -150,7 +150,7 @@ def start(
         report = peer(
             made, name, table, folder, places, tell, again, watched(made, name, listen, tell), keys, signs
         )
-    return _tell(name, folder, report, experiment.stop.tolerance, without_wanted(experiment), format)
+    return _tell(name, folder, report, experiment.stop.tolerance, format)
 
 
 @app.command(
@@ -226,9 +226,9 @@ def status(
     return 0
 
 
-def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: bool, format: Format) -> int:
+def _tell(name: str, folder: Path, report: "Report", tolerance: float, format: Format) -> int:
     """Print the result of one peer; returns its exit code."""
-    code, sentence = _verdict(report, tolerance, wanted)
+    code, sentence = ended(report, tolerance)
     if report.error:
         return error(sentence, code, format == "json")
     told = {"folder": str(folder), "exit_code": code, "verdict": sentence, "peer": name}
@@ -253,53 +253,11 @@ def _tell(name: str, folder: Path, report: "Report", tolerance: float, wanted: b
     return code
 
 
-def _verdict(report: "Report", tolerance: float, wanted: bool) -> tuple[int, str]:
-    """The exit code and the verdict of one peer; `wanted`: it may end without others."""
-    from msgspec.structs import asdict
+def ended(report: "Report", tolerance: float) -> tuple[int, str]:
+    """The exit code and the verdict of one peer: those of its summary, as `results show` says them."""
+    from gossipfl.experiment.evaluation.verdict import verdict
 
-    from gossipfl.experiment.evaluation.verdict import selected, whose
-
-    if report.error:
+    if report.error or report.summary is None:
         return report.exit_code, report.error
-    code, sentence = _ended(report, tolerance)
-    if (found := report.certificate) and found.distance is not None:
-        sentence += (
-            f"; by its certificate the mean model is {found.distance:.1e} from the optimum of all data"
-        )
-    elif found and found.endless and report.stopped != "no optimum":
-        sentence += f"; {found.why}"
-    if report.without:
-        if report.stopped == "tolerance":
-            sentence = (
-                f"tolerance {tolerance:g} is met after {report.rounds} rounds on a part of the rows only"
-            )
-        if tolerance and report.stopped in ("tolerance", "ended"):
-            code = 0 if wanted else 6
-        sentence += f"; {whose(report.learned_with, report.without)}"
-    elif report.learned_with and report.stopped in ("tolerance", "rounds", "seconds", "ended"):
-        sentence += f"; {whose(report.learned_with, ())}"
-    if report.selection:
-        sentence += selected(asdict(report.selection))
+    code, sentence = verdict(report.summary, tolerance)
     return (code or 7, f"{sentence}; but it {report.unwritten}") if report.unwritten else (code, sentence)
-
-
-def _ended(report: "Report", tolerance: float) -> tuple[int, str]:
-    match report.stopped:
-        case "diverged":
-            return 6, f"diverged: {report.why}. Try a smaller algorithm.step (it was {report.step:.3g})"
-        case "interrupted" | "dropped":
-            code = 130 if report.stopped == "interrupted" else 0
-            return code, report.why or f"interrupted after {report.rounds} rounds"
-        case "ended" | "no optimum":
-            return (0 if report.stopped == "ended" else 6), report.why
-        case "tolerance":
-            return (
-                0,
-                f"all peers stopped together after {report.rounds} rounds, below tolerance {tolerance:g}",
-            )
-    if tolerance:
-        return (
-            6,
-            f"tolerance {tolerance:g} was not met in {report.rounds} rounds: {report.why or 'raise stop.rounds'}",
-        )
-    return 0, f"learned for {report.rounds} rounds" + (f": {report.why}" if report.why else "")

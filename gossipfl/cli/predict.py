@@ -1,5 +1,6 @@
 """predict and export: what a finished model says of new rows, and other forms of it; must not know how it was learned."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -71,9 +72,12 @@ def predict(
         rows = frame.reset_index().astype(object).where(frame.reset_index().notna(), None).to_dict("records")
         say("json", {"rows": len(frame), "predictions": rows} | told)
     else:
-        typer.echo(frame.to_csv(), nl=False)
+        from gossipfl.report.console import visible
+
+        rows = frame.to_csv()
+        typer.echo(visible(rows) if sys.stdout.isatty() else rows, nl=False)
         for line in _remarks(found):
-            typer.echo(line, err=True)
+            typer.echo(visible(line), err=True)
 
 
 def export(

@@ -24,22 +24,21 @@ def say(format: Format, value: Any, *readable: Any) -> None:
         return
     from rich.text import Text
 
-    from gossipfl.report.console import console, visible
+    from gossipfl.report.console import console, safe
 
     screen = console()
     for part in readable:
-        shown = visible(part) if isinstance(part, str) else part
-        screen.print(shown, soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
+        screen.print(safe(part), soft_wrap=isinstance(part, str | Text) and not screen.is_terminal)
 
 
 def error(sentence: str, exit_code: int, as_json: bool) -> int:
     """Print an error on stderr, and as a JSON object on stdout if asked; returns the exit code."""
-    from rich.console import Console
     from rich.text import Text
 
-    from gossipfl.report.console import visible
+    from gossipfl.report.console import console, visible
 
     if as_json:
         say("json", {"error": sentence, "exit_code": exit_code})
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), visible(sentence)))
+    told = Text.assemble(("error: ", "bold red"), visible(sentence))
+    console(stderr=True).print(told, soft_wrap=True)
     return exit_code

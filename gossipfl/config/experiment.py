@@ -232,11 +232,11 @@ class PrivacySettings(Section):
     max_parameters_per_row: Annotated[float, Field(gt=0, le=1)] = 0.33
     """The most parameters for each training row of all peers, with secure sums."""
     epsilon: Annotated[float, Field(gt=0, le=100)] | None = None
-    """With private sums: what all totals together may tell of a row, at most. Below 1 is little."""
+    """With private sums: the privacy budget of each row. Below 1 is little."""
     delta: Annotated[float, Field(gt=0, lt=0.1)] = 1e-5
     """The chance with which more may be told; it should be far below one in the number of rows."""
     clip: PositiveFloat = 1.0
-    """The norm to which the gradient of each row is shortened; for "adassp" the row itself, in units of deviations."""
+    """The norm to which the gradient of each row is clipped; for "adassp" the row itself, in units of deviations."""
     colluders: Annotated[int, Field(ge=0)] | None = None
     """How many peers may put together what they know, their own noise included. The default is half of them, rounded up."""
 

@@ -227,7 +227,7 @@ def weighted(rows: Rows, schema: Schema) -> Rows:
     return rows._replace(weight=factor if rows.weight is None else rows.weight * factor)
 
 
-def taken(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+def taken(rows: Rows, which: npt.NDArray[np.bool_] | slice) -> Rows:
     weight, offset = (None if part is None else part[which] for part in (rows.weight, rows.offset))
     return Rows(rows.x[which], rows.y[which], weight, offset)
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ Step = float | Literal["auto"]
 
 class GossipEstimator(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: parameters, the call of `fit`, and the record of how the peers learned."""
+
+    tasks: ClassVar[tuple[str, ...]]  # of the losses that fit
 
     topology: AnyTopology
     peers: int
@@ -73,7 +75,16 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
             "data": {"source": MEMORY, "target": "y", "test": 0.0, "standardise": how},
             "model": model, "algorithm": algorithm, "stop": stop,
         })  # fmt: skip
-        wish = Wish(self.topology, self.peers, self.engine, self.seed, outputs, tables, self.settings or {})
+        wish = Wish(
+            self.topology,
+            self.peers,
+            self.engine,
+            self.seed,
+            self.tasks,
+            outputs,
+            tables,
+            self.settings or {},
+        )
         rows = None if sites is None else _column(sites, X.shape[0], "sites")
         with _value_errors():
             fitted = fit(X, y, weight, rows, wish)
@@ -114,7 +125,7 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
 
 
 def _has_chances(estimator: "GossipClassifier") -> bool:
-    if estimator.loss != "logistic":
+    if estimator.loss not in ("logistic", "softmax"):
         raise AttributeError(f'loss = "{estimator.loss}" gives no probabilities: set loss = "logistic"')
     return True
 
@@ -128,10 +139,12 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
     Args:
         topology: who talks to whom: the name of a family of graphs ("ring", "torus", "regular", ...), which gets `peers` peers
             or, with `sites`, as many as there are; a shorthand ("torus:4x4"), a topology file, or a graph of networkx.
-        peers: the number of peers of a family, at most one for 5 rows.
+        peers: the number of peers of a family, at most one for 5 rows. Where that is fewer than asked for and the family has no
+            such graph, all peers are linked.
         algorithm: `algorithm.kind` of an experiment file, or a class with a method of your own; "auto" takes sums along a tree
             of the topology where links allow it: it is exact with any penalty, and certified.
-        loss: "logistic" (softmax for more than two classes), "squared-svm", "svm", or a class with a loss of your own.
+        loss: "logistic" (softmax for more than two classes), "softmax", "squared-svm", "svm", or a class of your own whose
+            task is "binary".
         l1, l2: the penalties; "cv" or "cv-1se" for one of them: the peers choose it by cross-validation, without pooling rows.
         fit_intercept: whether there is an intercept.
         class_weight: weights of the classes, or "balanced".
@@ -159,6 +172,8 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
     >>> bool(model.score(X, y) > 0.98), len(model.peers_), bool(model.certificate_ < 1e-8)
     (True, 16, True)
     """
+
+    tasks = ("binary", "multiclass")
 
     def __init__(
         self,
@@ -215,7 +230,9 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
     def decision_function(self, X: Any) -> Array:
         """The margins: (n,) of the second of two classes, else (n, classes)."""
         z = self._margins(X)
-        return z[:, 0] if z.shape[1] == 1 else z
+        if len(self.classes_) > 2:
+            return z
+        return z[:, 0] if z.shape[1] == 1 else z[:, 1] - z[:, 0]
 
     def predict(self, X: Any) -> Any:
         """The most likely class of each row, (n,)."""
@@ -249,7 +266,7 @@ class GossipRegressor(RegressorMixin, GossipEstimator):  # type: ignore[misc]
 
     Args:
         loss: "linear", "huber" (`settings={"delta": 1.0}`), "poisson" for counts, of which the model gives the mean, or a
-            class of your own.
+            class of your own whose task is "regression".
         topology, peers, ...: as of `GossipClassifier`.
 
     Attributes:
@@ -262,6 +279,8 @@ class GossipRegressor(RegressorMixin, GossipEstimator):  # type: ignore[misc]
     >>> round(model.score(X, y), 4), model.algorithm_, len(model.peers_)
     (0.5177, 'newton', 10)
     """
+
+    tasks = ("regression", "count")
 
     def __init__(
         self,

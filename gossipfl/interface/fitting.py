@@ -16,24 +16,29 @@ from scipy.sparse import csr_array, issparse
 
 from gossipfl.algorithms import METHODS
 from gossipfl.config.algorithm import KEYS
+from gossipfl.config.code import brief
+from gossipfl.config.experiment import Experiment
 from gossipfl.data import Table, partition
 from gossipfl.data.matching import match
 from gossipfl.data.names import listed, natural, text
 from gossipfl.data.scale import Scale
-from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.errors import BadExperiment, Incompatible, NetworkError
 from gossipfl.experiment.evaluation.finish import average
 from gossipfl.experiment.learning.tables import Given
 from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.method import SMALL
+from gossipfl.experiment.study.own import enlist
 from gossipfl.experiment.study.study import Study
 from gossipfl.interface.graphs import AnyTopology, graph_of, named_graph, shorthand
 from gossipfl.interface.peers import learn_live
 from gossipfl.interface.settings import changed
 from gossipfl.interface.simulation import Lesson, learn
+from gossipfl.models import LOSSES
 from gossipfl.runs import folder as files
 from gossipfl.runs.events import Progress
 from gossipfl.runs.summary import read_summary
 from gossipfl.topology import FAMILIES
+from gossipfl.trained.links import LINKS
 
 Array = npt.NDArray[np.float64]
 ENGINES = ("simulator", "peers")
@@ -48,6 +53,7 @@ class Wish:
     peers: int
     engine: Literal["simulator", "peers"]
     seed: int
+    tasks: Sequence[str]  # of the losses that fit
     outputs: int
     # [model], [algorithm], [stop], [data]; classes where a key takes one.
     tables: Mapping[str, Mapping[str, Any]]
@@ -99,7 +105,6 @@ def fit(
 def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
     """The study; "auto" is sums along a tree where links allow it: exact with any penalty, for sparse rows, and certified."""
     base = {**wish.tables} | {"seed": wish.seed, "topology": {"graph": f"{len(graph)} peers"}}
-    abroad = wish.engine == "peers"
     if wish.tables["algorithm"] == {"kind": "auto"}:
         small = parameters < SMALL
         kind = next(
@@ -107,10 +112,23 @@ def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
         )
         how = {"averaging": "tree"} if "averaging" in KEYS[kind] else {}
         with suppress(Incompatible):
-            return study(
-                changed(base | {"algorithm": {"kind": kind} | how}, wish.settings, abroad), graph=graph
-            )
-    return study(changed(base, wish.settings, abroad), graph=graph)
+            return study(_suiting(base | {"algorithm": {"kind": kind} | how}, wish), graph=graph)
+    return study(_suiting(base, wish), graph=graph)
+
+
+def _suiting(tables: Mapping[str, Any], wish: Wish) -> Experiment:
+    """The experiment, whose loss, by its name or of the caller's own, is for a task of the wish. Raises BadExperiment."""
+    experiment = changed(tables, wish.settings, wish.engine == "peers")
+    enlist(experiment)
+    kind = experiment.model.kind
+    task = LOSSES[kind]().task if kind in LOSSES else kind
+    if task not in wish.tasks:
+        fit = [name for name in LINKS if LOSSES[name]().task in wish.tasks]
+        raise BadExperiment(
+            f"loss = {brief(kind)!r} has the task {task!r}: set one of {listed(fit)}, or a class of your own with the task "
+            f"{wish.tasks[0]!r}"
+        )
+    return experiment
 
 
 def _graph(wish: Wish, rows: int, sites: Sequence[Any] | None) -> nx.Graph:
@@ -119,7 +137,13 @@ def _graph(wish: Wish, rows: int, sites: Sequence[Any] | None) -> nx.Graph:
     if not isinstance(wish.peers, Integral) or wish.peers < 1:
         raise BadExperiment(f"peers = {wish.peers!r}: should be a whole number from 1 on")
     if sites is None:
-        return graph_of(shorthand(wish.topology, max(1, min(wish.peers, rows // LEAST))), wish.seed)
+        peers = max(1, min(wish.peers, rows // LEAST))
+        try:
+            return graph_of(shorthand(wish.topology, peers), wish.seed)
+        except BadExperiment:
+            # few rows are no mistake; a family without a graph of `wish.peers` is one, and raises here
+            graph_of(shorthand(wish.topology, wish.peers), wish.seed)
+            return graph_of(f"full:{peers}", wish.seed)
     names = sorted(set(map(text, sites)), key=natural)
     return named_graph(graph_of(shorthand(wish.topology, len(names)), wish.seed), names)
 
@@ -160,6 +184,7 @@ def _live(given: Given) -> Fitted:
             lambda event: lines.append(event) if isinstance(event, Progress) else None,
         )
         summary = read_summary(Path(folder) / "run")
+        _all_there(summary)
         model = files.read_json(Path(folder) / "run" / "model.json")
     scale, how = None, model["standardisation"]
     if how:
@@ -175,6 +200,17 @@ def _live(given: Given) -> Fitted:
         slopes, intercept, summary["rounds"], summary["stopped"], summary["why"], summary.get("certificate"),
         summary["messages_sent"], summary["algorithm"], list(summary["rows"]), lines, penalties,
     )  # fmt: skip
+
+
+def _all_there(summary: Mapping[str, Any]) -> None:
+    """Refuse a model that lacks the rows of peers that died. Raises NetworkError."""
+    lost = summary.get("lost", ())
+    if lost and summary["stopped"] not in ("interrupted", "diverged"):
+        who = "; ".join(f"peer {name} {summary['peer_status'][name]}" for name in lost[:8])
+        more = "; ..." if len(lost) > 8 else ""
+        raise NetworkError(
+            f"{who}{more}: the model of the others lacks their rows; fit again, with fewer peers where memory is short"
+        )
 
 
 def original(w: Array, features: int, scale: Scale | None) -> tuple[Array, Array]:

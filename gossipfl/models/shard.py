@@ -63,7 +63,7 @@ class Shard:
         return self._loss(z), self._back(slopes)
 
     def clipped(self, x: Tensor, most: float, places: int) -> Tensor:
-        """The sum over rows of their gradients, each shortened to the norm `most` and rounded to binary places, (d,).
+        """The sum over rows of their gradients, each clipped to the norm `most` and rounded to binary places, (d,).
 
         The sum of so rounded numbers is exact.
         """
@@ -82,7 +82,7 @@ class Shard:
         """The sums over rows f (x, y) of the products of columns, upper triangle, each times the square of `bend` (m,), and of
         columns with the target over `cut`, (q (q + 3) / 2,), f = min(1, most / |x|). For one margin; `bend` is in 0 .. 1.
 
-        The target over `cut` is `most` at most. Numbers are rounded to 12 binary places, and shortened before, so that no norm
+        The target over `cut` is `most` at most. Numbers are rounded to 12 binary places, and clipped before, so that no norm
         exceeds `most`. On the diagonal products count 5 times, beside it 7, and those with the target 5: a row changes the sums
         by at most 5 sqrt(2) most^2, by the norm. The sums are exact.
         """

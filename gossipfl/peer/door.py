@@ -109,23 +109,29 @@ class Door:
         """A neighbour speaks over a new connection: what has waited for it goes there."""
         self.lost()  # before the descriptor of an ended connection means this one
         self._routes[peer] = route
-        for message in self._waiting.get(peer, ()):
-            self._answer(route, message)
-        if peer in self._waiting:
-            self._waiting[peer].clear()
+        waiting = self._waiting.get(peer)
+        while waiting and self._through(peer, waiting[0]):
+            waiting.popleft()
 
     def send(self, peer: int, message: bytes, copy: bool = True) -> bool:
         """Answer a neighbour that only dials. Without a connection the message waits, unless `forget` says otherwise."""
         if peer in self._routes:
-            try:
-                return self._answer(self._routes[peer], message, copy)
-            except zmq.ZMQError:  # the connection has ended
-                del self._routes[peer]
+            went = self._through(peer, message, copy)
+            if peer in self._routes:
+                return went
         waiting = self._waiting.get(peer)
         if waiting is None or len(waiting) == waiting.maxlen:
             return False
         waiting.append(message)
         return True
+
+    def _through(self, peer: int, message: bytes, copy: bool = True) -> bool:
+        """Over a neighbour's connection. If that has ended, perhaps before its hello was read, it is forgotten."""
+        try:
+            return self._answer(self._routes[peer], message, copy)
+        except zmq.ZMQError:
+            del self._routes[peer]
+            return False
 
     def _answer(self, route: WayBack, message: bytes, copy: bool = True) -> bool:
         if self._open:  # a signal came between the two parts of the last message: end it

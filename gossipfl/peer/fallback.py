@@ -38,6 +38,11 @@ class PeerFallback(Fallback[Peer]):
         broken = exchange.neighbours.rumours.broken
         return broken > 0 and broken >= exchange.number - rounds
 
+    def deserted(self, round: int, rounds: int) -> bool:
+        exchange = self.fast.exchange
+        cuts = exchange.neighbours.rumours.cuts
+        return any(when % 2 or when // 2 >= exchange.number - rounds for _, _, when in cuts)
+
     def begin(self, to: Peer, run: Run, x: Tensor) -> Run:
         if to is self.robust:  # its accounts begin at 0, at both ends of each edge
             to.exchange.neighbours.renew()

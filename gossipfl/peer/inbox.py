@@ -116,7 +116,7 @@ class Inbox:
         elif furthest is not None:
             del early[furthest]
             self.refused += 1
-        if len(payload) != self._size:
+        if self._takes_room(number, payload):
             self._make_room(header, len(payload))
         early[number] = Message(header, payload)
         if number == here:
@@ -159,13 +159,17 @@ class Inbox:
         del one.early[number]
         self.late += 1
 
+    def _takes_room(self, number: int, payload: bytes) -> bool:
+        """Whether a message counts against a neighbour's room: all but one of this exchange, and one like it of the next."""
+        return number > self.number + 1 or len(payload) != self._size
+
     def _make_room(self, header: Header, size: int) -> None:
-        """Forget the furthest of a neighbour's messages that have another length than this exchange's, where there is no room.
+        """Forget the furthest of a neighbour's messages of later exchanges, where there is no room.
 
         Raises BadMessage where there is none for this one, either.
         """
         early = self._neighbours[header.sender].early
-        others = {number: len(one.payload) for number, one in early.items() if len(one.payload) != self._size}
+        others = {k: len(one.payload) for k, one in early.items() if self._takes_room(k, one.payload)}
         left = self.limits.room - size - sum(others.values())
         while left < 0:
             furthest = max(others, default=-1)

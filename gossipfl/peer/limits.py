@@ -7,16 +7,31 @@ from typing import NamedTuple
 from gossipfl.peer.rumours import EARLY, MAX_EXCHANGE, SKIPPED
 
 MORE = 64  # times as many exchanges as a study has now: it never has more
+WIDE = 8  # times the largest message that is kept of a neighbour, at most
 PAUSE, LONGEST = (
     1.0,
     60.0,
 )  # seconds between two log lines about messages that were refused, at first and at most
 
 
+def room(largest: int, horizon: int) -> int:
+    """Bytes that are kept of each neighbour in messages of later exchanges, beside one of the next exchange.
+
+    Over links that never change a neighbour is two exchanges ahead at most, and the largest message of a study has room for
+    that. Else it may be as far ahead as the graph is wide in time; the largest message has room for four models, and `WIDE` of
+    them for 32.
+
+    Args:
+        largest: bytes of the largest message.
+        horizon: rounds in which word of each peer reaches all; 0 where links never change.
+    """
+    return largest * min(1 + horizon, WIDE)
+
+
 class Limits(NamedTuple):
     """What no message of a study goes beyond.
 
-    room: bytes that are kept of each neighbour in messages of later exchanges with another length than this exchange has.
+    room: bytes of messages of later exchanges, see `room`.
     seconds: the study ends after so many; in one without, nobody's time is up.
     over: when the time is nearly up, and when it may be, by the clock of the exchange.
     last: no exchange comes later, however links change.

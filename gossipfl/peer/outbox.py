@@ -34,8 +34,8 @@ class Outbox:
         neighbours: the receivers, with their sessions.
         transport: how frames travel.
 
-    The attribute `current` is what is said in the exchange at hand, and `roster` the hash of the keys of secure sums, in every
-    header once there are some.
+    The attribute `current` is what is said in the exchange at hand, and `roster` the hash of the keys of secure sums: once
+    there are some, it is in the header of every exchange (not of goodbyes and state transfers).
     """
 
     def __init__(self, me: int, study: bytes, neighbours: Neighbourhood, transport: Transport) -> None:

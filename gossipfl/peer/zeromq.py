@@ -22,7 +22,7 @@ from gossipfl.topology.endpoint import endpoint as checked
 
 QUEUE = 128  # messages to each neighbour: above the `AHEAD` of an inbox, so that lock-step never fills it
 INFLOW = 2**25  # bytes that may wait from each connection
-FEWEST = 8  # messages that may wait from each connection, whatever their size
+FEWEST = 2  # messages that may wait from each connection, whatever their size
 LARGE = 65536  # bytes from which sending without a copy is faster
 LAST_WORDS_MS = 1000  # time for a goodbye to a former neighbour
 GATE_S = 0.05  # a peer with keys looks so often after its connections, and whether somebody dials

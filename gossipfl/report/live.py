@@ -116,7 +116,7 @@ class View:
     def _started(self, event: Started) -> None:
         self._peers, self._most, self._seconds = event.peers, event.rounds, event.seconds
         if not self._silent:
-            self._screen.print(f"run folder {event.folder}", soft_wrap=True)
+            self._screen.print(visible(f"run folder {event.folder}"), soft_wrap=True)
         if event.peers > 1:
             self.say(f"{event.peers} peers start. First they agree on columns, scaling and step size ...")
         if self._live is not None:

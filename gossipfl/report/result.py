@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gossipfl.experiment.evaluation.verdict import gone, missed
+from gossipfl.report.console import visible
 from gossipfl.report.scores import scored
 from gossipfl.report.tables import bytes_, number, plain, seconds
 
@@ -136,5 +137,5 @@ def figures(summary: Summary) -> RenderableType:
         lines.append(("time", told))
     grid = Table.grid(padding=(0, 2))
     for line in lines:
-        grid.add_row(*line)
+        grid.add_row(*map(visible, line))
     return grid

@@ -15,6 +15,7 @@ from rich.text import Text
 from gossipfl.config.file import MAIN
 from gossipfl.config.grid import Cell, Grid
 from gossipfl.experiment.launch.sweep import CellEnded, CellProgress
+from gossipfl.report.console import visible
 from gossipfl.report.result import METRICS, RISING
 from gossipfl.report.tables import bytes_, number, plain, seconds
 from gossipfl.report.tally import Row
@@ -59,7 +60,8 @@ class Bar:
             return
         if isinstance(event, CellEnded) and (not self._screen.is_terminal or not event.summary):
             told = event.told.partition(". ")[0] if event.summary else event.told
-            self._screen.print(f"[{self._done}/{self._all}] {name(event.cell)}: {told}", soft_wrap=True)
+            line = f"[{self._done}/{self._all}] {name(event.cell)}: {told}"
+            self._screen.print(visible(line), soft_wrap=True)
         if self._screen.is_terminal:
             done = f"{self._done} of {self._all}"
             self._bar.update(self._task, completed=sum(self._shares.values()), cells=done, refresh=True)
@@ -80,9 +82,9 @@ def table(grid: Grid, rows: Sequence[Row], width: int) -> list[RenderableType]:
     """
     named: dict[str, list[Text]] = {}
     for place, axis in enumerate(grid.axes):
-        named[_short(axis)] = [Text(row.values[place]) for row in rows]
+        named[_short(axis)] = [Text(visible(row.values[place])) for row in rows]
     if not grid.axes:
-        named["experiment"] = [Text(grid.cells[0].experiment.name)]
+        named["experiment"] = [Text(visible(grid.cells[0].experiment.name))]
     fixed, marks = len(named), {figure: _best(rows, figure) for figure in HEADINGS}
     for figure, heading in HEADINGS.items():
         if any(row.mean.get(figure) is not None for row in rows):

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from gossipfl.report.tables import number, plain
 
 NEWTON, QUASI = 11, 150  # sums of typical runs: logistic regression, l2 = 1e-3, to rounding error
+WORDS = 256  # bytes of a message of classes and levels
 STOP = 7  # numbers in a sum beside gradient and Hessian: count, digest, weight, loss, three for problems without an optimum
 
 
@@ -43,29 +44,44 @@ def table(found: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def costs(found: Mapping[str, Any], d: int) -> dict[str, dict[str, float]]:
-    """Exchanges of typical runs with d parameters, and the bytes that a peer sends in them on average, without headers."""
-    sums, peers = found["sums"], found["peers"]
-    square = d * (d + 1) // 2
-    both = 1 if found["directed"] else 2
+    """Exchanges of typical runs with d parameters, and the bytes that a peer sends in them on average, without headers.
 
-    def cost(exchanges: int, messages: int, numbers: int) -> dict[str, float]:
-        return {"exchanges": exchanges, "bytes": 8 * messages * numbers / peers}
+    With the agreement before (a flood of words, a sum of moments and, for methods that take no sums, a flood of the step) and,
+    for these methods, the certificate: a sum of the models, and one or two at their mean.
+    """
+    sums, peers, square = found["sums"], found["peers"], d * (d + 1) // 2
+    links = found["edges"] * (1 if found["directed"] else 2)
+    tree, step = (sums["exchanges"], sums["messages"]), (1, links)
 
-    tree = sums["exchanges"], sums["messages"]
-    rows = {f"newton, {NEWTON} sums": cost(NEWTON * tree[0], NEWTON * tree[1], STOP + d + square)}
+    def cost(*parts: tuple[int, tuple[int, int], float]) -> dict[str, float]:
+        """The cost of parts: how often, the exchanges and messages of each, and the numbers in a message."""
+        return {
+            "exchanges": sum(times * one[0] for times, one, _ in parts),
+            "bytes": sum(8 * times * one[1] * numbers for times, one, numbers in parts) / peers,
+        }
+
+    flood, moments = (found["diameter"], step, WORDS / 8), (1, tree, 2 * d)
+    before = flood, moments, (found["diameter"], step, 1)
+    mean, certificate = (1, tree, STOP + d), (1, tree, STOP + d + square)
+    rows = {f"newton, {NEWTON} sums": cost(flood, moments, (NEWTON, tree, STOP + d + square))}
     if sums["average"] is not None:
-        average = NEWTON * sums["average"], NEWTON * sums["average_messages"]
-        rows[f"newton, {NEWTON} exact averages"] = cost(*average, 2 * d + square)
-    rows[f"lbfgs, {QUASI} sums"] = cost(QUASI * tree[0], QUASI * tree[1], STOP + d)
-    one_round = "push-diging" if found["directed"] else "exact-diffusion"
-    rows[f"{one_round}, each round"] = cost(1, both * found["edges"], 2 * d + 1 if found["directed"] else d)
+        average = sums["average"], sums["average_messages"]
+        rows[f"newton, {NEWTON} exact averages"] = cost(
+            *before, (NEWTON, average, 2 * d + square), mean, certificate
+        )
+    rows[f"lbfgs, {QUASI} sums"] = cost(flood, moments, (QUASI, tree, STOP + d))
+    kind = "push-diging" if found["directed"] else "exact-diffusion"
+    rows[f"{kind}, agreement and certificate"] = cost(*before, mean, certificate, certificate)
+    rows[f"{kind}, each round"] = cost((1, step, 2 * d + 1 if found["directed"] else d))
     return rows
 
 
 def cost_table(rows: Mapping[str, Mapping[str, float]], d: int) -> RenderableType:
     """The result of `costs` as a table."""
     lines = [(name, f"{row['exchanges']:,}", f"{row['bytes'] / 1000:,.1f}") for name, row in rows.items()]
-    return plain((f"a run with {d} parameters", "exchanges", "kB a peer sends"), lines, (1, 2))
+    return plain(
+        (f"a run with {d} parameters, agreement included", "exchanges", "kB a peer sends"), lines, (1, 2)
+    )
 
 
 def _changes(changes: Mapping[str, Any]) -> list[tuple[str, str]]:

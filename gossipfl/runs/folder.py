@@ -3,7 +3,7 @@
 config.toml        the resolved experiment; the run can be repeated from it
 topology.json      the graph
 environment.json   versions and machine
-metrics.jsonl      one line every `peers.report` rounds
+metrics.jsonl      one line every `peers.report` rounds; by default lines become rarer with the rounds
 summary.json       the results
 model.json, model.safetensors          the mean of the peers' models
 peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jsonl, summary.json, log.jsonl, lock, and with

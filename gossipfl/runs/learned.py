@@ -21,6 +21,7 @@ class Certificate(NamedTuple):
     void: not all peers took part in a sum.
     rounding: further steps change nothing but the rounding.
     contracted: the Newton step behind it, or the step after it, was at most half as long as the one before.
+    spread: the largest distance of the models in question from their mean, relative; None if it is not known.
     newton: the exchanges in which Newton's method would get from there to the tolerance; 0 if that is not known.
     """
 
@@ -31,6 +32,7 @@ class Certificate(NamedTuple):
     rounding: bool = False
     contracted: bool = False
     newton: int = 0
+    spread: float | None = None
 
 
 @dataclass

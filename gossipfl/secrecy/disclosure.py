@@ -79,8 +79,12 @@ class OneSum(NamedTuple):
         return column if self.borne(Held(held.rows, one)) < alone else None
 
 
-def refuse(rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int, min_peers: int) -> None:
+def refuse(
+    rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int, min_peers: int, way: str = ""
+) -> None:
     """Refuse classes and columns in which few rows differ from the others of their peer, or rows of few peers; 0 is none.
+
+    `way` is what else may be done.
 
     Raises:
         BadData: it names all of them.
@@ -91,7 +95,7 @@ def refuse(rows: Mapping[str, float], peers: Mapping[str, float], min_cell: int,
         raise BadData(
             f"fewer than {min_cell} training rows of all peers, or rows of fewer than {min_peers} peers, differ in "
             f"{_listed([name for name in peers if name in few])}: secure sums would show these rows, or whose they are. Leave "
-            "such columns out with drop, or join such a level or class with another one, at all peers"
+            f"such columns out with drop, or join such a level or class with another one, at all peers{way}"
         )
 
 
@@ -146,22 +150,6 @@ def shown(columns: Sequence[str], hidden: bool) -> str:
     if not (parts := [*parts, *([] if hidden else ["classes"])]):
         return ""
     return f". Neighbours see which {' and '.join(parts)} each peer has: data.levels and data.classes can hide that"
-
-
-def differing(x: Array) -> npt.NDArray[np.int64]:
-    """For each column (n, p) how many rows differ from its most frequent value, (p,)."""
-    found: npt.NDArray[np.int64] = (x != usual(x)).sum(0)
-    return found
-
-
-def usual(x: Array) -> Array:
-    """The most frequent value of each column (n, p), of several the least one, (p,)."""
-    found = np.zeros(x.shape[1])
-    ordered = np.sort(x, axis=0)
-    for j in range(x.shape[1] if len(x) else 0):
-        places = np.flatnonzero(np.append(True, ordered[1:, j] != ordered[:-1, j]))
-        found[j] = ordered[places[np.diff(np.append(places, len(x))).argmax()], j]
-    return found
 
 
 def rare(held: Held) -> npt.NDArray[np.bool_]:

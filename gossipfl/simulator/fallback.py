@@ -31,6 +31,10 @@ class SimulatedFallback(Fallback[Simulator]):
     def troubled(self, round: int, rounds: int) -> bool:
         return any(not _complete(self.fast.topology(k)) for k in range(max(0, round - rounds), round))
 
+    def deserted(self, round: int, rounds: int) -> bool:
+        past = (self.fast.topology(k).present for k in range(max(0, round - rounds), round))
+        return not all(present is None or present.all() for present in past)
+
     def begin(self, to: Simulator, run: Run, x: Tensor) -> Run:
         start = ledger_of(run).start  # for peers that restart without their model
         forgets = self.fast.topology(run.round - 1).forgets

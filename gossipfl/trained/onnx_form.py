@@ -3,7 +3,7 @@
 Inputs, each (rows, 1), named like the columns: double for numbers, string for categorical columns (levels as in model.json).
 NaN, "" and the missing words count as missing; 1.0 is the level 1, and True is TRUE. Outputs: "prediction" (rows,), the class
 or the number, and for classes "probability" (rows, classes), or "margin" (rows, 1) where the model has no probabilities. A row
-without a prediction has NaN.
+without a prediction has "" for its class, and NaN otherwise.
 
 The standard operators for imputing, scaling and linear models compute in single precision; these here do not.
 """
@@ -151,9 +151,12 @@ def _classes(graph: Graph, model: LinearModel, z: str) -> Sequence[Any]:
         else:
             name, width = "margin", 1
             graph.add("Identity", z, output=name)
-    # the first of equal margins wins; ArgMax of NaN is some class, which the NaN of the other output disowns
-    best = graph.add("ArgMax", ranked, axis=1, keepdims=0)
-    graph.add("Gather", graph.constant(np.array(model.classes, dtype=object)), best, output="prediction")
+    best = graph.add("ArgMax", ranked, axis=1, keepdims=0)  # the first of equal margins wins
+    unknown = graph.add("Cast", graph.add("IsNaN", z), to=TensorProto.INT64)
+    unknown = graph.add("Cast", graph.add("ReduceMax", unknown, axes=[1], keepdims=0), to=TensorProto.BOOL)
+    none = graph.constant(np.array([len(model.classes)], dtype=np.int64))
+    named = graph.constant(np.array([*model.classes, ""], dtype=object))
+    graph.add("Gather", named, graph.add("Where", unknown, none, best), output="prediction")
     return [
         helper.make_tensor_value_info("prediction", TensorProto.STRING, ["rows"]),
         helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["rows", width]),

@@ -236,7 +236,8 @@ def test_topologies_are_shown_made_and_checked(tmp_path: Path) -> None:
     costs = gossipfl("topology", "show", "line:50", "--costs", "--parameters", 31, "--format", "json").json
     assert costs["sums"] | {"messages": 98} == costs["sums"]
     assert (costs["sums"]["exchanges"], costs["sums"]["average"], costs["sums"]["depth"]) == (49, 561, 24)
-    assert costs["costs"]["newton, 11 sums"] == {"exchanges": 539, "bytes": 11 * 98 * (7 + 31 + 496) * 8 / 50}
+    agreement, learning = 98 * 49 * 256 + 98 * 62 * 8, 11 * 98 * (7 + 31 + 496) * 8
+    assert costs["costs"]["newton, 11 sums"] == {"exchanges": 49 * 13, "bytes": (agreement + learning) / 50}
     assert (
         "49 exchanges along a tree of depth 24, 561 by an exact average"
         in gossipfl("topology", "show", "line:50").out
@@ -309,7 +310,21 @@ def test_control_characters_of_files_are_shown_as_escapes(tmp_path: Path) -> Non
     odd = small(tmp_path, data=rows(lambda i: "no\x1b[31m" if i % 2 else "yes\x85"))
     described = gossipfl("data", "describe", odd)
     assert r"class no\x1b[31m" in described.out
-    assert not {"\x1b", "\x07", "\x85"} & set(said.err + described.out + described.err)
+    run, one = tmp_path / "run", tmp_path / "run" / "peers" / "o\x1b[2Jslo"
+    assert gossipfl("simulate", small(tmp_path), "--out", run).code == 0
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"stopped": "diverged", "lost": ["b\x1b[2J\x85"]}))
+    shown = gossipfl("results", "show", run)
+    assert r"(b\x1b[2J\x85)" in shown.out
+    (run / "summary.json").unlink()
+    one.mkdir(parents=True)
+    (one / "summary.json").write_text(
+        json.dumps({"rounds": 3, "stopped": "interrupted", "error": "c\x1b[2J\x85"})
+    )
+    status = gossipfl("peer", "status", run)
+    assert r"o\x1b[2Jslo failed: c\x1b[2J\x85" in status.out
+    told = "".join(part.out + part.err for part in (said, described, shown, status))
+    assert not {"\x1b", "\x07", "\x85"} & set(told)
 
 
 def test_rows_that_are_left_out_are_told_by_peer(tmp_path: Path) -> None:

@@ -3,13 +3,18 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pytest
-from commands import small
+from commands import SMALL, small
 from sparing import sparing
+
+from gossipfl.report.console import Lasting
 
 # A shell starts background jobs with SIGINT ignored, and child processes inherit that.
 CODE = """
@@ -58,6 +63,83 @@ def test_a_signal_stops_the_run_early_and_saves_it(
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["stopped"] == "interrupted"
     assert (tmp_path / "run" / "model.json").is_file()
+
+
+ENDLESS = ("-s", "stop.rounds=100000000", "-s", "stop.tolerance=0")
+TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{CODE}"
+
+
+@pytest.mark.parametrize("command", sparing(["simulate", "run"], 1))
+def test_a_closed_terminal_loses_no_result(command: str, tmp_path: Path) -> None:
+    words = [command, str(small(tmp_path)), *ENDLESS, "-s", "peers.report=20", "--out", str(tmp_path / "run")]
+    assert until_closed(words, " of at most ") == 130
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["stopped"] == "interrupted"
+    assert (tmp_path / "run" / "model.json").is_file()
+
+
+@pytest.mark.slow  # two processes that begin
+def test_a_closed_terminal_loses_no_result_of_a_peer_by_hand(tmp_path: Path) -> None:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    places = [f"tcp://127.0.0.1:{one.getsockname()[1]}" for one in taken]
+    (tmp_path / "pair.toml").write_text(
+        f"edges = [['a', 'b']]\n[peers]\na.endpoint = '{places[0]}'\nb.endpoint = '{places[1]}'\n"
+    )
+    for one in taken:
+        one.close()
+    file = small(tmp_path, text=SMALL.replace("ring:4", "pair.toml"))
+    words = ["peer", str(file), *ENDLESS, "-s", "stop.absent=1", "--out"]
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE, *words, str(tmp_path / "b"), "b"], stdout=subprocess.DEVNULL
+    ) as other:
+        assert until_closed([*words, str(tmp_path / "a"), "a"], "round ") == 130
+        other.send_signal(signal.SIGINT)
+        assert other.wait(60) == 130
+    for name in "ab":
+        assert json.loads((tmp_path / name / "summary.json").read_text())["stopped"] == "interrupted"
+        assert (tmp_path / name / "model.json").is_file()
+
+
+def until_closed(words: list[str], sign: str) -> int:
+    """The exit code of a command whose terminal is closed when it shows the sign."""
+    mine, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", TERMINAL, *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown = ""
+        while sign not in shown:
+            shown += os.read(mine, 4096).decode(errors="replace")
+        os.close(mine)
+        return process.wait(60)
+
+
+def test_a_dead_reader_of_the_output_ends_nothing(tmp_path: Path) -> None:
+    words = ["simulate", str(small(tmp_path)), "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", CODE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 0
+    assert (tmp_path / "run" / "model.json").is_file()
+
+
+def test_what_cannot_be_printed_is_dropped() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as stream:
+        lasting = Lasting(stream)
+        for _ in range(2):
+            print("x" * 100_000, file=lasting)
+            lasting.flush()
+    with open("/dev/full", "w", encoding="utf-8") as stream, redirect_stderr(StringIO()) as said:
+        for _ in range(2):
+            print("a line", file=Lasting(stream), flush=True)
+    assert said.getvalue() == "warning: No space left on device: no more can be printed\n"
 
 
 TWO = """

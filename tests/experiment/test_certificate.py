@@ -84,9 +84,34 @@ def test_where_there_is_no_optimum_the_run_says_why(kind: str, case: str) -> Non
     if model == "poisson" and kind != "newton":
         raw["algorithm"]["step"] = 0.1
     made = study(parse(raw))
-    code, sentence = verdict(judge(made, train(made, split(x, y))).summary, 1e-4)
+    summary = judge(made, train(made, split(x, y))).summary
+    code, sentence = verdict(summary, 1e-4)
     assert code == 6
+    assert summary["certificate"] is None
+    assert summary["certified"]["endless"]
+    assert words in summary["certified"]["why"]
     assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"kind": "svm", "l2": 0.1}, "the hinge has kinks"),
+        ({"kind": "module", "module": "net.py:model"}, "no convex objective is known of a module"),
+    ],
+)
+def test_models_without_a_certificate_say_why_whatever_the_code(
+    model: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = "import torch\n\ndef model():\n    return torch.nn.Linear(30, 1), torch.nn.MSELoss()\n"
+    Path("net.py").write_text(net)
+    raw = settings(model=model, algorithm__step=0.1, stop__rounds=3)
+    summary, code, sentence = told(raw, "simulator", tmp_path / "run")
+    assert code == 0
+    assert summary["certificate"] is None
+    assert words in summary["certified"]["why"]
+    assert f"there is no certificate of its distance to the optimum: {words}" in sentence
 
 
 @pytest.mark.slow

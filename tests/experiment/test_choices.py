@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,12 @@ from sparing import sparing
 
 from gossipfl.config.file import parse
 from gossipfl.errors import BadExperiment, Incompatible
+from gossipfl.experiment.learning.session import Session
+from gossipfl.experiment.learning.simulated import Simulated
+from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.study.make import study
+from gossipfl.report.topology import costs
+from gossipfl.topology import describe
 
 
 def simulated(tmp_path, **changes):
@@ -140,6 +146,28 @@ def test_the_way_out_is_a_key_of_the_file_and_leads_out(changes, way):
         key = place.replace("__", ".")
         assert re.search(rf"{key} = .*{json.dumps(value)}", str(refused.value)), refused.value
     study(parse(settings(**changes | way)))
+
+
+@pytest.mark.parametrize(
+    ("graph", "along_a_tree"),
+    [("star:50", True), ("line:4", True), ("er:20:0.2", True), ("ring:8", False), ("full:50", False), ("torus:4x4", False)],
+)  # fmt: skip
+def test_newton_sums_along_a_tree_unless_averages_take_fewer_exchanges(graph, along_a_tree):
+    made = study(parse(settings(topology__graph=graph, algorithm__kind="newton")))
+    assert (made.tree.exchanges <= made.cycle) == along_a_tree == made.sums("newton")
+
+
+@pytest.mark.parametrize("graph", ["ring:8", "star:12", "directed-exp:8"])
+def test_a_whole_run_costs_what_the_command_says(graph):
+    how = {"kind": "newton", "averaging": "tree"}
+    made = study(parse(settings(
+        topology__graph=graph, algorithm=how, model__l2=1e-3, data__test=0.0, stop={"rounds": 400, "tolerance": 1e-12},
+    )))  # fmt: skip
+    session = Session(made, tables(made), range(len(made.names)), Simulated(made))
+    assert [*session]
+    told = costs(asdict(describe(made.graph)), 31)["newton, 11 sums"]
+    assert session.agreement.exchanges + session.outcome.rounds == told["exchanges"]
+    assert session.bytes_sent / len(made.names) == pytest.approx(told["bytes"], rel=0.01)
 
 
 def test_newton_takes_no_fewer_rounds_than_a_step(tmp_path):

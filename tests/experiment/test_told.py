@@ -76,7 +76,8 @@ def test_a_peer_says_whose_rows_are_in_its_model_and_meets_no_tolerance_on_a_par
         "peer_status": {"a": "tolerance"},
     }
     whole = summary | {"learned_with": ["b", "c"], "without": [], "without_wanted": False}
-    assert verdict(whole, 1e-8) == (0, "learned with b and c; 70 rounds")
+    together = "learned with b and c; all stopped together after 70 rounds, below tolerance 1e-08"
+    assert verdict(whole, 1e-8) == (0, together)
     part = whole | {"learned_with": ["b"], "without": ["c", "d"]}
     assert verdict(part, 1e-8) == (
         6, "learned with b, without c and d; 70 rounds: the tolerance is met on a part of the rows only"

@@ -20,6 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import gossipfl as gf
+from gossipfl.experiment.evaluation.finish import conclude
+from gossipfl.experiment.launch.simulate import simulate as simulation
+from gossipfl.interface import fitting
 
 PLACE = "D-PSGD ends beside the optimum, and where depends on who holds which rows: repeated rows are dealt otherwise"
 BIASED = {
@@ -180,10 +183,72 @@ def test_what_cannot_be_learned_is_said(cancer):
     assert not hasattr(gf.GossipClassifier(loss="squared-svm"), "predict_proba")
 
 
+CLASSES, NUMBERS = ("logistic", "softmax", "svm", "squared-svm"), ("linear", "huber", "poisson")
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "allowed"),
+    [(gf.GossipClassifier, loss, CLASSES) for loss in NUMBERS]
+    + [(gf.GossipRegressor, loss, NUMBERS) for loss in CLASSES],
+)
+def test_a_loss_of_another_task_is_refused(cancer, kind, loss, allowed):
+    named = ", ".join(map(repr, allowed))
+    with pytest.raises(
+        ValueError, match=f"loss = '{loss}' has the task '[a-z]+': set one of {named}, or a class"
+    ):
+        kind(loss=loss).fit(*cancer)
+
+
+def test_a_loss_in_the_settings_has_to_fit_too(cancer):
+    with pytest.raises(ValueError, match="loss = 'linear' has the task 'regression'"):
+        gf.GossipClassifier(settings={"model.kind": "linear"}).fit(*cancer)
+
+
+def test_softmax_of_two_classes_is_the_logistic_model(cancer):
+    X, y = cancer
+    both = gf.GossipClassifier(loss="softmax", l2=0.02, peers=4).fit(X, y)
+    one = gf.GossipClassifier(l2=0.01, peers=4).fit(X, y)
+    np.testing.assert_allclose(both.decision_function(X), one.decision_function(X), rtol=1e-6)
+    np.testing.assert_allclose(both.predict_proba(X), one.predict_proba(X), atol=1e-7)
+    assert (both.predict(X) == one.predict(X)).all()
+
+
 def test_few_rows_have_few_peers():
     X, y = load_diabetes(return_X_y=True)
     assert len(gf.GossipRegressor().fit(X[:23], y[:23]).peers_) == 4
     assert len(gf.GossipRegressor(topology="regular").fit(X[:4], y[:4]).peers_) == 1
+
+
+@pytest.mark.parametrize("topology", ["regular", "hypercube", "equi", "directed-er"])
+def test_few_rows_need_no_other_family(topology):
+    X, y = load_diabetes(return_X_y=True)
+    for rows in (10, 15, 24):
+        model = gf.GossipRegressor(topology=topology, l2=0.1).fit(X[:rows], y[:rows])
+        found = Ridge(0.1 * rows, tol=1e-12).fit(X[:rows], y[:rows])
+        assert len(model.peers_) == rows // 5
+        np.testing.assert_allclose(model.coef_, found.coef_, rtol=1e-6)
+    with pytest.raises(ValueError, match="tree"):
+        gf.GossipRegressor(topology="tree").fit(X[:24], y[:24])
+
+
+def test_a_model_without_the_rows_of_dead_peers_is_refused(monkeypatch):
+    """The files are those of a simulation; its summary then says that two peers died, as that of live peers does."""
+    X, y = load_diabetes(return_X_y=True)
+    dead: list[str] = []
+
+    def learn_without(given, out, show):
+        *_, end = simulation(given.study.experiment, out, given)
+        status = end.summary["peer_status"] | dict.fromkeys(dead, "killed by SIGKILL")
+        conclude(end.summary | {"lost": dead, "peer_status": status}, out)
+
+    monkeypatch.setattr(fitting, "learn_live", learn_without)
+    model = gf.GossipRegressor(peers=4, engine="peers")
+    assert model.fit(X, y).peers_ == list("0123")
+    dead += ["1", "3"]
+    with pytest.raises(
+        ValueError, match="peer 1 killed by SIGKILL; peer 3 killed by SIGKILL: the model of the"
+    ):
+        model.fit(X, y)
 
 
 @pytest.fixture(autouse=True)

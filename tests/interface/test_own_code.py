@@ -15,6 +15,7 @@ from gossipfl.config import code
 from gossipfl.errors import BadExperiment, Incompatible
 from gossipfl.experiment.study.make import study
 from gossipfl.models import LOSSES
+from gossipfl.models.losses import Squared
 from gossipfl.testing import laws
 
 CODE = '''
@@ -108,6 +109,20 @@ def test_a_method_of_ones_own(own):
     own.write_text(CODE.replace("self.damping * self.step", "0 * self.step"))
     changed = gf.simulate("breast_cancer", **first_order(algorithm=mine))
     assert np.abs(changed.summary_frame()).max().max() == 0, "a file that has changed is read again"
+
+
+def test_a_loss_of_ones_own_has_to_fit_the_estimator():
+    X, y = load_diabetes(return_X_y=True)
+    numbers, classes = (type("Own", (Squared,), {"task": task}) for task in ("regression", "binary"))
+    with pytest.raises(
+        ValueError, match=r"Own' has the task 'regression': .* of your own with the task 'binary'"
+    ):
+        gf.GossipClassifier(loss=numbers).fit(X, y > 100)
+    with pytest.raises(
+        ValueError, match=r"Own' has the task 'binary': .* of your own with the task 'regression'"
+    ):
+        gf.GossipRegressor(loss=classes).fit(X, y)
+    assert gf.GossipClassifier(loss=classes, peers=3).fit(X, y > 100).coef_.shape == (1, 10)
 
 
 def test_a_loss_a_graph_and_an_aggregator_of_ones_own(own):

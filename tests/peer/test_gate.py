@@ -158,6 +158,27 @@ def test_a_peer_without_an_endpoint_hears_over_the_connections_that_it_dials(ope
     assert listener.lost() == set()
 
 
+def test_who_says_hello_and_closes_at_once_ends_nobody_and_what_waits_for_it_goes_on_waiting(opened):
+    known = secrets(1, 1, 1)
+    listener, diallers = trio(opened, known)
+    for k in range(3):
+        listener.send(0, [b"waits", bytes([k])])
+    hasty = diallers[0]
+    until = time.monotonic() + SOON
+    while hasty.lost() or not hasty._lines[1].there:  # then the hello is sent
+        assert time.monotonic() < until
+        listener._gate.serve(0.0)
+    assert listener._door.socket.poll(1000 * SOON)
+    hasty.close(1.0)
+    time.sleep(0.1)  # the connection has ended before its hello is read
+    wait_for(lambda: listener.recv(0.01) is None and not listener._door.socket.poll(0), listener)
+    assert listener.why(0) == "dials us, and has not called yet"
+    again = ZeroMQ("", 10**6, LinkKeys(known[0][0].link, {1: [known[1][0].public.link]}))
+    opened.append(again)
+    again.connect({1: listener.endpoint})
+    assert [heard(again, (listener,)) for _ in range(3)] == [[b"waits", bytes([k])] for k in range(3)]
+
+
 def test_either_end_of_a_dialled_connection_may_begin_again(opened):
     known = secrets(1, 1, 1)
     listener, diallers = trio(opened, known)

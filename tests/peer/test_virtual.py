@@ -12,12 +12,15 @@ import pytest
 import torch
 from sparing import sparing
 from virtual import World
-from worlds import Toy, newton
+from worlds import WIDTH, Toy, newton
 
 from gossipfl import topology
 from gossipfl.engine import relative_distance
+from gossipfl.mixing import Mixing, Sum
 from gossipfl.peer.neighbourhood import ENDED, WAITS
 from gossipfl.peer.wire import MAIN, decode, encode
+from gossipfl.simulator import Simulator
+from gossipfl.topology import cycle, tree
 
 KINDS = sparing(["exact-diffusion", "newton", "tree", "gradient-tracking", "extra"], 2)
 
@@ -73,6 +76,38 @@ def test_lost_messages_are_sent_again(kind: str) -> None:
     world.loses = 0.05
     all_end_together_at_the_optimum(world, apart=5)  # some hear of the end by a goodbye
     assert world.now < 110.0
+
+
+@pytest.mark.parametrize("spec", ["ring:5", "tree:2:2", "er:8:0.4"])
+def test_sums_along_a_tree_give_the_bits_of_the_simulator(spec: str) -> None:
+    """Law B, whenever peers begin, and however long messages travel."""
+    graph = topology.load(spec)
+    size, chance = len(graph), random.Random(1)
+    world = World(graph, "tree", begins=[chance.uniform(0.0, 2.0) for _ in range(size)])
+    world.travels = 0.001, 0.02
+    world.run(150.0)
+    assert len(world.ended) == size
+    toys, along = [Toy([peer], peers=size) for peer in range(size)], tree(graph)
+    simulator = Simulator(
+        world.summed(toys), Toy(range(size), peers=size), cycle(along.rounds()), Mixing(Sum())
+    )
+    run = simulator.init(torch.zeros(size, WIDTH, dtype=torch.float64))
+    while not run.state.finished:
+        run = simulator.step(run)
+    for me, (round, x) in world.ended.items():
+        assert (round, x.tolist()) == (run.round, run.state.x[me : me + 1].tolist())
+
+
+@pytest.mark.parametrize("seed", sparing(range(4)))
+def test_who_has_finished_stays_at_the_optimum_though_messages_are_lost(seed: int) -> None:
+    """An incomplete sum is taken again. No other method takes over, which would begin anew, and move away."""
+    world = World(topology.load("line:6"), "tree", seed, tolerance=0.0)
+    world.at(100.5, lambda: setattr(world, "loses", 0.1))
+    world.run(8.0)
+    assert max(exchange.neighbours.rumours.broken for exchange in world.exchanges.values()) > 300
+    optimum = newton(Toy(range(6), peers=6))
+    for _, x in world.points.values():
+        assert float(relative_distance(x, optimum[None]).max()) <= 1e-12
 
 
 @pytest.mark.parametrize("kind", KINDS)

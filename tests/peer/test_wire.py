@@ -227,10 +227,11 @@ def test_a_flood_fills_no_memory() -> None:
     assert kept(box) == []
 
 
-def test_later_messages_of_another_length_fill_their_room_and_no_more() -> None:
-    """Later exchanges may have other lengths; of 64 large messages of each neighbour only the nearest are kept."""
+@pytest.mark.parametrize("size", [SIZE, 1000])
+def test_later_messages_fill_their_room_and_no_more(size: int) -> None:
+    """Of 64 large messages of each neighbour only the nearest are kept, and of the next exchange one, whatever their length."""
     box = Inbox(STUDY, met(1, 2), limits=Limits(room=3000))
-    box.advance(ME_AT, SIZE)
+    box.advance(ME_AT, size)
     for number in (ME_AT + 9, ME_AT + 8, ME_AT + 2, ME_AT + 7, ME_AT + 1):
         with suppress(BadMessage):
             box.put(honest(1, number, size=1000))
@@ -238,8 +239,8 @@ def test_later_messages_of_another_length_fill_their_room_and_no_more() -> None:
         box.put(honest(1, ME_AT + 30, size=1000))
     with pytest.raises(BadMessage, match="no room"):
         box.put(honest(2, ME_AT + 1, size=3001))
-    box.put(honest(1, ME_AT + 3))
-    assert sorted(one.header.number - ME_AT for one in kept(box)) == [1, 2, 3, 7]
+    box.put(honest(1, ME_AT + 3, size=size))
+    assert sorted(one.header.number - ME_AT for one in kept(box)) == [1, 2, 3, *[7] * (size == 1000)]
 
 
 def test_an_exchange_that_the_study_does_not_have_is_refused() -> None:

@@ -91,7 +91,7 @@ def test_a_loss_in_pieces_tells_a_row_that_passes_from_one_to_another() -> None:
             row = vectors[:, abs(values).argmax()]
             found.append(nearest(row / row[-1], rows))
     assert min(found) <= 1e-9
-    with pytest.raises(Incompatible, match="a loss in pieces"):
+    with pytest.raises(Incompatible, match="a discontinuous second derivative"):
         study(parse(settings(privacy__sums="secure", algorithm__kind="auto", model__kind="squared-svm")))
 
 

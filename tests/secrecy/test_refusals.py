@@ -15,6 +15,7 @@ from gossipfl.config.file import parse
 from gossipfl.data import Table
 from gossipfl.errors import BadData, BadMessage, Incompatible
 from gossipfl.experiment.learning import disclosure
+from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train, training
@@ -47,7 +48,7 @@ def secure(**changes: Any) -> dict[str, Any]:
         ({"topology__drop": 0.1}, "without drop and loss"),
         ({"data__missing": "median"}, "shows values of single rows"),
         ({"data__missing": "mode"}, 'set data.missing = "mean", "drop" or "refuse"'),
-        ({"model__kind": "squared-svm"}, "a loss in pieces"),
+        ({"model__kind": "squared-svm"}, "a discontinuous second derivative"),
         ({"model__kind": "huber", "algorithm__kind": "lbfgs"}, "their difference is that row"),
     ],
 )
@@ -70,7 +71,8 @@ def test_settings(changes: dict[str, Any], sentence: str) -> None:
         (240, {"huge": 1e5}, "peer 3: one training row has 100% of the spread of all rows in 'a'"),
         (240, {"one": True}, "differ in 'b'"),
         (240, {"one": True, "none": np.nan}, "fewer than 3 peers have values of 'b'"),
-        (240, {"flat": True}, "differ in 'b'"),
+        (240, {"split": True}, "all rows of some peers differ from all rows of others in 'c=a'"),
+        (240, {"turned": True}, "all rows of some peers differ from all rows of others in 'c=b beside d=b'"),
         (240, {"labels": True}, "fewer than 3 peers, differ in 'class 1'"),
         (240, {"first": 2}, "differ in 'c=a'"),
         (
@@ -95,8 +97,10 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
         table["c"] = np.where(np.arange(rows) < changes["first"], "a", random.choice(["b", "c"], rows))
     if "one" in changes:
         table["b"] = np.where(site == 2, random.normal(size=rows), changes.get("none", 7.0))
-    if "flat" in changes:
-        table["b"] = site
+    if "split" in changes:  # nobody's rows differ in the first level, and one peer alone has it
+        table["c"] = np.where(site == 2, "a", random.choice(["b", "c"], rows))
+    if "turned" in changes:
+        table["d"] = np.where((table["c"] == "a") ^ (site == 2), "a", "b")
     if "rare" in changes:
         table["d"] = np.where(np.arange(rows) < changes["rare"], "b", "a")
     if "kinds" in changes:
@@ -209,13 +213,25 @@ def test_no_peer_is_added_while_others_learn(tmp_path: Path) -> None:
     assert "stop all peers and start them again" in told[0]
 
 
-@pytest.mark.parametrize("having", [2, 3])
-def test_test_rows_of_few_peers_are_not_summed(having: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("having", "each", "sentence"),
+    [
+        (2, 15, "fewer than 3 peers have 5 test rows or more"),
+        (3, 1, "fewer than 3 peers have 5 test rows or more"),  # else a member learns their targets
+        (3, 9, "all peers together have 27 test rows, and fewer than 30"),
+        (3, 10, ""),
+    ],
+)
+def test_few_test_rows_or_those_of_few_peers_are_not_summed(
+    having: int, each: int, sentence: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fourth peer has one test row, which is in no sum."""
     random = np.random.default_rng(0)
     table = pd.DataFrame(random.normal(size=(120, 2)), columns=["a", "b"])
     table["y"] = (table.a + random.normal(size=120) > 0) * 1
     table["site"] = np.arange(120) % 4
-    table["held"] = ((table.site < having) & (np.arange(120) >= 80)) * 1
+    place = np.arange(120) // 4
+    table["held"] = ((table.site < having) & (place < each) | (table.site == 3) & (place == 0)) * 1
     table.to_csv(tmp_path / "rows.csv", index=False)
     raw = secure(
         topology__graph="ring:4", data__source=str(tmp_path / "rows.csv"), data__target="y", data__test="held",
@@ -223,7 +239,8 @@ def test_test_rows_of_few_peers_are_not_summed(having: int, tmp_path: Path) -> N
     )  # fmt: skip
     summary, _ = carry_out("simulator", raw, tmp_path / "run")
     assert summary["stopped"] == "tolerance"
-    assert (summary["scores"] is None) == (having == 2)
+    assert sentence in caplog.text
+    assert summary["scores"] is None if sentence else summary["scores"]["rows"] == 30
 
 
 def test_a_peer_that_starts_again_with_other_rows_is_refused(tmp_path: Path) -> None:
@@ -245,3 +262,48 @@ def test_a_peer_that_starts_again_with_other_rows_is_refused(tmp_path: Path) -> 
     (tmp_path / "rows.hash").write_text("{}")
     with pytest.raises(BadData, match="cannot be read"):
         unchanged(tmp_path, table)
+
+
+def _with_numbers_of_sites(
+    folder: Path, standardise: str, **changes: Any
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"a": random.normal(size=240), "site": np.arange(240) % 8})
+    table["beds"], table["one"] = 100.0 + 7 * table.site, 1.0
+    table["y"] = (table.a + random.normal(size=240) > 0) * 1
+    table.to_csv(folder / "rows.csv", index=False)
+    raw = secure(
+        data__source=str(folder / "rows.csv"), data__target="y", data__test=0.0, topology__graph="full:8",
+        data__partition={"scheme": "column", "name": "site"}, data__standardise=standardise, **changes,
+    )  # fmt: skip
+    return raw, table
+
+
+@pytest.mark.parametrize("standardise", ["gossip", "none", "local"])
+def test_no_sum_has_a_number_that_is_the_same_in_all_rows_of_a_site(
+    standardise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a member finds those of the two others from the sum and the sum of squares. It counts as constant."""
+    raw, table = _with_numbers_of_sites(tmp_path, standardise)
+    summed, exactly = [], Agreement._exactly
+
+    def heard(self: Agreement, integers: Any) -> tuple[int, ...]:
+        told = exactly(self, integers)
+        summed.extend(told)
+        return told
+
+    monkeypatch.setattr(Agreement, "_exactly", heard)
+    made = study(parse(raw))
+    warned = next(training(made, tables(made), Simulated(made)))
+    assert "one value in all training rows of each peer: 'beds', 'one'" in str(warned)
+    beds = [table.beds.sum(), (table.beds**2).sum()]
+    for number, places in zip(beds, (wide.UNIT, 2 * wide.UNIT), strict=True):
+        assert not {int(number) << p for p in (places, wide.PLACES)} & set(summed)
+    assert sum(table.a > -9) << wide.PLACES in summed, "the number of rows is told"
+
+
+def test_a_number_of_sites_is_no_intercept(tmp_path: Path) -> None:
+    raw, _ = _with_numbers_of_sites(tmp_path, "none", model__intercept=False)
+    made = study(parse(raw))
+    with pytest.raises(BadData, match="'beds', 'one' have one value at each peer, and not 0"):
+        train(made, tables(made))

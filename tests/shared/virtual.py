@@ -134,6 +134,8 @@ class World:
         absent: seconds for which a peer that left without goodbye keeps the others from settling.
         alone: seconds for which a peer that comes back waits until somebody answers.
         certified: when all have settled they sum up a certificate, and go on where a sum lacks a peer.
+        tolerance: at which they settle; 0: never.
+        begins: the seconds at which they begin. Then they wait for each other first, as if they agreed on something.
     """
 
     def __init__(
@@ -144,14 +146,17 @@ class World:
         absent: float = 60.0,
         alone: float = math.inf,
         certified: bool = False,
+        tolerance: float = 1e-11,
+        begins: Sequence[float] = (),
     ) -> None:
         self.graph, self.kind, self.absent, self.alone = graph, kind, absent, alone
-        self.certified, self.voids = certified, 0
+        self.certified, self.voids, self.tolerance = certified, 0, tolerance
         self.chance = random.Random(seed)
         self.now = 100.0
         self.lives: dict[int, Life] = {}
         self.exchanges: dict[int, Exchange] = {}  # of the present lives
         self.cuts: set[tuple[int, int]] = set()  # (sender, receiver) between which nothing arrives
+        self.travels = TRAVELS
         self.loses = 0.0  # the probability that a message is lost
         self.lies: dict[int, Callable[[list[bytes]], list[bytes]]] = {}  # what becomes of a peer's messages
         self.points: dict[int, tuple[int, Tensor]] = {}  # the checkpoints: round and model
@@ -160,8 +165,12 @@ class World:
         self._count = 0
         self._arrival: dict[tuple[int, int], float] = {}
         self._step = 1 / float(Toy(range(len(graph)), peers=len(graph)).smoothness().max())
+        self._agrees = bool(begins)
         for me in range(len(graph)):
-            self.begin(me)
+            if begins:
+                self.at(100.0 + begins[me], lambda me=me: self.begin(me))
+            else:
+                self.begin(me)
 
     def at(self, when: float, do: Callable[[], None]) -> None:
         self._count += 1
@@ -169,11 +178,16 @@ class World:
 
     def carry(self, sender: int, to: int, frames: list[bytes]) -> None:
         """Deliver a message later, in order after earlier ones, to the current life of the receiver."""
-        life = self.lives[to]
+        life = self.lives.get(to)
         frames = self.lies[sender](frames) if sender in self.lies else frames
-        if (sender, to) in self.cuts or life.over or (self.loses and self.chance.random() < self.loses):
+        if (
+            (sender, to) in self.cuts
+            or not life
+            or life.over
+            or (self.loses and self.chance.random() < self.loses)
+        ):
             return
-        when = max(self.now + self.chance.uniform(*TRAVELS), self._arrival.get((sender, to), 0.0))
+        when = max(self.now + self.chance.uniform(*self.travels), self._arrival.get((sender, to), 0.0))
         self._arrival[sender, to] = when
         self.at(when, lambda: self._arrive(life, frames))
 
@@ -223,6 +237,10 @@ class World:
             me, names, STUDY, openings(self.graph, me), life, 20.0, life.clock, patience=LOOPBACK, draw=draw
         )
         self.exchanges[me] = exchange
+        if self._agrees:
+            near = list(openings(self.graph, me))
+            for number in range(ORIGIN - diameter(self.graph) - 2, ORIGIN):
+                exchange.swap(number, near, near, b"")
         exchange.begin(
             ORIGIN,
             lambda: self.points[me][0].to_bytes(8) + to_bytes((self.points[me][1],)),
@@ -234,7 +252,7 @@ class World:
         run: Run = engine.init(torch.zeros(1, toy.width, dtype=torch.float64) if point is None else point[1])
         if point:
             run = run._replace(round=point[0])
-        rest = Rest(engine, run, 1e-11, Rhythm(1, lambda: turns, diameter(self.graph), 1))
+        rest = Rest(engine, run, self.tolerance, Rhythm(1, lambda: turns, diameter(self.graph), 1))
         while True:
             life.compute()
             try:
@@ -302,10 +320,16 @@ class World:
             0 * ones,
         )
 
-    def _summed(self, exchange: Exchange, toy: Toy, robust: Peer) -> tuple[Engine, int]:
-        """Newton's method by sums along a tree."""
-        along, (objective, rows, zero) = tree(self.graph), self._parts(toy)
+    def summed(self, toys: Sequence[Toy]) -> Summed:
+        """Newton's method by sums along a tree, for the rows of these peers."""
+        parts = [self._parts(toy) for toy in toys]
+        objective, _, zero = parts[0]
         method = DampedNewton(objective, Logistic(), 1e-11)
-        summed = Summed(method, [rows], len(self.graph), along.exchanges, zero)
+        return Summed(
+            method, [rows for _, rows, _ in parts], len(self.graph), tree(self.graph).exchanges, zero
+        )
+
+    def _summed(self, exchange: Exchange, toy: Toy, robust: Peer) -> tuple[Engine, int]:
+        along, summed = tree(self.graph), self.summed([toy])
         fast = Peer(exchange, summed, toy, cycle(along.rounds()), Mixing(Sum()), origin=ORIGIN, learns=True)
         return PeerFallback(fast, robust, along.exchanges, self.absent, agreed=True), along.exchanges

@@ -19,7 +19,7 @@ CALM = 36.0  # times the norm of the noise in a total: with fewer rows, steps ar
 class Clipped(NamedTuple):
     """What is public beforehand.
 
-    rows: of all peers, an estimate. clip: the norm to which a row is shortened. noise: its deviation in each number of a total.
+    rows: of all peers, an estimate. clip: the norm to which a row is clipped. noise: its deviation in each number of a total.
     """
 
     rows: float = 1.0

@@ -123,12 +123,13 @@ def certified(study: Study, learned: Learned, found: Certificate) -> Summary:
     return {
         "decides": study.certifies(kind) and study.exact(kind),
         "biased": METHODS[kind].rounds and linear and not METHODS[kind].exact,
-        "why": found.why,
+        "why": found.why or study.uncertified,
         "endless": found.endless,
         "rounding": found.rounding,
         "attempts": learned.attempts,
         "exchanges": learned.exchanges,
         "newton": found.newton,
+        "spread": found.spread,
     }
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from gossipfl.config.code import brief
 
 NAMED = 12  # peers that a sentence names
+# Ends whose sentence names neither peers nor a distance.
+CUT = "diverged", "no optimum", "interrupted", "dropped"
+UNCERTIFIED = "svm", "module"  # models that never have a certificate, which the sentence always says
 DONE, NETWORK, NOT_REACHED, UNWRITTEN, INTERRUPTED = 0, 5, 6, 7, 130
 
 
@@ -14,8 +17,10 @@ def verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
     """The exit code and the sentence at the end of a run."""
     code, sentence = _ended(summary, tolerance)
     sentence += selected(summary.get("selection")) + spent(summary.get("budget"))
-    if summary["stopped"] not in ("diverged", "no optimum", "interrupted"):
+    if summary["stopped"] not in CUT:
         sentence += told(summary, tolerance if code else 0.0)
+    elif summary.get("without"):
+        sentence += f"; {whose(summary['learned_with'], summary['without'])}"
     if none := summary.get("no_reference"):
         sentence += f"; there is no pooled optimum to compare with: {none}"
     if lacking := summary.get("unwritten"):
@@ -54,15 +59,25 @@ def told(summary: Mapping[str, Any], unmet: float = 0.0) -> str:
     if distance is None:
         if known.get("endless"):
             return f"; {why}"
-        return f"; there is no certificate of its distance to the optimum: {why}" if why and unmet else ""
-    spread = summary.get("consensus_distance")
+        said = why and (unmet or (summary.get("model") in UNCERTIFIED and summary.get("one_model", True)))
+        return f"; there is no certificate of its distance to the optimum: {why}" if said else ""
+    spread, alone = summary.get("consensus_distance"), "learned_with" in summary
+    if alone:
+        spread = known.get("spread")
     if known.get("biased") and spread is not None:
+        who = (
+            f"this peer is {spread:.2g} from the" if alone else f"the peers are within {spread:.2g} of their"
+        )
         return (
-            f"; the peers are within {spread:.2g} of their mean, which is {distance:.2g} from the optimum of all data, "
+            f"; {who} mean, which is {distance:.2g} from the optimum of all data, "
             f"{spread + distance:.2g} together: {brief(summary['algorithm'])} has that bias"
         )
     rounding = "at rounding, " if known.get("rounding") else ""
-    sentence = f"; by its certificate the model is {rounding}{distance:.1e} from the optimum of all data"
+    away = f"{rounding}{distance:.1e} from the optimum of all data"
+    if alone and unmet and spread is not None and spread > unmet:
+        sentence = f"; this peer is {spread:.1e} from the mean model, which by its certificate is {away}"
+    else:
+        sentence = f"; by its certificate the {'mean model' if alone else 'model'} is {away}"
     if unmet and distance > unmet and not rounding and (cost := known.get("newton")):
         sentence += (
             f', and Newton\'s method would get there in {cost} exchanges more (algorithm.kind = "newton")'
@@ -104,30 +119,55 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
                 f"(it was {summary['step']:.3g})"
             )
             return NOT_REACHED, smaller if how == "diverged" else summary["why"]
-        case "interrupted":
-            code = NETWORK if "error" in summary else INTERRUPTED
-            return code, f"interrupted after {rounds:,} rounds; the models at that point are saved"
+        case "interrupted" | "dropped" as end:
+            code = DONE if end == "dropped" else NETWORK if summary.get("error") else INTERRUPTED
+            how = f"interrupted after {rounds:,} rounds"
+            if "learned_with" in summary:
+                return code, summary["why"] or how
+            return code, f"{how}; the models at that point are saved"
     met = not tolerance or summary["stopped"] in ("tolerance", "ended") or _near(summary, tolerance)
     if peers == 1:
-        sentence = f"{_alone(summary)}; {rounds:,} rounds"
-        if summary["stopped"] == "ended":
-            sentence = f"{summary['why']}: {sentence}"
-        if met and tolerance and summary.get("without") and not summary.get("without_wanted"):
-            return NOT_REACHED, f"{sentence}: the tolerance is met on a part of the rows only"
-        return (
-            (DONE, sentence) if met else (NOT_REACHED, f"{sentence}: tolerance {tolerance:.0e} was not met")
-        )
+        return _single(summary, tolerance, met)
     if not summary.get("one_model", True):
         return DONE, gossiped(summary)
     code = DONE if met and (summary["agreed"] or summary["stopped"] != "tolerance") else NOT_REACHED
     return code, _held(summary, tolerance)
 
 
+def _single(summary: Mapping[str, Any], tolerance: float, met: bool) -> tuple[int, str]:
+    """The verdict on one model: that of the last peer left, of one of several processes, or of a single peer."""
+    who, rounds, stopped = _alone(summary), f"{summary['rounds']:,} rounds", summary["stopped"]
+    if not met:
+        return NOT_REACHED, f"{who}; tolerance {tolerance:g} was not met in {rounds}: {_remedy(summary)}"
+    if tolerance and summary.get("without") and not summary.get("without_wanted"):
+        sentence, part = f"{who}; {rounds}", ": the tolerance is met on a part of the rows only"
+        return NOT_REACHED, (f"{summary['why']}: {sentence}" if stopped == "ended" else sentence) + part
+    if stopped == "ended":
+        return DONE, f"{summary['why']}: {who}; {rounds}"
+    if tolerance and stopped == "tolerance" and "learned_with" in summary:
+        return DONE, f"{who}; all stopped together after {rounds}, below tolerance {tolerance:g}"
+    return DONE, f"{who}; {rounds}" + (f": {summary['why']}" if summary.get("why") else "")
+
+
+def _remedy(summary: Mapping[str, Any]) -> str:
+    """Why a tolerance was not met, or what to do to meet it."""
+    if summary["stopped"] == "rounds" and summary.get("why"):
+        return f"learning stopped there: {summary['why']}"
+    if (summary.get("certified") or {}).get("rounding"):
+        return "set stop.tolerance higher, above rounding errors"
+    return f"set stop.{'seconds' if summary['stopped'] == 'seconds' else 'rounds'} higher"
+
+
 def _near(summary: Mapping[str, Any], tolerance: float) -> bool:
-    """Whether the models of an exact method meet the tolerance, by agreement and by their certificate."""
-    decides, distance = (summary.get("certified") or {}).get("decides"), summary.get("certificate")
-    one = summary["agreed"] or summary["peers"] == 1
-    return bool(decides and one and distance is not None and distance <= tolerance)
+    """Whether the models of an exact method meet the tolerance, by agreement and by their certificate.
+
+    One of several processes knows only how far its own model is from the mean.
+    """
+    known, distance = summary.get("certified") or {}, summary.get("certificate")
+    one = summary.get("agreed") or summary["peers"] == 1
+    if "learned_with" in summary:
+        one = known.get("spread") is not None and known["spread"] <= tolerance
+    return bool(known.get("decides") and one and distance is not None and distance <= tolerance)
 
 
 def _alone(summary: Mapping[str, Any]) -> str:
@@ -165,10 +205,10 @@ def _held(summary: dict[str, Any], tolerance: float) -> str:
         return f"{held}: they stopped together after {rounds}, each close to its neighbours, but {apart}"
     if not tolerance or _near(summary, tolerance):
         return f"{held} after {rounds}: {apart}"
-    remedy = "Set stop.rounds higher, or use another algorithm or topology"
-    if summary["stopped"] == "rounds" and summary.get("why"):
-        remedy = f"Learning stopped there: {summary['why']}"
-    return f"{held}: {apart}, and tolerance {tolerance:.0e} was not met in {rounds}. {remedy}"
+    remedy = _remedy(summary)
+    if remedy.endswith(("rounds higher", "seconds higher")):
+        remedy += ", or use another algorithm or topology"
+    return f"{held}: {apart}, and tolerance {tolerance:g} was not met in {rounds}. {remedy[0].upper()}{remedy[1:]}"
 
 
 def difference(apart: float | None) -> str:

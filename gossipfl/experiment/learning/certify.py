@@ -12,7 +12,7 @@ from torch import Tensor
 from gossipfl.algorithms import Algorithm, Summed, Summing, Sums, leaves, rebuilt
 from gossipfl.algorithms.sums import Bound, Probe, probe
 from gossipfl.algorithms.sums.certificate import CONTRACTION, Evidence, Verdict, at_rounding, predicted
-from gossipfl.engine import Engine, Run
+from gossipfl.engine import Engine, Run, relative_distance
 from gossipfl.experiment.learning.compose import Parts
 from gossipfl.experiment.study.method import sums
 from gossipfl.experiment.study.study import Study
@@ -117,10 +117,11 @@ class Certifier:
             made, x = made._replace(rows=[made.rows[me] for me in here]), x[here]
         elif graph is not study.graph:
             along = cycle(among(study.graph, graph).rounds())
-        state = self._taken(made.of(method), x, along)
+        state, mean = self._taken(made.of(method), x, along)
         if state is None:
             return Certificate(why=VOID, void=True)
-        found = _certificate(state.evidence)
+        spread = None if len(self._mine) > MANY else float(relative_distance(x, mean).max())
+        found = _certificate(state.evidence)._replace(spread=spread)
         known = isinstance(method, Probe) and method.thorough and found.distance is not None
         return found._replace(newton=int(state.sums) * len(links) if known else 0)
 
@@ -132,17 +133,21 @@ class Certifier:
             self._made = parts, made
         return self._made[1]
 
-    def _taken(self, summed: Summed, x: Tensor, topology: Topology) -> Any:
-        """The state of the method after its last sum, of one row; None if not all peers contributed to one."""
+    def _taken(self, summed: Summed, x: Tensor, topology: Topology) -> tuple[Any, Tensor]:
+        """The state of the method after its last sum, of one row, and the mean of the models (1, d).
+
+        The state is None if not all peers contributed to a sum.
+        """
         engine = self._engines.aside(summed, topology, Mixing(Sum()))
         run = engine.init(x)
         first: Any = run.state
         # The mean of the models first.
-        run = run._replace(state=first._replace(apart=torch.ones_like(first.apart)))
+        run, mean = run._replace(state=first._replace(apart=torch.ones_like(first.apart))), None
         while True:
             for _ in range(summed.exchanges):
                 run = engine.step(run)
             state: Any = run.state
+            mean = state.x[:1] if mean is None else mean
             if state.voids[0] or (state.inner.finished[0] and not state.apart[0]):
                 break
         self._engines.resume()
@@ -150,8 +155,8 @@ class Certifier:
         self.messages_sent += engine.messages_sent
         self.bytes_sent += engine.bytes_sent
         if state.voids[0]:
-            return None
-        return rebuilt({name: tensor[0] for name, tensor in leaves(state.inner).items()}, state.inner)
+            return None, mean
+        return rebuilt({name: tensor[0] for name, tensor in leaves(state.inner).items()}, state.inner), mean
 
 
 def told(run: Run) -> Certificate | None:
@@ -159,7 +164,9 @@ def told(run: Run) -> Certificate | None:
     if not isinstance(run.state, Summing):
         return None
     evidence = run.state.evidence
-    return _certificate(evidence) if evidence.verdict or math.isfinite(predicted(evidence)) else None
+    if not (evidence.verdict or math.isfinite(predicted(evidence))):
+        return None
+    return _certificate(evidence)._replace(spread=None if run.state.apart.any() else 0.0)
 
 
 def _worst(found: Sequence[Certificate]) -> Certificate:

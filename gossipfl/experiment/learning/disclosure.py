@@ -1,7 +1,6 @@
 """Whether the rows of all peers are enough for secure sums; must not know how sums travel."""
 
 import math
-import secrets
 from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -12,12 +11,13 @@ from scipy import sparse
 from torch import Tensor
 
 from gossipfl.algorithms import METHODS
-from gossipfl.data import Rows, Schema
+from gossipfl.data import Rows, Schema, census
 from gossipfl.data.encode import weighted
 from gossipfl.data.fill import MIN_ROWS
 from gossipfl.errors import BadData
-from gossipfl.experiment.learning import census
+from gossipfl.experiment.learning import alike
 from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.alike import anybody
 from gossipfl.experiment.learning.standardise import agree_moments
 from gossipfl.experiment.study.refusals import refusal
 from gossipfl.experiment.study.study import Study
@@ -38,7 +38,8 @@ class Guarded(NamedTuple):
 
     Cells are the columns, the first level of each categorical column, which is what its other levels leave, and pairs of
     these: in a pair those rows differ that differ in one of both alone. variables: the columns of the data in each cell.
-    patterns: different rows that there can be, at least. uncompared: pairs, where they are too many.
+    patterns: different rows that there can be, at least. pairs: the cells of each, (2, pairs). uncompared: pairs, where they
+    are too many. flat: features that have one value at each peer; whether it is the same one nobody asks.
     """
 
     all: Held
@@ -48,7 +49,9 @@ class Guarded(NamedTuple):
     names: Sequence[str]
     variables: Sequence[str]
     patterns: float
+    pairs: census.Pairs = np.zeros((2, 0), np.int64)
     uncompared: int = 0
+    flat: tuple[str, ...] = ()
 
 
 def guard(
@@ -74,7 +77,7 @@ def guard(
     counts = [np.bincount(part.y.astype(np.int64), minlength=len(classes)) for part in parts if classes]
     labels = np.stack(counts) if classes else np.zeros((len(parts), 0))
     cells = np.stack([census.cells(part, schema) for part in parts])
-    masses = [census.masses(study, part) for part in parts]
+    masses = [census.masses(part, study.loss.task == "count") for part in parts]
     sums = [float(mass.sum()) for mass in masses]
     numbers = np.column_stack((sizes, sums, labels, labels > 0, cells, cells > 0)).astype(np.float64)
     ends = np.cumsum([2, len(classes), len(classes), len(names)])
@@ -89,9 +92,10 @@ def guard(
     _refuse(study, labelled, [*of_class, *of_cell], [*at_class, *at_cell])
     own = [Held(size, held) for size, held in zip(sizes, cells, strict=True)]
     variables = [*census.columns(schema), *schema.levels]
+    flat = alike.flat(study, schema, parts, np.flatnonzero(at_cell == 0), names, agreement)
     here = [study.names[row] for row in rows.tolist()]
     patterns = _patterns(schema, parts, of_cell, agreement)
-    found = Guarded(Held(float(size), of_cell), own, here, at_cell, names, variables, patterns)
+    found = Guarded(Held(float(size), of_cell), own, here, at_cell, names, variables, patterns, flat=flat)
     return _paired(study, schema, parts, found, agreement)
 
 
@@ -100,16 +104,19 @@ def _paired(
 ) -> Guarded:
     """The same with pairs of cells in which most rows have the most frequent value, if they are of different variables."""
     rare = np.flatnonzero(disclosure.rare(found.all)).tolist()
-    pairs = [(j, k) for j, k in combinations(rare, 2) if found.variables[j] != found.variables[k]]
-    if len(pairs) > PAIRS:
-        return found._replace(uncompared=len(pairs))
-    if not pairs:
+    compared = [(j, k) for j, k in combinations(rare, 2) if found.variables[j] != found.variables[k]]
+    if len(compared) > PAIRS:
+        return found._replace(uncompared=len(compared))
+    if not compared:
         return found
-    one, other = np.array(pairs).T
-    cells = np.stack([census.apart(part, schema, one, other) for part in parts]).astype(np.float64)
+    pairs = np.array(compared).T
+    cells = np.stack([census.apart(part, schema, pairs) for part in parts]).astype(np.float64)
     of_pair, at_pair = np.split(agreement.total(np.hstack((cells, cells > 0))), 2)
-    names = [f"{found.names[j]} beside {found.names[k]}" for j, k in pairs]
+    names = [f"{found.names[j]} beside {found.names[k]}" for j, k in compared]
     _refuse(study, names, of_pair.tolist(), at_pair.tolist())
+    if len(same := np.flatnonzero(at_pair == 0)):
+        flags = np.stack([census.paired(part, schema, pairs[:, same]) for part in parts])
+        alike.refuse_split([names[j] for j in same.tolist()], flags, agreement)
     own = [Held(o.rows, np.append(o.cells, new)) for o, new in zip(found.own, cells, strict=True)]
     return Guarded(
         Held(found.all.rows, np.append(found.all.cells, of_pair)),
@@ -119,6 +126,8 @@ def _paired(
         [*found.names, *names],
         [*found.variables, *names],
         found.patterns,
+        pairs,
+        flat=found.flat,
     )
 
 
@@ -142,7 +151,7 @@ def _patterns(schema: Schema, parts: Sequence[Rows], cells: Array, agreement: Ag
             [count > most for count in own for most in (*VALUES, max(VALUES[-1], len(part.y) // 2))]
             for own, part in zip(different, parts, strict=True)
         ]
-        more = _any(flags, agreement).reshape(-1, len(VALUES) + 1).sum(1)
+        more = anybody(flags, agreement).reshape(-1, len(VALUES) + 1).sum(1)
         found *= math.prod(np.array([2, *(most + 1 for most in VALUES), math.inf])[more].tolist())
     return max(found, 1.0)
 
@@ -158,14 +167,12 @@ def scaled(
     """Check columns by their means and deviations over all rows; a method that takes no sums has neither.
 
     Raises:
-        BadData: a column has one value at each peer, and not the same at all; or one row has nearly all of its spread.
+        BadData: one row has nearly all of the spread of a column.
     """
     if found is None or not moments.deviation:
         return
     mean, deviation = np.array(moments.mean), np.array(moments.deviation)
     varies = deviation > FLAT * abs(mean)
-    alone = varies & (found.peers[: len(mean)] == 0)
-    _refuse(study, schema.features, alone.tolist(), alone.tolist())
     for row, part in zip(rows.tolist(), train, strict=True):
         share = census.largest(part.x, mean, np.where(varies, deviation, math.inf)) / found.all.rows
         column = int(share.argmax()) if len(share) else 0
@@ -272,11 +279,4 @@ def _limit(study: Study, schema: Schema, kind: str, found: Guarded, agreement: A
     steps = np.arange(1, PARTS + 1) / PARTS
     rest = [sums.borne(Held(found.all.rows - own.rows, found.all.cells - own.cells)) for own in found.own]
     short = [[one < step * whole * (1 - FLAT) for step in steps.tolist()] for one in rest]
-    return Limit(sums, whole * float(np.count_nonzero(~_any(short, agreement))) / PARTS)
-
-
-def _any(flags: Sequence[Sequence[bool]], agreement: Agreement) -> npt.NDArray[np.bool_]:
-    """Which flags anybody raises. A flag is a random number, so that nobody sees how many do."""
-    raised = [[float(secrets.randbelow(2**40) + 1) if flag else 0.0 for flag in own] for own in flags]
-    found: npt.NDArray[np.bool_] = agreement.total(np.array(raised)) > 0.5
-    return found
+    return Limit(sums, whole * float(np.count_nonzero(~anybody(short, agreement))) / PARTS)

@@ -139,6 +139,7 @@ def _rounds(
         outcome.run, outcome.rounds = run, run.round // pace.local_steps
         if known and known.verdict:
             outcome.stopped, outcome.why = "no optimum", ENDLESS[Verdict(int(known.verdict))]
+            outcome.certificate = told(run)
             break
         over = stop.seconds is not None and (engine.over or outcome.elapsed >= stop.seconds)
         if (stop.tolerance or stop.seconds) and rest.reached(run, outcome.rounds, over):

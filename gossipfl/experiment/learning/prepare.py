@@ -23,6 +23,7 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import bearing, borne, guard, limit, scaled
+from gossipfl.experiment.learning.heldout import refuse_folds
 from gossipfl.experiment.learning.schema import agree_schema
 from gossipfl.experiment.learning.select import select
 from gossipfl.experiment.learning.standardise import (
@@ -76,7 +77,9 @@ class Prepared:
         """A sentence for what the model cannot learn about, because no training row shows it; "" if there is none."""
         levels = {f"{c}={level}" for c, names in self.schema.levels.items() for level in names}
         found = {
-            "one value in all training rows": [f for f in self.schema.constant if f not in levels],
+            f"one value in all training rows{'' if self.carrier is PLAIN else ' of each peer'}": [
+                f for f in self.schema.constant if f not in levels
+            ],
             "no training row with the level": [f for f in self.schema.constant if f in levels],
             "no training row of the class": self.schema.unseen,
         }
@@ -122,6 +125,10 @@ def prepare(
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
     guarded = guard(study, class_weights(study, schema), train, rows, agreement)
+    if guarded and guarded.flat:
+        flat = dataclasses.replace(schema, constant=guarded.flat)
+        train, test = ([without(r, flat) for r in part] for part in (train, test))
+    refuse_folds(study, schema, train, rows, guarded, agreement)
     check_targets(study, train, rows)
     if known:
         mean_rows = known.mean_rows

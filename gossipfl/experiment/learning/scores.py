@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from gossipfl.data import Rows
+from gossipfl.data.encode import taken
+from gossipfl.data.fill import MIN_ROWS
 from gossipfl.errors import NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.models import Linear, Loss, Module
@@ -22,6 +24,7 @@ from gossipfl.runs.learned import Summary
 
 WORD = 48  # peers that one number tells apart: a sum of different powers of two is exact
 MOST = 2**28  # numbers that all sums of a simulation may move
+ENOUGH_ROWS = 30  # for tests, of all peers: intervals tell the margin of each, but not whose it is
 log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float64]
 Total = Callable[[Sequence[Array]], Array]
@@ -99,6 +102,14 @@ class Tests:
         return {"rows": int(first[0])} | scoring.metrics(first, second)
 
     @property
+    def confidential(self) -> "Tests":
+        """The same without the rows of peers that have few of them."""
+        nothing = [slice(None if len(rows.y) >= MIN_ROWS else 0) for rows in self.test]
+        return replace(
+            self, test=[taken(rows, which) for rows, which in zip(self.test, nothing, strict=True)]
+        )
+
+    @property
     def _outputs(self) -> int:
         return getattr(self.problem, "outputs", 1)
 
@@ -112,26 +123,35 @@ def scored(
 ) -> Summary | None:
     """The scores on the test rows of all peers that take part: "peers", "of" how many, "rows", and `Scoring.metrics`.
 
-    None if fewer peers have test rows than `fewest`: a sum would tell theirs.
+    None if sums are secure and would be over few rows, or those of few peers.
 
     Args:
         tests: of the peers in this process.
         sums: over all peers.
         names: of all peers.
         alike: all peers hold the same model; if not, their mean is scored, which takes one more sum.
+        fewest: peers with test rows that secure sums need; 0: sums are plain.
 
     Raises:
         Contradicted, NetworkError: peers came or went meanwhile.
     """
-    if fewest:
-        having = sums.total([np.array([float(len(rows.y) > 0)]) for rows in tests.test])
-        if having[0] < fewest:
-            log.warning("fewer than %d peers have test rows, so they are not summed", fewest)
-            sums.part()
-            return None
+    if fewest and (few := _few(tests := tests.confidential, sums, fewest)):
+        log.warning("%s: secure sums would show them, so they are not summed", few)
+        sums.part()
+        return None
     found = (tests if alike else tests.averaged(sums.total)).scores(sums.total)
     sums.part()
     return {"peers": [names[p] for p in sums.who or ()], "of": len(names)} | found
+
+
+def _few(tests: Tests, sums: Contributors, fewest: int) -> str:
+    """Why the test rows are too few for a sum; "" if they are enough."""
+    rows = [len(part.y) for part in tests.test]
+    if sums.total([np.array([float(count > 0)]) for count in rows])[0] < fewest:
+        return f"fewer than {fewest} peers have {MIN_ROWS} test rows or more"
+    if (total := sums.total([np.array([float(count)]) for count in rows])[0]) < ENOUGH_ROWS:
+        return f"all peers together have {total:.0f} test rows, and fewer than {ENOUGH_ROWS}"
+    return ""
 
 
 def own(tests: Tests, name: str, peers: int) -> Summary:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from gossipfl.data import Rows, Schema
@@ -15,6 +17,12 @@ from gossipfl.runs.facts import Selection
 from gossipfl.selection import Validation, chosen, divided, numbered
 
 LARGE = 2**22  # numbers in one message
+
+
+def fold_numbers(study: Study, part: Rows, row: int) -> npt.NDArray[np.int64]:
+    """The fold of each training row of the peer with this number, (m,)."""
+    classes = study.loss.task in ("binary", "multiclass")
+    return numbered(part.y, study.experiment.model.folds, study.experiment.seed, row, classes)
 
 
 def select(
@@ -48,9 +56,8 @@ def select(
             f'model.{key} = "{rule}" would send {numbers:,} numbers in a message, for {d:,} parameters; the limit is '
             f"{LARGE:,}: give model.{key} a number"
         )
-    classes = study.loss.task in ("binary", "multiclass")
     folds = [
-        divided(part, numbered(part.y, model.folds, study.experiment.seed, row, classes), model.folds)
+        divided(part, fold_numbers(study, part, row), model.folds)
         for row, part in zip(rows.tolist(), train, strict=True)
     ]
     curve, sums = validation.curve(folds, agreement)

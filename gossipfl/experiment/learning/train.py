@@ -17,7 +17,7 @@ def train(study: Study, tables: Sequence[Table]) -> Learned:
     """The models that the peers of a study learn from their tables, and figures of the learning.
 
     Args:
-        study: what to learn, see `study.method.study`.
+        study: what to learn, see `study.make.study`.
         tables: the raw rows of each peer, with test rows marked, in the order of `study.names`.
 
     Raises:

@@ -31,6 +31,7 @@ from gossipfl.peer.gate import LinkKeys
 from gossipfl.runs import checkpoint
 from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import unwritten
+from gossipfl.runs.learned import Summary
 from gossipfl.runs.lock import locked
 from gossipfl.runs.rows import unchanged
 from gossipfl.runs.summary import read_summary
@@ -217,19 +218,20 @@ def peer(
         except BadExperiment as error:
             tell("warning", str(error))
     startup = max(0.0, time.monotonic() - began - report.seconds)
+    known = {
+        "agreed": report.stopped == "tolerance" and not report.without,
+        "consensus_distance": None,
+        "error": report.error or None,
+        "neighbours": neighbours(final, name),
+        "learned_with": report.learned_with,
+        "without": report.without,
+        "without_wanted": without_wanted(study.experiment),
+        "refusals": report.refusals,
+    }
+    summary: Summary = {"peers": 1, "rounds": report.rounds, "stopped": report.stopped, "why": report.why}
     if learned := collect(study, {me: report}, {me: table}, {name: report.stopped}, startup):
         summary = finish(study, [table], learned, folder)
-        known = {
-            "agreed": report.stopped == "tolerance" and not report.without,
-            "consensus_distance": None,
-            "error": report.error or None,
-            "neighbours": neighbours(final, name),
-            "learned_with": report.learned_with,
-            "without": report.without,
-            "without_wanted": without_wanted(study.experiment),
-            "refusals": report.refusals,
-        }
         summary = conclude(summary | known, folder)
-        if lost := summary.get("unwritten"):
+        if lost := summary.pop("unwritten", None):
             report = replace(report, unwritten=unwritten(lost["files"], lost["why"]))
-    return report
+    return replace(report, summary=summary | known)

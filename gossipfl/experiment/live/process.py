@@ -29,7 +29,7 @@ from gossipfl.peer import Exchange, ZeroMQ
 from gossipfl.peer.check import Checker
 from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.inbox import AHEAD
-from gossipfl.peer.limits import Limits
+from gossipfl.peer.limits import Limits, room
 from gossipfl.peer.neighbour import Message
 from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
@@ -92,7 +92,9 @@ def live(
         wait or e.peers.wait or WAIT,
         ahead=ahead,
         patience=patience(e, [place or transport.endpoint for place in endpoints.values()]),
-        limits=Limits(most, math.inf if e.stop.seconds is None else e.stop.seconds),
+        limits=Limits(
+            room(most, study.horizon * study.changing), math.inf if e.stop.seconds is None else e.stop.seconds
+        ),
         unpack=lambda message: received(study, table, message),
         absent=e.stop.absent,
         idle=idle,

@@ -16,7 +16,14 @@ from gossipfl.peer.neighbour import Message
 from gossipfl.runs.facts import Selection
 from gossipfl.runs.learned import Certificate, Learned, Summary
 
-BULKY = ("model", "kept", "schema", "scale", "unwritten")  # fields of a report that are not in a summary
+BULKY = (
+    "model",
+    "kept",
+    "schema",
+    "scale",
+    "unwritten",
+    "summary",
+)  # fields of a report that are not in a summary
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Report:
     attempts: int = 0  # certificates taken
     repairs: int = 0  # averages of models that differed in their last digits
     exchanges: int = 0  # in which they were taken
+    summary: Summary | None = None  # that of a peer started by hand, without files that could not be written
     schema: Any = None
     scale: Any = None
 
@@ -180,9 +188,11 @@ def _widest(scores: Sequence[Summary | None]) -> Summary | None:
 
 
 def _certificate(found: Iterable[Certificate | None]) -> Certificate | None:
-    """The one with the largest distance; a peer may have none because it missed a sum."""
+    """The one with the largest distance, with the largest spread; a peer may have none because it missed a sum."""
     taken = [one for one in found if one is not None]
-    return max(taken, key=lambda one: -1.0 if one.distance is None else one.distance, default=None)
+    worst = max(taken, key=lambda one: -1.0 if one.distance is None else one.distance, default=None)
+    spreads = [one.spread for one in taken if one.spread is not None]
+    return worst and worst._replace(spread=max(spreads, default=None))
 
 
 def _why(reports: Iterable[Report]) -> str:

@@ -8,7 +8,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.models import Linear, Problem
 
 LARGE = 2000  # parameters up to which Hessians may be sent
-PIECES = ("squared-svm", "huber")  # losses whose curvature jumps where a row passes from one piece to another
+PIECES = ("squared-svm", "huber")  # losses with a discontinuous second derivative
 BOUNDED = ("svm", "logistic", "huber")  # losses with a bounded slope: the first steps of Pegasos are long
 
 
@@ -206,9 +206,9 @@ def unfit_for_secrecy(study: Study) -> str | None:
         'the other. Use a larger topology, or write privacy.sums = "plain"': peers < e.privacy.min_peers,
         "secure sums need the same peers on the same links in every round: use a topology that does not change, without drop "
         "and loss": study.changing,
-        f'model.kind = "{e.model.kind}" is a loss in pieces: where one row passes from one piece to another between two sums, '
-        'their difference is that row. Set another model.kind, for example "logistic" or "linear", or privacy.sums = "private" '
-        'or "plain"': e.model.kind in PIECES and not study.private,
+        f'model.kind = "{e.model.kind}" has a discontinuous second derivative: if one row crosses the discontinuity between '
+        'two sums, their difference is that row. Set another model.kind, for example "logistic" or "linear", or privacy.sums = '
+        '"private" or "plain"': e.model.kind in PIECES and not study.private,
         "stop.seconds ends one peer in the middle of a sum, which then tells nothing: set stop.rounds and stop.tolerance": bool(
             e.stop.seconds
         ),

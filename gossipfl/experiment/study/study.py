@@ -142,16 +142,21 @@ class Study:
         return method.sums or (method.averages and tree)
 
     def certifies(self, kind: str) -> bool:
-        """Whether the peers tell the distance of their model to the optimum. The hinge has kinks, and a module any shape."""
-        method, e = METHODS[kind], self.experiment
-        talk = method.talks or len(self.names) == 1
-        return (
-            not self.private
-            and e.stop.certificate
-            and method.rounds
-            and talk
-            and e.model.kind not in ("svm", "module")
-        )
+        """Whether the peers tell the distance of their model to the optimum."""
+        method = METHODS[kind]
+        return method.rounds and (method.talks or len(self.names) == 1) and not self.uncertified
+
+    @property
+    def uncertified(self) -> str:
+        """Why no method tells the distance of its model to the optimum; "" if one may."""
+        e = self.experiment
+        if e.model.kind == "svm":
+            return "the hinge has kinks, so that gradients do not tell the distance"
+        if e.model.kind == "module":
+            return "no convex objective is known of a module"
+        if self.private:
+            return "noise is in all sums"
+        return "" if e.stop.certificate else "stop.certificate = false"
 
     def exact(self, kind: str) -> bool:
         """Whether a kind of algorithm ends at the optimum of all data; with mini-batches it ends near it."""
@@ -159,8 +164,8 @@ class Study:
 
     @cached_property
     def shorter(self) -> bool:
-        """Whether a sum along the tree takes fewer exchanges than an exact average."""
-        return self._sends_sums and not self.graph.is_directed() and self.tree.exchanges < self.cycle
+        """Whether a sum along the tree takes no more exchanges than an exact average: it sends half the bytes."""
+        return self._sends_sums and not self.graph.is_directed() and self.tree.exchanges <= self.cycle
 
     @property
     def tree_only(self) -> bool:
