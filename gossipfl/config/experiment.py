@@ -62,7 +62,8 @@ class DataSettings(Section):
     decimal: Literal[".", ","] = "."
     """The decimal sign of numbers in text files, and in words of data frames."""
     row_weights: str | None = None
-    """The column with the weight of each row in the objective: a number, 0 or above. It is no feature."""
+    """The column with the weight of each row in the objective: a number, 0 or above. It is no feature. A training row of weight
+    0 counts nowhere, nor in standardisation."""
     offset: str | None = None
     """The column with a number that is added to each row's margin, for example log(exposure). It is no feature."""
     partition: Annotated[dict[str, str | int | float], BeforeValidator(_scheme)] = Field({"scheme": "iid"})

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from gossipfl.data.encode import Rows, Schema, taken
+from gossipfl.data.encode import Rows, Schema
 
 Array = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]  # the numbers of both cells, (2, pairs)
@@ -24,11 +24,6 @@ def firsts(schema: Schema) -> list[str]:
 def columns(schema: Schema) -> list[str]:
     """The column of the data that each feature is of."""
     return [column for column in schema.columns for _ in schema.levels.get(column, ("", ""))[1:]]
-
-
-def counting(part: Rows) -> Rows:
-    """The rows that have a weight."""
-    return part if part.weight is None else taken(part, part.weight > 0)
 
 
 def size(part: Rows) -> float:

@@ -227,6 +227,11 @@ def weighted(rows: Rows, schema: Schema) -> Rows:
     return rows._replace(weight=factor if rows.weight is None else rows.weight * factor)
 
 
+def counted(rows: Rows) -> Rows:
+    """The rows whose weight is not 0."""
+    return rows if rows.weight is None or rows.weight.all() else taken(rows, rows.weight > 0)
+
+
 def taken(rows: Rows, which: npt.NDArray[np.bool_] | slice) -> Rows:
     weight, offset = (None if part is None else part[which] for part in (rows.weight, rows.offset))
     return Rows(rows.x[which], rows.y[which], weight, offset)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from gossipfl import rng
 from gossipfl.data import Rows
+from gossipfl.data.encode import counted
 
 
 class Fold(NamedTuple):
@@ -31,8 +32,8 @@ def numbered(
 
 
 def divided(rows: Rows, number: npt.NDArray[np.int64], folds: int) -> list[Fold]:
-    """For each fold, the rows of all others, and its own."""
-    return [Fold(_part(rows, number != k), _part(rows, number == k)) for k in range(folds)]
+    """For each fold, the rows of all others that have a weight, and its own."""
+    return [Fold(counted(_part(rows, number != k)), _part(rows, number == k)) for k in range(folds)]
 
 
 def _part(rows: Rows, which: npt.NDArray[np.bool_]) -> Rows:

@@ -14,6 +14,7 @@ from gossipfl.config.file import parse
 from gossipfl.data import Table
 from gossipfl.errors import BadData, GossipError
 from gossipfl.experiment.learning.simulated import Simulated
+from gossipfl.experiment.learning.tables import ready
 from gossipfl.experiment.learning.train import train, training
 from gossipfl.experiment.study.make import study
 from gossipfl.mixing import Average
@@ -173,6 +174,28 @@ def test_without_an_intercept_only_zeros_are_constant():
     )
     assert learned.schema.constant == ("zero",)
     assert float(learned.models[:, 1].abs().max()) == 0
+
+
+@pytest.mark.parametrize("standardise", ["gossip", "local", "none"])
+@pytest.mark.parametrize("weighs", ["rows", "classes", "secure"])
+def test_a_column_that_varies_only_in_rows_of_weight_0_is_constant(weighs, standardise):
+    """Such rows count as if they were not there, and the model is that of the other columns."""
+    given, model = [], "softmax" if weighs == "classes" else "linear"
+    for i, (frame, y) in enumerate(frames(model)):
+        idle = y == 2 if weighs == "classes" else np.arange(ROWS) % 3 == 0
+        frame["year"] += 5.0 * idle * (frame["age"] > 0)
+        if weighs != "classes":
+            frame["w"] = np.where(idle, 0.0, 1.0 + frame["bmi"] ** 2)
+        given.append(Table.of(frame.drop(columns=["noisy", "site"]), pd.Series(y, name="y"), f"peer {i}"))
+    changes = {"model__class_weight": {"2": 0.0}} if weighs == "classes" else {"data__row_weights": "w"}
+    raw = experiment(model, "newton", 0.1, standardise, **changes).model_dump(mode="json", exclude_unset=True)
+    if weighs == "secure":
+        raw["privacy"] = {"sums": "secure"}
+    made = study(parse(raw))
+    learned = train(made, [ready(made, table) for table in given])
+    assert learned.schema.constant == ("zero", "tenth", "seven", "year")
+    assert not coefficients(learned)[:, 1:5].any()
+    assert coefficients(learned)[:, [0, 5]].abs().amax(-1).min() > 1e-3
 
 
 def lonely(folder, engine, kind="softmax", **changes):

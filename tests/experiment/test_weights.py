@@ -59,12 +59,15 @@ def learned(folder, engine, raw):
     return np.array(rows).reshape(4, -1)
 
 
-def standardised(rows):
+def standardised(rows, weight="w"):
+    """Rows of weight 0 do not count."""
     x = rows[["age", "bmi", "dose"]].to_numpy()
-    return (x - x.mean(0)) / x.std(0)
+    counts = x[np.ones(len(x), bool) if weight is None else rows[weight] > 0]
+    return (x - counts.mean(0)) / counts.std(0)
 
 
-def logistic(rows, l2, weight, class_weight=None):
+def logistic(rows, l2, weights, class_weight=None):
+    weight = rows[weights].to_numpy() if weights else np.ones(len(rows))
     total = float(np.sum(weight))
     if class_weight == "balanced" or isinstance(class_weight, dict):
         from sklearn.utils.class_weight import compute_class_weight
@@ -81,7 +84,7 @@ def logistic(rows, l2, weight, class_weight=None):
         weight = weight * factors[rows["label"]]
         total = float(np.sum(weight))
     found = LogisticRegression(C=1 / (l2 * total), tol=1e-14, max_iter=10_000, solver="newton-cholesky").fit(
-        standardised(rows), rows["label"], sample_weight=weight
+        standardised(rows, weights), rows["label"], sample_weight=weight
     )
     return np.vstack([found.intercept_, found.coef_.T])
 
@@ -99,7 +102,7 @@ def test_logistic_regression_as_scikit_learn(classes, weights, class_weight, tmp
         model__class_weight=class_weight,
     )
     mine = learned(tmp_path, "simulator", raw)
-    theirs = logistic(rows, 0.1, rows["w"].to_numpy() if weights else np.ones(len(rows)), class_weight)
+    theirs = logistic(rows, 0.1, weights, class_weight)
     if classes == 3:
         mine, theirs = (one - one.mean(1, keepdims=True) for one in (mine, theirs))
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-8)

@@ -215,14 +215,15 @@ def agree_sizes(
             noised_scales(study, schema, train, rows_of_all, agreement),
         )
     given, balanced = class_weights(study, schema), study.experiment.model.class_weight == "balanced"
+    train = [weighted(part, given) for part in train]
     for part, row in zip(train, rows.tolist(), strict=True):
-        if weighted(part, given).total == 0:
+        if part.total == 0:
             what = "no training rows" if not len(part.y) else "training rows of weight 0 only"
             raise BadData(f"peer {study.names[row]} has {what}: give it some, or remove it from the topology")
     classes = len(schema.classes or ())
     own = [
         [
-            weighted(part, given).total,
+            part.total,
             *(np.bincount(part.y.astype(np.int64), part.weight, classes).tolist() if balanced else ()),
         ]
         for part in train

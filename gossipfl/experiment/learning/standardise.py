@@ -10,6 +10,7 @@ from scipy import sparse
 from torch import Tensor
 
 from gossipfl.data import Rows, Schema
+from gossipfl.data.encode import counted
 from gossipfl.data.fill import MIN_ROWS
 from gossipfl.data.scale import Scale, marks
 from gossipfl.errors import BadData, BadExperiment
@@ -39,7 +40,7 @@ class Standard(NamedTuple):
 def standardise(
     study: Study, train: Sequence[Rows], rows: Tensor, sizes: Sizes, agreement: Agreement
 ) -> tuple[list[float], Standard]:
-    """The sums of `sizes` over all peers, and the scales of the features. Both are one sum.
+    """The sums of `sizes` over all peers, and the scales of the features over rows whose weight is not 0. Both are one sum.
 
     Raises:
         BadExperiment: features are sparse.
@@ -48,6 +49,7 @@ def standardise(
     if study.experiment.data.standardise != "gossip":
         return agreement.total(np.array(sizes)).tolist(), Standard(own_scales(study, train))
     _check_dense(train)
+    train = [counted(r) for r in train]
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
             raise BadData(
@@ -112,11 +114,11 @@ def noised_scales(
 
 
 def own_scales(study: Study, train: Sequence[Rows]) -> list[Scale | None]:
-    """The scale of each peer's features over its own rows; None where they are learned from as they are."""
+    """The scale of each peer's features over its own rows that have a weight; None where they are learned from as they are."""
     if study.experiment.data.standardise == "none":
         return [None] * len(train)
     _check_dense(train)
-    return [Scale.of(r.x.mean(0), r.x.var(0)) for r in train]
+    return [Scale.of(x.mean(0), x.var(0)) for x in (counted(r).x for r in train)]
 
 
 def _check_dense(train: Sequence[Rows]) -> None:
@@ -192,12 +194,13 @@ def _moments(study: Study, mean: Array, deviation: Array, centre: float, spread:
 def constant(
     study: Study, train: Sequence[Rows], schema: Schema, scale: Scale | None, agreement: Agreement
 ) -> tuple[str, ...]:
-    """The features that have one value in all training rows of all peers: the scale says it, if they have one.
+    """The features that have one value in all training rows of all peers that have a weight: a scale says it, if there is one.
 
     None with private sums, since nobody tells that.
     """
     if study.private:
         return ()
+    train = [counted(r) for r in train]
     if scale and study.experiment.data.standardise == "gossip":
         same = scale.deviation == 0
     elif agreement.exact:
