@@ -62,12 +62,15 @@ def _told(
     """The kept rows of a table, with a note of those that were left out."""
     counts = {name: int(where.sum()) for name, where in holes.items()}
     counts |= {str(table.target.name): int(unlabelled.sum())} if unlabelled.any() else {}
+    left = f"{len(table) - len(kept)} of {len(table)} rows are left out, as values are missing"
+    return _noted(kept, table, left, counts)
+
+
+def _noted(kept: Table, table: Table, what: str, counts: dict[str, int]) -> Table:
+    """A table with a note of what was done, where each column of `table` had so many missing values."""
     why = [f"{name!r} in {count}{_word(table, name)}" for name, count in counts.items()]
     why = [*why[:8], f"{len(why) - 8} more columns"] if len(why) > 9 else why
-    note = (
-        f"{len(table) - len(kept)} of {len(table)} rows are left out, as values are missing: {', '.join(why)}"
-    )
-    return replace(kept, notes=(*kept.notes, note))
+    return replace(kept, notes=(*kept.notes, f"{what}: {', '.join(why)}"))
 
 
 def _word(table: Table, name: str) -> str:
@@ -115,7 +118,7 @@ def refuse_infinite(table: Table) -> None:
 def _levelled(
     table: Table, holes: dict[str, npt.NDArray[np.bool_]], missing: Missing, categorical: set[str]
 ) -> Table:
-    """Check that `missing` fits the columns with holes; for "level", the table with that level."""
+    """Check that `missing` fits the columns with holes; for "level", the table with that level. A word that counts is told."""
     if not isinstance(table.features, pd.DataFrame):
         raise BadData(
             f'{table.where}: missing = "{missing}" cannot fill sparse columns; use missing = "drop"'
@@ -132,7 +135,10 @@ def _levelled(
                 f"{table.where}: column {name!r} is numeric: its missing values cannot be a level; declare it in categorical, "
                 'or use missing = "mean", "median", "mode" or "drop"'
             )
-    if missing != "level":
-        return table
-    columns = {name: table.features[name].map(text, na_action="ignore").fillna(LEVEL) for name in holes}
-    return replace(table, features=table.features.assign(**columns))
+    done, level = table, missing == "level"
+    if level:
+        columns = {name: table.features[name].map(text, na_action="ignore").fillna(LEVEL) for name in holes}
+        done = replace(table, features=table.features.assign(**columns))
+    counts = {name: int(where.sum()) for name, where in holes.items() if _word(table, name)}
+    what = "values are missing, and become a level" if level else "values are missing, and are filled in"
+    return _noted(done, table, what, counts) if counts else done

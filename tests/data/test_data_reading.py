@@ -154,6 +154,16 @@ def test_rows_that_are_left_out_are_counted_by_column(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("missing", "done"), [("mode", "are filled in"), ("level", "become a level")])
+def test_words_that_count_as_missing_are_named_where_they_are_filled_in(tmp_path, missing, done):
+    put(tmp_path, "t.csv", "drinks,n,m,y\nNone,1,a,0\nHeavy,2,,1\nNone,3,a,1\nMild,0,b,1\n")
+    kept = clean(read("t.csv", "y", folder=tmp_path, verbatim=["drinks", "m"]), missing, ["drinks", "m"])
+    assert kept.notes == (
+        f"values are missing, and {done}: 'drinks' in 2 ('None' counts as missing: see missing_words)",
+    )
+    assert kept.features["drinks"].isna().sum() == (2 if missing == "mode" else 0)
+
+
 @pytest.mark.parametrize("name", ["", "Unnamed: 0", "...1"])
 def test_row_numbers_that_a_program_wrote_are_no_feature(tmp_path, name):
     put(tmp_path, "t.csv", f"{name},a,y\n0,1.5,1\n1,2.5,0\n")
