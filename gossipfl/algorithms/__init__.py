@@ -37,7 +37,7 @@ from gossipfl.algorithms.newton import Newton
 from gossipfl.algorithms.opapc import OPAPC
 from gossipfl.algorithms.push_pull import PushPull
 from gossipfl.algorithms.push_sum import PushSum
-from gossipfl.algorithms.stability import Round, longest_step
+from gossipfl.algorithms.stability import Round, halved, longest_step
 from gossipfl.algorithms.sums import Objective, Summed, Summing, Units
 
 __all__ = [
@@ -75,6 +75,7 @@ __all__ = [
     "Tracked",
     "Units",
     "arithmetic",
+    "halved",
     "leaves",
     "longest_step",
     "made",

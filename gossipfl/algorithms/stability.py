@@ -1,5 +1,6 @@
 """The longest step with which methods are stable over directed links; must not know any engine, or how links are made."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ MARGIN = (
     1.25  # of the bound. On 37 directed graphs, peers with different curvatures lowered it by 6 % at most
 )
 HALVINGS = 3  # of the last interval: the step is at most 9 % shorter than it could be
+NEARLY = 0.999  # of what is needed: peers compute it with their own rounding
 SQUARINGS = 40  # a step that shows no decay after 2^40 periods counts as unstable
 
 
@@ -92,3 +94,13 @@ def _decays(m: Array) -> bool:
             return False
         m = m @ m
     return False
+
+
+def halved(step: float, needed: float) -> float:
+    """A step, halved until it is about as short as needed.
+
+    Peers that shorten an agreed step so have only few steps to agree on, however many they ask for.
+    """
+    while needed < NEARLY * step < math.inf:
+        step /= 2
+    return step

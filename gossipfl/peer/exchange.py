@@ -124,7 +124,7 @@ class Exchange:
         elapsed: float | None = 0.0,
         anew: bool = False,
     ) -> None:
-        """Learning begins at exchange `origin`, for so many exchanges; no step is shorter than `step`.
+        """Learning begins at exchange `origin`, for so many exchanges, with the agreed `step`.
 
         A newcomer gets what `transfer` returns; nothing, where none is given. For `elapsed` see `Limits.begun`. `anew`: if a
         neighbour begins again, all agree again (`BegunAnew`).

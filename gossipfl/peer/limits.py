@@ -37,7 +37,7 @@ class Limits(NamedTuple):
     last: no exchange comes later, however links change.
     end: the exchange at which learning ends, if links do not change.
     alone: one neighbour alone leads nobody further than to this exchange.
-    step: the shortest learning rate.
+    step: the agreed learning rate.
     aside: the exchanges that all certificates together can take.
     """
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import structs
 
+from gossipfl.algorithms import halved
 from gossipfl.peer.limits import Limits, RefusalLog
 from gossipfl.peer.neighbour import LOUD, TO_THE_END, UP, Answer, Health, Message, Neighbour
 from gossipfl.peer.patience import Patience
-from gossipfl.peer.rumours import NONE, Here
+from gossipfl.peer.rumours import NONE, SHORTEST, Here
 from gossipfl.peer.wire import Header, Opening, attempt
 
 log = logging.getLogger(__name__)
@@ -302,13 +303,14 @@ class Neighbourhood(dict[int, Neighbour]):
     def _opens(self, one: Neighbour, now: float) -> None:
         """A neighbour has begun a session."""
         self.opened += 1
-        asked = one.edge.theirs.step
-        if 0 < asked < self.limits.step:
-            self.disbelieve(
-                one, f"asks for a step of {asked:.1g}; the shortest one is {self.limits.step:.1g}", now
-            )
-        elif asked and not 0 < self.step <= asked:
-            self.step, self.asker = asked, one.name
+        asked, agreed = one.edge.theirs.step, self.limits.step
+        if 0 < asked < SHORTEST * agreed:
+            shortest = SHORTEST * agreed
+            self.disbelieve(one, f"asks for a step of {asked:.1g}; the shortest one is {shortest:.1g}", now)
+        elif asked:
+            step = halved(agreed or asked, asked)
+            if not 0 < self.step <= step:
+                self.step, self.asker = step, one.name
 
     def drop(self, peer: int, number: int, what: str, now: float) -> None:
         """Its message of this exchange, which I have used, cannot be used after all: it counts as lost."""

@@ -15,7 +15,7 @@ MASK = 3072  # bytes of the longest stop mask
 MAX_DEPTH = 8 * MASK  # hops that a stop mask has room for
 CUTS = 32  # edges in `Rumours.cuts`: word of more of them is not passed on
 FAR = 64  # exchanges beyond the one at hand that a rumour may name
-SHORTEST = 1e-3  # times the agreed step: the shortest step that a newcomer may ask for
+SHORTEST = 2.0**-10  # times the agreed step: the shortest step that a newcomer may ask for
 EARLY = 0.9  # of the seconds of a study: before that nobody's time is up
 SKIPPED = 0.9  # of the exchanges of a study: one neighbour alone leads nobody further
 OLD = 64  # times the steps of a gossip model for which there was time
@@ -258,7 +258,8 @@ TABLE = (
         "opens.step",
         "that the sender's rows need a shorter step",
         "All learn with that step, and say who asks for it.",
-        f"At least {SHORTEST:g} of the agreed step; a shorter one is refused.",
+        "The agreed step is halved until it is short enough, at most ten times: so often at most all begin anew. A step below "
+        "a thousandth of the agreed one is refused.",
     ),
     Permission(
         "transfer",

@@ -10,15 +10,16 @@ from test_exchange import NAMES, NEAR, OPENING, Script, numbers, says
 from worlds import STUDY
 
 from gossipfl.algorithms import DPSGD, ExactDiffusion
+from gossipfl.algorithms.stability import NEARLY
 from gossipfl.engine import Run
 from gossipfl.errors import Departed
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.exchange import StateTransferred
 from gossipfl.peer.limits import Limits
 from gossipfl.peer.neighbour import Health, Neighbour
-from gossipfl.peer.patience import LOOPBACK, Delays, Patience
+from gossipfl.peer.patience import FACTOR, LOOPBACK, MOST, Delays, Patience
 from gossipfl.peer.rumours import FAR, Rumours
-from gossipfl.peer.wire import ATTEMPT, Header, decode, encode
+from gossipfl.peer.wire import ATTEMPT, Header, Opening, decode, encode
 from gossipfl.topology import Links, static
 
 MINE = 7  # the number that Basel draws, again and again
@@ -530,14 +531,29 @@ def test_the_time_is_not_up_before_most_of_it_has_passed_here(caplog: pytest.Log
             assert exchange.neighbours.rumours.over, "both neighbours say so"
 
 
-def test_a_step_below_the_shortest_is_not_heard() -> None:
-    for step, heard in ((0.02, 0.02), (1e-300, 0.0)):
-        opens = OPENING.__class__(OPENING.weight, OPENING.graph, step)
-        exchange = end(Script((0.0, tells(CLE, 40, opens=opens)), (0.0, tells(ZUR, 40))))
-        exchange.begin(20, lambda: b"", step=0.01)
-        swap(exchange, 40)
-        assert (exchange.neighbours.step, exchange.neighbours.asker) == (heard, "Cleveland" * (heard > 0))
-        assert [one.refused for one in exchange.neighbours.values()] == [int(not heard), 0]
+@pytest.mark.parametrize(
+    ("step", "heard"), [(0.02, 0.01), (0.01, 0.01), (0.006, 0.005), (9e-6, 0.0), (1e-300, 0.0)]
+)
+def test_the_agreed_step_is_halved_and_a_far_shorter_one_is_not_heard(step: float, heard: float) -> None:
+    opens = OPENING.__class__(OPENING.weight, OPENING.graph, step)
+    exchange = end(Script((0.0, tells(CLE, 40, opens=opens)), (0.0, tells(ZUR, 40))))
+    exchange.begin(20, lambda: b"", step=0.01)
+    swap(exchange, 40)
+    assert (exchange.neighbours.step, exchange.neighbours.asker) == (heard, "Cleveland" * (heard > 0))
+    assert [one.refused for one in exchange.neighbours.values()] == [int(not heard), 0]
+
+
+def test_a_member_makes_all_begin_anew_ten_times_at_most_by_asking_for_shorter_steps() -> None:
+    """Each request is a bit shorter than the last one, and in a session of its own."""
+    exchange, heard = end(Script()), []
+    exchange.begin(0, lambda: b"", step=0.01)
+    one = exchange.neighbours[CLE]
+    for k in range(2000):
+        opens = Opening(1 / 3, b"topology", 0.01 * 0.995**k)
+        exchange.neighbours.hear(one, Header(STUDY, CLE, 0, mine=k + 1, opens=opens), 0, -1, False, 0.0, 0.0)
+        heard.append(exchange.neighbours.step)
+    assert sorted(set(heard), reverse=True) == [0.01 * 2.0**-k for k in range(11)]
+    assert all(step <= 0.01 * max(0.995**k, 2.0**-10) / NEARLY for k, step in enumerate(heard))
 
 
 def test_what_only_one_end_used_is_given_back() -> None:
@@ -591,6 +607,15 @@ def test_lateness_makes_for_longer_patience() -> None:
     one.become(Health.SUSPECTED, 10.0)
     assert not one.overdue(2.5 * one.delays.limit - 0.1)
     assert one.overdue(2.5 * one.delays.limit + 0.1)
+
+
+def test_who_answers_later_each_time_is_not_awaited_for_ever() -> None:
+    delays = Delays(LOOPBACK)
+    for _ in range(100):
+        delays.late(0.99 * delays.limit)
+        delays.answered(0.99 * delays.limit)
+    assert 5.0 < delays.limit <= MOST * LOOPBACK.suspect < 10.0
+    assert delays.silent <= FACTOR * MOST * LOOPBACK.suspect
 
 
 def test_a_long_way_makes_for_longer_patience_and_halts_do_not() -> None:

@@ -26,7 +26,6 @@ from gossipfl.models.shard import Shard
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.fallback import PeerFallback
 from gossipfl.peer.patience import LOOPBACK
-from gossipfl.peer.rumours import SHORTEST
 from gossipfl.peer.wire import from_bytes, to_bytes
 from gossipfl.topology import Topology, averaging, cycle, diameter, static, tree
 
@@ -245,7 +244,7 @@ class World:
             ORIGIN,
             lambda: self.points[me][0].to_bytes(8) + to_bytes((self.points[me][1],)),
             MOST,
-            SHORTEST * self._step,
+            self._step,
         )
         exchange.alone = self.alone if point else 0.0
         engine, turns = self._engine(exchange, toy)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from gossipfl.algorithms import METHODS, Summed, robust
+from gossipfl.algorithms import METHODS, Summed, halved, robust
 from gossipfl.errors import Incompatible
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.method import composition, momentum
@@ -37,7 +37,9 @@ def agree_steps(
         opening, most = opened(study, kind, problem, units, start, agreement)
     step = the_step(study, kind, problem, most, known)
     fallback_step = auto_step(study, robust(penalty=bool(study.l1)), problem, most) if replaced else 0.0
-    return step, min(fallback_step, known.fallback_step) if known else fallback_step, opening
+    if known and fallback_step:
+        fallback_step = halved(known.fallback_step, fallback_step)
+    return step, fallback_step, opening
 
 
 def permitted(study: Study, units: Moments) -> float:
@@ -78,11 +80,11 @@ def opened(
 def the_step(
     study: Study, kind: str, problem: Problem, most: Callable[[Problem], float], known: Facts | None
 ) -> float:
-    """The learning rate: as given, or for "auto" by the rows of all peers; with known facts not longer than theirs."""
+    """The learning rate: as given, or for "auto" by the rows of all peers; with known facts theirs, perhaps halved."""
     if study.experiment.algorithm.step != "auto":
         return study.experiment.algorithm.step
     own = auto_step(study, kind, problem, most)
-    return min(own, known.step) if known else own
+    return halved(known.step, own) if known else own
 
 
 def auto_step(study: Study, kind: str, problem: Problem, largest: Callable[[Problem], float]) -> float:

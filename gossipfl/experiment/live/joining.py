@@ -167,7 +167,7 @@ def _ready(study: Study, begun: Session, exchange: Exchange, late: bool) -> None
         begun.facts.origin,
         transfer,
         rounds * main.exchanges,
-        SHORTEST * begun.facts.working_step,
+        begun.facts.working_step,
         None if late else 0.0,
         anew=study.secure,
     )
