@@ -31,6 +31,7 @@ PRESETS = {"loopback": LOOPBACK, "lan": LAN, "wan": WAN}
 
 UNKNOWN = 8.0  # times `suspect`: how long a neighbour is awaited while nothing is known of its delays
 AGAIN = 0.75  # round trips: a message should have come after half of one, and seems lost
+MOST = 16.0  # times `suspect`: nobody is awaited longer in an exchange, however slow it was before
 SUSPECT = 10.0  # round trips that a neighbour is awaited at least: several messages in a row may be lost
 SHAKE = 3.0  # round trips in which a broken connection is open again, if it ever will be
 FACTOR = 2.5  # times the normal delay, and a silent neighbour is given up
@@ -77,10 +78,15 @@ class Delays:
 
     @property
     def limit(self) -> float:
-        """How long it is awaited in an exchange."""
+        """How long it is awaited in an exchange.
+
+        One that is later each time would otherwise be awaited for hours.
+        """
+        suspect = self.patience.suspect
         if self._mean < 0:
-            return UNKNOWN * self.patience.suspect
-        return max(self.patience.suspect, self._mean + 4 * self._deviation, SUSPECT * self.trip)
+            return UNKNOWN * suspect
+        usual = max(self._mean + 4 * self._deviation, SUSPECT * self.trip)
+        return min(max(suspect, usual), MOST * suspect)
 
     @property
     def silent(self) -> float:

@@ -20,6 +20,7 @@ SLICE = 0.05  # seconds of silence between two looks at the connections
 # Seconds that a neighbour may be silent once it was there: by default, and at least.
 ABSENT, LEAST = 60.0, 5.0
 PARTS = 1.0  # seconds for which a neighbour that learned to the end still answers, as its last message may be lost
+STILL = 10.0  # times so many seconds: so long one may say that it is there, and not go on
 GRACE, TELLS = 2.0, 2.0  # seconds until it is told who is missing, and between two such lines
 SILENT = "are they running, or have they ended already, and are their endpoints in the topology file right?"
 
@@ -54,11 +55,13 @@ class LockStep:
         self._wait, self._absent, self._idle = wait, max(absent, LEAST), idle
         self.pace = min(self.pace, wait)
         self._since, self._told, self._next = -1.0, "", 0.0
+        self._together = False  # once as many exchanges are over as there are peers, each peer was there
 
     def begin(self, now: float, real: float) -> None:
         """The inbox's exchange begins, at this time of the patient clock and of the real one."""
         if self._since < 0:
             self._since = now
+        self._together |= self._inbox.number % ATTEMPT >= len(self._neighbours.names)
         if self._told and all(one.met for one in self._neighbours.values()):
             self._told = ""
             log.info("all neighbours are there")
@@ -89,6 +92,9 @@ class LockStep:
             most, since = (self._absent, heard) if one.met else (self._wait, self._since)
             if now - since >= most:
                 late.setdefault(most, []).append(peer)
+            elif self._together and now - began >= STILL * most:
+                late.setdefault(STILL * most, []).append(peer)
+                one.strange = one.strange or "it repeats itself and does not go on"
         for most, silent in late.items():
             names = ", ".join(self._neighbours[peer].name for peer in silent)
             known = "; ".join(why for peer in silent if (why := self._why(peer)))

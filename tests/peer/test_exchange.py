@@ -125,6 +125,20 @@ def test_a_neighbour_that_was_there_may_be_silent_for_longer_and_one_that_waits_
     assert script.now == pytest.approx(100 + 149 * 0.8 + 60, abs=2)
 
 
+@pytest.mark.parametrize(("number", "waits"), [(3, 600), (2, 1000)])
+def test_who_only_repeats_itself_ends_the_wait_once_all_were_there(number: int, waits: float) -> None:
+    """Before, it may itself wait for one that is started much later."""
+    both = [(0.0, says(peer, k)) for k in range(number) for peer in (1, 2)]
+    again = [(k, says(2, number - 1)) for k in range(1, 1000)]
+    script = Script(*both, (0.0, says(1, number)), *again)
+    end = exchange(script)
+    for k in range(number):
+        swap(end, k)
+    with pytest.raises(NetworkError, match="no answer from Zurich"):
+        swap(end, number)
+    assert script.now == pytest.approx(100 + waits + 60 * (number < 3), abs=2)
+
+
 def test_who_lacks_an_earlier_message_than_the_last_gets_it_again() -> None:
     """Along a tree a peer sends twice before it needs an answer: its first message may be the one that was lost."""
     script = Script(
