@@ -104,8 +104,9 @@ def simulate(*words: Any, **settings: Any) -> Result:
         heard(Warned("", note))
     learned, lines = learn(given, heard)
     judged = judge(given.study, learned)
-    model = _model(given, judged, learned)
-    return heard.all_of(Result(given.study.experiment, judged.summary, metrics_frame(lines), model))
+    model, own = _models(given, judged, learned)
+    frame = metrics_frame(lines)
+    return heard.all_of(Result(given.study.experiment, judged.summary, frame, model, personal=own))
 
 
 @_called_as(asked)
@@ -128,13 +129,19 @@ def run(*words: Any, **settings: Any) -> Result:
         return heard.all_of(replace(load_run(Path(place) / "run"), folder=None))
 
 
-def _model(given: Given, judged: Judged, learned: Learned) -> LinearModel | None:
-    """The mean of the peers' models; None if `no_model` has a reason."""
-    e = given.study.experiment
-    if not isinstance(judged.problem, Linear) or no_model(e, judged.summary):
-        return None
+def _models(
+    given: Given, judged: Judged, learned: Learned
+) -> tuple[LinearModel | None, dict[str, LinearModel]]:
+    """The mean of the peers' models, None if `no_model` has a reason; and each peer's own, where it is to have one."""
+    e, problem = given.study.experiment, judged.problem
+    if not isinstance(problem, Linear) or no_model(e, judged.summary):
+        return None, {}
     scale = learned.scales[0] if e.data.standardise == "gossip" else None
-    return rebuilt(describe(e, judged.mean, learned.schema, judged.problem.outputs, scale))
+    shared, *own = (
+        rebuilt(describe(e, x, learned.schema, problem.outputs, scale))
+        for x in [judged.mean, *([] if judged.own is None else judged.own)]
+    )
+    return shared, dict(zip(learned.names, own, strict=bool(own)))
 
 
 class _Heard:

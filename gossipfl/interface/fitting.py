@@ -117,8 +117,13 @@ def _study(wish: Wish, graph: nx.Graph, parameters: int) -> Study:
 
 
 def _suiting(tables: Mapping[str, Any], wish: Wish) -> Experiment:
-    """The experiment, whose loss, by its name or of the caller's own, is for a task of the wish. Raises BadExperiment."""
+    """The experiment of one model, whose loss, by its name or of the caller's own, has a task of the wish. Or BadExperiment."""
     experiment = changed(tables, wish.settings, wish.engine == "peers")
+    if experiment.model.personal:
+        raise BadExperiment(
+            "personal = true gives each peer a model of its own, and an estimator has one for all rows: leave it out, or use "
+            "gossipfl.simulate or run, whose result has the models in `personal`"
+        )
     enlist(experiment)
     kind = experiment.model.kind
     task = LOSSES[kind]().task if kind in LOSSES else kind

@@ -1,6 +1,6 @@
 """What a call returns: model, metrics, verdict; must not know how the peers learned."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Result:
     model: the mean of the peers' models, which is that of each peer if they agreed; None if `no_model` says why.
     folder: the run folder; None if nothing was written.
     notes: what was chosen for data without an experiment, and what a person should know of the rows and the run, in sentences.
+    personal: with `model.personal`, each peer's own model by the peer's name; `summary["personal"]` has their scores.
     """
 
     experiment: Experiment
@@ -42,6 +43,7 @@ class Result:
     model: LinearModel | None
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    personal: dict[str, LinearModel] = field(default_factory=dict)
 
     @property
     def certificate(self) -> float | None:
@@ -96,9 +98,12 @@ class Result:
             f"{rows['train']:,} training rows, {rows['test']:,} test rows</p>"
         )
         parts += ["<ul>", *(f"<li>{escape(note)}</li>" for note in self.notes), "</ul>"] if self.notes else []
-        figures = {name: value for name, value in self.test.items() if value is not None and name != "rows"}
-        if figures:
-            parts.append(pd.DataFrame([figures], index=["test rows"]).to_html(float_format="%.4g"))
+        scores = {"test rows": self.test}
+        if own := (s.get("personal") or {}).get("test"):
+            scores["test rows, own models"] = own["all"]
+        figures = pd.DataFrame(scores).T.drop(columns="rows", errors="ignore").dropna(axis=1, how="all")
+        if figures.size:
+            parts.append(figures.to_html(float_format="%.4g"))
         if self.model is not None:
             parts.append(f"<p><code>{escape(self.model.original_formula)}</code></p>")
             frame = self.summary_frame().rename_axis(None)
@@ -129,6 +134,7 @@ def load_run(run: str | Path) -> Result:
         load_model(folder) if not why and (folder / "model.json").is_file() else None,
         folder,
         (*summary.get("notes", ()), *filter(None, [why])),
+        {} if why else _own(folder, summary),
     )
 
 
@@ -144,6 +150,12 @@ def no_model(experiment: Experiment, summary: Summary) -> str:
             'data: use standardise = "gossip", or "none"'
         )
     return ""
+
+
+def _own(folder: Path, summary: Summary) -> dict[str, LinearModel]:
+    """Each peer's own model, if the run was to make them."""
+    places = {name: folder / "peers" / name for name in summary["rows"] if "personal" in summary}
+    return {name: load_model(place) for name, place in places.items() if (place / "model.json").is_file()}
 
 
 def metrics_frame(lines: list[Progress]) -> pd.DataFrame:

@@ -11,6 +11,8 @@ import torch
 from runs import carry_out, models
 from safetensors.torch import load_file
 
+import gossipfl as gf
+from gossipfl.config.file import parse
 from gossipfl.errors import Incompatible
 from gossipfl.trained import load
 
@@ -77,6 +79,27 @@ def test_both_scores_are_told(tmp_path):
     np.testing.assert_allclose(np.append(slopes, intercept), [-1.0, 2.0, 0.0], atol=0.1)
     rows = pd.read_csv(tmp_path / "c.csv")
     assert mine.predict(rows).scores["r2"] > load(tmp_path / "run").predict(rows).scores["r2"]
+
+
+@pytest.mark.parametrize("standardise", ["gossip", "none"])
+def test_python_has_the_own_models_from_memory_and_from_a_folder(tmp_path, standardise):
+    sites(tmp_path)
+    experiment = parse(raw(tmp_path) | {"data": raw(tmp_path)["data"] | {"standardise": standardise}})
+    memory, again = gf.simulate(experiment), gf.simulate(experiment, out=tmp_path / "run")
+    assert [*memory.personal] == [*again.personal] == ["a", "b", "c"]
+    for name, model in memory.personal.items():
+        for ours, theirs in zip(model.original, again.personal[name].original, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    rows = pd.read_csv(tmp_path / "c.csv")
+    assert memory.personal["c"].predict(rows).scores["r2"] > memory.model.predict(rows).scores["r2"]
+    told = [
+        figures["all"]["rmse"] for figures in (memory.summary["test"], memory.summary["personal"]["test"])
+    ]
+    assert "test rows, own models" in memory._repr_html_()
+    assert all(f"{rmse:.4g}" in memory._repr_html_() for rmse in told)
+    plain = gf.simulate(experiment, personal=False)
+    assert plain.personal == {}
+    assert "own models" not in plain._repr_html_()
 
 
 def test_a_study_is_the_same_with_and_without(tmp_path):

@@ -204,6 +204,13 @@ def test_a_loss_in_the_settings_has_to_fit_too(cancer):
         gf.GossipClassifier(settings={"model.kind": "linear"}).fit(*cancer)
 
 
+def test_models_of_the_peers_own_are_refused(cancer):
+    with pytest.raises(
+        ValueError, match="personal = true gives each peer a model of its own, and an estimator has one"
+    ):
+        gf.GossipClassifier(settings={"personal": True}).fit(*cancer)
+
+
 def test_softmax_of_two_classes_is_the_logistic_model(cancer):
     X, y = cancer
     both = gf.GossipClassifier(loss="softmax", l2=0.02, peers=4).fit(X, y)
