@@ -18,7 +18,6 @@ class Certificate(NamedTuple):
     distance: the predicted distance to the optimum of all data; None if it is not known.
     why: why it is not known.
     endless: there is no finite optimum.
-    void: not all peers took part in a sum.
     rounding: further steps change nothing but the rounding.
     contracted: the Newton step behind it, or the step after it, was at most half as long as the one before.
     spread: the largest distance of the models in question from their mean, relative; None if it is not known.
@@ -28,7 +27,6 @@ class Certificate(NamedTuple):
     distance: float | None = None
     why: str = ""
     endless: bool = False
-    void: bool = False
     rounding: bool = False
     contracted: bool = False
     newton: int = 0

@@ -265,7 +265,7 @@ class World:
                 if not (self.certified and engine.unsettle()) or self._certifies(life, exchange, toy, run):
                     break
                 self.voids += 1
-                rest.postpone(run.round, void=True)
+                rest.postpone(run.round)
             assert run.round < MOST, f"{me} does not settle"
         exchange.leave("settled")
         self.ended[me] = run.round, run.state.x

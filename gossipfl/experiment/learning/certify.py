@@ -107,7 +107,7 @@ class Certifier:
     ) -> Certificate:
         """The certificate of the models x of these peers."""
         if not (nx.is_strongly_connected(graph) if graph.is_directed() else nx.is_connected(graph)):
-            return Certificate(why=VOID, void=True)
+            return Certificate(why=VOID)
         here, links = [study.names.index(name) for name in graph], tree(graph).rounds()
         made, along = made._replace(peers=len(here), exchanges=max(1, len(links))), cycle(links)
         if len(self._mine) > MANY:
@@ -119,7 +119,7 @@ class Certifier:
             along = cycle(among(study.graph, graph).rounds())
         state, mean = self._taken(made.of(method), x, along)
         if state is None:
-            return Certificate(why=VOID, void=True)
+            return Certificate(why=VOID)
         spread = None if len(self._mine) > MANY else float(relative_distance(x, mean).max())
         found = _certificate(state.evidence)._replace(spread=spread)
         known = isinstance(method, Probe) and method.thorough and found.distance is not None

@@ -50,7 +50,6 @@ class Outcome:
     before: float = 0.0  # seconds of learning before this process
     certificate: Certificate | None = None  # of the last model
     attempts: int = 0  # certificates taken
-    void: bool = False  # the last one could not be taken
 
     @property
     def elapsed(self) -> float:
@@ -146,7 +145,7 @@ def _rounds(
             outcome.stopped = "tolerance" if stop.seconds is None or (rest.lately and not over) else "seconds"
             if not (certifier and _goes_on(engine, outcome, stop, certifier)):
                 break
-            rest.postpone(outcome.rounds, outcome.void)
+            rest.postpone(outcome.rounds)
         if lines.due(outcome):
             losses = _numbers(problem.loss(x))
             yield measure(engine, losses, outcome)
@@ -170,7 +169,6 @@ def _goes_on(engine: Engine, outcome: Outcome, stop: StopSettings, certifier: Ce
     found = certifier(outcome.run)
     outcome.attempts += 1
     near = found.distance is not None and found.distance <= stop.tolerance
-    outcome.void = found.void
     if near or found.endless:
         outcome.certificate = found
     if found.endless:
@@ -292,13 +290,13 @@ class Rest:
         self._were.append(self._converged)
         return self._engine.settled(self._answer[self._converged], over)
 
-    def postpone(self, exchanges: int, void: bool) -> None:
-        """The certificate after so many exchanges did not meet the tolerance: the next one waits, each time twice as long.
+    def postpone(self, exchanges: int) -> None:
+        """The certificate after so many exchanges did not meet the tolerance, or a peer was missing in its sums.
 
-        `void`: there was none, as a peer was missing; the next one comes soon.
+        The next one waits, each time twice as long, so that there are few. Peers that read a sum differently wait alike.
         """
-        self._pause = self._pause if void else max(2 * self._pause, PAUSE)
-        self._next = exchanges + (PAUSE if void else self._pause)
+        self._pause = max(2 * self._pause, PAUSE)
+        self._next = exchanges + self._pause
         self._converged = False
         self._were.clear()
 
