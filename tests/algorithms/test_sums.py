@@ -9,12 +9,13 @@ import pytest
 import torch
 from runs import carry_out, settings
 from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_diabetes
 from torch import Tensor
 
 from gossipfl import topology
 from gossipfl.algorithms import Objective, Summed, Summing, Units
 from gossipfl.algorithms.sums import LBFGS, Bound, DampedNewton, Probe, distance, lbfgs
-from gossipfl.algorithms.sums.certificate import CONTRACTION, Verdict, at_rounding, predicted
+from gossipfl.algorithms.sums.certificate import CONTRACTION, LEAST, Verdict, at_rounding, predicted
 from gossipfl.algorithms.sums.quadratic import lasso_step
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.models import Linear, pooled_optimum
@@ -77,7 +78,43 @@ def test_newton_meets_the_optimum_and_says_so(loss: Loss, l2: float) -> None:
     assert predicted(run[-1].evidence) <= 1e-12
     # the reference has a flat direction of softmax only to 1e-16 / l2
     assert gap(run[-1].x, problem) <= (1e-10 if isinstance(loss, Softmax) else 1e-11)
-    assert len(run) <= (2 if isinstance(loss, Squared) else 30)
+    assert len(run) <= (2 if isinstance(loss, Squared) else 12)
+
+
+@pytest.mark.parametrize(("l2", "sums"), [(0.1, 8), (1e-3, 11), (1e-5, 14), (1e-6, 15)])
+def test_a_small_penalty_takes_few_sums_more(l2: float, sums: int) -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    problem = Linear([((x - x.mean(0)) / x.std(0), y * 1.0)], Logistic(), l2=l2)
+    run = list(states(DampedNewton(objective(problem), Logistic(), 1e-12), problem))
+    assert predicted(run[-1].evidence) <= 1e-12
+    assert len(run) <= sums
+
+
+@pytest.mark.parametrize("delta", [5.0, 20.0])
+def test_huber_takes_few_sums_by_ever_smaller_deltas(delta: float) -> None:
+    x, y = load_diabetes(return_X_y=True)
+    problem = Linear([((x - x.mean(0)) / x.std(0), y - y.mean())], Huber(delta), l2=1e-3)
+    run = list(states(DampedNewton(objective(problem), Huber(delta), 1e-12), problem))
+    assert predicted(run[-1].evidence) <= 1e-12
+    assert len(run) <= 25
+
+
+def test_distances_have_no_units_and_slopes_near_0_count_by_the_spread() -> None:
+    """An optimum at 0 has a distance, too. Slopes larger than a thousandth of the spread count by their own size."""
+    random = np.random.default_rng(0)
+    step, x, deviation, mean = (torch.from_numpy(random.random(k)) for k in (4, 4, 3, 3))
+    for spread in (1.0, 50.0):
+        units = Units(deviation, mean, spread)
+        slopes = torch.cat((step[:3], -(mean @ step[:3])[None]))  # which leaves the intercept at the mean row
+        size = float((deviation * step[:3]).norm())
+        for at in (0.0, 1e-3, 0.5, 1.0, 30.0):  # slopes of so many thousandths of the spread
+            here = at * LEAST * spread * x / (deviation * x[:3]).norm()
+            assert distance(slopes, here, units) == pytest.approx(size / (LEAST * spread * max(at, 1.0)))
+            for scale in (1e-6, 1e12):
+                larger = units._replace(spread=scale * spread)
+                assert distance(scale * step, scale * here, larger) == pytest.approx(
+                    distance(step, here, units)
+                )
 
 
 @each_loss

@@ -62,6 +62,7 @@ def test_a_signal_stops_the_run_early_and_saves_it(
     assert "Traceback" not in err
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["stopped"] == "interrupted"
+    assert summary["certificate"] is None
     assert (tmp_path / "run" / "model.json").is_file()
 
 

@@ -13,8 +13,11 @@ from gossipfl.config.file import parse
 from gossipfl.data import Table
 from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.evaluation.verdict import verdict
+from gossipfl.experiment.launch.simulate import simulate
+from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.study.make import study
+from gossipfl.runs.events import Progress
 
 
 def told(raw: dict[str, Any], engine: str, folder: Path) -> tuple[dict[str, Any], int, str]:
@@ -66,7 +69,7 @@ def split(x: Any, y: Any) -> list[Table]:
 
 
 @pytest.mark.parametrize("kind", ["newton", "exact-diffusion"])
-@pytest.mark.parametrize("case", ["separable", "ties", "no counts"])
+@pytest.mark.parametrize("case", ["separable", "ties", "no counts", "level"])
 def test_where_there_is_no_optimum_the_run_says_why(kind: str, case: str) -> None:
     x = np.random.default_rng(5).normal(size=(120, 2))
     x[:, 0] += 0.3 * np.sign(x[:, 0])
@@ -75,6 +78,10 @@ def test_where_there_is_no_optimum_the_run_says_why(kind: str, case: str) -> Non
     if case == "ties":
         x[::6], y[::12], y[6::12] = 0.0, True, False
         words = "or none within reach"
+    if case == "level":
+        x[:, 1] = np.arange(120) % 7 == 0
+        y = (x[:, 0] + np.random.default_rng(6).normal(size=120) > 0) | (x[:, 1] > 0)
+        words = "a level or a combination of features has rows of one class only"
     if case == "no counts":
         model, l2, y, words = "poisson", 0.01, 0 * y, "all counts are 0"
     raw = settings(
@@ -91,6 +98,83 @@ def test_where_there_is_no_optimum_the_run_says_why(kind: str, case: str) -> Non
     assert summary["certified"]["endless"]
     assert words in summary["certified"]["why"]
     assert words in sentence
+
+
+def test_without_all_peers_there_is_no_certificate_and_attempts_become_rarer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer in the middle of a line is away whenever sums are due."""
+    monkeypatch.setattr(Simulated, "companies", lambda _, study, run: [study.graph.subgraph("0134")])
+    raw = settings(topology__graph="line:5", model__l2=1.0, stop__rounds=800, stop__tolerance=1e-4)
+    summary, code, sentence = told(raw, "simulator", tmp_path / "run")
+    assert summary["certificate"] is None
+    assert summary["agreed"]
+    assert code == 6
+    assert sentence.endswith(
+        "no certificate of its distance to the optimum: not all peers took part in its sums"
+    )
+    assert 4 < summary["certified"]["attempts"] <= 7, "after 16, 32, ... rounds, and at the end"
+
+
+def test_interrupted_peers_take_no_certificate(tmp_path: Path) -> None:
+    events = simulate(parse(settings(stop__tolerance=1e-6, stop__rounds=4000)), tmp_path / "run")
+    next(event for event in events if isinstance(event, Progress))
+    rest = [events.throw(KeyboardInterrupt), *events]
+    summary = rest[-1].summary
+    assert summary["stopped"] == "interrupted"
+    assert summary["certificate"] is None
+    assert summary["certified"]["attempts"] == 0
+    assert verdict(summary, 1e-6) == (
+        130,
+        f"interrupted after {summary['rounds']} rounds; the models at that point are saved",
+    )
+
+
+def test_a_tolerance_below_rounding_is_not_met(tmp_path: Path) -> None:
+    raw = settings(
+        algorithm__kind="newton",
+        algorithm__averaging="tree",
+        stop__tolerance=1e-17,
+        stop__rounds=200,
+        data__test=0.0,
+    )
+    summary, code, sentence = told(raw, "simulator", tmp_path / "run")
+    assert code == 6
+    assert (
+        f"by its certificate the model is at rounding, {summary['certificate']:.1e} from the optimum"
+        in sentence
+    )
+    assert "Set stop.tolerance higher, above rounding errors" in sentence
+
+
+@pytest.mark.parametrize("kind", ["newton", "exact-diffusion"])
+def test_an_optimum_at_0_is_met(kind: str) -> None:
+    x = np.random.default_rng(5).normal(size=(120, 2))
+    raw = settings(
+        model__kind="linear", algorithm__kind=kind, topology__graph="ring:4", stop__tolerance=1e-8, stop__rounds=600
+    )  # fmt: skip
+    made = study(parse(raw))
+    summary = judge(made, train(made, split(x, np.full(120, 7.0)))).summary
+    assert verdict(summary, 1e-8)[0] == 0
+    assert summary["certificate"] <= 1e-8
+
+
+def test_labels_far_from_0_are_scored_as_pooled() -> None:
+    random = np.random.default_rng(2)
+    x = random.normal(size=(240, 3))
+    rows = split(x, 1e12 + 1e3 * (x @ [1.0, 2.0, -1.0] + 0.3 * random.normal(size=240)))
+    for part in rows:
+        part.test[-20:] = True
+    raw = settings(
+        reference=True, model={"kind": "linear", "l2": 1e-3}, topology__graph="ring:4", stop__tolerance=1e-10,
+        algorithm={"kind": "newton", "averaging": "tree"}, stop__rounds=200,
+    )  # fmt: skip
+    made = study(parse(raw))
+    summary = judge(made, train(made, rows)).summary
+    assert verdict(summary, 1e-10)[0] == 0
+    assert summary["certificate"] <= 1e-10
+    assert 0.9 < summary["test"]["all"]["r2"] < 1
+    assert summary["test"]["all"]["r2"] == pytest.approx(summary["pooled"]["test"]["all"]["r2"], abs=1e-5)
 
 
 @pytest.mark.parametrize(
