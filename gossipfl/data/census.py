@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from gossipfl.data.encode import Rows, Schema
+from gossipfl.data.encode import Rows, Schema, taken, weighted
 
 Array = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]  # the numbers of both cells, (2, pairs)
@@ -24,6 +24,12 @@ def firsts(schema: Schema) -> list[str]:
 def columns(schema: Schema) -> list[str]:
     """The column of the data that each feature is of."""
     return [column for column in schema.columns for _ in schema.levels.get(column, ("", ""))[1:]]
+
+
+def counting(part: Rows, schema: Schema) -> Rows:
+    """The rows that have a weight: those of weight 0 would be in sums of columns, and not in counts."""
+    weight = weighted(part, schema).weight
+    return part if weight is None else taken(part, weight > 0)
 
 
 def size(part: Rows) -> float:

@@ -80,6 +80,10 @@ def test_settings(changes: dict[str, Any], sentence: str) -> None:
             {"width": 26, "pods": True},
             "peer 0 has 15 training rows. Where a pod leaves, a sum of 469 numbers",
         ),
+        (240, {"level": 4, "pods": True}, "differ in 'c=b in the pod of 3, 4, 5, 6, 7'"),
+        (240, {"twin": 5, "pods": True}, "differ in 'c=b beside d=b'"),
+        (240, {"mixed": True, "pods": True}, "all rows of others in 'd=b in the pod of 0, 1, 2'"),
+        (240, {"labels": 4, "pods": True}, "differ in 'class 1 in the pod of 3, 4, 5, 6, 7'"),
         (240, {"kinds": True}, "since rows can be of 4 kinds, and totals tell how many there are of each"),
         (240, {"twin": 5}, "differ in 'c=b beside d=b'"),
         (240, {"weight": 1e-9}, "peer 0 has 1 training rows by their weights, and secure sums need 5"),
@@ -99,6 +103,8 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
         table["b"] = np.where(site == 2, random.normal(size=rows), changes.get("none", 7.0))
     if "split" in changes:  # nobody's rows differ in the first level, and one peer alone has it
         table["c"] = np.where(site == 2, "a", random.choice(["b", "c"], rows))
+    if "mixed" in changes:  # in each peer of the first pod rows have one level
+        table["d"] = np.where(site == 1, "b", np.where(site < 3, "a", random.choice(["a", "b"], rows)))
     if "turned" in changes:
         table["d"] = np.where((table["c"] == "a") ^ (site == 2), "a", "b")
     if "rare" in changes:
@@ -111,7 +117,7 @@ def test_rows(rows: int, changes: dict[str, Any], sentence: str, tmp_path: Any) 
         table["w"] = np.where((site == 0) & (np.arange(rows) > 0), changes["weight"], 1.0)
     table["y"] = np.arange(rows) < changes["cell"] if "cell" in changes else random.random(rows) < 0.5
     if "labels" in changes:
-        table["y"] &= site == 2
+        table["y"] &= (site == 2) if changes["labels"] is True else (site < 4)
     wide = random.normal(size=(rows, changes.get("width", 0)))
     table = pd.concat((table, pd.DataFrame(wide).add_prefix("x")), axis=1)
     if "huge" in changes:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import METHODS
 from gossipfl.data import Rows, Schema, census
-from gossipfl.data.encode import counted, weighted
+from gossipfl.data.encode import weighted
 from gossipfl.data.fill import MIN_ROWS
 from gossipfl.errors import BadData
 from gossipfl.experiment.learning import alike
@@ -64,7 +64,7 @@ def guard(
     """
     if not study.secure or study.private:
         return None
-    parts = [counted(weighted(part, schema)) for part in train]
+    parts = [weighted(part, schema) for part in train]
     sizes = [census.size(part) for part in parts]
     for row, part, size in zip(rows.tolist(), parts, sizes, strict=True):
         if size < MIN_ROWS:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gossipfl.algorithms.sums import PLAIN, UNKNOWN, Carrier, Clipped, Noised
 from gossipfl.algorithms.sums.carrier import Integers
-from gossipfl.data import Rows, Schema, Table, encode
+from gossipfl.data import Rows, Schema, Table, census, encode
 from gossipfl.data.encode import weighted, without
 from gossipfl.data.fill import agree_fill
 from gossipfl.data.names import did_you_mean, listed
@@ -23,7 +23,7 @@ from gossipfl.data.scale import Scale
 from gossipfl.errors import BadData, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.disclosure import bearing, borne, guard, limit, scaled
-from gossipfl.experiment.learning.heldout import refuse_folds
+from gossipfl.experiment.learning.groups import refuse_groups
 from gossipfl.experiment.learning.schema import agree_schema
 from gossipfl.experiment.learning.select import select
 from gossipfl.experiment.learning.standardise import (
@@ -124,11 +124,13 @@ def prepare(
     schema = known.schema if known else _filled(study, tables, rows, agreement)
     encoded = [encode(table, schema) for table in tables]
     train, test = [pair[0] for pair in encoded], [pair[1] for pair in encoded]
-    guarded = guard(study, class_weights(study, schema), train, rows, agreement)
+    given = class_weights(study, schema)
+    train = [census.counting(part, given) for part in train] if study.secure else train
+    guarded = guard(study, given, train, rows, agreement)
     if guarded and guarded.flat:
         flat = dataclasses.replace(schema, constant=guarded.flat)
         train, test = ([without(r, flat) for r in part] for part in (train, test))
-    refuse_folds(study, schema, train, rows, guarded, agreement)
+    refuse_groups(study, schema, train, rows, guarded, agreement)
     check_targets(study, train, rows)
     if known:
         mean_rows = known.mean_rows
