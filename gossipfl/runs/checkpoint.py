@@ -8,7 +8,6 @@ their accounts.
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -35,11 +34,6 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
     }
     content = save({"x": point.x.contiguous()}, metadata | {"digest": _digest(point.x, metadata)})
     files.write(folder / NEW, content, before=folder / OLD, mode=0o600)
-    entry = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
 
 
 def read(folder: Path, study: bytes) -> tuple[Checkpoint | None, list[str]]:

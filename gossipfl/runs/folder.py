@@ -119,8 +119,9 @@ def write(
 ) -> None:
     """Write a file whole or not at all: no reader sees half of it. The old file becomes `before`.
 
-    If it is `synced`, that holds after a crash of the machine, too. The umask takes rights from `mode`.
-    Raises OSError; then nothing has changed, and no partial file is left.
+    If it is `synced`, that holds after a crash of the machine, too: the new file is there once this returns. The umask takes
+    rights from `mode`.
+    Raises OSError; then no partial file is left, and the old file is there, unless the folder alone could not be synced.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -132,10 +133,21 @@ def write(
         if before and path.exists():
             path.replace(before)
         partial.replace(path)
+        if synced:
+            _sync(path.parent)
     except OSError:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+def _sync(folder: Path) -> None:
+    """The names of the files in a folder survive a crash of the machine: without that, an old file can come back."""
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)
 
 
 def append(path: Path, line: bytes) -> None:
