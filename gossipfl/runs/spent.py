@@ -13,31 +13,40 @@ from gossipfl.runs.folder import read_json, write
 from gossipfl.secrecy.promise import Promise, Spending
 
 FILE = "budget.json"
+SAME = "epsilon", "delta", "colluders", "peers"  # what a promise says
 
 
 def read(folder: Path, promise: Promise) -> Spending:
     """What is spent so far; nothing if there is no file.
 
     Raises:
-        BadExperiment: it cannot be read, or is of another epsilon or delta.
+        BadExperiment: it cannot be read, or is of another epsilon or delta, or of other numbers of colluders and peers.
     """
     path = folder / FILE
     spent, sums = 0.0, 0
     if path.exists():
-        try:
-            known = read_json(path)
-            same = (known["epsilon"], known["delta"]) == (promise.epsilon, promise.delta)
-            spent, sums = float(known["mu_squared"]), int(known["sums"])
-        except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as why:
+        known = told(folder)
+        kept = {name: known[name] for name in SAME}
+        spent, sums = known["mu_squared"], int(known["sums"])
+        if kept != {name: getattr(promise, name) for name in SAME}:
+            promised = ", ".join(f"{name} = {value:g}" for name, value in kept.items())
             raise BadExperiment(
-                f"{path} says what is spent of the budget, and cannot be read ({why}): without it no private sum is sent"
-            ) from None
-        if not same:
-            raise BadExperiment(
-                f"{path} is of epsilon = {known['epsilon']} and delta = {known['delta']}: what its rows have told counts for "
-                "another promise, too. Set these again, or give another folder and add both up"
+                f"{path} is of {promised}: what its rows have told counts for another promise, too. Set these again, or give "
+                "another folder and add both up"
             )
     return Spending(promise, spent, partial(keep, path), sums)
+
+
+def told(folder: Path) -> dict[str, float]:
+    """The record in the file. Raises BadExperiment if it cannot be read."""
+    path = folder / FILE
+    try:
+        known = read_json(path)
+        return {name: float(known[name]) for name in (*SAME, "spent", "mu_squared", "sums")}
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as why:
+        raise BadExperiment(
+            f"{path} says what is spent of the budget, and cannot be read ({why}): without it no private sum is sent"
+        ) from None
 
 
 def keep(path: Path, record: dict[str, float]) -> None:

@@ -12,6 +12,8 @@ import msgspec
 
 from gossipfl.data.names import natural
 from gossipfl.errors import BadExperiment
+from gossipfl.runs.spent import FILE as BUDGET
+from gossipfl.runs.spent import told
 from gossipfl.runs.summary import read_summary
 
 TAIL = 65_536  # bytes at the end of a file, which have the last complete line
@@ -27,14 +29,16 @@ class PeerStatus(NamedTuple):
     neighbours: dict[str, dict[str, Any]]
     counters: dict[str, int]
     error: str  # the error that it ended with; "" for none
-    budget: dict[str, float] | None = None  # of private sums: what is spent
+    budget: dict[str, float] | None = (
+        None  # of private sums: what is spent, in sums that no line has yet, too
+    )
 
 
 def statuses(folder: Path) -> list[PeerStatus]:
     """The status of each peer in a run folder, in natural order.
 
     Raises:
-        BadExperiment: the folder has no run of live peers, or a peer's summary is damaged.
+        BadExperiment: the folder has no run of live peers, or a peer's summary or budget is damaged.
     """
     own = sorted((folder / "peers").glob("*/"), key=lambda path: natural(path.name))
     found = [_status(path) for path in own] if (folder / "config.toml").exists() else []
@@ -52,6 +56,8 @@ def _status(own: Path) -> PeerStatus:
     lines, end = _written(own / "metrics.jsonl"), _written(own / "summary.json")
     if lines is not None and (last := _last(own / "metrics.jsonl")):
         status = status._replace(state="begun", ago=time.time() - lines, **last)
+    if os.access(own / BUDGET, os.R_OK):  # only its owner may; a line of metrics may be older
+        status = status._replace(budget=told(own))
     if end is not None and (lines is None or end >= lines):
         summary = read_summary(own)
         error = summary.get("error") or ""

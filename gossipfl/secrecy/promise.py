@@ -136,6 +136,7 @@ class Spending:
             "mu_squared": spent,
             "sums": self.sums if sums is None else sums,
             "colluders": self.promise.colluders,
+            "peers": self.promise.peers,
         }
 
 

@@ -1,6 +1,7 @@
 """Differential privacy on sums: what a row can change, the noise that hides it, and a budget that no crash refunds."""
 
 import json
+import os
 import stat
 from pathlib import Path
 from random import Random
@@ -37,7 +38,9 @@ from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.study.make import study
 from gossipfl.models.losses import Huber, Logistic, Loss, Softmax, Squared, SquaredHinge
 from gossipfl.models.shard import shard
+from gossipfl.report.status import status_table
 from gossipfl.runs import spent
+from gossipfl.runs.status import statuses
 from gossipfl.secrecy import promise
 from gossipfl.secrecy.promise import COUNTED, PLACES, Noise, Promise, Spending, sensitivity
 
@@ -213,8 +216,11 @@ def test_a_crash_never_refunds(tmp_path: Path) -> None:
     with pytest.raises(Spent, match="another sum would cost more"):
         Noise(spent.read(tmp_path, PROMISE)).added("sum 0", 0, [0], 1.0, EACH)
     assert path.read_bytes() == before
-    with pytest.raises(BadExperiment, match="another promise"):
-        spent.read(tmp_path, PROMISE._replace(epsilon=2.0))
+    for other in ({"epsilon": 2.0}, {"delta": 1e-6}, {"colluders": 0}, {"peers": 17}):
+        with pytest.raises(BadExperiment, match="another promise") as refused:
+            spent.read(tmp_path, PROMISE._replace(**other))
+        assert "epsilon = 1, delta = 1e-05, colluders = 8, peers = 16" in str(refused.value)
+        assert refused.value.exit_code == 3
     path.write_text("{}")
     with pytest.raises(BadExperiment, match="cannot be read"):
         spent.read(tmp_path, PROMISE)
@@ -222,6 +228,48 @@ def test_a_crash_never_refunds(tmp_path: Path) -> None:
     with pytest.raises(BadExperiment, match="must be on disk"):
         Noise(gone).added("sum 0", 0, [0], 1.0, EACH)
     assert gone.sums == 0
+
+
+def test_what_a_sum_costs_survives_a_power_cut_before_its_row_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content is on disk before the file has its name, and the name before there is a row to be sent."""
+    order: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+        sync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        order.append("name")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    carrier = Noised(Integers(16), Noise(spent.read(tmp_path, PROMISE)), EACH, 1.0)
+    monkeypatch.setattr(
+        promise, "discrete_gaussian", lambda variance, count, below: order.append("noise") or np.zeros(count)
+    )
+    carrier.row(torch.ones(5, dtype=torch.float64), 7, Place(0, 0))
+    assert order == ["content", "name", "folder", "noise"]
+
+
+def test_a_status_has_what_is_spent_in_sums_that_no_line_tells(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    own = tmp_path / "peers" / "a"
+    own.mkdir(parents=True)
+    noise = Noise(spent.read(own, PROMISE))
+    noise.added("sum 0", 0, [0], 1.0, EACH)  # before the first line
+    (seen,) = statuses(tmp_path)
+    assert seen.budget == noise.spending.record()
+    line = {"round": 1, "neighbours": {}, "counters": {}, "budget": noise.spending.record()}
+    (own / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    noise.added("sum 1", 0, [0], 1.0, EACH)
+    (seen,) = statuses(tmp_path)
+    assert seen.budget == noise.spending.record() != line["budget"]
+    _, note, *_ = status_table([seen])
+    assert "has spent epsilon" in str(note)
 
 
 def test_a_plan_says_the_noise_beside_the_gradient(
