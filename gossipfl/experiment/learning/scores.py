@@ -15,9 +15,10 @@ from torch import Tensor
 from gossipfl.data import Rows
 from gossipfl.data.encode import taken
 from gossipfl.data.fill import MIN_ROWS
-from gossipfl.errors import NetworkError
+from gossipfl.errors import BadData, NetworkError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.models import Linear, Loss, Module
+from gossipfl.models.losses import Squared
 from gossipfl.models.margins import scorer
 from gossipfl.models.scoring import BINS, Scoring
 from gossipfl.runs.learned import Summary
@@ -75,12 +76,14 @@ class Tests:
     loss: of the model; squared loss for a module.
     models: (n, d).
     test: the test rows, scaled as the rows that are learned from.
+    unit: a power of two, in which targets of squared loss are summed: integers of a sum have so many places.
     """
 
     problem: Linear | Module
     loss: Loss
     models: Tensor
     test: Sequence[Rows]
+    unit: float = 1.0
 
     @property
     def numbers(self) -> int:
@@ -96,10 +99,13 @@ class Tests:
     def scores(self, total: Total) -> Summary:
         """The scores from two sums: rows, and `Scoring.metrics`."""
         scoring = Scoring(self.loss, self._outputs)
-        parts = [(self._margins(x, rows), rows.y) for x, rows in zip(self.models, self.test, strict=True)]
+        unit = self.unit if isinstance(self.loss, Squared) else 1.0
+        each = zip(self.models, self.test, strict=True)
+        parts = [(self._margins(x, rows) / unit, rows.y / unit) for x, rows in each]
         first = total([scoring.first(z, y) for z, y in parts])
         second = total([scoring.second(z, y, first) for z, y in parts])
-        return {"rows": int(first[0])} | scoring.metrics(first, second)
+        found: Summary = {"rows": int(first[0])} | scoring.metrics(first, second)
+        return found | {"rmse": found["rmse"] * unit} if "rmse" in found else found
 
     @property
     def confidential(self) -> "Tests":
@@ -139,7 +145,12 @@ def scored(
         log.warning("%s: secure sums would show them, so they are not summed", few)
         sums.part()
         return None
-    found = (tests if alike else tests.averaged(sums.total)).scores(sums.total)
+    try:
+        found = (tests if alike else tests.averaged(sums.total)).scores(sums.total)
+    except BadData as why:  # all peers see it
+        log.warning("the test rows of all peers were not summed: %s", why)
+        sums.part()
+        return None
     sums.part()
     return {"peers": [names[p] for p in sums.who or ()], "of": len(names)} | found
 

@@ -1,6 +1,7 @@
 """One learning session of the peers in this process, from raw tables to models; must not know which engine it uses."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -251,7 +252,8 @@ class Session:
         inner = self.prepared.problem
         problem = inner.problem if isinstance(inner, Preconditioned) else inner
         loss = Squared() if isinstance(problem, Module) else study.loss
-        tests = Tests(problem, loss, self.models, self.prepared.test)
+        unit = 2.0 ** math.frexp(self.facts.moments.spread)[1]
+        tests = Tests(problem, loss, self.models, self.prepared.test, unit)
         agreement, method, numbers = self.agreement, METHODS[self.prepared.kind], self._rows
         if near is not None or study is not self.study:
             numbers = [study.names.index(self.study.names[row]) for row in self._rows]

@@ -1,0 +1,48 @@
+"""Secure sums of numbers of any size: their results are those of plain ones."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs import carry_out, settings
+
+
+def regression(folder: Path, target: float = 1.0, outlier: float = 0.0) -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(200, 2)), columns=["a", "b"])
+    table["y"] = target * (table.a + random.normal(size=200))
+    table["held"] = (np.arange(200) >= 160) * 1
+    if outlier:
+        table.loc[199, "y"] = outlier
+    table["site"] = np.arange(200) % 4
+    table.to_csv(folder / "rows.csv", index=False, float_format="%.17g")
+    return settings(
+        algorithm__kind="newton", topology__graph="ring:4", stop__tolerance=1e-8, model={"kind": "linear", "l2": 1e-3},
+        data={
+            "source": str(folder / "rows.csv"), "target": "y", "test": "held",
+            "partition": {"scheme": "column", "name": "site"},
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [1e-9, 1e13])
+def test_scores_of_large_and_small_targets(target: float, tmp_path: Path) -> None:
+    """The squares of 1e13 do not fit into the integers of the scores, and those of 1e-9 are 0 in them, but for units."""
+    raw = regression(tmp_path, target)
+    plain, _ = carry_out("simulator", raw, tmp_path / "plain")
+    secret, _ = carry_out("simulator", raw | {"privacy": {"sums": "secure"}}, tmp_path / "secret")
+    assert secret["stopped"] == "tolerance"
+    for score in ("r2", "rmse"):
+        assert secret["scores"][score] == pytest.approx(plain["scores"][score], rel=1e-6), score
+
+
+def test_test_rows_that_cannot_be_summed_end_no_study(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = regression(tmp_path, outlier=1e30) | {"privacy": {"sums": "secure"}}
+    summary, _ = carry_out("simulator", raw, tmp_path / "run")
+    assert summary["stopped"] == "tolerance"
+    assert summary["scores"] is None
+    assert "the test rows of all peers were not summed: some peer has numbers above 1e14" in caplog.text
