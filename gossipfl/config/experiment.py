@@ -189,7 +189,8 @@ class StopSettings(Section):
     absent: NonNegative = 60.0
     """If a peer disappears without goodbye, wait so many seconds for it before stopping (at `rounds` learning ends anyway), so
     that the two sides of a network cut do not finish apart. The simulator knows who comes back, and waits for those only. A
-    peer that then meets the tolerance without others ends with exit code 6, unless this is set: then that is wanted."""
+    peer that then meets the tolerance without others ends with exit code 6, unless this is set to other seconds than 60: then
+    that is wanted."""
 
 
 class PeersSettings(Section):

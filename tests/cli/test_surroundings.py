@@ -34,7 +34,8 @@ def test_a_run_in_odd_surroundings(tmp_path):
     file = experiment(folder)
     (temporary := tmp_path / ("t" * 120)).mkdir()
     done = ends(
-        folder, "run", file.name, "-s", "peers.transport=ipc", TMPDIR=str(temporary), PYTHONIOENCODING="ascii", LC_ALL="C"
+        folder, "run", file.name, "-s", "peers.transport=ipc", TMPDIR=str(temporary), PYTHONIOENCODING="ascii", LC_ALL="C",
+        HOME="/proc/none", XDG_CACHE_HOME="/proc/none",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "the 4 peers hold one model" in done.stdout

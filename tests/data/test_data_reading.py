@@ -89,6 +89,13 @@ def test_columns_of_words_are_as_they_are_written(tmp_path):
     assert equal.target.tolist() == [1, 0, 0]
 
 
+def test_blanks_after_a_separator_do_not_count(tmp_path):
+    put(tmp_path, "t.csv", 'n, s, y\n1, a, u\n2,a,u\n3,  a, v\n4, "a", v\n5,b ,v\n')
+    table = read("t.csv", "y", folder=tmp_path, verbatim=["s"])
+    assert levels(table, ["s"]) == {"s": {"a", "b "}}
+    assert classes(table) == {"u", "v"}
+
+
 def test_codes_that_would_be_one_number_are_refused(tmp_path):
     put(tmp_path, "t.csv", "code,n,y\n250.1,1.5,2.5\n250.10,1.50,2.50\n")
     with pytest.raises(BadData, match=r"'250.1' and '250.10' in column 'code', which are one number"):

@@ -68,6 +68,16 @@ def test_an_oscillation_that_passes_through_zero_is_not_the_end(tmp_path) -> Non
     assert summary["agreed"]
 
 
+@pytest.mark.parametrize(("graph", "imbalance"), [("ring:16", 3.0), ("star:50", 1.0)])
+def test_opapc_holds_one_model_where_it_stops_by_tolerance(graph: str, imbalance: float, tmp_path) -> None:
+    raw = settings(topology__graph=graph, algorithm__kind="opapc", data__partition__imbalance=imbalance)
+    raw["stop"] = {"rounds": 5000, "tolerance": 1e-4}
+    summary, _ = carry_out("simulator", raw, tmp_path / "run")
+    code, sentence = verdict(summary, 1e-4)
+    assert (summary["stopped"], summary["agreed"], code) == ("tolerance", True, DONE)
+    assert f"the {summary['peers']} peers hold one model" in sentence
+
+
 class Swinging:
     """An engine that knows at once when all have converged, and whose two peers are |cos t / 20| apart."""
 
