@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gossipfl import rng
 from gossipfl.data.table import FEW, Table, words
 from gossipfl.errors import BadData, BadExperiment
 
 
-def split(table: Table, test: float | str, seed: int) -> Table:
+def split(table: Table, test: float | str, seed: int, alone: bool = False) -> Table:
     """The table with its test rows marked.
 
     Args:
@@ -21,6 +22,8 @@ def split(table: Table, test: float | str, seed: int) -> Table:
             `random_state=seed`, by class if the target has at most 20 values and each occurs often enough; or the name
             of a column that is 1 in test rows and 0 in others, and that is then removed from the features.
         seed: 0 or above.
+        alone: of a fraction, each row is drawn by its number in the source and nothing else, so that no row has a say in what
+            becomes of the others. About that fraction are test rows then.
 
     Raises:
         BadData: no training row is left, or the column is not 0/1.
@@ -33,6 +36,9 @@ def split(table: Table, test: float | str, seed: int) -> Table:
         table, chosen = table.without([test]), column.to_numpy(dtype=np.float64) == 1.0
     elif not 0 <= test < 1:
         raise BadExperiment(f"test = {test} must be a fraction of the rows, at least 0 and below 1")
+    elif alone:
+        numbers = table.target.index.to_numpy(dtype=np.int64)
+        chosen = rng.uniform(seed, "test", numbers, 0, 1)[:, 0] < test
     else:
         chosen = _draw(table, test, seed)
     if chosen.all():

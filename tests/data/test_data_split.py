@@ -45,6 +45,35 @@ def test_any_fraction_leaves_rows_to_learn_from_and_takes_the_stated_number(n, c
     assert not done.test.all()
 
 
+@given(st.integers(2, 40), st.integers(0, 2**32 - 1), st.data())
+def test_rows_drawn_alone_do_not_depend_on_each_other(n, seed, data):
+    """Not on their number, nor their labels, nor their missing values, nor who holds them."""
+    whole, last = table(n + 1), np.arange(n)
+    drawn = dict(enumerate(_alone(whole, seed)))
+    assert _alone(whole.take(last), seed) == [drawn[i] for i in range(n)]
+    changed = data.draw(st.integers(0, n))
+    labels = whole.target.where(whole.target.index != changed, 1 - whole.target)
+    assert _alone(Table.of(whole.features, labels), seed) == [*drawn.values()]
+    holes = Table.of(whole.features.mask(whole.features["row"] == changed), whole.target)
+    assert _alone(clean(holes, "drop"), seed) == [drawn[i] for i in range(n + 1) if i != changed]
+    kept = np.array(data.draw(st.lists(st.integers(0, n), min_size=1, unique=True)))
+    assert _alone(whole.take(kept), seed) == [drawn[i] for i in kept]
+
+
+def _alone(whole, seed):
+    try:
+        return split(whole, 0.3, seed, alone=True).test.tolist()
+    except BadData:  # none is left for training
+        return [True] * len(whole)
+
+
+def test_rows_drawn_alone_are_about_the_fraction_and_others_with_another_seed():
+    first, second = (split(table(4000), 0.2, seed, alone=True).test for seed in (1, 2))
+    assert abs(first.mean() - 0.2) < 0.03
+    assert abs((first & second).mean() - 0.04) < 0.02
+    assert not split(table(9), 0.0, 1, alone=True).test.any()
+
+
 def test_zero_and_a_column():
     assert not split(table(5), 0, 0).test.any()
     frame = pd.DataFrame({"x": [1, 2, 3], "held out": [0, 1, 0]})

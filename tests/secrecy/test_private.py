@@ -3,11 +3,13 @@
 import json
 import os
 import stat
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,6 +32,7 @@ from gossipfl.algorithms.sums import (
 from gossipfl.algorithms.sums.carrier import Place
 from gossipfl.cli import main
 from gossipfl.config.file import dump, parse
+from gossipfl.data import Table
 from gossipfl.errors import BadExperiment, Incompatible, Spent
 from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.learning.simulated import Simulated
@@ -204,6 +207,45 @@ def test_all_stop_at_the_sum_that_one_of_them_cannot_pay() -> None:
     assert spending.spent == pytest.approx(2 * EACH**2)
 
 
+@pytest.mark.parametrize("change", ["last row added", "label changed", "value missing"])
+@pytest.mark.parametrize("scheme", ["file each", "iid"])
+def test_of_files_that_differ_in_a_row_the_training_rows_differ_in_that_row_only(
+    change: str, scheme: str, tmp_path: Path
+) -> None:
+    """Else one row had a say in which other rows are learned from, and epsilon would not hold for the rows of the file."""
+    random = np.random.default_rng(8)
+    rows = [[*random.normal(size=2).round(3).tolist(), int(label)] for label in random.integers(0, 2, 240)]
+    twin = [list(row) for row in rows]
+    match change:
+        case "last row added":
+            twin.append([0.5, 0.5, 1])
+        case "label changed":
+            twin[7][2] = 1 - twin[7][2]
+        case "value missing":
+            twin[7][0] = ""
+    raw = private(topology__graph="ring:3", data__missing="drop", data__test=0.25, data__target="y")
+    raw["data"] |= {"partition": {"scheme": "iid"}} if scheme == "iid" else {}
+    told = []
+    for name, content in (("one", rows), ("two", twin)):
+        parts = [content] if scheme == "iid" else [content[:80], rows[80:160], [*rows[160:], *content[240:]]]
+        folder = tmp_path / name
+        folder.mkdir()
+        for peer, part in enumerate(parts):
+            pd.DataFrame(part, columns=["a", "b", "y"]).to_csv(folder / f"{peer}.csv", index=False)
+        raw["data"]["source"] = str(folder / ("0.csv" if scheme == "iid" else "*.csv"))
+        if scheme != "iid":
+            raw["data"].pop("partition", None)
+        told.append(sorted(tuple(row) for one in tables(study(parse(raw))) for row in _training(one)))
+    one, two = (Counter(rows) for rows in told)
+    assert len(told[0]) > 150
+    assert sum(((one - two) + (two - one)).values()) <= 2
+    assert sum((one - two).values()) <= 1
+
+
+def _training(table: Table) -> list[list[float]]:
+    return np.column_stack((table.features.to_numpy(), table.target.to_numpy()))[~table.test].tolist()
+
+
 def test_a_crash_never_refunds(tmp_path: Path) -> None:
     """What a sum costs is on disk before its row exists; who has nothing left sends nothing."""
     path = tmp_path / spent.FILE
@@ -282,10 +324,12 @@ def test_a_plan_says_the_noise_beside_the_gradient(
     )
     told = json.loads(capsys.readouterr().out)
     assert main(["privacy", "plan", str(file), "--format", "json"]) == 0
+    rows = sum(int((~one.test).sum()) for one in tables(study(parse(private(topology__graph="ring:4")))))
+    assert 430 < rows < 480
     assert json.loads(capsys.readouterr().out) == told | {
-        "rows": 453,
-        "relative": pytest.approx(told["relative"] * 455 / 453),
-        "together": pytest.approx(told["relative"] / 30**0.5 * 455 / 453),
+        "rows": rows,
+        "relative": pytest.approx(told["relative"] * 455 / rows),
+        "together": pytest.approx(told["relative"] / 30**0.5 * 455 / rows),
     }
     promised = Promise(8.0, 1e-5, 1.0, 4, 2)
     assert told["sums"] == 30

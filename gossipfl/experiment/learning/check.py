@@ -41,6 +41,7 @@ def look(study: Study, file: Path | None = None) -> Found:
     Raises:
         GossipError: the rows cannot be read.
     """
+    asked = study
     if file is None:
         names, raw = study.holders, raw_tables(study)
     else:
@@ -51,7 +52,7 @@ def look(study: Study, file: Path | None = None) -> Found:
     tables, refusals = list[Table](), list[GossipError]()
     for table in raw:
         try:
-            tables.append(ready(study, table))
+            tables.append(ready(asked, table))
         except GossipError as error:
             tables.append(table)
             refusals.append(error)

@@ -90,10 +90,13 @@ def notes(tables: Sequence[Table], names: Sequence[str]) -> list[str]:
 
 
 def ready(study: Study, table: Table) -> Table:
-    """The table after `missing` and `test` of the experiment."""
+    """The table after `missing` and `test` of the experiment.
+
+    With private sums test rows are drawn one by one: what hides a row must not have others learned from, or not.
+    """
     data = study.experiment.data
     table = clean(table.aside(data.row_weights, data.offset), data.missing, data.categorical)
-    return split(table, data.test, study.experiment.seed)
+    return split(table, data.test, study.experiment.seed, study.private)
 
 
 def pooled(parts: list[Table]) -> Table:
