@@ -73,7 +73,7 @@ class DataSettings(Section):
     """Each peer's test rows: a fraction of its rows, or the name of a 0/1 column."""
     standardise: Literal["gossip", "local", "none"] = "gossip"
     """Scale features to mean 0 and standard deviation 1: over the rows of all peers, by gossip ("gossip"); each peer over its
-    own rows ("local"); or not at all ("none")."""
+    own rows ("local"); or not at all ("none"). Sparse features are only divided by their root mean square, by "gossip"."""
 
 
 class TopologySettings(Section):

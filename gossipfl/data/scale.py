@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
+from scipy.sparse import diags_array, issparse
 
 from gossipfl.data.encode import Rows, mark
 
@@ -15,7 +15,10 @@ ROUNDING = (
 
 @dataclass(frozen=True)
 class Scale:
-    """Standardisation of features: x -> (x - mean) / deviation, both (p,); a feature with deviation 0 becomes 0."""
+    """Standardisation of features: x -> (x - mean) / deviation, both (p,); a feature with deviation 0 becomes 0.
+
+    Sparse features are only scaled, by their root mean square, with mean 0: centred ones would be dense.
+    """
 
     mean: npt.NDArray[np.float64]
     deviation: npt.NDArray[np.float64]
@@ -26,11 +29,27 @@ class Scale:
         deviation = np.sqrt(variance)
         return cls(mean, np.where(deviation <= ROUNDING * np.abs(mean), 0.0, deviation))
 
+    @classmethod
+    def uncentred(cls, square: npt.NDArray[np.float64]) -> "Scale":
+        """The scale for these mean squares (p,)."""
+        return cls.of(np.zeros_like(square), square)
+
+    @property
+    def centred(self) -> bool:
+        """Whether it moves any feature."""
+        return bool(self.mean.any())
+
     def apply(self, rows: Rows) -> Rows:
         varies = self.deviation > 0
-        return rows._replace(
-            x=np.where(varies, (rows.x - self.mean) / np.where(varies, self.deviation, 1.0), 0.0)
-        )
+        divisor = np.where(varies, self.deviation, 1.0)
+        if issparse(rows.x):
+            return rows._replace(x=(rows.x @ diags_array(varies / divisor)).tocsr())
+        return rows._replace(x=np.where(varies, (rows.x - self.mean) / divisor, 0.0))
+
+
+def standardised(how: str, scale: Scale | None) -> str:
+    """How features were standardised, `how` being the setting, in words."""
+    return how if scale is None or scale.centred else f"{how}: scaled, not centred"
 
 
 def marks(rows: Rows, intercept: bool) -> npt.NDArray[np.float64]:

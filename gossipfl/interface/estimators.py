@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -66,10 +65,6 @@ class GossipEstimator(BaseEstimator):  # type: ignore[misc]
         algorithm = {"kind": self.algorithm} | ({} if self.step == "auto" else {"step": self.step})
         stop = {"rounds": self.rounds} | ({} if self.tolerance is None else {"tolerance": self.tolerance})
         model = {"kind": kind, "l1": self.l1, "l2": self.l2, "intercept": self.fit_intercept}
-        if self.standardise and issparse(X):
-            raise ValueError(
-                "standardise = True would make sparse X dense: leave it out, or scale X, as MaxAbsScaler does"
-            )
         how = "gossip" if self.standardise else "none"
         tables = patient({
             "data": {"source": MEMORY, "target": "y", "test": 0.0, "standardise": how},
@@ -148,8 +143,8 @@ class GossipClassifier(ClassifierMixin, GossipEstimator):  # type: ignore[misc]
         l1, l2: the penalties; "cv" or "cv-1se" for one of them: the peers choose it by cross-validation, without pooling rows.
         fit_intercept: whether there is an intercept.
         class_weight: weights of the classes, or "balanced".
-        standardise: learn from features of mean 0 and deviation 1, whose moments the peers gossip; the penalty is then on
-            the coefficients of these. `coef_` always is in the units of X.
+        standardise: learn from features of mean 0 and deviation 1 (sparse ones: of mean square 1), whose moments the peers
+            gossip; the penalty is then on the coefficients of these. `coef_` always is in the units of X.
         step: the learning rate, or "auto".
         rounds: the largest number of exchanges.
         tolerance: stop when the model of no peer changes more, nor differs more from another one, relatively; None: 1e-8, or

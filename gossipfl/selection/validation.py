@@ -154,7 +154,7 @@ class Validation:
 
     def _shards(self, fold: Fold, m: Spread) -> tuple[Shard, Shard]:
         if self.scale == "gossip":
-            fold = _scaled(fold, Scale.of(m.mean, m.variance))
+            fold = _scaled(fold, _scale(fold.train, m))
         centre = m.centre if self._numbers and self.intercept else 0.0
         return self._shard(fold.train, centre), self._shard(fold.held, centre)
 
@@ -251,6 +251,10 @@ def _squares(rows: Rows, mean: Array) -> Array:
     x: Any = rows.x
     each = x.power(2) if issparse(x) else np.square(x - mean[:-1])
     return np.asarray(np.append(each.sum(0), np.square(rows.y - mean[-1]).sum()))
+
+
+def _scale(rows: Rows, m: Spread) -> Scale:
+    return Scale.uncentred(m.variance) if issparse(rows.x) else Scale.of(m.mean, m.variance)
 
 
 def _own(rows: Rows) -> Scale:

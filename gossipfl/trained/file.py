@@ -19,7 +19,7 @@ from gossipfl.config.experiment import Experiment
 from gossipfl.data import MISSING, Schema
 from gossipfl.data.clean import LEVEL, Missing
 from gossipfl.data.fresh import Wanted
-from gossipfl.data.scale import Scale
+from gossipfl.data.scale import Scale, standardised
 from gossipfl.errors import BadExperiment
 from gossipfl.trained.links import LINKS, own_link
 from gossipfl.trained.model import LinearModel
@@ -103,7 +103,7 @@ def content(model: LinearModel, standardise: str = "gossip") -> dict[str, Any]:
         means, deviations = (
             dict(zip(names, part.tolist(), strict=True)) for part in (model.scale.mean, model.scale.deviation)
         )
-        scaling = Standardisation(means, deviations, standardise)
+        scaling = Standardisation(means, deviations, standardised(standardise, model.scale))
     written = ModelFile(
         kind=model.kind,
         coefficients={

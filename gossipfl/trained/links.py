@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
+from gossipfl.data.scale import Scale
 from gossipfl.models.losses import LOSSES
 
 Array = npt.NDArray[np.float64]
@@ -30,13 +31,13 @@ def own_link(kind: str) -> str:
     return "" if kind in LINKS else {"binary": "sign"}.get(LOSSES[kind]().task, "identity")
 
 
-def formula(link: str, classes: Sequence[str], standardised: bool, offset: str | None) -> str:
+def formula(link: str, classes: Sequence[str], scale: Scale | None, offset: str | None) -> str:
     """The prediction for a row as a formula, in plain text.
 
-    >>> print(formula("logit", ("ill", "well"), True, None))
+    >>> print(formula("logit", ("ill", "well"), Scale(np.ones(1), np.ones(1)), None))
     P(well) = 1 / (1 + exp(-z)), z = intercept + sum_j coefficient_j (x_j - mean_j) / deviation_j
     """
-    x = "(x_j - mean_j) / deviation_j" if standardised else "x_j"
+    x = "x_j" if scale is None else "(x_j - mean_j) / deviation_j" if scale.centred else "x_j / deviation_j"
     z = f"intercept + sum_j coefficient_j {x}" + (f" + {offset}" if offset else "")
     match link:
         case "identity":

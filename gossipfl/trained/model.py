@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from gossipfl.data import Schema
 from gossipfl.data.encode import features
@@ -75,12 +75,12 @@ class LinearModel:
     @property
     def formula(self) -> str:
         """The prediction for a row as a formula, in plain text."""
-        return formula(self.link, self.classes, self.scale is not None, self.wanted.offset)
+        return formula(self.link, self.classes, self.scale, self.wanted.offset)
 
     @property
     def original_formula(self) -> str:
         """The formula for the coefficients in the units of the raw columns."""
-        return formula(self.link, self.classes, False, self.wanted.offset)
+        return formula(self.link, self.classes, None, self.wanted.offset)
 
     @cached_property
     def original(self) -> tuple[Array, Array]:
@@ -122,8 +122,11 @@ class LinearModel:
     def _margins(self, table: Table) -> Array:
         x = features(table, self.schema)
         if self.scale is not None:
-            dense = x.toarray() if isinstance(x, csr_array) else x
-            x = (dense - self.scale.mean) / self.scale.deviation
+            if isinstance(x, csr_array) and not self.scale.centred:
+                x = x @ diags_array(1 / self.scale.deviation)
+            else:
+                dense = x.toarray() if isinstance(x, csr_array) else x
+                x = (dense - self.scale.mean) / self.scale.deviation
         z = np.asarray(x @ self.coefficients) + self.intercept
         return z if table.offset is None else z + table.offset[:, None]
 

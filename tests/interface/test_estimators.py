@@ -178,8 +178,6 @@ def test_what_cannot_be_learned_is_said(cancer):
         gf.GossipClassifier(algorithm="exact-diffusion", rounds=3).fit(X, y)
     with pytest.raises(ValueError, match="engine = 'ray': should be one of 'simulator', 'peers'"):
         gf.GossipClassifier(engine="ray").fit(X, y)
-    with pytest.raises(ValueError, match="would make sparse X dense"):
-        gf.GossipClassifier(standardise=True).fit(csr_array(X), y)
     assert not hasattr(gf.GossipClassifier(loss="squared-svm"), "predict_proba")
 
 
@@ -218,6 +216,15 @@ def test_softmax_of_two_classes_is_the_logistic_model(cancer):
     np.testing.assert_allclose(both.decision_function(X), one.decision_function(X), rtol=1e-6)
     np.testing.assert_allclose(both.predict_proba(X), one.predict_proba(X), atol=1e-7)
     assert (both.predict(X) == one.predict(X)).all()
+
+
+def test_sparse_rows_are_scaled_and_not_centred(cancer):
+    X, y = cancer
+    X = np.where(X > 0, X, 0) * 10.0 ** np.arange(X.shape[1])[None, ::-1] ** 0.5
+    root = np.sqrt((X**2).mean(0))
+    model = gf.GossipClassifier(l2=0.01, standardise=True).fit(csr_array(X), y)
+    twin = LogisticRegression(C=1 / (0.01 * len(y)), tol=1e-12, max_iter=10**4).fit(X / root, y)
+    assert np.linalg.norm(model.coef_ * root - twin.coef_) <= 1e-6 * np.linalg.norm(twin.coef_)
 
 
 def test_few_rows_have_few_peers():

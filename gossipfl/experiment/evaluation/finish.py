@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gossipfl.algorithms import METHODS
 from gossipfl.data import Rows, Table
+from gossipfl.data.scale import standardised
 from gossipfl.engine import relative_distance
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.evaluate import evaluate, own
@@ -68,6 +69,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "repairs": learned.repairs,
         "stopped": learned.stopped,
         "why": learned.why,
+        "standardised": standardised(e.data.standardise, learned.scales[0]),
         "constant": list(learned.schema.constant),
         "unseen": list(learned.schema.unseen),
         "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),

@@ -1,4 +1,4 @@
-"""Scale features to mean 0 and standard deviation 1, and find the constant ones; must not know models."""
+"""Scale features to mean 0 and deviation 1 (sparse ones to mean square 1), and find constant ones; must not know models."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -43,12 +43,11 @@ def standardise(
     """The sums of `sizes` over all peers, and the scales of the features over rows whose weight is not 0. Both are one sum.
 
     Raises:
-        BadExperiment: features are sparse.
+        BadExperiment: features are sparse, and sums are secure.
         BadData: a peer has too few rows to send sums over them.
     """
     if study.experiment.data.standardise != "gossip":
         return agreement.total(np.array(sizes)).tolist(), Standard(own_scales(study, train))
-    _check_dense(train)
     train = [counted(r) for r in train]
     for row, part in zip(rows.tolist(), train, strict=True):
         if len(part.y) < MIN_ROWS:
@@ -58,15 +57,21 @@ def standardise(
                 'data.standardise = "local" or "none", or give the peer more rows'
             )
     if agreement.exact:
+        _check_dense(train)
         found = agreement.total(np.array(sizes)).tolist()
         _, mean, variance = agreement.moments([r.x for r in train])
         return found, Standard([Scale.of(mean, variance)] * len(train))
-    found, mean, variance = spread([np.column_stack((r.x, r.y)) for r in train], None, sizes, agreement)
-    scale, moments = Scale.of(mean[:-1], variance[:-1]), None
+    found, mean, variance = spread([_with_target(r) for r in train], None, sizes, agreement)
+    centre, moments = np.zeros_like(mean[:-1]), None
+    if sparse.issparse(train[0].x):
+        scale = Scale.uncentred(variance[:-1])
+        np.divide(mean[:-1], scale.deviation, out=centre, where=scale.deviation > 0)
+    else:
+        scale = Scale.of(mean[:-1], variance[:-1])
     e = study.experiment
     if e.data.row_weights is None and e.model.class_weight is None and e.model.kind != "module":
         varies: Array = (scale.deviation > 0).astype(np.float64)
-        moments = _moments(study, np.zeros_like(varies), varies, mean[-1], np.sqrt(variance[-1]))
+        moments = _moments(study, centre, varies, mean[-1], np.sqrt(variance[-1]))
     return found, Standard([scale] * len(train), moments)
 
 
@@ -117,13 +122,22 @@ def own_scales(study: Study, train: Sequence[Rows]) -> list[Scale | None]:
     """The scale of each peer's features over its own rows that have a weight; None where they are learned from as they are."""
     if study.experiment.data.standardise == "none":
         return [None] * len(train)
-    _check_dense(train)
+    _check_dense(train, '"gossip", which scales them by the rows of all peers and does not centre them, or ')
     return [Scale.of(x.mean(0), x.var(0)) for x in (counted(r).x for r in train)]
 
 
-def _check_dense(train: Sequence[Rows]) -> None:
+def _check_dense(train: Sequence[Rows], instead: str = "") -> None:
     if sparse.issparse(train[0].x):
-        raise BadExperiment('sparse features would become dense when centred: set data.standardise = "none"')
+        raise BadExperiment(
+            f'sparse features would become dense when centred: set data.standardise = {instead}"none"'
+        )
+
+
+def _with_target(rows: Rows) -> Any:
+    """The features and the target, (n, p + 1), dense or CSR."""
+    if sparse.issparse(rows.x):
+        return sparse.hstack((rows.x, rows.y[:, None]), format="csr")
+    return np.column_stack((rows.x, rows.y))
 
 
 def spread(
@@ -174,13 +188,7 @@ def agree_moments(study: Study, train: Sequence[Rows], agreement: Agreement) -> 
     Deviations of sparse features are root mean squares.
     """
     weights = [np.ones(len(r.y)) if r.weight is None else r.weight for r in train]
-    columns = [
-        sparse.hstack((r.x, r.y[:, None]), format="csr")
-        if sparse.issparse(r.x)
-        else np.column_stack((r.x, r.y))
-        for r in train
-    ]
-    _, mean, variance = spread(columns, weights, [()] * len(train), agreement)
+    _, mean, variance = spread([_with_target(r) for r in train], weights, [()] * len(train), agreement)
     return _moments(study, mean[:-1], np.sqrt(variance[:-1]), mean[-1], np.sqrt(variance[-1]))
 
 
@@ -194,14 +202,14 @@ def _moments(study: Study, mean: Array, deviation: Array, centre: float, spread:
 def constant(
     study: Study, train: Sequence[Rows], schema: Schema, scale: Scale | None, agreement: Agreement
 ) -> tuple[str, ...]:
-    """The features that have one value in all training rows of all peers that have a weight: a scale says it, if there is one.
+    """The features that have one value in all training rows with a weight, of all peers: a scale that centres says it.
 
     None with private sums, since nobody tells that.
     """
     if study.private:
         return ()
     train = [counted(r) for r in train]
-    if scale and study.experiment.data.standardise == "gossip":
+    if scale and study.experiment.data.standardise == "gossip" and not sparse.issparse(train[0].x):
         same = scale.deviation == 0
     elif agreement.exact:
         same = _constant(train, study.experiment.model.intercept, agreement)

@@ -169,7 +169,7 @@ class Study:
 
     @property
     def tree_only(self) -> bool:
-        """Whether Newton's method needs sums along the tree, because exact averages do not do. Sparse rows have no scale."""
+        """Whether Newton's method needs sums along the tree, as exact averages do not do: sparse rows may have no scale."""
         e = self.experiment
         special = self.l1 or e.model.kind == "huber" or e.data.standardise == "none"
         return self._sends_sums and bool(special or self.graph.is_directed())
