@@ -1,6 +1,7 @@
 """The result of a learning session; must not know which engine learned, or which files are written."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -33,6 +34,20 @@ class Certificate(NamedTuple):
     spread: float | None = None
 
 
+class Sources(NamedTuple):
+    """Whose rows are in a peer's model: its own, but where it is `without` them, and those of others."""
+
+    peer: str
+    others: Sequence[str]
+    without: Sequence[str]
+
+
+def sides(models: Sequence[Sources], every: Sequence[str]) -> list[list[str]]:
+    """The peers whose rows are in one model, for each different one; [] if all models have the rows of all."""
+    found = dict.fromkeys(frozenset((peer, *others)) - {*without} for peer, others, without in models)
+    return [] if set(found) <= {frozenset(every)} else [[n for n in every if n in side] for side in found]
+
+
 @dataclass
 class Learned:
     """The result of a session, from either engine: the peers' models and figures."""
@@ -61,5 +76,6 @@ class Learned:
     repairs: int = 0  # averages of models that differed in their last digits
     exchanges: int = 0  # in which they were taken
     budget: dict[str, float] | None = None  # of private sums: what is spent
+    sides: list[list[str]] = field(default_factory=list)  # see `sides`
     selection: Selection | None = None  # the penalty that the peers have chosen
     scores: Summary | None = None  # on the test rows of all peers, by sums; see `learning.scores`

@@ -162,7 +162,11 @@ def test_a_peer_that_dies_by_itself_is_named_and_the_others_finish(tmp_path):
     assert last.summary["distance_to_optimum"] <= 1e-8
     code, sentence = verdict(last.summary, 0.0)
     assert code == 5
-    assert "1 of 4 peers died during the run (2)" in sentence
+    assert (
+        "1 of 4 peers died during the run (2); the others: the 3 peers hold one model, without the rows of 2 "
+        in sentence
+    )
+    assert (last.summary["agreed"], last.summary["sides"]) == (False, [["0", "1", "3"]])
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["lost"] == ["2"]
 
 
@@ -176,6 +180,8 @@ def test_each_side_of_a_cut_says_whose_rows_are_in_its_model(tmp_path):
         here, there = ("012", "345") if name in "012" else ("345", "012")
         assert told["learned_with"] == [other for other in here if other != name]
         assert told["without"] == list(there)
+    assert last.summary["sides"] == [["0", "1", "2"], ["3", "4", "5"]]
+    assert "0, 1 and 2 learned apart from 3, 4 and 5; the largest difference" in verdict(last.summary, 0.0)[1]
 
 
 @pytest.mark.slow

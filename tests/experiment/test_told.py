@@ -15,6 +15,7 @@ from gossipfl.experiment.evaluation.finish import apart
 from gossipfl.experiment.evaluation.verdict import difference, verdict
 from gossipfl.experiment.learning.learn import Lines
 from gossipfl.report.result import result
+from gossipfl.runs.learned import Sources, sides
 
 MODULES = """
 import torch
@@ -90,6 +91,33 @@ def test_a_peer_says_whose_rows_are_in_its_model_and_meets_no_tolerance_on_a_par
     alone = part | {"learned_with": [], "without": [f"p{k}" for k in range(20)]}
     assert verdict(alone, 0.0) == (
         0, "learned alone, without p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11 and 8 more; 70 rounds"
+    )  # fmt: skip
+
+
+def test_the_sides_of_a_cut_are_told_by_name_and_so_is_who_is_missing():
+    assert sides([Sources("a", "b", "c"), Sources("b", "a", "c"), Sources("c", "", "ab")], "abc") == [
+        ["a", "b"],
+        ["c"],
+    ]
+    assert sides([Sources("a", "bc", ""), Sources("b", "ac", "")], "abc") == []
+    assert sides([Sources("a", "bc", "a"), Sources("b", "c", "a")], "abc") == [["b", "c"]]
+    summary = {
+        "stopped": "tolerance",
+        "peers": 3,
+        "rounds": 70,
+        "agreed": False,
+        "consensus_distance": 0.12,
+        "why": "",
+    }
+    summary |= {"peer_status": dict.fromkeys("abc", "tolerance"), "sides": [["a", "b"], ["c"]]}
+    assert verdict(summary, 1e-8) == (
+        6, "the 3 peers do NOT hold one model after 70 rounds: a and b learned apart from c; the largest difference from "
+        "their mean is 12 %"
+    )  # fmt: skip
+    left = {"peers": 2, "lost": ["c"], "sides": [["a", "b"]], "consensus_distance": 1e-9}
+    assert verdict(summary | left, 1e-8) == (
+        5, "1 of 3 peers died during the run (c); the others: the 2 peers hold one model, without the rows of c: the largest "
+        "difference from their mean is 1.0e-09 (relative); they stopped together after 70 rounds"
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from gossipfl.engine import relative_distance
 from gossipfl.errors import BadExperiment
 from gossipfl.experiment.evaluation.evaluate import evaluate, own
 from gossipfl.experiment.evaluation.personal import personalise
+from gossipfl.experiment.evaluation.verdict import AGREED
 from gossipfl.experiment.learning.tables import notes
 from gossipfl.experiment.study.problem import make_problem
 from gossipfl.experiment.study.study import Study
@@ -27,8 +28,6 @@ from gossipfl.runs.events import Comparing
 from gossipfl.runs.learned import Certificate, Learned, Summary
 from gossipfl.runs.summary import FORMAT
 from gossipfl.trained import describe
-
-AGREED = 1e-6  # the consensus distance below which models count as one, if the experiment has no tolerance
 
 
 class Judged(NamedTuple):
@@ -73,6 +72,7 @@ def judge(study: Study, learned: Learned) -> Judged:
         "constant": list(learned.schema.constant),
         "unseen": list(learned.schema.unseen),
         "agreed": finite and consensus < limit and min(2, len(study.names)) <= len(learned.names),
+        "sides": learned.sides,
         "consensus_distance": consensus if finite else None,
         "certificate": certificate.distance,
         "certified": certified(study, learned, certificate),

@@ -6,6 +6,7 @@ from typing import Any
 
 from gossipfl.config.code import brief
 
+AGREED = 1e-6  # the consensus distance below which models count as one, if the experiment has no tolerance
 NAMED = 12  # peers that a sentence names
 # Ends whose sentence names neither peers nor a distance.
 CUT = "diverged", "no optimum", "interrupted", "dropped"
@@ -130,7 +131,7 @@ def _verdict(summary: dict[str, Any], tolerance: float) -> tuple[int, str]:
         return _single(summary, tolerance, met)
     if not summary.get("one_model", True):
         return DONE, gossiped(summary)
-    code = DONE if met and (summary["agreed"] or summary["stopped"] != "tolerance") else NOT_REACHED
+    code = DONE if met and (_one(summary, tolerance) or summary["stopped"] != "tolerance") else NOT_REACHED
     return code, _held(summary, tolerance)
 
 
@@ -164,10 +165,17 @@ def _near(summary: Mapping[str, Any], tolerance: float) -> bool:
     One of several processes knows only how far its own model is from the mean.
     """
     known, distance = summary.get("certified") or {}, summary.get("certificate")
-    one = summary.get("agreed") or summary["peers"] == 1
+    one = _one(summary, tolerance) or summary["peers"] == 1
     if "learned_with" in summary:
         one = known.get("spread") is not None and known["spread"] <= tolerance
     return bool(known.get("decides") and one and distance is not None and distance <= tolerance)
+
+
+def _one(summary: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether the peers that are left hold one model: "agreed" is never true where peers have died."""
+    spread = summary.get("consensus_distance")
+    left = bool(summary.get("lost")) and spread is not None and spread < (tolerance or AGREED)
+    return bool(summary.get("agreed")) or left
 
 
 def _alone(summary: Mapping[str, Any]) -> str:
@@ -197,13 +205,18 @@ def _listed(names: Sequence[str]) -> str:
 def _held(summary: dict[str, Any], tolerance: float) -> str:
     """Whether the remaining peers hold one model, their largest difference, and why they stopped."""
     rounds, apart = f"{summary['rounds']:,} rounds", difference(summary["consensus_distance"])
-    who = _left(summary) if gone(summary) else f"the {_left(summary)}"
-    held = f"{who} {'hold' if summary['agreed'] else 'do NOT hold'} one model"
-    if summary["stopped"] == "tolerance":
-        if summary["agreed"]:
+    who, one = _left(summary) if gone(summary) else f"the {_left(summary)}", _one(summary, tolerance)
+    held = f"{who} {'hold' if one else 'do NOT hold'} one model"
+    sides: Sequence[Sequence[str]] = summary.get("sides", [])
+    if len(sides) == 1 and (absent := [n for n in summary["peer_status"] if n not in sides[0]]):
+        held += f", without the rows of {_listed(absent)}"
+    if len(sides) > 1:
+        apart = f"{_listed(sides[0])} learned apart from {'; '.join(map(_listed, sides[1:]))}; {apart}"
+    if summary["stopped"] == "tolerance" and len(sides) < 2:
+        if one:
             return f"{held}: {apart}; they stopped together after {rounds}"
         return f"{held}: they stopped together after {rounds}, each close to its neighbours, but {apart}"
-    if not tolerance or _near(summary, tolerance):
+    if not tolerance or summary["stopped"] == "tolerance" or _near(summary, tolerance):
         return f"{held} after {rounds}: {apart}"
     remedy = _remedy(summary)
     if remedy.endswith(("rounds higher", "seconds higher")):

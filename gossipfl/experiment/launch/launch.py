@@ -131,7 +131,7 @@ def _faults(study: Study, crew: Crew) -> Summary:
     if study.faults.events:
         entries["faults"] = {"carried_out": crew.faults, "too_late": crew.missed}
     if crew.lost:
-        entries["lost"] = [study.names[me] for me in crew.lost]
+        entries |= {"lost": [study.names[me] for me in crew.lost], "agreed": False}
     if refusals := {study.names[me]: one.refusals for me, one in crew.reports.items() if one.refusals}:
         entries["refusals"] = refusals
     return entries

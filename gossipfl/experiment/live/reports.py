@@ -14,7 +14,7 @@ from gossipfl.experiment.study.study import Study
 from gossipfl.peer import Exchange, GossipPeer
 from gossipfl.peer.neighbour import Message
 from gossipfl.runs.facts import Selection
-from gossipfl.runs.learned import Certificate, Learned, Summary
+from gossipfl.runs.learned import Certificate, Learned, Sources, Summary, sides
 
 BULKY = (
     "model",
@@ -149,6 +149,7 @@ def collect(
         (s for s in ("diverged", "interrupted", "dropped", "no optimum", "rounds", "seconds") if s in ends),
         "tolerance",
     )
+    models = [Sources(study.names[me], one.learned_with, one.without) for me, one in present.items()]
     return Learned(
         engine="peers",
         algorithm=every[0].algorithm,
@@ -169,6 +170,7 @@ def collect(
         train=train,
         test=test,
         kept=torch.tensor(kept, dtype=study.dtype) if all(kept) else None,
+        sides=[] if stopped == "interrupted" else sides(models, study.names),  # then peers leave one by one
         selection=every[0].selection,
         budget=max(
             (report.budget for report in every if report.budget), key=lambda b: b["spent"], default=None
