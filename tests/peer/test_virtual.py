@@ -5,6 +5,8 @@ No peer refuses what another one says, since all are honest.
 
 import math
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import networkx as nx
@@ -15,6 +17,8 @@ from virtual import World
 from worlds import WIDTH, Toy, newton
 
 from gossipfl import topology
+from gossipfl.algorithms import Summed
+from gossipfl.algorithms.sums import DampedNewton
 from gossipfl.engine import relative_distance
 from gossipfl.mixing import Mixing, Sum
 from gossipfl.peer.neighbourhood import ENDED, WAITS
@@ -96,6 +100,31 @@ def test_sums_along_a_tree_give_the_bits_of_the_simulator(spec: str) -> None:
         run = simulator.step(run)
     for me, (round, x) in world.ended.items():
         assert (round, x.tolist()) == (run.round, run.state.x[me : me + 1].tolist())
+
+
+class Unlike(World):
+    """Peer 2 has a processor of another kind: its Newton steps have other last digits."""
+
+    def summed(self, toys: Sequence[Toy]) -> Summed:
+        made = super().summed(toys)
+        assert isinstance(made.method, DampedNewton)
+        method = Rough(made.method.objective, made.method.loss, made.method.tolerance)
+        return replace(made, method=method) if toys[0].rows[0] == 2 else made
+
+
+class Rough(DampedNewton):
+    def _direction(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        return super()._direction(x, g, h) * (1 + 2**-50)
+
+
+def test_unlike_processors_repair_their_models() -> None:
+    """Law C: the digests tell that models differ, and all take their mean."""
+    world = Unlike(topology.load("ring:5"), "tree", begins=[0.0] * 5)
+    all_end_together_at_the_optimum(world)
+    assert min(float(state.repairs) for state in world.states.values()) >= 1
+    models = torch.cat([x for _, x in world.ended.values()])
+    assert len(models.unique(dim=0)) <= 2
+    assert float(relative_distance(models, models[:1]).max()) <= 1e-12
 
 
 @pytest.mark.parametrize("seed", sparing(range(4)))

@@ -159,6 +159,7 @@ class World:
         self.loses = 0.0  # the probability that a message is lost
         self.lies: dict[int, Callable[[list[bytes]], list[bytes]]] = {}  # what becomes of a peer's messages
         self.points: dict[int, tuple[int, Tensor]] = {}  # the checkpoints: round and model
+        self.states: dict[int, Any] = {}  # the latest ones
         self.ended: dict[int, tuple[int, Tensor]] = {}  # round and model of the peers that have settled
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -261,6 +262,7 @@ class World:
                 self.ended[me] = int.from_bytes(payload[:8]), from_bytes([payload[8:]], (run.state.x,))[0]
                 return
             self.points[me] = run.round, run.state.x.clone()
+            self.states[me] = run.state
             if rest.reached(run, run.round):
                 if not (self.certified and engine.unsettle()) or self._certifies(life, exchange, toy, run):
                     break
