@@ -9,6 +9,7 @@ import tomllib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from pathlib import Path
+from stat import S_IMODE
 from typing import NamedTuple
 
 import tomli_w
@@ -76,13 +77,27 @@ def load(path: Path) -> tuple[str, tuple[SecretKey, ...]]:
     """
     try:
         with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read(2**16)
+            about, content = os.fstat(file.fileno()), file.read(2**16)
     except OSError as why:
         raise BadExperiment(
             f"cannot read the secret keys in {path}: {why.strerror}. gossipfl keys new makes such a file"
         ) from None
-    if mode & 0o077:
+    if about.st_mode & 0o077 and not _credential(path, about):
         raise BadExperiment(f"{path} holds secret keys, and others may read it: chmod 600 {path}")
+    return _read(path, content)
+
+
+def _credential(path: Path, about: os.stat_result) -> bool:
+    """Whether systemd gives a file to this service alone (LoadCredential).
+
+    It is root's, and an access control list lets the service's user read it; then its mode looks as if a group could.
+    """
+    place = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    ours = place != "" and path.parent.resolve() == Path(place).resolve()
+    return ours and about.st_uid == 0 and S_IMODE(about.st_mode) == 0o440
+
+
+def _read(path: Path, content: bytes) -> tuple[str, tuple[SecretKey, ...]]:
     try:
         told = tomllib.loads(content.decode())
         keys = tuple(

@@ -1,5 +1,6 @@
 """Secret keys: in a file that only its owner reads, and never shown."""
 
+import os
 import stat
 
 import pytest
@@ -38,6 +39,27 @@ def test_a_file_that_others_may_read_is_refused(tmp_path):
     (tmp_path / "oslo.key").chmod(0o640)
     with pytest.raises(BadExperiment, match="others may read it: chmod 600"):
         load(tmp_path / "oslo.key")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs a file that belongs to root")
+def test_a_credential_of_systemd_is_read_though_its_mode_shows_a_group(tmp_path, monkeypatch):
+    """systemd 254: mode 0440 and an access control list for the user of the service."""
+    keys, path = (fresh(),), tmp_path / "key"
+    save("oslo", keys, path)
+    path.chmod(0o440)
+    for place in (None, tmp_path.parent, ""):
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        if place is not None:
+            monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(place))
+        with pytest.raises(BadExperiment, match="others may read it"):
+            load(path)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load(path) == ("oslo", keys)
+    for mode, owner in ((0o444, 0), (0o460, 0), (0o440, 1)):
+        path.chmod(mode)
+        os.chown(path, owner, 0)
+        with pytest.raises(BadExperiment, match="others may read it"):
+            load(path)
 
 
 @pytest.mark.parametrize(
