@@ -33,7 +33,7 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
         "facts": encode(point.facts),
     }
     content = save({"x": point.x.contiguous()}, metadata | {"digest": _digest(point.x, metadata)})
-    files.write(folder / NEW, content, before=folder / OLD, mode=0o600)
+    files.write(folder / NEW, content, before=folder / OLD, mode=files.PRIVATE)
 
 
 def read(folder: Path, study: bytes) -> tuple[Checkpoint | None, list[str]]:

@@ -36,6 +36,7 @@ from gossipfl.runs.lock import holders
 from gossipfl.runs.summary import FORMAT
 
 RUNS = Path("runs")
+PRIVATE = 0o600  # the mode of files that hold models, or what a peer keeps to itself
 
 
 def create(experiment: Experiment, graph: nx.Graph, out: Path | None, peers: Iterable[str]) -> Path:
@@ -162,8 +163,8 @@ def append(path: Path, line: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def write_json(path: Path, value: Any, synced: bool = True) -> None:
-    write(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n", synced=synced)
+def write_json(path: Path, value: Any, synced: bool = True, mode: int = 0o666) -> None:
+    write(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n", mode=mode, synced=synced)
 
 
 def read_json(path: Path) -> Any:
@@ -179,7 +180,12 @@ def peer_folder(folder: Path, name: str) -> Path:
 
 def write_tensor(path: Path, x: Tensor, synced: bool = True) -> None:
     """One parameter vector, as the tensor "x"."""
-    write(path, save({"x": x.detach().contiguous()}), synced=synced)
+    write(path, save({"x": x.detach().contiguous()}), mode=PRIVATE, synced=synced)
+
+
+def write_model(path: Path, described: dict[str, Any], synced: bool = True) -> None:
+    """A model with all that is needed to score new rows."""
+    write_json(path, described, synced, PRIVATE)
 
 
 def write_rows(path: Path, table: Table, synced: bool = True) -> None:

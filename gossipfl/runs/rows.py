@@ -14,7 +14,7 @@ import pandas as pd
 
 from gossipfl.data import Table
 from gossipfl.errors import BadData
-from gossipfl.runs.folder import read_json, write
+from gossipfl.runs.folder import PRIVATE, read_json, write
 
 FILE = "rows.hash"
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def keep(folder: Path, table: Table) -> None:
     salt = secrets.token_bytes(16)
     kept = {"salt": salt.hex(), "hash": _hash(table, salt).hex()}
     try:
-        write(path, msgspec.json.encode(kept) + b"\n", mode=0o600)
+        write(path, msgspec.json.encode(kept) + b"\n", mode=PRIVATE)
     except OSError as why:
         log.warning(
             "%s cannot be written (%s): a later start cannot see whether rows have changed", path, why

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gossipfl.errors import BadExperiment
-from gossipfl.runs.folder import read_json, write
+from gossipfl.runs.folder import PRIVATE, read_json, write
 from gossipfl.secrecy.promise import Promise, Spending
 
 FILE = "budget.json"
@@ -52,7 +52,7 @@ def told(folder: Path) -> dict[str, float]:
 def keep(path: Path, record: dict[str, float]) -> None:
     """Raises BadExperiment where the disk does not keep it; then nothing is sent."""
     try:
-        write(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n", mode=0o600)
+        write(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n", mode=PRIVATE)
     except OSError as why:
         raise BadExperiment(
             f"{path} cannot be written ({why.strerror}): what is spent of the budget must be on disk before a sum is sent"

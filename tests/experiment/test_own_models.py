@@ -74,6 +74,9 @@ def test_both_scores_are_told(tmp_path):
         )
         < 1e-8
     )
+    held = [file for kind in ("model.json", "*.safetensors") for file in (tmp_path / "run").rglob(kind)]
+    assert len(held) == 8, "of all, and of each of three peers"
+    assert {file.stat().st_mode & 0o777 for file in held} == {0o600}
     mine = load(tmp_path / "run" / "peers" / "c" / "model.json")
     slopes, intercept = mine.original
     np.testing.assert_allclose(np.append(slopes, intercept), [-1.0, 2.0, 0.0], atol=0.1)

@@ -204,13 +204,13 @@ def _write(study: Study, tables: Sequence[Table], learned: Learned, judged: Judg
     if not isinstance(judged.problem, Linear):
         return
     shared, outputs = learned.scales[0] if e.data.standardise == "gossip" else None, judged.problem.outputs
-    keep("model.json", files.write_json, describe(e, judged.mean, learned.schema, outputs, shared))
+    keep("model.json", files.write_model, describe(e, judged.mean, learned.schema, outputs, shared))
     for name, x in zip(
         learned.names, [] if judged.own is None else judged.own, strict=judged.own is not None
     ):
         keep(
             f"peers/{name}/model.json",
-            files.write_json,
+            files.write_model,
             describe(e, x, learned.schema, outputs, shared),
             synced,
         )
