@@ -1,10 +1,13 @@
-"""When Ctrl-C, SIGTERM and a closed terminal take effect: once, never in a critical section; must not know what is interrupted.
+"""What a process asks of its system: many open files, and Ctrl-C, SIGTERM and a closed terminal to take effect once.
+
+They never do in a critical section. This file must not know what is interrupted.
 
 A process that the forkserver starts begins with SIGINT and SIGHUP blocked: its launcher's terminal is not its own. It accepts
 SIGINT from `interrupt_once` on.
 """
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +16,12 @@ from types import FrameType
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 ALL = (*BOTH, signal.SIGHUP)
+
+
+def many_files() -> None:
+    """From now on this process may open as many files and connections as the system lets it; the usual limit is 1,024."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def on_terminal() -> bool:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from gossipfl.cli.garbage import imported
 from gossipfl.cli.options import As, File, Out, Set
 from gossipfl.cli.say import Format, error, say
-from gossipfl.signals import hang_up, interrupt_once, on_terminal
+from gossipfl.signals import hang_up, interrupt_once, many_files, on_terminal
 
 MARKS = {True: "ok     ", False: "WRONG  ", None: "waiting"}
 
@@ -96,6 +96,7 @@ def start(
     # Ignored until the topology file has been read; later it means: read it again.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     hang_up(heard=on_terminal())
+    many_files()
     from gossipfl.config.file import load
 
     experiment = load(file, set or ())

@@ -39,7 +39,7 @@ class Line:
         attempt: which of the peer's keys to try.
 
     Raises:
-        NetworkError: ZeroMQ cannot connect there.
+        NetworkError: ZeroMQ cannot connect there, or this process has too many open files.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Line:
         # Handed over while there was none.
         self.unsent: deque[bytes] = deque(maxlen=queue if gate and not at_once else 0)
         self.failed = self.before = 0  # what ended its last handshake, and that of the line before this one
-        self.socket = socket = context.socket(zmq.DEALER)
+        self.socket = socket = _made(context)
         socket.setsockopt(zmq.SNDHWM, queue)
         socket.setsockopt(zmq.RCVHWM, max(1, inflow))
         socket.setsockopt(zmq.MAXMSGSIZE, largest)
@@ -75,7 +75,11 @@ class Line:
         self.key = gate.dial(socket, peer, attempt) if gate else b""
         self.barred = gate is not None and not self.key  # the neighbour has no key: it is not dialled
         self._lost = lost or self.barred
-        self.monitor = socket.get_monitor_socket(WATCHED)
+        try:
+            self.monitor = socket.get_monitor_socket(WATCHED)
+        except zmq.ZMQError as error:
+            socket.close(linger=0)
+            raise _full(error) from None
         try:
             if not self.barred:
                 socket.connect(endpoint)
@@ -126,6 +130,19 @@ class Line:
         self.socket.disable_monitor()
         self.monitor.close(linger=0)
         self.socket.close(linger=linger)
+
+
+def _made(context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
+    try:
+        return context.socket(zmq.DEALER)
+    except zmq.ZMQError as error:
+        raise _full(error) from None
+
+
+def _full(error: zmq.ZMQError) -> NetworkError:
+    return NetworkError(
+        f"cannot open another connection: {error}. Let this process have more open files (ulimit -n, LimitNOFILE=)"
+    )
 
 
 def probed(socket: "zmq.Socket[bytes]") -> None:

@@ -8,6 +8,7 @@ import contextlib
 import socket
 import threading
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE = 3.0  # seconds for each step
@@ -48,16 +49,12 @@ def unreachable(endpoint: str, keyed: bool) -> str:
     place = urlsplit(endpoint)
     host, port = str(place.hostname), int(place.port or 0)
     where = endpoint.removeprefix("tcp://")
+    found = _resolved(host, port, "[" in endpoint)
+    if isinstance(found, str):
+        return found
+    family, address = found
     try:
-        found = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return f"cannot be found: this machine cannot resolve the host name {host}"
-    six = "[" in endpoint  # as ZeroMQ connects
-    family, kind, number, _, address = next(
-        (one for one in found if (one[0] == socket.AF_INET6) is six), found[0]
-    )
-    try:
-        with socket.socket(family, kind, number) as probe:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(PATIENCE)
             probe.connect(address)
             return _greeted(probe, where, b"CURVE" if keyed else b"NULL")
@@ -67,6 +64,21 @@ def unreachable(endpoint: str, keyed: bool) -> str:
         return f"does not answer at {where}: is the address right, and the port open in all firewalls?"
     except OSError as why:
         return f"cannot be reached at {where}: {why.strerror or why}"
+
+
+def _resolved(host: str, port: int, six: bool) -> tuple[socket.AddressFamily, Any] | str:
+    """The address to which ZeroMQ connects, with its family, or why there is none.
+
+    It is `six` only if an address says so: of a name with addresses of both families ZeroMQ would take that one alone.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return f"cannot be found: this machine cannot resolve the host name {host}"
+    for family, *_, address in found:
+        if (family == socket.AF_INET6) is six:
+            return family, address
+    return f"cannot be reached at {host}: this name has an IPv6 address only; write [{found[0][4][0]}]:{port} in its place"
 
 
 def _greeted(probe: socket.socket, where: str, mechanism: bytes) -> str:

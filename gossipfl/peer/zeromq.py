@@ -9,6 +9,7 @@ import errno
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from struct import Struct
 
 import zmq
@@ -171,10 +172,10 @@ class ZeroMQ:
         for peer, line in list(self._lines.items()):
             if not line.lost():
                 continue
-            if line.failed == FAILED and self._gate.several(peer):
-                self._dial(peer, line.queue, at_once=False, attempt=line.attempt + 1)
-            elif line.failed == REFUSED and now - line.dialled >= AGAIN_S:
-                self._dial(peer, line.queue, at_once=False, attempt=line.attempt)
+            other = line.failed == FAILED and self._gate.several(peer)
+            if other or (line.failed == REFUSED and now - line.dialled >= AGAIN_S):
+                with suppress(NetworkError):  # too many open files: perhaps it can be dialled later
+                    self._dial(peer, line.queue, at_once=False, attempt=line.attempt + other)
 
     def lost(self) -> set[int]:
         gone = {peer for peer, line in self._lines.items() if line.lost()}
@@ -195,30 +196,30 @@ class ZeroMQ:
         lost: bool = False,
         attempt: int = 0,
     ) -> None:
-        """Dial a neighbour, and hear it over the same connection if this peer has no door."""
+        """Dial a neighbour, and hear it over the same connection if this peer has no door; hang up the line that there was."""
         inflow = 0 if self._door else self._inflow
         gate = self._gate
         line = Line(self._context, endpoint, queue, inflow, self._largest, at_once, lost, gate, peer, attempt)
+        if peer in self._lines:
+            self._hang_up(peer, linger=0)
         self._lines[peer] = line
         if not self._door:
             self._heard[line.socket] = peer
             for socket in (line.socket, line.monitor):
                 self._poller.register(socket, zmq.POLLIN)
 
-    def _hang_up(self, peer: int, linger: int) -> Line:
+    def _hang_up(self, peer: int, linger: int) -> None:
         line = self._lines.pop(peer)
         if self._heard.pop(line.socket, None) is not None:
             for socket in (line.socket, line.monitor):
                 self._poller.unregister(socket)
             self._ready = []  # the poller finds the others again
         line.shut(linger)
-        return line
 
     def _dial(self, peer: int, queue: int, at_once: bool, attempt: int) -> None:
         """Connect to a neighbour anew; what has waited for it goes along, but not where nothing is to wait."""
-        lost = self._lines[peer].lost()
-        line = self._hang_up(peer, linger=0)
-        self._call(peer, line.endpoint, queue, at_once, lost, attempt)
+        line = self._lines[peer]
+        self._call(peer, line.endpoint, queue, at_once, line.lost(), attempt)
         self._lines[peer].before = line.failed or line.before
         for message in () if at_once else line.unsent:
             self._lines[peer].send(message)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from textwrap import shorten
 from typing import Any
 
@@ -52,7 +52,16 @@ def _valid(six: str | None) -> bool:
 
 def local(endpoint: str) -> bool:
     """Whether only processes of this machine can connect to an endpoint."""
-    return re.match(r"ipc://|tcp://(127\.|localhost:|\[::1\]:)", endpoint) is not None
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    return endpoint.startswith("ipc://") or host in ("localhost", "[::1]") or _loops_back(host)
+
+
+def _loops_back(host: str) -> bool:
+    """Whether this is an IPv4 address of this machine; a name such as 127.example.org is none."""
+    try:
+        return IPv4Address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def apart(peers: Mapping[str, Mapping[str, Any]]) -> None:

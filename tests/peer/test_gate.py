@@ -1,5 +1,6 @@
 """Who gets in: real sockets, with keys and without."""
 
+import errno
 import socket as tcp
 import struct
 import threading
@@ -11,10 +12,11 @@ import zmq
 from tap import Tap
 from zmq.utils import z85
 
-from gossipfl.errors import BadMessage
+from gossipfl.errors import BadMessage, NetworkError
 from gossipfl.keys import fresh
 from gossipfl.peer import Inbox, ZeroMQ
 from gossipfl.peer.gate import LinkKeys
+from gossipfl.peer.reach import unreachable
 from gossipfl.peer.wire import Header, encode
 
 ANY, SOON = "tcp://127.0.0.1:*", 20.0
@@ -356,6 +358,41 @@ def test_why_nobody_answers(opened, curve):
         for me, words in enumerate(said):
             assert peer.why(me).startswith(words)
         web.shutdown(tcp.SHUT_RDWR)
+
+
+def test_a_name_that_has_an_ipv6_address_only_is_told_with_the_address_to_write(monkeypatch):
+    found = [(tcp.AF_INET6, tcp.SOCK_STREAM, 6, "", ("2001:db8::7", 7001, 0, 0))]
+    monkeypatch.setattr(tcp, "getaddrinfo", lambda *_: found)
+    assert "write [2001:db8::7]:7001" in unreachable("tcp://oslo.example.org:7001", keyed=True)
+
+
+def test_who_has_too_many_open_files_is_told_what_to_do_and_dials_again_later(opened, monkeypatch):
+    known = secrets()
+    a, b = (member(opened, me, known, (1 - me,)) for me in (0, 1))
+    b.connect({0: a.endpoint}, keys={0: [fresh().public.link]})  # it refuses a
+    a.connect({1: b.endpoint})
+    a.send(1, [b"waits", b""])
+    wait_for(lambda: "does not know the key" in a.why(1), a, b)
+
+    def full(*_):
+        raise zmq.ZMQError(errno.EMFILE)
+
+    line = a._lines[1]
+    with monkeypatch.context() as limit:
+        limit.setattr(a._context, "socket", full, raising=False)
+        with pytest.raises(
+            NetworkError, match=r"cannot open another connection.*Let this process have more open files"
+        ):
+            a.connect(
+                {1: b.endpoint, 2: ANY.replace("*", "5501")},
+                keys={1: [known[1][0].public.link], 2: [fresh().public.link]},
+            )
+        line.dialled = 0.0
+        a._look = 0.0
+        a.recv(0.0)
+        assert a._lines[1] is line, "it stays, and what waits with it"
+    b.connect({0: a.endpoint}, keys={0: [known[0][0].public.link]})
+    assert heard(b, (a,)) == [b"waits", b""]
 
 
 def test_a_member_cannot_speak_for_another():

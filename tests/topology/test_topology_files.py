@@ -11,7 +11,7 @@ from topology_graphs import SPECS, graph
 
 from gossipfl.errors import BadExperiment
 from gossipfl.topology import FORMATS, check, load, read, write
-from gossipfl.topology.endpoint import unreachable
+from gossipfl.topology.endpoint import local, unreachable
 from gossipfl.topology.names import natural
 from gossipfl.topology.public_key import PublicKey
 
@@ -322,3 +322,17 @@ def test_the_edges_of_graphml_say_themselves_whether_they_are_directed(
     path = tmp_path / "g.graphml"
     path.write_text(THREE.format(default, way, way, way))
     assert load(path).is_directed() == (way in ("true", "1"))
+
+
+@pytest.mark.parametrize(
+    ("place", "here"),
+    [
+        ("ipc:///run/a", True), ("tcp://127.0.0.1:5501", True), ("tcp://127.9.8.7:5501", True), ("tcp://localhost:5501", True),
+        ("tcp://[::1]:5501", True), ("tcp://127.evil.example.org:5501", False), ("tcp://127.0.0.1.example.org:5501", False),
+        ("tcp://127.0.0:5501", False), ("tcp://localhost.example.org:5501", False), ("tcp://192.0.2.1:5501", False),
+        ("tcp://[::2]:5501", False), ("", False),
+    ],
+)  # fmt: skip
+def test_only_addresses_of_this_machine_are_local(place: str, here: bool) -> None:
+    """Open links are allowed there: a name that begins like such an address is none."""
+    assert local(place) is here

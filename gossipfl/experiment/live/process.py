@@ -35,7 +35,7 @@ from gossipfl.peer.transport import Chances, Unreliable
 from gossipfl.peer.wire import ident
 from gossipfl.runs.lock import locked
 from gossipfl.secrecy.start import Identity
-from gossipfl.signals import interrupt_once, unheard
+from gossipfl.signals import interrupt_once, many_files, unheard
 
 WAIT = 30.0  # seconds that a peer of a run waits for the first message of each neighbour
 LINGER = 1.0  # seconds for the last messages of gossip learning to neighbours that may have ended
@@ -162,6 +162,7 @@ def main(
     try:
         try:
             interrupt_once()
+            many_files()
             torch.set_num_threads(1)
             log_to(folder)
             enlist(study.experiment)

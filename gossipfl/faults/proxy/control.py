@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import socket
 from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
@@ -12,7 +11,7 @@ from typing import Any
 from gossipfl import rng
 from gossipfl.errors import NetworkError
 from gossipfl.faults.proxy.relay import Half, Route, Weather
-from gossipfl.signals import uninterrupted
+from gossipfl.signals import many_files, uninterrupted
 
 Pair = tuple[int, int]  # who connects, to whom
 
@@ -64,8 +63,7 @@ class Proxy:
 def main(pipe: Connection, seed: int) -> None:
     """The main function of the proxy's process."""
     os.setpgid(0, 0)  # Ctrl-C on a terminal must not end the proxy before the peers have said goodbye
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    many_files()
     asyncio.run(_serve(pipe, seed))
 
 
