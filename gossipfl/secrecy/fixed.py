@@ -72,6 +72,20 @@ def total(words: Words, places: int, peers: int, exact: int = 0) -> Total:
     )
 
 
+def rounding(mean: Numbers, deviation: Numbers, rows: float, peers: int, curved: bool) -> Numbers:
+    """How large the rounding of a sum over so many rows is beside what a column (p,) adds to it by its deviation; inf for 0.
+
+    The largest column, or its products if the sum has a Hessian, decides how many places fit.
+    """
+    power, places = 1 + curved, PLACES
+    most = rows * float(np.hypot(mean, deviation).max(initial=1.0)) ** power
+    while places > 0 and np.ldexp(most, places) >= limit(peers):
+        places -= STEP
+    with np.errstate(divide="ignore"):
+        found: Numbers = peers * 2.0**-places / (rows * np.minimum(deviation, deviation**power))
+    return found
+
+
 def fitting(totals: Numbers, places: int, peers: int) -> int:
     """More places for the next sum, if these totals would fit even at one peer; at most as many as at first."""
     largest = float(np.abs(totals).max(initial=0.0))

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from runs import carry_out, settings
 
+from gossipfl.errors import BadData
+
 
 def regression(folder: Path, target: float = 1.0, outlier: float = 0.0) -> dict[str, Any]:
     random = np.random.default_rng(0)
@@ -46,3 +48,24 @@ def test_test_rows_that_cannot_be_summed_end_no_study(
     assert summary["stopped"] == "tolerance"
     assert summary["scores"] is None
     assert "the test rows of all peers were not summed: some peer has numbers above 1e14" in caplog.text
+
+
+@pytest.mark.parametrize("algorithm", ["newton", "lbfgs"])
+@pytest.mark.parametrize(("large", "small"), [(1e6, 1e-9), (1e3, 1e-2)])
+def test_columns_of_very_different_sizes(algorithm: str, large: float, small: float, tmp_path: Path) -> None:
+    """Where integers do not have room for both, raw columns are refused; standardised ones never are."""
+    raw = regression(tmp_path) | {"algorithm": {"kind": algorithm}, "privacy": {"sums": "secure"}}
+    table = pd.read_csv(tmp_path / "rows.csv")
+    table.assign(a=large * table.a, b=small * table.b).to_csv(
+        tmp_path / "rows.csv", index=False, float_format="%.17g"
+    )
+    raw["model"] = {"kind": "linear", "l2": 0.0}
+    raw["stop"] = {"rounds": 2000, "tolerance": 1e-8}
+    expected, _ = carry_out("simulator", raw, tmp_path / "gossip")
+    raw["data"]["standardise"] = "none"
+    if small < 1e-5:
+        with pytest.raises(BadData, match="'b': beside the size of other columns these vary too little"):
+            carry_out("simulator", raw, tmp_path / "none")
+        return
+    found, _ = carry_out("simulator", raw, tmp_path / "none")
+    assert found["scores"]["r2"] == pytest.approx(expected["scores"]["r2"], rel=1e-6)

@@ -14,6 +14,7 @@ from gossipfl.algorithms import METHODS
 from gossipfl.data import Rows, Schema, census
 from gossipfl.data.encode import weighted
 from gossipfl.data.fill import MIN_ROWS
+from gossipfl.data.names import listed
 from gossipfl.errors import BadData
 from gossipfl.experiment.learning import alike
 from gossipfl.experiment.learning.agree import Agreement
@@ -25,11 +26,13 @@ from gossipfl.models import Problem
 from gossipfl.runs.facts import Moments
 from gossipfl.secrecy import disclosure
 from gossipfl.secrecy.disclosure import DOMINATES, ENOUGH, PARTS, Held, OneSum
+from gossipfl.secrecy.fixed import rounding
 
 Array = npt.NDArray[np.float64]
 PAIRS = 5000  # of columns, at most, that are compared
 MANY = 24  # varying columns above which rows can be different enough
 VALUES = 2, 4, 8  # in a column, which are told apart
+ROUNDED = 1e-6  # of what a column adds to a sum
 FLAT = 1e-9  # of a mean: a deviation below it is that of one value
 
 
@@ -162,17 +165,30 @@ def _refuse(study: Study, names: Sequence[str], counts: Sequence[float], peers: 
 
 
 def scaled(
-    study: Study, schema: Schema, train: Sequence[Rows], rows: Tensor, moments: Moments, found: Guarded | None
+    study: Study,
+    schema: Schema,
+    train: Sequence[Rows],
+    rows: Tensor,
+    moments: Moments,
+    found: Guarded | None,
+    curved: bool = True,
 ) -> None:
     """Check columns by their means and deviations over all rows; a method that takes no sums has neither.
 
     Raises:
-        BadData: one row has nearly all of the spread of a column.
+        BadData: one row has nearly all of the spread of a column; or a column varies less than integers show, `curved` saying
+            whether sums have a Hessian.
     """
     if found is None or not moments.deviation:
         return
     mean, deviation = np.array(moments.mean), np.array(moments.deviation)
     varies = deviation > FLAT * abs(mean)
+    lost = rounding(mean, deviation, found.all.rows, len(study.names), curved) > ROUNDED
+    if coarse := [name for name, one in zip(schema.features, varies & lost, strict=True) if one]:
+        raise BadData(
+            f"{listed(coarse)}: beside the size of other columns these vary too little for the integers of secure sums. Set "
+            'data.standardise = "gossip", or give columns other units at all peers'
+        )
     for row, part in zip(rows.tolist(), train, strict=True):
         share = census.largest(part.x, mean, np.where(varies, deviation, math.inf)) / found.all.rows
         column = int(share.argmax()) if len(share) else 0

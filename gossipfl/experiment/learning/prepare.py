@@ -166,7 +166,7 @@ def prepare(
     moments = (tuple(scale.mean.tolist()), tuple(scale.deviation.tolist())) if scale else ((), ())
     certified = study.sums(kind) or study.certifies(kind)
     units = found.moments or (agree_moments(study, train, agreement) if certified else Moments())
-    scaled(study, schema, train, rows, units, guarded)
+    scaled(study, schema, train, rows, units, guarded, bounds is None or bounds.sums.curved)
     step, fallback_step, opening = agree_steps(study, kind, problem, units, start, agreement, known)
     if known:
         facts = replace(known, step=step, fallback_step=fallback_step)
