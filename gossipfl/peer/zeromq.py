@@ -224,6 +224,11 @@ class ZeroMQ:
         for message in () if at_once else line.unsent:
             self._lines[peer].send(message)
 
+    def reached(self, peer: int) -> bool:
+        """Whether a neighbour that this peer dials has let it in, and has the right key if links have keys."""
+        line = self._lines.get(peer)
+        return line is not None and not line.lost() and line.there
+
     def why(self, peer: int) -> str:
         """Why there is no connection to a neighbour, as a sentence without its name; "" if it is not known, or there is one."""
         line = self._lines.get(peer)

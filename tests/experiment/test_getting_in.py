@@ -220,6 +220,26 @@ def test_a_check_tells_what_is_wrong_one_by_one(sites):
     )
 
 
+@pytest.mark.timeout(60)
+def test_a_check_beside_the_sites_own_peer_says_to_stop_it_and_looks_at_the_neighbours_all_the_same(sites):
+    folder, _, _, keys = sites
+    for name in ("oslo", "rome"):
+        Site(folder, name, "peers.wait=4").until("listening")
+    found = check(folder, "oslo")
+    wrong, rome, wien = found[-3:]
+    place = endpoints(study(load(folder / "oslo" / "e.toml")), "oslo")["oslo"]
+    assert (
+        wrong.sentence == f"port: {place} is in use: stop this site's peer first, or what else listens there"
+    )
+    assert (wrong.fine, wrong.code) == (False, 5)
+    assert (rome.fine, rome.sentence[:15]) == (True, "rome is reached")
+    assert wien == (None, "wien dials us: whether it is reached can be checked when the port is free", 0)
+    edit(folder / "oslo" / "sites.toml", str(keys["rome"].public), str(fresh().public))
+    found = check(folder, "oslo", wait=2.0)
+    assert [one.code for one in found if one.fine is False] == [5, 3]
+    assert "rome has another key at" in found[-2].sentence
+
+
 def test_a_check_is_of_the_study_that_the_peer_will_start(sites, monkeypatch):
     """Its sums are secure by default, too: else a peer that already waits would see another study."""
     folder, *_ = sites

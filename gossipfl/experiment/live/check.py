@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import zmq
+
 from gossipfl.errors import BadMessage, GossipError, NetworkError
 from gossipfl.experiment.learning.check import look
 from gossipfl.experiment.live.alone import endpoints
@@ -21,6 +23,11 @@ from gossipfl.peer.wire import OtherVersion, ident, unversioned, whole
 from gossipfl.topology.phrase import phrase
 
 EVERY, AFTER = 1.0, 3.0  # seconds between two cards, and for which the last neighbours may ask for mine
+LOOK, ELSEWHERE = (
+    10.0,
+    "tcp://127.0.0.1:*",
+)  # seconds for neighbours, and where to listen, if the own port is not free
+LATER = "can be checked when the port is free"
 SILENT = (
     "is connected and has the right key, but does not answer: it neither waits for others nor is it checked"
 )
@@ -76,8 +83,10 @@ def findings(
     except GossipError as error:
         yield Finding(False, f"key: {error}", error.exit_code)
         return
+    near = {other: place for other, place in places.items() if other != name}
+    most = largest(study, table) if table is not None else 2**24
     try:
-        transport = ZeroMQ(places[name], largest(study, table) if table is not None else 2**24, keys)
+        transport = ZeroMQ(places[name], most, keys)
         how = (
             f"this peer can listen on {places[name]}"
             if places[name]
@@ -85,14 +94,41 @@ def findings(
         )
         yield Finding(True, f"port: {how}")
     except NetworkError as error:
-        yield Finding(False, f"port: {error}", error.exit_code)
+        used = isinstance(error.__cause__, zmq.ZMQError) and error.__cause__.errno == zmq.EADDRINUSE
+        why = (
+            f"{places[name]} is in use: stop this site's peer first, or what else listens there"
+            if used
+            else error
+        )
+        yield Finding(False, f"port: {why}", error.exit_code)
+        transport = ZeroMQ(ELSEWHERE, most, keys)
+        try:
+            yield from _dialled(near, transport, min(wait, LOOK))
+        finally:
+            transport.close(0.0)
         return
     try:
-        yield from _neighbours(
-            study, name, {other: place for other, place in places.items() if other != name}, transport, wait
-        )
+        yield from _neighbours(study, name, near, transport, wait)
     finally:
         transport.close(1.0)
+
+
+def _dialled(places: Mapping[str, str], transport: ZeroMQ, wait: float) -> Iterator[Finding]:
+    """Without this peer's own port no neighbour can answer: look only at whether those that listen let it in."""
+    waiting = {ident(other): other for other, place in places.items() if place}
+    transport.connect({peer: places[other] for peer, other in waiting.items()})
+    until = time.monotonic() + wait
+    while waiting and time.monotonic() < until:
+        for peer in [peer for peer in waiting if transport.reached(peer)]:
+            yield Finding(True, f"{waiting.pop(peer)} is reached; whether it has the same study {LATER}")
+        for peer in waiting:
+            transport.why(peer)  # begins to look for the reason
+        transport.recv(EVERY / 4)
+    for peer, other in waiting.items():
+        why = transport.why(peer) or "does not answer"
+        yield Finding(False, f"{other} {why}", 3 if why.startswith(KEY) else NetworkError.exit_code)
+    for other in (other for other, place in places.items() if not place):
+        yield Finding(None, f"{other} dials us: whether it is reached {LATER}")
 
 
 def _neighbours(
