@@ -3,16 +3,19 @@
     python benchmarks/simulator.py                     # N = 100, 1,000, 10,000, 100,000
     python benchmarks/simulator.py --exact             # exact diffusion: ring:16, ring:100, regular:1000:4
     python benchmarks/simulator.py --million           # N = 1,000,000 with 8 rows each, and its memory
+    python benchmarks/simulator.py --agree             # the peers of regular:N:4 agree on words; N = 2,000, 10,000
 
 D-PSGD, logistic, 57 features and an intercept, 46 rows for each peer, a 20-regular graph, float32; each round uses all rows as
 one minibatch. *bare* is a loop of the gradient's two batched products with the sigmoid between them, and the sparse product
 that mixes. *simulator* is `Simulator.step`. With --exact it is exact diffusion in float64, and *bare* is the method in numpy.
 They take turns in this process. CPU time is user plus system time of the whole process, on one thread unless --threads is set.
-Figures are medians over the turns.
+Figures are medians over the turns. With --agree it is CPU seconds of one agreement on two classes and three levels, of which
+each peer has some; it exits with code 1 above a limit.
 """
 
 import argparse
 import resource
+import sys
 from collections.abc import Callable
 from statistics import median
 from time import process_time
@@ -25,6 +28,7 @@ from torch import Tensor
 
 from gossipfl import topology
 from gossipfl.algorithms import DPSGD, Algorithm, ExactDiffusion
+from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.mixing import Mixing
 from gossipfl.models import LOSSES, Linear
 from gossipfl.simulator import HeardByAll, Simulator
@@ -34,6 +38,9 @@ FEATURES, DEGREE = 57, 20
 RATE, RATIO = 160_000, 1.3  # aims, at 1,000 and 10,000 peers
 AIMED = (1_000, 10_000)
 EXACT = {"ring:16": 3.0, "ring:100": 1.8, "regular:1000:4": 1.3}  # the largest ratios
+AGREEING = {2_000: 2.0, 10_000: 15.0}  # the most CPU seconds
+MEMORY_GB = 2.0  # of this process, while so many agree
+WORDS = ("class 0", "class 1", "town=bern", "town=oslo", "town=rome")
 STEP = 0.1
 SHARDS = 1_000  # different shards; peer i holds a copy of shard i mod SHARDS
 
@@ -182,6 +189,41 @@ def exact_table(turns: int) -> None:
         )
 
 
+def agreed(peers: int) -> float:
+    """CPU seconds in which the peers agree on words that no peer has all of."""
+    graph, draw = topology.load(f"regular:{peers}:4"), np.random.default_rng(0)
+    agreement = Agreement(
+        graph,
+        topology.diameter(graph),
+        topology.tree(graph),
+        lambda algorithm, along, mixing: Simulator(algorithm, None, along, mixing),
+    )
+    words = [
+        [word for word, has in zip(WORDS, own, strict=True) if has] for own in draw.random((peers, 5)) < 0.4
+    ]
+    began = process_time()
+    found = agreement.union(words)
+    taken = process_time() - began
+    assert found == {*WORDS}
+    return taken
+
+
+def agree_table() -> bool:
+    """Print what agreeing takes; returns whether it is within the limits."""
+    met = True
+    for peers, most in AGREEING.items():
+        taken = agreed(peers)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        fine = taken <= most and memory <= MEMORY_GB
+        met &= fine
+        print(
+            f"{peers:>6,} peers agree in {taken:.2f} CPU s (limit {most:g}), memory {memory:.2f} GB (limit {MEMORY_GB:g}): "
+            f"{'met' if fine else 'MISSED'}",
+            flush=True,
+        )
+    return met
+
+
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -191,6 +233,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--exact", action="store_true")
     options.add_argument("--million", action="store_true")
+    options.add_argument("--agree", action="store_true")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     if chosen.million:
@@ -200,6 +243,8 @@ def main() -> None:
             end=" ",
         )
         print(f"{1_000_000 * 8 * (FEATURES + 2) * 4 / 2**30:.1f}")
+    elif chosen.agree:
+        sys.exit(not agree_table())
     elif chosen.exact:
         exact_table(chosen.turns)
     else:
