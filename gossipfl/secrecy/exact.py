@@ -1,5 +1,6 @@
 """The exact sums of an agreement: rows of integers, one for each peer here; must not know how they are added up."""
 
+import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,18 +41,27 @@ class ExactSums:
 
     def rows(self, integers: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
         """(n, W) from the integers of each peer here."""
+        each = [wide(own, self.peers, self._bits) for own in integers]
+        for residues in each:
+            if self.masks is not None and residues[0]:  # zeros would show the others' total
+                residues[2:] = [secrets.randbits(self._bits) for _ in residues[2:]]
+        return self._masked(each)
+
+    def flags(self, raised: Sequence[Sequence[bool]]) -> npt.NDArray[np.int64]:
+        """(n, W) from the flags of each peer here. The total of a flag is 0 if nobody raises it, and else anything: it does not
+        tell how many do."""
+        return self._masked(
+            [[0, 1, *(flag and secrets.randbits(self._bits) for flag in own)] for own in raised]
+        )
+
+    def _masked(self, each: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
         rows = []
-        for own in integers:
-            residues = wide(own, self.peers, self._bits)
+        for residues in each:
+            mask = [0] * len(residues)
             if self.masks is not None:
-                if residues[0]:  # zeros would show the others' total
-                    size, noise = self._bits // 8, self.masks.noise(len(own) * self._bits // 64).tobytes()
-                    residues[2:] = [int.from_bytes(noise[k : k + size]) for k in range(0, len(noise), size)]
                 mask = self.masks.residues(self.made, 0, len(residues), self._bits)
-                residues = [
-                    (one + other) % (1 << self._bits) for one, other in zip(residues, mask, strict=True)
-                ]
-            rows.append(split(residues, self._bits))
+            told = [(one + other) % (1 << self._bits) for one, other in zip(residues, mask, strict=True)]
+            rows.append(split(told, self._bits))
         self.made += 1
         return np.stack(rows).view(np.int64)
 

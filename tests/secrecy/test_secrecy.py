@@ -9,7 +9,7 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 from secret_peers import keyed
 
 from gossipfl import topology
@@ -21,6 +21,7 @@ from gossipfl.secrecy.exact import ExactSums
 from gossipfl.secrecy.masks import drawn
 from gossipfl.secrecy.partners import partners, pods
 from gossipfl.secrecy.roster import Announcement, Reader, announce, roster
+from gossipfl.secrecy.wide import BITS
 from gossipfl.simulator import Simulator
 from gossipfl.topology import cycle, tree
 
@@ -224,3 +225,15 @@ def test_wide_numbers() -> None:
         assert wide.unscaled(wide.scaled(number)) == pytest.approx(number, rel=1e-12)
     assert wide.wide([1 << 318], 3) == [1, 1, 0]
     assert wide.wide_total(wide.split([1, 3, 0]), 3).overflowed
+
+
+@pytest.mark.parametrize("raisers", [0, 1, 8])
+def test_a_flag_tells_whether_somebody_raises_it_and_not_how_many(raisers: int) -> None:
+    """The total of a raised flag is any integer, as likely as any other."""
+    sums = ExactSums(8)
+    rows = sums.flags([[peer < raisers] * 400 for peer in range(8)])
+    told = sums.read(rows.view(np.uint64).sum(0, dtype=np.uint64).view(np.int64))
+    if not raisers:
+        assert set(told) == {0}
+        return
+    assert kstest([number / 2**BITS + 0.5 for number in told], "uniform").pvalue >= 1e-6

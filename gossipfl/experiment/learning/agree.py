@@ -135,9 +135,19 @@ class Agreement:
             return x.new_tensor(self.exact.numbers(totals)).expand(len(x), -1)
         return self._along(x)
 
+    def anybody(self, flags: Sequence[Sequence[bool]]) -> npt.NDArray[np.bool_]:
+        """Which flags some peer raises, (k,), of the flags of each peer here; nobody sees who, nor how many."""
+        assert self.exact, "sums are secure"
+        found: npt.NDArray[np.bool_] = np.array([total != 0 for total in self._told(self.exact.flags(flags))])
+        return found
+
     def _exactly(self, integers: Sequence[Sequence[int]]) -> tuple[int, ...]:
         assert self.exact, "sums are secure"
-        found: npt.NDArray[np.int64] = self._along(torch.from_numpy(self.exact.rows(integers)))[0].numpy()
+        return self._told(self.exact.rows(integers))
+
+    def _told(self, rows: npt.NDArray[np.int64]) -> tuple[int, ...]:
+        assert self.exact, "sums are secure"
+        found: npt.NDArray[np.int64] = self._along(torch.from_numpy(rows))[0].numpy()
         return self.exact.read(found)
 
     def _along(self, x: Tensor) -> Tensor:

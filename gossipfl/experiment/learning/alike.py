@@ -1,6 +1,5 @@
 """What is the same in all rows of each peer, and perhaps not at all peers; must not know how sums travel."""
 
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +35,7 @@ def flat(
     refuse_split([names[j] for j in same[levels].tolist()], flags[:, :, levels], agreement)
     numbers = [names[j] for j in same[~levels].tolist()]
     if not study.experiment.model.intercept and numbers:
-        raised = anybody((~flags[:, 0, ~levels]).tolist(), agreement)
+        raised = agreement.anybody((~flags[:, 0, ~levels]).tolist())
         if free := [name for name, one in zip(numbers, raised.tolist(), strict=True) if one]:
             raise BadData(
                 f"{listed(free)} have one value at each peer, and not 0: sums would tell the values if they are not the same. "
@@ -49,17 +48,10 @@ def refuse_split(names: Sequence[str], flags: npt.NDArray[np.bool_], agreement: 
     """Refuse what is so in all rows of some peers, and the opposite in all rows of others, by the flags (n, 2, k) of both."""
     if not names:
         return
-    both = anybody(flags.reshape(len(flags), -1).tolist(), agreement)
+    both = agreement.anybody(flags.reshape(len(flags), -1).tolist())
     raised = both[: len(names)] & both[len(names) :]
     if split := [name for name, one in zip(names, raised.tolist(), strict=True) if one]:
         raise BadData(
             f"all rows of some peers differ from all rows of others in {listed(split)}: secure sums would show the sums of "
             "these peers. Leave such columns out with drop, or join such a level with another one, at all peers"
         )
-
-
-def anybody(flags: Sequence[Sequence[bool]], agreement: Agreement) -> npt.NDArray[np.bool_]:
-    """Which flags anybody raises. A flag is a random number, so that nobody sees how many do."""
-    raised = [[float(secrets.randbelow(2**40) + 1) if flag else 0.0 for flag in own] for own in flags]
-    found: npt.NDArray[np.bool_] = agreement.total(np.array(raised)) > 0.5
-    return found

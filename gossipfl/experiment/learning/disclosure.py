@@ -18,7 +18,6 @@ from gossipfl.data.names import listed
 from gossipfl.errors import BadData
 from gossipfl.experiment.learning import alike
 from gossipfl.experiment.learning.agree import Agreement
-from gossipfl.experiment.learning.alike import anybody
 from gossipfl.experiment.learning.standardise import agree_moments
 from gossipfl.experiment.study.refusals import refusal
 from gossipfl.experiment.study.study import Study
@@ -154,7 +153,7 @@ def _patterns(schema: Schema, parts: Sequence[Rows], cells: Array, agreement: Ag
             [count > most for count in own for most in (*VALUES, max(VALUES[-1], len(part.y) // 2))]
             for own, part in zip(different, parts, strict=True)
         ]
-        more = anybody(flags, agreement).reshape(-1, len(VALUES) + 1).sum(1)
+        more = agreement.anybody(flags).reshape(-1, len(VALUES) + 1).sum(1)
         found *= math.prod(np.array([2, *(most + 1 for most in VALUES), math.inf])[more].tolist())
     return max(found, 1.0)
 
@@ -295,4 +294,4 @@ def _limit(study: Study, schema: Schema, kind: str, found: Guarded, agreement: A
     steps = np.arange(1, PARTS + 1) / PARTS
     rest = [sums.borne(Held(found.all.rows - own.rows, found.all.cells - own.cells)) for own in found.own]
     short = [[one < step * whole * (1 - FLAT) for step in steps.tolist()] for one in rest]
-    return Limit(sums, whole * float(np.count_nonzero(~anybody(short, agreement))) / PARTS)
+    return Limit(sums, whole * float(np.count_nonzero(~agreement.anybody(short))) / PARTS)
