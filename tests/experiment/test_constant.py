@@ -13,6 +13,8 @@ from gossipfl.algorithms import METHODS
 from gossipfl.config.file import parse
 from gossipfl.data import Table
 from gossipfl.errors import BadData, GossipError
+from gossipfl.experiment.evaluation.finish import judge
+from gossipfl.experiment.evaluation.verdict import NOT_REACHED, verdict
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import ready
 from gossipfl.experiment.learning.train import train, training
@@ -156,6 +158,25 @@ def test_methods_with_a_tolerance_end_at_the_pooled_optimum(method):
 def test_all_pairs_of_a_method_and_a_loss(method, model, penalty):
     l2, standardise = [(0.0, "gossip"), (0.1, "local"), (0.0, "none")][penalty]
     check(model, method, l2, standardise, 60 if METHODS[method].rounds else 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("model", KINDS)
+@pytest.mark.parametrize("method", ["newton", "exact-diffusion", "extra", "gradient-tracking"])
+def test_the_model_is_pooled_or_its_verdict_says_that_it_is_not(method, model, l2):
+    try:
+        made = study(experiment(model, method, l2, rounds=400 if method == "newton" else 3000))
+    except GossipError as refused:
+        pytest.skip(f"refused: {refused}")
+    learned = train(made, tables(model))
+    found, best = coefficients(learned), optimum(model, l2, "gossip")[0]
+    dead = [name in CONSTANT for name in NAMES]
+    assert not found[:, dead].any()
+    off = (centred(found[:, [not one for one in dead]]) - best).abs().max() / best.abs().max()
+    code, sentence = verdict(judge(made, learned).summary, 1e-12)
+    assert off <= 1e-6 or code == NOT_REACHED, (off, sentence)
+    assert off <= 1e-6 or method != "newton"
 
 
 def test_it_is_named_once():
