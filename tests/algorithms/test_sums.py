@@ -194,6 +194,32 @@ def test_a_probe_tells_the_distance_of_any_model(loss: Loss, l2: float) -> None:
         assert apart == 0.1 or 0.5 <= gap(x, problem) / told[False] <= 2
 
 
+@each_loss
+def test_the_second_sum_of_a_quick_probe_has_a_gradient_alone(loss: Loss) -> None:
+    """It tells what a sum with a Hessian would tell: how much shorter the next step is by the same Hessian."""
+    problem = world(loss, 1e-3)
+    x = pooled_optimum(problem) * (1 + 1e-3)
+    newton, rows = DampedNewton(objective(problem), loss, 1e-9), problem.of_peers()
+    found, widths = [], []
+    for thorough in (False, True):
+        probe = Probe(newton, thorough)
+        s = probe.init(x)
+        for _ in range(2):
+            numbers = [probe.contribute(s, part) for part in rows]
+            widths.append(len(numbers[0]))
+            s = probe.update(s, sum(numbers))
+        found.append(s)
+    d = len(x)
+    whole_width = 5 + d + d * (d + 1) // 2
+    assert widths == [whole_width, 2 + d, whole_width, whole_width]
+    quick, whole = found
+    assert quick.finished
+    assert float(quick.evidence.certificate) == float(whole.evidence.certificate)
+    assert float(quick.evidence.contraction) == pytest.approx(
+        float(whole.evidence.contraction), rel=1e-6, abs=1e-12
+    )
+
+
 @pytest.mark.parametrize("loss", [Logistic(), Softmax(), Squared()], ids=str)
 def test_without_a_hessian_there_is_a_bound(loss: Loss) -> None:
     problem = world(loss, 0.1)
@@ -324,7 +350,8 @@ def test_every_sum_is_over_rows_so_that_what_a_site_is_as_a_whole_is_in_none(los
     made = objective(problem)
     methods: list[Any] = [DampedNewton(made, loss, 1e-9), LBFGS(made, 1e-9)]
     if not l1:
-        methods += [Probe(DampedNewton(made, loss, 1e-9), thorough=True), Bound(made)]
+        methods += [Probe(DampedNewton(made, loss, 1e-9), thorough) for thorough in (False, True)]
+        methods += [Bound(made)]
     for method in methods:
         s, several = method.init(torch.zeros(problem.width, dtype=torch.float64)), problem.of_peers()
         for _ in range(4):

@@ -147,6 +147,12 @@ class DampedNewton:
         decrement = math.sqrt(max(-slope, 0.0))
         return certified(s.evidence, length, residual, contraction, decrement, shrinking)
 
+    def contraction(self, s: Stepping, of_loss: Tensor) -> float:
+        """Guard B by the gradient of the loss (d,) after a full step: how much shorter the next one is by the same H."""
+        x, units = s.x + s.p, self.objective.units
+        step = self._direction(x, self.objective.gradient(of_loss, x), s.h)
+        return distance(step, x, units) / distance(s.p, x, units)
+
     def _direction(self, x: Tensor, g: Tensor, h: Tensor) -> Tensor:
         if self.objective.l1:
             return lasso_step(x, g, h, self.objective.lasso)

@@ -51,7 +51,8 @@ class Probe:
     """The distance of x to the optimum: the length of the Newton step at x, if the step after it is at most half as long.
 
     Otherwise it may say nothing. The descent then goes on, for 30 sums at most, and its end tells the distance, or that there
-    is no optimum. If the probe is not thorough, the descent goes on only while more and more speaks against an optimum.
+    is no optimum. If the probe is not thorough, the second sum has a gradient alone, for the next step by the same Hessian, and
+    the descent goes on only while more and more speaks against an optimum.
 
     newton: the descent. thorough: go on until the distance is known, and is met by the descent's tolerance.
     """
@@ -64,11 +65,16 @@ class Probe:
         return Probing(x, self._plain(x), zero, zero + math.inf, zero, nothing(x), zero)
 
     def contribute(self, s: Probing, rows: Shard) -> Tensor:
+        if self._compares(s):
+            f, g = rows.gradient(s.newton.x + s.newton.p)
+            return torch.cat((rows.size[None], f[None], g))
         return self.newton.contribute(self._descent(s), rows)
 
     def update(self, s: Probing, total: Tensor) -> Probing:
         if s.finished:
             return s
+        if self._compares(s):
+            return self._compared(s, total)
         before = self._descent(s)
         after = self.newton.update(before, total)
         s = s._replace(newton=after, sums=s.sums + 1)
@@ -88,6 +94,21 @@ class Probe:
             mounting = after.evidence.tail > before.evidence.tail or bool(s.close)
             over = over or known or (float(s.sums) > 1 and not mounting)
         return s._replace(finished=torch.full_like(s.sums, over))
+
+    def _compares(self, s: Probing) -> bool:
+        """Whether the next sum is for guard B alone."""
+        return not self.thorough and float(s.sums) == 1 and math.isfinite(float(s.first))
+
+    def _compared(self, s: Probing, total: Tensor) -> Probing:
+        """The state after the sum of [weight, f, g] at the end of the first step."""
+        contraction = self.newton.contraction(s.newton, total[2:] / total[0])
+        s = s._replace(sums=s.sums + 1)
+        if contraction > CONTRACTION:
+            return s
+        evidence = s.evidence._replace(contraction=s.first.new_tensor(contraction))
+        return s._replace(
+            evidence=evidence._replace(certificate=s.first, best=s.first), finished=torch.ones_like(s.sums)
+        )
 
     def _judged(self, s: Probing) -> Probing:
         """The state with what the last sum says of the distance."""
