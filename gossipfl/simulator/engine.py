@@ -158,8 +158,8 @@ class Simulator:
         assert links.arrives is not None
         senders = torch.from_numpy(links.senders).to(held.device)
         sent = tuple(t[senders] for t in payload)
-        if len(held) != len(links.senders):
-            held = held.new_zeros(len(links.senders), held.shape[1])
+        if held.shape != (len(links.senders), sum(blocks)):  # other links, or messages of another length
+            held = held.new_zeros(len(links.senders), sum(blocks))
         got = self.mixing.channel.receive(sent, held, round, blocks)
         return torch.where(torch.from_numpy(links.arrives).to(got.device)[:, None], got, held)
 

@@ -216,7 +216,7 @@ FAULTS = {
     "killed": {"do": "kill", "round": 3, "count": 4},
     "killed for a while": {"do": "kill", "round": 3, "count": 4, "lasts": 50},
     "killed, then from nothing": {"do": "kill", "round": 3, "count": 4, "lasts": 50, "fresh": True},
-    "killed before the last exchange of a step": {"do": "kill", "round": 9, "count": 1, "lasts": 1, "fresh": True},
+    "killed before the last exchange of a step": {"do": "kill", "round": 4, "count": 1, "lasts": 1, "fresh": True},
     "stopped": {"do": "stop", "round": 6, "count": 2, "lasts": 7},
     "cut": {"do": "cut", "round": 3, "count": 4, "lasts": 100},
     "loss": {"do": "loss", "round": 1, "amount": 0.1, "lasts": 100},
