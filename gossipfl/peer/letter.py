@@ -51,7 +51,7 @@ def opened(frames: list[bytes]) -> Letter:
 
 
 def enclosed(letter: Letter, payload: bytes, like: Tensor) -> Model | None:
-    """The model in a letter, if it carries one, with the shape and type of `like`, (1, d), and finite numbers.
+    """The model in a letter, if it carries one, shaped and typed as `like`, (1, d), of numbers with finite squares.
 
     Raises:
         BadMessage: it is not such a model. No other error, whatever the bytes are.
@@ -62,6 +62,6 @@ def enclosed(letter: Letter, payload: bytes, like: Tensor) -> Model | None:
     if not size:
         return None
     (w,) = from_bytes([payload], (like,))
-    if not math.isfinite(w.sum()):
+    if not math.isfinite(w.square().sum()):
         raise BadMessage("sent numbers that are not finite, or far too large", letter.sender)
     return Model(w, torch.tensor([letter.age]))

@@ -149,7 +149,7 @@ TABLE = (
         "number (attempt)",
         "that all agree again, since a peer began again",
         "All agree again. Peers that learn already send their state.",
-        "Only while all agree, and at most 63 times.",
+        "Only while all agree, and at most 63 times. A peer that begins again after that is unheard, and all end with code 5.",
     ),
     Permission(
         "payload: length",
@@ -162,8 +162,15 @@ TABLE = (
         "the sender's part in the average or in the sum",
         "They count like the rows that they stand for. This bounds no number: a member that lies about its numbers shifts the "
         "model, as one with wrong rows does. When it leaves, its part is taken out again, where the method keeps accounts.",
-        "Numbers that are not finite, or whose squares are not, are refused: the exchange counts as incomplete. So are words "
-        "that no peer says.",
+        "Numbers that are not finite, or whose squares are not, are refused: the exchange counts as incomplete. Smaller ones, "
+        "such as 1e100, are not: by them a member can make all end with exit code 6.",
+    ),
+    Permission(
+        "payload: words",
+        "the levels and classes of the sender's rows, and how long they are, while all agree",
+        "They count like those of all peers.",
+        "Words that no peer says are refused. A sender that says that they are longer than they are makes all send longer "
+        "messages, up to the largest of the study. If they are still longer, all end with exit code 5.",
     ),
     Permission(
         "payload: smoothness constant",
@@ -231,9 +238,10 @@ TABLE = (
     Permission(
         "rumours.cuts",
         "which edges are cut, and so whose rows are in a model",
-        "The summary names whose rows are in the model. The model stays as it is.",
-        f"At most {CUTS} edges, and {FAR} exchanges ahead; an exchange that the study does not have is refused. A false word "
-        "can make a summary wrong.",
+        "The summary names whose rows are in the model. If it lacks some, the exit code is 6, and the scores are those of the "
+        "others; with secure sums there are none. A fallback learns meanwhile. The model stays as it is.",
+        f"At most {CUTS} edges, and {FAR} exchanges ahead; an exchange that the study does not have is refused. A false "
+        "word can make a summary and its exit code wrong.",
     ),
     Permission(
         "rumours.aside",
@@ -266,7 +274,8 @@ TABLE = (
         "what all have agreed on, and a model to begin with",
         "A peer that comes late or again joins with it.",
         "Only a peer that still agrees takes it, if its own rows can be learned from with it. Else it is refused, and another "
-        "neighbour's is awaited. The peer ends when two neighbours, or its only one, have sent a state that it cannot use.",
+        "neighbour's is awaited. The peer ends when two neighbours, or its only one, have sent a state that it cannot use. A "
+        "false one ends or steers the peers that take it: they cannot tell it from that of others which learn already.",
     ),
     Permission(
         "roster",

@@ -10,17 +10,17 @@ from worlds import live
 
 from gossipfl import topology
 from gossipfl.errors import NetworkError
-from gossipfl.experiment.learning.agree import FIRST, Agree, Agreement
+from gossipfl.experiment.learning.agree import FIRST, LONGEST, Agree, Agreement
 from gossipfl.mixing.union import to_row
 from gossipfl.peer import Exchange, Peer
 from gossipfl.simulator import Simulator
 
 
-def agreement(graph: nx.Graph, make: Agree | None = None) -> Agreement:
+def agreement(graph: nx.Graph, make: Agree | None = None, widest: int = LONGEST) -> Agreement:
     def simulator(algorithm, links, mixing):
         return Simulator(algorithm, None, links, mixing)
 
-    return Agreement(graph, topology.diameter(graph), topology.tree(graph), make or simulator)
+    return Agreement(graph, topology.diameter(graph), topology.tree(graph), make or simulator, widest)
 
 
 def agreed_live(graph: nx.Graph, words: Sequence[set[str]]) -> list[set[str]]:
@@ -74,3 +74,11 @@ def test_a_union_that_never_fits_is_an_error_and_no_memory_without_end(
     with pytest.raises(NetworkError, match="classes or category levels"):
         agreed.union([{"a"}, {"b"}, {"c"}, {"d"}])
     assert max(widths) == FIRST
+
+
+@pytest.mark.parametrize("longest", [300, 600])
+def test_words_that_no_message_of_the_study_has_room_for_are_refused(longest: int) -> None:
+    """One peer can say that its words are of any length: nobody makes room for more than a message may have."""
+    agreed = agreement(topology.load("line:4"), widest=1000)
+    with pytest.raises(NetworkError, match=f"longer than {500 if longest > 500 else '1,000'} bytes"):
+        agreed.union([{letter * longest} for letter in "abcd"])

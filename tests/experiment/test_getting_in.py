@@ -1,5 +1,6 @@
 """Three institutions of which one opens no port: who is let in, and what a check finds before the start."""
 
+import hashlib
 import socket
 import threading
 import time
@@ -55,6 +56,16 @@ def edit(file, old, new):
     changed = file.with_name("new")
     changed.write_text(file.read_text().replace(old, new))
     changed.replace(file)
+
+
+OWN_METHOD = """
+class Mine:
+    def __init__(self, step):
+        self.step = step
+
+    def round(self, s, grad, mix):
+        return s._replace(x=mix(s.x - self.step * grad(s.x)))
+"""
 
 
 class Site:
@@ -238,6 +249,21 @@ def test_a_check_beside_the_sites_own_peer_says_to_stop_it_and_looks_at_the_neig
     found = check(folder, "oslo", wait=2.0)
     assert [one.code for one in found if one.fine is False] == [5, 3]
     assert "rome has another key at" in found[-2].sentence
+
+
+def test_a_check_names_the_code_of_ones_own_that_will_run(sites):
+    folder, *_ = sites
+    file = folder / "mine.py"
+    file.write_text(OWN_METHOD)
+    found = check(
+        folder, "oslo", f"algorithm.kind={file}:Mine", "algorithm.step=0.01", "stop.tolerance=0", wait=0.0
+    )
+    (said,) = [one.sentence for one in found if one.sentence.startswith("code: ")]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert said == (
+        f"code: algorithm.kind runs code that is not of gossipfl: {file}:Mine; it runs on this machine with your rights: "
+        f"read it (its hash begins with {digest[:16]})"
+    )
 
 
 def test_a_check_is_of_the_study_that_the_peer_will_start(sites, monkeypatch):

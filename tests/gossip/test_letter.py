@@ -84,6 +84,7 @@ def test_any_bytes_are_a_letter_in_bounds_or_a_bad_message(frames):
         (write(Letter(STUDY, 1, 0), MODEL[:, :2]), "sent 16 bytes; there should be 24"),
         (write(Letter(STUDY, 1, 0, kind=ASKS), MODEL), "sent 24 bytes; there should be 0"),
         (write(Letter(STUDY, 1, 0), MODEL / 0), "not finite"),
+        (write(Letter(STUDY, 1, 0), 0 * MODEL + 1e300), "far too large"),
         (write(Letter(STUDY, 1, 0, age=-1), MODEL), "a header that cannot be read"),
         (write(Letter(STUDY, 1, 0, age=MAX_AGE), MODEL), "a header that cannot be read"),
         (write(Letter(STUDY, 1, 0, kind=0), None), "a header that cannot be read"),

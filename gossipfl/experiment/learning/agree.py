@@ -28,7 +28,7 @@ from gossipfl.topology import WEIGHTS, Topology, Tree, cycle, static
 
 Agree = Callable[[Algorithm, Topology, Mixing], Engine]
 CONSENSUS = Consensus()
-LONGEST = 2**26  # bytes of one peer's words
+LONGEST = 2**27  # bytes of the words of all peers
 FIRST = 256  # bytes of the words of all peers, in most studies
 
 
@@ -40,16 +40,17 @@ class Agreement:
         hops: its diameter.
         tree: along which sums are taken.
         make: (algorithm, topology, mixing) -> an engine without a problem.
+        widest: bytes that a message may have.
 
     `exchanges` counts those of all consensus so far.
     """
 
-    def __init__(self, graph: nx.Graph, hops: int, tree: Tree, make: Agree) -> None:
+    def __init__(self, graph: nx.Graph, hops: int, tree: Tree, make: Agree, widest: int = LONGEST) -> None:
         self.peers, self.diameter = len(graph), hops
         self.messages_sent = self.bytes_sent = self.exchanges = 0
         self.exact: ExactSums | None = None  # set: sums are secure
         self.noise: Noise | None = None  # set: they are private
-        self._make = make
+        self._make, self._widest = make, widest
         self._tree = tree.rounds()
         self._sums = cycle(self._tree)
         self._flood = static(WEIGHTS["push" if graph.is_directed() else "metropolis"](graph))
@@ -183,12 +184,13 @@ class Agreement:
         longest = int(
             self.maximum(torch.tensor([[float(len(row) + 1)] for row in rows], dtype=torch.float64))[0]
         )
-        if longest > LONGEST:
-            raise ValueError(f"they are longer than {LONGEST:,} bytes")
-        width, most = 2 * longest, max(2, self.peers) * longest  # the union of all is no longer than `most`
+        if 2 * longest > self._widest:  # nobody would accept the message
+            raise ValueError(f"those of one peer are longer than {self._widest // 2:,} bytes")
+        # the union of all is no longer than `most`
+        width, most = 2 * longest, min(max(2, self.peers) * longest, self._widest)
         while too_long(row := self._united(rows, width, channel)):
             if width == most:
-                raise ValueError(f"they are longer than {most} bytes")
+                raise ValueError(f"they are longer than {most:,} bytes")
             width = min(2 * width, most)
         return row
 

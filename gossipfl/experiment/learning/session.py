@@ -52,6 +52,10 @@ class Engines(Aside, Protocol):
         """The number of exchanges so far."""
 
     @property
+    def widest(self) -> int:
+        """Bytes that a message may have while all agree."""
+
+    @property
     def epoch(self) -> int:
         """How often all have agreed again, because a peer began again."""
 
@@ -95,7 +99,7 @@ class Session:
         since: Outcome | None = None,
     ) -> None:
         self.study = study
-        self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing)
+        self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing, engines.widest)
         if study.secure:
             self.agreement.exact = ExactSums(len(study.names), engines.masks(self.agreement))
         if study.private:

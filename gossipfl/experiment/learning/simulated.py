@@ -7,7 +7,7 @@ import networkx as nx
 from gossipfl.algorithms import METHODS, Algorithm
 from gossipfl.engine import Engine, Run
 from gossipfl.errors import BadExperiment, Incompatible
-from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.agree import LONGEST, Agreement
 from gossipfl.experiment.learning.compose import Parts, hops
 from gossipfl.experiment.study.gossip import network
 from gossipfl.experiment.study.method import Composition, heals
@@ -29,6 +29,7 @@ class Simulated:
     """
 
     epoch = 0
+    widest = LONGEST
     exchanges = 0  # of the agreement; only newcomers need the number, and the simulator has none
 
     def __init__(self, study: Study) -> None:

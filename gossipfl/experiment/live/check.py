@@ -4,6 +4,7 @@ The peer listens and dials as it will later, and sends its neighbours cards (`pe
 checked, too, or already waits for others.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from gossipfl.experiment.learning.check import look
 from gossipfl.experiment.live.alone import endpoints
 from gossipfl.experiment.live.keyring import link_keys
 from gossipfl.experiment.live.largest import largest
+from gossipfl.experiment.study.own import told
 from gossipfl.experiment.study.study import Study
 from gossipfl.peer import ZeroMQ
 from gossipfl.peer.check import Checker, is_card
@@ -31,6 +33,7 @@ LATER = "can be checked when the port is free"
 SILENT = (
     "is connected and has the right key, but does not answer: it neither waits for others nor is it checked"
 )
+HASHED = re.compile(r"[0-9a-f]{64}:")  # a setting that stands for code in a file
 KEY = (
     "has another key",
     "does not know the key",
@@ -68,12 +71,10 @@ def findings(
         yield Finding(True, f"rows: {len(table)} rows, and nothing that learning would refuse")
     except GossipError as error:
         yield Finding(False, f"rows: {error}", error.exit_code)
-    if module := study.experiment.model.module:
-        digest = str(study.settings["model.module"])[:16]
-        yield Finding(
-            True,
-            f"code: {module} runs on this machine with your rights: read it (its hash begins with {digest})",
-        )
+    for sentence in told(study.experiment):
+        digest = str(study.settings.get(sentence.partition(" ")[0], ""))
+        known = f" (its hash begins with {digest[:16]})" if HASHED.match(digest) else ""
+        yield Finding(True, f"code: {sentence}; it runs on this machine with your rights: read it{known}")
     try:
         keys = link_keys(study, name, places, key)
         words = f"the key that the topology names; compare by telephone: {phrase(study.graph)}"
@@ -136,7 +137,7 @@ def _neighbours(
 ) -> Iterator[Finding]:
     """Exchange cards with each neighbour, and say what came of it, or why nothing did."""
     names = {ident(other): other for other in places}
-    checker, told = Checker(ident(name), study.settings), dict.fromkeys(names, "")
+    checker, words = Checker(ident(name), study.settings), dict.fromkeys(names, "")
     transport.connect({ident(other): place for other, place in places.items()})
     for peer in names:
         transport.forget(peer)  # cards do not wait for a connection
@@ -151,8 +152,8 @@ def _neighbours(
                 transport.send(peer, checker.card(peer))
             for peer in sorted(waiting, key=list(names).index):
                 why = transport.why(peer)
-                if why and why != told[peer]:
-                    told[peer] = why
+                if why and why != words[peer]:
+                    words[peer] = why
                     yield Finding(None, f"{names[peer]} {why}")
         frames = transport.recv(min(EVERY / 4, max(0.0, until - now)))
         heard = None if frames is None else _heard(checker, frames, transport.sender, names, places)

@@ -63,6 +63,10 @@ class Live:
         return self._exchange.number
 
     @property
+    def widest(self) -> int:
+        return self._exchange.inbox.limits.room
+
+    @property
     def epoch(self) -> int:
         return attempt(self._exchange.number)
 
