@@ -1,6 +1,7 @@
 """Standardisation of features, and which of them are constant; must not know how peers agree on it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,3 +73,30 @@ def marks(rows: Rows, intercept: bool) -> npt.NDArray[np.float64]:
 def _extreme(rows: Rows, end: str) -> npt.NDArray[np.float64]:
     found = getattr(rows.x, end)(axis=0)
     return np.asarray(found.todense() if issparse(found) else found, dtype=np.float64).ravel()
+
+
+def bounded(
+    columns: npt.NDArray[np.float64], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], places: int
+) -> npt.NDArray[np.float64]:
+    """Of each row (m, c) the numbers [z, z^2], (m, 2 c), whole ones in units of 2^-places; z is the row in units of its bounds.
+
+    Before it is rounded each row has the norm 1 at most, whatever its values.
+    """
+    with np.errstate(over="ignore"):
+        z = np.clip((columns - low) / (high - low), 0.0, 1.0)
+    each = np.hstack((z, z**2))
+    each /= np.maximum(np.linalg.norm(each, axis=1, keepdims=True) * (1 + 1e-9), 1.0)
+    return np.rint(np.ldexp(each, places))
+
+
+def squares_about(
+    x: Any, w: npt.NDArray[np.float64], mean: npt.NDArray[np.float64], centred: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Weighted sums of squares around the mean, or around 0 where columns are not to be centred, (c,)."""
+    with np.errstate(over="ignore"):
+        if not issparse(x):
+            dense: npt.NDArray[np.float64] = w @ (x - mean) ** 2
+            return dense
+        sums: npt.NDArray[np.float64] = w @ x.power(2)
+        sums[centred] = w @ (x[:, centred].toarray() - mean[centred]) ** 2
+        return sums

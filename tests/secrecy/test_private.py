@@ -4,23 +4,27 @@ import json
 import os
 import stat
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from runs import carry_out
 from runs import settings as experiment
 from scipy import stats
 from secret_peers import keyed
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
+from torch import Tensor
 
-from gossipfl.algorithms import Objective, Units
+from gossipfl.algorithms import Consensus, Objective, Summed, Units
 from gossipfl.algorithms.sums import (
     Clipped,
     ClippedDescent,
@@ -33,20 +37,26 @@ from gossipfl.algorithms.sums.carrier import Place
 from gossipfl.cli import main
 from gossipfl.config.file import dump, parse
 from gossipfl.data import Table
+from gossipfl.data.scale import bounded
 from gossipfl.errors import BadExperiment, Incompatible, Spent
 from gossipfl.experiment.evaluation.finish import judge
+from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.study.make import study
+from gossipfl.mixing import Mixing, Sum
 from gossipfl.models.losses import Huber, Logistic, Loss, Softmax, Squared, SquaredHinge
 from gossipfl.models.shard import shard
 from gossipfl.report.status import status_table
 from gossipfl.runs import spent
 from gossipfl.runs.status import statuses
 from gossipfl.secrecy import promise
+from gossipfl.secrecy.exact import ExactSums
 from gossipfl.secrecy.promise import COUNTED, PLACES, Noise, Promise, Spending, sensitivity
 
+Array = npt.NDArray[np.float64]
 PROMISE = Promise(1.0, 1e-5, 1.0, 16, 8)
 SUMS = 30
 DIABETES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
@@ -120,6 +130,140 @@ def test_no_row_changes_products_by_more_than_their_norm(seed: int, clip: float,
         assert torch.linalg.vector_norm(own) <= asked.norm
         total += own
     assert torch.equal(whole.products(clip, 0.7, whole.target, bend), total)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(np.float64, (5, 3), elements=st.floats(allow_nan=False, allow_infinity=False)),
+    arrays(np.float64, 3, elements=st.floats(-1e6, 1e6)),
+    arrays(np.float64, 3, elements=st.floats(1e-3, 1e9)),
+)
+def test_no_row_changes_means_and_deviations_by_more_than_their_norm(
+    rows: Array, low: Array, width: Array
+) -> None:
+    """Whatever its values, as far outside of the bounds as can be; numbers are whole, and rows do not touch each other."""
+    rows[0], rows[1] = low, low + width  # at the ends
+    own = bounded(rows, low, low + width, PLACES)
+    assert np.array_equal(own, np.rint(own))
+    assert bool((np.linalg.norm(own, axis=1) <= sensitivity(1.0, 6)).all())
+    for row, numbers in zip(rows, own, strict=True):
+        assert np.array_equal(bounded(row[None], low, low + width, PLACES)[0], numbers)
+    assert not own[0].any()
+    np.testing.assert_allclose(own[1], 2**PLACES / 6**0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sums", ["total", "mean", "moments", "anybody", "opened", "minimised"])
+def test_no_sum_without_noise_leaves_where_sums_are_private(sums: str) -> None:
+    """Whatever the interpreter makes of assertions."""
+    made = study(parse(private(topology__graph="ring:4")))
+
+    def silent(*_: Any) -> Any:
+        raise AssertionError("it was sent")
+
+    agreement = Agreement(made.graph, made.diameter, made.tree, silent)
+    agreement.exact, agreement.noise = ExactSums(4), Noise(Spending(made.promise))
+    numbers = np.ones((4, 2))
+    given: dict[str, tuple[Any, ...]] = {
+        "total": (numbers,),
+        "mean": (torch.from_numpy(numbers),),
+        "moments": ([numbers] * 4,),
+        "anybody": ([[True]] * 4,),
+        "opened": (None, torch.from_numpy(numbers), torch.from_numpy(numbers)),
+        "minimised": (None, [None] * 4, 2, 3),
+    }
+    with pytest.raises(RuntimeError, match="no noise, and sums are private"):
+        getattr(agreement, sums)(*given[sums])
+
+
+def test_a_row_that_is_far_too_large_is_not_seen_by_who_leaves() -> None:
+    """Its loss is infinite at its peer alone: learning goes to its end all the same, and the totals are as ever."""
+    made = study(parse(private(topology__graph="ring:4", model__kind="squared-svm")))
+    parts = tables(made)
+    features = parts[0].features.copy()
+    features.iloc[int((~parts[0].test).argmax())] = 1e300
+    learned = train(made, [replace(parts[0], features=features), *parts[1:]])
+    assert learned.stopped == "rounds"
+    assert not learned.why
+    assert bool(learned.models.isfinite().all())
+    assert learned.budget
+    assert learned.budget["spent"] == pytest.approx(8.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("sums", ["secure", "private"])
+@pytest.mark.parametrize("standardised", [False, True])
+def test_what_has_no_mask_does_not_depend_on_a_row(
+    sums: str, standardised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maxima, unions and partings are the same for rows that differ in one; all else is an integer of a sum, with masks in a
+    live peer, and with noise if sums are private.
+    """
+    raw = private(topology__graph="ring:4", privacy__sums=sums, data__partition={"scheme": "iid"})
+    if sums == "secure":
+        raw["privacy"] = {"sums": "secure"}
+    if standardised:
+        names = load_breast_cancer().feature_names
+        raw["data"] |= {"standardise": "gossip", "bounds": dict.fromkeys(map(str, names), (0.0, 5000.0))}
+    made = study(parse(raw))
+    parts = tables(made)
+    features = parts[1].features.copy()
+    features.iloc[int((~parts[1].test).argmax())] *= 1.01
+    open_, hidden, noised = list[Tensor](), list[Any](), list[Any]()
+    summed = list[Any]()
+    run, exact, mask, row, added = (
+        Agreement._run, ExactSums.rows, ExactSums._masked, Integers.row, Noise.added
+    )  # fmt: skip
+
+    def heard(self: Agreement, algorithm: Any, topology: Any, mixing: Mixing, x: Tensor, ended: Any) -> Any:
+        if isinstance(mixing.aggregator, Sum):
+            assert not mixing.aggregator.maxima
+            if isinstance(algorithm, Consensus):
+                assert any(np.array_equal(x.numpy(), one) for one in hidden)
+            else:
+                assert isinstance(algorithm, Summed)
+                assert isinstance(algorithm.carrier, Integers)
+        else:
+            open_.append(x.clone())
+        return run(self, algorithm, topology, mixing, x, ended)
+
+    def exactly(self: ExactSums, integers: Any) -> Any:
+        if sums == "private":
+            assert all(list(own) in noised for own in integers)
+        summed.append(integers)
+        return exact(self, integers)
+
+    def covered(self: ExactSums, each: Any) -> Any:
+        hidden.append(mask(self, each))
+        return hidden[-1]
+
+    def masked(self: Integers, numbers: Tensor, digest: int, place: Place) -> Tensor:
+        if sums == "private":
+            assert torch.ldexp(numbers, torch.tensor(PLACES)).long().tolist() in noised
+        summed.append(numbers.tolist())
+        return row(self, numbers, digest, place)
+
+    def hide(self: Noise, *given: Any) -> list[int]:
+        noised.append(added(self, *given))
+        return noised[-1]
+
+    monkeypatch.setattr(Agreement, "_run", heard)
+    monkeypatch.setattr(ExactSums, "rows", exactly)
+    monkeypatch.setattr(ExactSums, "_masked", covered)
+    monkeypatch.setattr(Integers, "row", masked)
+    monkeypatch.setattr(Noise, "added", hide)
+    told = []
+    for second in (parts[1], replace(parts[1], features=features)):
+        learned = Session(made, [parts[0], second, *parts[2:]], range(4), Simulated(made))
+        for _ in learned:
+            pass
+        learned.evaluate()
+        told.append((list(open_), list(summed)))
+        open_.clear()
+        summed.clear()
+    (one, first), (two, last) = told
+    assert len(one) == len(two) >= 1
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert first != last, "the tap hears nothing"
+    assert bool(noised) == (sums == "private")
 
 
 def test_products_without_noise_are_ridge_regression_with_weights() -> None:

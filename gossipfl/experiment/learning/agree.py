@@ -73,7 +73,7 @@ class Agreement:
         self, columns: Sequence[npt.NDArray[np.float64]]
     ) -> tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The number of all rows, the means (p,) and the variances (p,) of the columns (n, p) of all peers, by integers."""
-        assert self.noise is None, "private sums have noise"
+        self._noiseless()
         return variances(self._exactly([moments(own) for own in columns]))
 
     def count(self, rows: Sequence[int]) -> float:
@@ -88,11 +88,15 @@ class Agreement:
         noise = self.noise
         return self._exactly([noise.added(name, peer, own, most, mu) for peer, own in enumerate(integers)])
 
-    def latest(self, x: Tensor | None, width: int) -> Tensor:
-        """The model (1, width) of those that have one, which is the same at all of them; 0 if nobody has one."""
+    def latest(self, state: Summing | None, width: int) -> Tensor:
+        """The model (1, width) of those that have one, which is the same at all of them; 0 if nobody has one.
+
+        A sum method makes its model from totals alone. So this sum tells nothing of rows that they do not tell, and needs no
+        noise of its own, if these have noise.
+        """
         assert self.exact, "sums are secure"
-        own = [0] * width if x is None else self.exact.integers(x[0].tolist())
-        having, *totals = self._exactly([[int(x is not None), *own]])
+        own = [0] * width if state is None else self.exact.integers(state.x[0].tolist())
+        having, *totals = self._exactly([[int(state is not None), *own]])
         means = self.exact.numbers([total // max(having, 1) for total in totals])
         return torch.tensor([means], dtype=torch.float64)
 
@@ -103,6 +107,7 @@ class Agreement:
 
         `rows` are those of the peers in this process, as the method wants them.
         """
+        self._noiseless()
         each, x = max(1, len(self._tree)), torch.zeros(len(rows), width, dtype=torch.float64)
         algorithm = Summed(method, rows, self.peers, each, x[0])
 
@@ -121,6 +126,7 @@ class Agreement:
         Raises:
             NetworkError: not all peers contributed.
         """
+        self._noiseless()
         rows, most = torch.cat((method.opening(x), own), 1), own.shape[1]
         row = self._consensus(rows, self._sums, Mixing(Sum(most)), len(self._tree))[0]
         total, maximum = row[:-most], row[-most:]
@@ -128,9 +134,14 @@ class Agreement:
             raise NetworkError("not all peers took part in the first sum: start this peer again")
         return total, maximum
 
+    def _noiseless(self) -> None:
+        """Raises RuntimeError where sums are private: numbers of rows leave with noise only, or not at all."""
+        if self.noise is not None:
+            raise RuntimeError("this sum has no noise, and sums are private: it is not sent")
+
     def _sum(self, x: Tensor) -> Tensor:
         """The sum over all peers, (n, k) float64 -> (n, k), the same bits at every peer."""
-        assert self.noise is None, "private sums have noise"
+        self._noiseless()
         if self.exact:
             totals = self._exactly([self.exact.integers(row) for row in x.tolist()])
             return x.new_tensor(self.exact.numbers(totals)).expand(len(x), -1)
@@ -138,6 +149,7 @@ class Agreement:
 
     def anybody(self, flags: Sequence[Sequence[bool]]) -> npt.NDArray[np.bool_]:
         """Which flags some peer raises, (k,), of the flags of each peer here; nobody sees who, nor how many."""
+        self._noiseless()
         assert self.exact, "sums are secure"
         found: npt.NDArray[np.bool_] = np.array([total != 0 for total in self._told(self.exact.flags(flags))])
         return found

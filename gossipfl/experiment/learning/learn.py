@@ -70,12 +70,19 @@ class Rhythm(NamedTuple):
     cycle: exchanges of one step, a function because it changes with the links; 0 if the first steps are long, as with Pegasos.
     hops: the largest distance between two peers.
     every: exchanges between two lines of metrics, if it is asked for (`Lines`).
+    telling: whether the losses of a peer's own rows can end learning. With private sums that would tell of them: the models,
+        from totals with noise, end it alone.
     """
 
     local_steps: int
     cycle: Callable[[], int]
     hops: int
     every: int | None
+    telling: bool = True
+
+    def unbounded(self, loss: Array, ceiling: Array | None = None) -> str:
+        """Why losses (n,) show divergence; "" if they do not, or must not."""
+        return unbounded(loss, ceiling) if self.telling else ""
 
 
 def learn(
@@ -125,7 +132,9 @@ def _rounds(
     certifier: Certifier | None,
 ) -> Iterator[Progress]:
     ceiling = _numbers(1000.0 * (problem.loss(outcome.run.state.x) + 1.0))
-    if outcome.diverged(unbounded(ceiling), "before the first round: values in the data may be too large"):
+    if outcome.diverged(
+        pace.unbounded(ceiling), "before the first round: values in the data may be too large"
+    ):
         return
     rest = Rest(engine, outcome.run, stop.tolerance, pace)
     for run in engine.rounds(outcome.run):
@@ -151,12 +160,14 @@ def _rounds(
             yield measure(engine, losses, outcome)
             # Methods with several exchanges in a step recover from a step that is too long; so does Pegasos.
             if pace.cycle() == 1 and outcome.diverged(
-                unbounded(losses, ceiling), f"in round {outcome.rounds}"
+                pace.unbounded(losses, ceiling), f"in round {outcome.rounds}"
             ):
                 return
         if outcome.rounds >= stop.rounds:
             break
-    outcome.diverged(unbounded(_numbers(problem.loss(outcome.run.state.x))), f"in round {outcome.rounds}")
+    outcome.diverged(
+        pace.unbounded(_numbers(problem.loss(outcome.run.state.x))), f"in round {outcome.rounds}"
+    )
 
 
 def _goes_on(engine: Engine, outcome: Outcome, stop: StopSettings, certifier: Certifier) -> bool:

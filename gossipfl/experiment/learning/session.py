@@ -152,10 +152,10 @@ class Session:
 
     def _again(self, since: Outcome | None, engines: Engines) -> None:
         """All agree again, since a peer is back: they go on at the model of those that had one, and what was told counts."""
-        state = since.run.state if since else None
-        before = float(state.released[0]) if isinstance(state, Summing) else 0.0
+        state = since.run.state if since and isinstance(since.run.state, Summing) else None
+        before = float(state.released[0]) if state else 0.0
         told = float(self.agreement.maximum(torch.tensor([[before]], dtype=torch.float64))[0])
-        start = self.agreement.latest(state.x if state else None, self.prepared.start.shape[1])
+        start = self.agreement.latest(state, self.prepared.start.shape[1])
         self.prepared = replace(
             self.prepared,
             start=start.to(self.prepared.start),
@@ -167,7 +167,7 @@ class Session:
         e = self.study.experiment
         began = time.process_time()
         self.outcome.began = time.monotonic()
-        rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, e.peers.report)
+        rhythm = Rhythm(self._steps, self._cycle, self.study.diameter, e.peers.report, not self.study.private)
         learning = learn(self.engine, self.prepared.problem, self.outcome, self.stop, rhythm, self.certifier)
         for progress in learning:
             self.cpu = self._spent(began)

@@ -12,7 +12,7 @@ from torch import Tensor
 from gossipfl.data import Rows, Schema
 from gossipfl.data.encode import counted
 from gossipfl.data.fill import MIN_ROWS
-from gossipfl.data.scale import Scale, marks
+from gossipfl.data.scale import Scale, bounded, marks, squares_about
 from gossipfl.errors import BadData, BadExperiment
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.study.study import Study
@@ -101,10 +101,7 @@ def noised_scales(
     own = []
     for part in train:
         columns = np.column_stack((part.x, part.y)) if fitted else part.x
-        z = np.clip((columns - low) / (high - low), 0.0, 1.0)
-        each = np.hstack((z, z**2))
-        each /= np.maximum(np.linalg.norm(each, axis=1, keepdims=True) * (1 + 1e-9), 1.0)
-        own.append(np.rint(np.ldexp(each, PLACES)).sum(0).astype(np.int64).tolist())
+        own.append(bounded(columns, low, high, PLACES).sum(0).astype(np.int64).tolist())
     promise, c = study.promise, len(low)
     most = sensitivity(1.0, 2 * c)
     told = agreement.noised("moments", own, most, promise.standardising)
@@ -152,7 +149,9 @@ def spread(
     centred = np.arange(c) >= (c - 1 if sparse.issparse(columns[0]) else 0)
 
     def squares(about: Array) -> list[Array]:
-        return [np.minimum(_squares(x, w, about, centred), HUGE) for x, w in zip(columns, each, strict=True)]
+        return [
+            np.minimum(squares_about(x, w, about, centred), HUGE) for x, w in zip(columns, each, strict=True)
+        ]
 
     own = [[*size, w.sum(), *(w @ x)] for x, w, size in zip(columns, each, sizes, strict=True)]
     if not agreement.exact:
@@ -168,17 +167,6 @@ def spread(
     if lost.any():
         variance[lost] = agreement.total(np.stack(squares(mean))[:, lost]) / weight
     return head.tolist(), mean, variance
-
-
-def _squares(x: Any, w: Array, mean: Array, centred: npt.NDArray[np.bool_]) -> Array:
-    """Weighted sums of squares around the mean, or around 0 where columns are not to be centred, (c,)."""
-    with np.errstate(over="ignore"):
-        if not sparse.issparse(x):
-            dense: Array = w @ (x - mean) ** 2
-            return dense
-        sums: Array = w @ x.power(2)
-        sums[centred] = w @ (x[:, centred].toarray() - mean[centred]) ** 2
-        return sums
 
 
 def agree_moments(study: Study, train: Sequence[Rows], agreement: Agreement) -> Moments:
