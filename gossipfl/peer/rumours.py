@@ -163,7 +163,8 @@ TABLE = (
         "They count like the rows that they stand for. This bounds no number: a member that lies about its numbers shifts the "
         "model, as one with wrong rows does. When it leaves, its part is taken out again, where the method keeps accounts.",
         "Numbers that are not finite, or whose squares are not, are refused: the exchange counts as incomplete. Smaller ones, "
-        "such as 1e100, are not: by them a member can make all end with exit code 6.",
+        "such as 1e100, are not: by them a member can make all end with exit code 6. With secure sums "
+        "numbers that no peer sends spoil a sum: it is repeated, and counts as one more of those that rows bear.",
     ),
     Permission(
         "payload: words",
