@@ -114,7 +114,7 @@ class Fallback(ABC, Generic[Kind]):
         turn = turn._replace(voids=turn.voids + 1 if troubled else 0)
         if troubled:
             turn = turn._replace(unmoved=after.round + self._cycle)
-            if self._bears(run, turn):
+            if self._bears(run, turn) and self._bears(after, turn):
                 return after, turn
             return self.begin(self.robust, after, run.state.x), turn._replace(robust=True)
         if turn.apart:
@@ -123,6 +123,7 @@ class Fallback(ABC, Generic[Kind]):
         return after, turn
 
     def _bears(self, run: Run, turn: Turn) -> bool:
-        """Whether the fast method goes on in spite of a fault: it has finished, and nobody was away."""
-        done = not turn.robust and isinstance(run.state, Summing) and run.state.finished
+        """Whether the fast method goes on in spite of a fault: it has finished with one model, and nobody was away."""
+        one = isinstance(run.state, Summing) and run.state.finished and not bool(run.state.apart.any())
+        done = not turn.robust and one
         return done and turn.voids < VOIDS and not self.deserted(run.round, QUIET * self._cycle)
