@@ -67,12 +67,13 @@ def from_frame(
     frame: pd.DataFrame, wanted: Wanted, where: str = "the data"
 ) -> tuple[Table, pd.Series | None]:
     """As `read_fresh`, of a data frame with columns of any types."""
-    frame = cast("pd.DataFrame", read_frame(frame, _how(wanted), where, wanted.schema.levels).features)
+    names = columns_of(wanted.target)
+    known = {**dict.fromkeys(names[:1], wanted.schema.classes or ()), **wanted.schema.levels}
+    frame = cast("pd.DataFrame", read_frame(frame, _how(wanted), where, known).features)
     if lacking := [name for name in wanted.columns if name not in frame.columns]:
         raise BadData(
             f"{where} lacks {listed(lacking)}, which the model needs{did_you_mean(lacking[0], frame.columns)}"
         )
-    names = columns_of(wanted.target)
     frame = worded(frame, {*wanted.schema.levels, *(names if wanted.schema.classes else ())})
     labels = None
     if any(name in frame.columns for name in names):

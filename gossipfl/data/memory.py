@@ -1,21 +1,27 @@
 """A data frame of a program, read as a file with the same values would be; must not know who made it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from numbers import Number
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from gossipfl.data.readers import How, Raw, pointed
+from gossipfl.data.names import NUMBER, text
+from gossipfl.data.readers import How, Raw, apart_as_numbers, pointed
 from gossipfl.errors import BadData
 
 NONE: Mapping[str, Iterable[str]] = MappingProxyType({})
+_WORDS = "OU"  # kinds of columns that may have words; U is that of Arrow's text
 
 
 def read_frame(
     frame: pd.DataFrame, how: How, where: str = "the data frame", levels: Mapping[str, Iterable[str]] = NONE
 ) -> Raw:
     """The rows of a data frame, without the words that count as missing, and with numbers in place of decimal commas.
+
+    A number is missing, too, if a missing word is that number.
 
     Args:
         frame: columns of any types. Numbers and dates stay as they are.
@@ -24,24 +30,26 @@ def read_frame(
         levels: words of a column that are known, and so never missing.
 
     Raises:
-        BadData: the columns have no plain and different names, or some of the numbers have a decimal point and no comma.
+        BadData: the columns have no plain and different names, some of the numbers have a decimal point and no comma, or two
+            codes would be one number.
     """
     frame = headed(frame, where)
     absent = {}
     for name in frame.columns:
         column = frame[name]
-        if column.dtype.kind != "O":
-            continue
-        missing = {"", *how.missing}.difference(levels.get(name, ()))
-        gone = np.array([isinstance(v, str) and v.strip() in missing for v in column], dtype=np.bool_)
+        gone = _gone(column, {"", *how.missing}.difference(levels.get(name, ())))
         if gone.any():
-            absent[name] = tuple(sorted({word for word in column[gone] if word.strip()}))
-            column = column.mask(gone)
-        if how.decimal == "," and name not in how.verbatim and _texts(column):
-            try:
+            found = {value if isinstance(value, str) else text(value) for value in column[gone]}
+            absent[name] = tuple(sorted(word for word in found if word.strip()))
+            exact = column.astype(object) if column.dtype.kind in "iu" else column  # a float may not hold it
+            column = exact.mask(gone)
+        try:
+            if name in how.verbatim:
+                apart_as_numbers(column, name)
+            elif how.decimal == "," and _texts(column):
                 column = pointed(column, name)
-            except BadData as error:
-                raise BadData(f"{where} {error}") from None
+        except BadData as error:
+            raise BadData(f"{where} {error}") from None
         frame[name] = column
     return Raw(frame, None, absent={name: found for name, found in absent.items() if found})
 
@@ -69,8 +77,24 @@ def declared(frame: pd.DataFrame) -> set[str]:
     return {str(name) for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
 
 
+def _gone(column: pd.Series, missing: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Which values are missing words, or numbers that one of these is."""
+    numbers: set[object] = {float(word) for word in missing if NUMBER.fullmatch(word)}
+
+    def is_gone(value: object) -> bool:
+        if isinstance(value, str):
+            return value.strip() in missing
+        return isinstance(value, Number) and not isinstance(value, bool) and value in numbers
+
+    if column.dtype.kind in _WORDS:
+        return np.array([is_gone(value) for value in column], dtype=np.bool_)
+    if column.dtype.kind in "iuf" and numbers:
+        return np.asarray(column.isin(numbers), dtype=np.bool_)
+    return np.zeros(len(column), dtype=np.bool_)
+
+
 def _texts(column: pd.Series) -> bool:
     """Whether all values are words, and the program does not say that they are categories."""
-    return not isinstance(column.dtype, pd.CategoricalDtype) and all(
-        isinstance(v, str) for v in column.dropna()
-    )
+    if column.dtype.kind not in _WORDS or isinstance(column.dtype, pd.CategoricalDtype):
+        return False
+    return all(isinstance(v, str) for v in column.dropna())

@@ -114,7 +114,7 @@ def _named(frame: pd.DataFrame, names: list[str], how: How) -> Raw:
         absent[names[j]] = tuple(sorted(frame.loc[gone, j].unique()))
         frame[j] = frame[j].mask(gone)
         if names[j] in how.verbatim:
-            _apart(frame[j], names[j])
+            apart_as_numbers(frame[j], names[j])
     if how.decimal == ",":
         for j in range(len(names)):
             if names[j] not in how.verbatim:
@@ -214,10 +214,10 @@ def _name(word: str) -> str:
     return re.sub(r"\s*[\r\n]+\s*", " ", word)
 
 
-def _apart(column: pd.Series, name: str) -> None:
-    """Raise BadData if two codes, such as 250.1 and 250.10, would be one number."""
+def apart_as_numbers(column: pd.Series, name: str) -> None:
+    """Raise BadData if two words of a column, codes such as 250.1 and 250.10, would be one number."""
     seen: dict[float, str] = {}
-    for word in column.dropna().unique():
+    for word in dict.fromkeys(word for word in column if isinstance(word, str)):
         value = number(word)
         if (
             value is not None

@@ -1,5 +1,6 @@
 """Data frames as programs have them: what they may be, what is chosen for them, and what is said of it."""
 
+import dataclasses
 from pathlib import Path
 
 import networkx as nx
@@ -11,7 +12,7 @@ from rows_of_towns import towns
 import gossipfl as gf
 from gossipfl.config.draft import draft
 from gossipfl.data.memory import read_frame
-from gossipfl.data.readers import How
+from gossipfl.data.readers import MISSING, How
 from gossipfl.errors import BadData, BadExperiment
 
 FRAME = towns(60).drop(columns="county")
@@ -205,3 +206,59 @@ def test_a_known_level_is_no_missing_word():
     pd.testing.assert_frame_equal(frame, before)
     assert read.features.isna().to_numpy().tolist() == [[False, True], [False, False], [True, True]]
     assert read.absent == {"drinks": ("NA",), "town": ("None",)}
+
+
+def test_codes_that_are_one_number_are_refused_as_in_a_file(tmp_path):
+    """250.1 and 250.10 are two diseases, and V10 says that they are no numbers."""
+    frame = pd.DataFrame({"dx": ["250.1", "250.10", "V10", "7"] * 15, "y": np.arange(60.0)})
+    frame.to_csv(tmp_path / "codes.csv", index=False)
+    for data in (frame, {"a": frame, "b": frame}, tmp_path / "codes.csv"):
+        with pytest.raises(BadData, match=r"has '250.1' and '250.10' in column 'dx', which are one number"):
+            gf.simulate(data, "y")
+    numbers = frame.assign(dx=[250.1, 250.1, 7.0, 8.0] * 15)
+    assert read_frame(numbers, How(verbatim=["dx"])).features["dx"].nunique() == 3
+
+
+def test_text_of_arrow_is_text():
+    arrow = pd.ArrowDtype(pytest.importorskip("pyarrow").string())
+    columns = {
+        "town": ["a", "?", None, "b"],
+        "size": ["1,5", "2", None, "NA"],
+        "code": ["1,5", "2", "?", "3"],
+    }
+    found = [
+        read_frame(pd.DataFrame(columns).astype(kind), How(verbatim=["code"], decimal=","))
+        for kind in (arrow, object)
+    ]
+    for raw in found:
+        np.testing.assert_array_equal(raw.features["size"], [1.5, 2.0, np.nan, np.nan])
+        assert raw.features["town"].isna().tolist() == [False, True, True, False]
+        assert raw.features["code"].dropna().tolist() == ["1,5", "2", "3"]
+        assert raw.absent == {"town": ("?",), "size": ("NA",), "code": ("?",)}
+
+
+def test_a_known_class_is_no_missing_word():
+    frame = towns(90).assign(drinks=np.where(np.arange(90) % 3, "None", "two"))
+    model = gf.simulate(
+        frame[["size", "drinks"]], "drinks", topology="ring:3", rounds=3, missing_words=["?"], missing="drop"
+    ).model
+    aware = dataclasses.replace(model, wanted=dataclasses.replace(model.wanted, missing=MISSING))
+    assert aware.predict(frame).scores["rows"] == 90
+
+
+@pytest.mark.parametrize("kind", ["int64", "float32", "Int64", object, "category"])
+def test_a_missing_word_that_is_a_number_is_missing_among_numbers(kind):
+    """As in a file: there -9 and -9.0 in a column of numbers are both missing."""
+    frame = pd.DataFrame({"size": [1, -9, 2**20 + 1, -9], "town": ["-9", "a", "b", "-9"]})
+    raw = read_frame(frame.astype({"size": kind}), How(missing=["-9", "?"]))
+    assert raw.features["size"].isna().tolist() == [False, True, False, True]
+    assert raw.features["size"].dropna().tolist() == [1, 2**20 + 1]
+    assert raw.absent == {"size": ("-9",), "town": ("-9",)}
+    assert not read_frame(frame.astype({"size": kind}), How()).features.isna().to_numpy().any()
+
+
+def test_a_large_code_stays_as_it_is_beside_a_missing_one():
+    frame = pd.DataFrame({"code": [2**53 + 1, -9], "on": [True, False]})
+    raw = read_frame(frame, How(missing=["-9", "1"]))
+    assert raw.features["code"].tolist()[0] == 2**53 + 1
+    assert raw.features["on"].tolist() == [True, False]
