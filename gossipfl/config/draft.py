@@ -165,11 +165,10 @@ def _drafted(frame: pd.DataFrame, made: Draft, target: str | None, topology: str
 
 def _comma(frame: pd.DataFrame, how: How) -> tuple[str, str] | None:
     """A column whose numbers have a decimal comma, and one of them; None if there is none that is no thousands separator."""
-    for name in (
-        name
-        for name in frame.columns
-        if name not in {*how.verbatim, *declared(frame)} and frame[name].dtype.kind not in "ifb"
-    ):
+    words = {*how.verbatim, *declared(frame)}
+    for name in frame.columns:
+        if name in words or frame[name].dtype.kind in "ifb":
+            continue
         found = [*dict.fromkeys(str(word).strip() for word in frame[name].dropna())]
         commas = [word for word in found if COMMA.fullmatch(word)]
         points = [word for word in found if NUMBER.fullmatch(word) and "." not in word]
