@@ -71,12 +71,24 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
 
 def is_data(file: Path) -> bool:
     """Whether a file is data; other files are experiments."""
-    plain = file.with_suffix("") if file.suffix.lower() in (".gz", ".xz", ".bz2") else file
-    if plain.suffix.lower() in ("", ".toml") or not file.is_file():
+    if (kind := _unpacked(file)) in ("", ".toml") or not file.is_file():
         return False
     from gossipfl.data import READERS
 
-    return plain.suffix.lower() in READERS
+    return kind in READERS
+
+
+def has_names(file: Path) -> bool:
+    """Whether a data file is of a format that may name its columns; LIBSVM has numbers."""
+    from gossipfl.data.readers import READERS, read_libsvm
+
+    return READERS.get(_unpacked(file)) is not read_libsvm
+
+
+def _unpacked(file: Path) -> str:
+    """The suffix of a file without that of its compression."""
+    plain = file.with_suffix("") if file.suffix.lower() in (".gz", ".xz", ".bz2") else file
+    return plain.suffix.lower()
 
 
 def made(raw: dict[str, Any], overrides: Iterable[str], folder: Path, where: str) -> Experiment:

@@ -57,7 +57,8 @@ def asked(
     if graph is not None:  # the run folder has the graph as a file
         spec = f"{len(graph)} peers" if folder is None else str(folder / "topology.json")
     settings = settings if spec is None else {"topology.graph": spec, **settings}
-    raw, chosen = _described(data, settings, abroad or out is not None)
+    peers = len(data) if isinstance(data, dict) else None if graph is None else len(graph)
+    raw, chosen = _described(data, settings, abroad or out is not None, peers)
     made = study(changed(raw, {}), graph=graph)
     return Asked(
         Given(made, tables(made, _rows(data, made.experiment.data))), chosen, shown(progress), folder
@@ -93,8 +94,13 @@ def _frame(frame: Any, where: str) -> pd.DataFrame:
     return headed(frame, where)
 
 
-def _described(data: Any, settings: Mapping[str, Any], abroad: bool) -> tuple[Raw, list[str]]:
-    """The tables of an experiment, and what was chosen for data about which they say too little."""
+def _described(
+    data: Any, settings: Mapping[str, Any], abroad: bool, peers: int | None
+) -> tuple[Raw, list[str]]:
+    """The tables of an experiment, and what was chosen for data about which they say too little.
+
+    `peers` is how many there are, if that is known.
+    """
     if isinstance(data, str | Path) and Path(data).suffix == ".toml":
         data = files.load(Path(data))
     if isinstance(data, Experiment):
@@ -103,14 +109,20 @@ def _described(data: Any, settings: Mapping[str, Any], abroad: bool) -> tuple[Ra
     target, topology = given.get("data", {}).get("target"), given.get("topology", {}).get("graph")
     if isinstance(data, dict):
         data = _together(list(data.values()))
-    elif not isinstance(data, pd.DataFrame) and not (str(data) in BUNDLED or files.is_data(Path(data))):
+    elif not isinstance(data, pd.DataFrame) and not _draftable(data):
         return patient(given | {"data": {"source": str(data)} | given.get("data", {})}), []
     if not isinstance(target, str | None):
         raise BadExperiment(
             f"target should be the name of a column, and not {type(target).__name__}: make it a column of the data"
         )
+    topology = topology if peers is None else f"full:{peers}"  # given already; here it says how many
     found = draft(data if isinstance(data, pd.DataFrame) else str(data), target, topology, given=given)
     return found.raw, found.sentences
+
+
+def _draftable(data: str | Path) -> bool:
+    """Whether it is one table with named columns; of others an experiment says more."""
+    return str(data) in BUNDLED or (files.is_data(Path(data)) and files.has_names(Path(data)))
 
 
 def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Data frames as programs have them: what they may be, what is chosen for them, and what is said of it."""
 
 import dataclasses
+import gzip
 from pathlib import Path
 
 import networkx as nx
@@ -262,3 +263,26 @@ def test_a_large_code_stays_as_it_is_beside_a_missing_one():
     raw = read_frame(frame, How(missing=["-9", "1"]))
     assert raw.features["code"].tolist()[0] == 2**53 + 1
     assert raw.features["on"].tolist() == [True, False]
+
+
+def test_sparse_files_are_learned_from_and_not_drafted(tmp_path):
+    lines = "".join(f"{1 if j % 3 else -1} 1:{j % 5} 3:{j % 7}\n" for j in range(60))
+    (tmp_path / "rows.svm").write_text(lines)
+    with gzip.open(tmp_path / "rows.libsvm.gz", "wt") as file:
+        file.write(lines)
+    found = [
+        gf.simulate(tmp_path / name, model="logistic", topology="ring:3", rounds=5)
+        for name in ("rows.svm", "rows.libsvm.gz")
+    ]
+    pd.testing.assert_frame_equal(*(result.summary_frame() for result in found))
+    assert {"x1", "x3"} <= {*found[0].summary_frame().index}
+
+
+def test_frames_by_peer_are_drafted_for_so_many_peers(tmp_path):
+    """The mean replaces missing values from 40 rows of each peer on, and these have 45."""
+    frame = towns(90).assign(size=lambda f: f["size"].where(f.index % 9 > 0))[["size", "price"]]
+    parts = {"north": frame[:45], "south": frame[45:]}
+    for more in ({}, {"out": tmp_path / "run"}, {"topology": "full:2"}):
+        assert gf.simulate(parts, "price", **more).experiment.data.missing == "mean"
+    linked = gf.simulate(frame, "price", topology=nx.path_graph(2), out=tmp_path / "path")
+    assert linked.experiment.data.missing == "mean"
