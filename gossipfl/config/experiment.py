@@ -75,6 +75,14 @@ class DataSettings(Section):
     """Scale features to mean 0 and standard deviation 1: over the rows of all peers, by gossip ("gossip"); each peer over its
     own rows ("local"); or not at all ("none"). Sparse features are only divided by their root mean square, by "gossip"."""
 
+    @property
+    def sparse(self) -> bool:
+        """Whether the rows come from LIBSVM files, and so stay sparse."""
+        plain = self.source.lower()
+        for packed in (".gz", ".xz", ".bz2"):
+            plain = plain.removesuffix(packed)
+        return plain.endswith((".libsvm", ".svmlight", ".svm"))
+
 
 class TopologySettings(Section):
     """The graph of peers, and the weights of its links."""

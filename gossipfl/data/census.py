@@ -52,10 +52,10 @@ def _dense(x: Any, schema: Schema) -> Array:
     return np.column_stack((x, *(1 - x[:, named == column].sum(1) for column in schema.levels)))
 
 
-def _all(part: Rows, schema: Schema) -> Array:
-    """All cells, (m, cells)."""
+def _these(part: Rows, schema: Schema, cells: npt.NDArray[np.int64] | slice) -> Array:
+    """These cells, (m, cells); of sparse rows no others become dense."""
     x: Any = part.x
-    found: Array = x.toarray() if sparse.issparse(x) else _dense(x, schema)
+    found: Array = x[:, cells].toarray() if sparse.issparse(x) else _dense(x, schema)[:, cells]
     return found
 
 
@@ -91,7 +91,7 @@ def _unusual(
     part: Rows, schema: Schema, cells: npt.NDArray[np.int64] | slice = EVERY
 ) -> npt.NDArray[np.bool_]:
     """Where rows differ from the most frequent value of these cells, (m, cells)."""
-    dense = _all(part, schema)[:, cells]
+    dense = _these(part, schema, cells)
     found: npt.NDArray[np.bool_] = dense != usual(dense)
     return found
 
@@ -103,16 +103,17 @@ def _alone(unusual: npt.NDArray[np.bool_], pairs: Pairs) -> npt.NDArray[np.bool_
     return found
 
 
-def flat(part: Rows, schema: Schema) -> npt.NDArray[np.bool_]:
-    """Which cells are 0 in all rows, and which 1, (2, cells)."""
-    dense = _all(part, schema)
+def flat(part: Rows, schema: Schema, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of these cells are 0 in all rows, and which 1, (2, cells)."""
+    dense = _these(part, schema, cells)
     return np.stack([(dense == value).all(0) for value in (0, 1)])
 
 
 def paired(part: Rows, schema: Schema, pairs: Pairs) -> npt.NDArray[np.bool_]:
     """Which pairs are equal in all rows, and which add up to 1, (2, pairs)."""
-    dense = _all(part, schema)
-    one, other = dense[:, pairs[0]], dense[:, pairs[1]]
+    cells, places = np.unique(pairs, return_inverse=True)
+    dense, (one, other) = _these(part, schema, cells), places.reshape(pairs.shape)
+    one, other = dense[:, one], dense[:, other]
     return np.stack([(one == other).all(0), (one + other == 1).all(0)])
 
 

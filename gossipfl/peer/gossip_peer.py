@@ -13,6 +13,7 @@ from gossipfl.engine import Run
 from gossipfl.errors import BadMessage
 from gossipfl.gossip.cycles import after, from_last, world
 from gossipfl.gossip.world import SENT, World
+from gossipfl.peer.check import is_card
 from gossipfl.peer.gossiper import Gossiper, Post
 from gossipfl.peer.limits import RefusalLog
 from gossipfl.peer.transport import Transport
@@ -61,6 +62,8 @@ def live(
             if frames is None:
                 break
             timeout = 0.0
+            if is_card(frames):  # of a neighbour that only checks
+                continue
             try:
                 post(gossiper.heard(frames, transport.sender))
             except BadMessage as error:

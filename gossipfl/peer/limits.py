@@ -17,13 +17,13 @@ PAUSE, LONGEST = (
 def room(largest: int, horizon: int) -> int:
     """Bytes that are kept of each neighbour in messages of later exchanges, beside one of the next exchange.
 
-    Over links that never change a neighbour is two exchanges ahead at most, and the largest message of a study has room for
-    that. Else it may be as far ahead as the graph is wide in time; the largest message has room for four models, and `WIDE` of
-    them for 32.
+    Over links with two directions that never change a neighbour is two exchanges ahead at most, and the largest message of a
+    study has room for that. Else it may be as far ahead as the graph is wide in time; the largest message has room for four
+    models, and `WIDE` of them for 32.
 
     Args:
         largest: bytes of the largest message.
-        horizon: rounds in which word of each peer reaches all; 0 where links never change.
+        horizon: rounds in which word of each peer reaches all; 0 where links have two directions and never change.
     """
     return largest * min(1 + horizon, WIDE)
 

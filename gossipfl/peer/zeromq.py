@@ -48,6 +48,9 @@ class ZeroMQ:
             check_endpoint(endpoint, own=True)
         self.sender: int | None = None
         self._context = zmq.Context()
+        self._context.set(
+            zmq.MAX_SOCKETS, self._context.get(zmq.SOCKET_LIMIT)
+        )  # a hub has three for each neighbour
         self._gate = Gate(self._context, keys) if keys else None
         self._largest, self._inflow = largest, max(FEWEST, min(QUEUE, INFLOW // largest))
         self._lines: dict[int, Line] = {}

@@ -32,8 +32,7 @@ class SimulatedFallback(Fallback[Simulator]):
         return any(not _complete(self.fast.topology(k)) for k in range(max(0, round - rounds), round))
 
     def deserted(self, round: int, rounds: int) -> bool:
-        past = (self.fast.topology(k).present for k in range(max(0, round - rounds), round))
-        return not all(present is None or present.all() for present in past)
+        return any(_parted(self.fast.topology(k)) for k in range(max(0, round - rounds), round))
 
     def begin(self, to: Simulator, run: Run, x: Tensor) -> Run:
         start = ledger_of(run).start  # for peers that restart without their model
@@ -46,3 +45,10 @@ class SimulatedFallback(Fallback[Simulator]):
 def _complete(links: Links) -> bool:
     """Whether all peers were present and all messages arrived."""
     return all(there is None or bool(there.all()) for there in (links.present, links.arrives))
+
+
+def _parted(links: Links) -> bool:
+    """Whether a peer is away, or cut off from others, for now or for good."""
+    away = links.present is not None and not links.present.all()
+    apart = links.sides is not None and len(links.sides) > 0 and bool((links.sides != links.sides[0]).any())
+    return away or apart or (links.waits is not None and bool(links.waits.any()))

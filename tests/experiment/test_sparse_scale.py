@@ -85,6 +85,17 @@ def test_penalties_are_chosen_on_scaled_rows(rows, tmp_path):
     assert np.allclose(*curves, rtol=1e-9)
 
 
+def test_sparse_rows_are_learned_by_newton_where_an_average_would_be_shorter(rows, tmp_path):
+    """Exact averages send Hessians of dense rows alone, and sums along the tree those of sparse ones, too."""
+    file, x, margins = rows
+    dump_svmlight_file(sparse.csr_array(x), margins.round(6), str(file), zero_based=False)
+    summary, _ = carry_out("simulator", settings(
+        data={"source": str(file), "test": 0.0}, model={"kind": "linear", "l2": L2}, algorithm={"kind": "auto"},
+        topology__graph="ring:16", stop={"rounds": 400, "tolerance": 1e-10},
+    ), tmp_path / "run")  # fmt: skip
+    assert (summary["algorithm"], summary["stopped"]) == ("newton", "tolerance")
+
+
 def test_no_peer_scales_sparse_rows_by_its_own_ones(rows, tmp_path):
     file, x, margins = rows
     dump_svmlight_file(sparse.csr_array(x), margins, str(file), zero_based=False)

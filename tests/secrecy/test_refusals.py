@@ -16,6 +16,7 @@ from gossipfl.data import Table
 from gossipfl.errors import BadData, BadMessage, Incompatible
 from gossipfl.experiment.learning import disclosure
 from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.check import look
 from gossipfl.experiment.learning.simulated import Simulated
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train, training
@@ -157,6 +158,13 @@ def test_pairs_of_columns_that_are_too_many_to_compare_are_told(
     monkeypatch.setattr(disclosure, "PAIRS", 3)
     warned = next(training(made, tables(made), Simulated(made)))
     assert "pairs of columns are too many to compare (at most 3)" in str(warned)
+
+
+def test_a_secure_study_is_described_before_anybody_starts() -> None:
+    found = look(study(parse(secure())), None)
+    assert found.refusal is None
+    assert found.prepared is not None
+    assert "secure sums" in found.prepared.warning
 
 
 def test_a_state_transfer() -> None:

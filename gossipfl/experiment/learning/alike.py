@@ -30,7 +30,7 @@ def flat(
     """
     if not len(same):
         return ()
-    flags = np.stack([census.flat(part, schema)[:, same] for part in parts])
+    flags = np.stack([census.flat(part, schema, same) for part in parts])
     levels = np.isin([*census.columns(schema), *schema.levels], [*schema.levels])[same]
     refuse_split([names[j] for j in same[levels].tolist()], flags[:, :, levels], agreement)
     numbers = [names[j] for j in same[~levels].tolist()]

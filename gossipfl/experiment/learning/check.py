@@ -91,6 +91,8 @@ def _prepare(study: Study, tables: Sequence[Table], alone: bool) -> Prepared | N
         study.tree,
         lambda how, topology, mixing: Simulator(how, None, topology, mixing),
     )
+    if study.secure:
+        agreement.exact = ExactSums(len(study.names))
     if study.private:
-        agreement.exact, agreement.noise = ExactSums(len(study.names)), Noise(Spending(study.promise))
+        agreement.noise = Noise(Spending(study.promise))
     return prepare(study, tables, torch.arange(len(tables)), agreement)

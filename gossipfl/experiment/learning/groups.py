@@ -69,25 +69,43 @@ def _refuse_pods(
     groups, classes = pods(study.names, study.experiment.privacy.pod), schema.classes or ()
     names = [*(f"class {name}" for name in classes), *found.names]
     mine = [next(k for k, pod in enumerate(groups) if name in pod) for name in found.here]
-    own = np.zeros((len(mine), len(groups), len(names)))
-    states = np.zeros((len(mine), 2, len(groups), len(names)), dtype=bool)
+    own = np.zeros((len(groups), len(mine), len(names)))
     for i, (k, held, part) in enumerate(zip(mine, found.own, train, strict=True)):
         labels = np.bincount(part.y.astype(np.int64), minlength=len(classes)) if classes else ()
-        own[i, k] = [*labels, *held.cells]
-        states[i, :, k, len(classes) :] = np.hstack(
-            (census.flat(part, schema), census.paired(part, schema, found.pairs))
-        )
-    totals = agreement.total(np.hstack((own, own > 0), dtype=np.float64).reshape(len(mine), -1))
-    totals = totals.reshape(2, len(groups), -1)
+        own[k, i] = [*labels, *held.cells]
+    # one sum for each pod: all in one message would be longer than peers accept
+    sums = [agreement.total(np.hstack((counts, counts > 0))) for counts in own]
+    totals = np.stack(sums).reshape(len(groups), 2, -1).swapaxes(0, 1)
     numbers = ~np.isin([*census.columns(schema), *schema.levels], [*schema.levels])
     alone = np.zeros(len(names), dtype=bool)
     alone[len(classes) : len(classes) + len(numbers)] = numbers & (found.all.cells[: len(numbers)] > 0)
     told = [f"{name} in the pod of {', '.join(pod)}" for pod in groups for name in names]
     _refuse_few(study, told, np.maximum(totals, NONE * alone), ', or set privacy.on_leave = "wait"')
     nobody = np.flatnonzero(totals[1] == 0)
-    refuse_split(
-        [told[j] for j in nobody.tolist()], states.reshape(len(mine), 2, -1)[:, :, nobody], agreement
-    )
+    split = _states(schema, mine, train, found, totals[1] == 0)
+    refuse_split([told[j] for j in nobody.tolist()], split.reshape(len(mine), 2, -1)[:, :, nobody], agreement)
+
+
+def _states(
+    schema: Schema,
+    mine: Sequence[int],
+    train: Sequence[Rows],
+    found: Guarded,
+    nobody: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Which cells are 0, or pairs equal, in all rows of a peer, and which 1, or different, (n, 2, pods, names).
+
+    That is looked up where rows of no peer of some pod differ, `nobody` (pods, names).
+    """
+    asked: npt.NDArray[np.bool_] = np.any(nobody, axis=0)
+    first = asked.size - len(found.names)  # after the classes
+    cells = len(found.names) - found.pairs.shape[1]
+    one, two = np.flatnonzero(asked[first : first + cells]), np.flatnonzero(asked[first + cells :])
+    states = np.zeros((len(mine), 2, *nobody.shape), dtype=bool)
+    for i, (k, part) in enumerate(zip(mine, train, strict=True)):
+        states[i, :, k, first + one] = census.flat(part, schema, one).T
+        states[i, :, k, first + cells + two] = census.paired(part, schema, found.pairs[:, two]).T
+    return states
 
 
 def _refuse_few(study: Study, names: Sequence[str], totals: npt.NDArray[np.float64], way: str) -> None:

@@ -85,7 +85,7 @@ class Session:
         engines: makes the engines.
         device: of the problems.
         point: for a single peer, its own checkpoint or that of a neighbour: continue from it, with its facts.
-        since: for a single peer, how far it was when all had to agree again.
+        since: for a single peer, its session before all had to agree again.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Session:
         engines: Engines,
         device: str = "cpu",
         point: Checkpoint | None = None,
-        since: Outcome | None = None,
+        since: "Session | None" = None,
     ) -> None:
         self.study = study
         self.agreement = Agreement(study.graph, study.diameter, study.tree, engines.agreeing, engines.widest)
@@ -150,10 +150,16 @@ class Session:
             run.state.ages.fill(point.age)
         return Outcome(run._replace(round=point.round), point.round // self._steps, before=point.seconds)
 
-    def _again(self, since: Outcome | None, engines: Engines) -> None:
-        """All agree again, since a peer is back: they go on at the model of those that had one, and what was told counts."""
-        state = since.run.state if since and isinstance(since.run.state, Summing) else None
-        before = float(state.released[0]) if state else 0.0
+    def _again(self, since: "Session | None", engines: Engines) -> None:
+        """All agree again, since a peer is back or gone, and what was told counts.
+
+        They go on at the model of those that had one, if it has the same features: a level may have gone with a peer.
+        """
+        last, schema = since.outcome.run.state if since else None, self.prepared.schema
+        before = float(last.released[0]) if isinstance(last, Summing) else 0.0
+        known = since.prepared.schema if since else schema
+        alike = (known.features, known.classes) == (schema.features, schema.classes)
+        state = last if alike and isinstance(last, Summing) else None
         told = float(self.agreement.maximum(torch.tensor([[before]], dtype=torch.float64))[0])
         start = self.agreement.latest(state, self.prepared.start.shape[1])
         self.prepared = replace(

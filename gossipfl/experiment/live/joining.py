@@ -15,7 +15,6 @@ from gossipfl.engine import Engine
 from gossipfl.errors import BadData, BadMessage, Ended, GossipError
 from gossipfl.experiment.learning.agree import Agreement
 from gossipfl.experiment.learning.compose import compose
-from gossipfl.experiment.learning.learn import Outcome
 from gossipfl.experiment.learning.prepare import prepare
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.live.engines import Live
@@ -46,12 +45,12 @@ def begin(
     changed: Callable[[], Change | None],
     alone: float,
     identity: Identity | None = None,
-    since: Outcome | None = None,
+    since: Session | None = None,
 ) -> tuple[Session, str]:
     """A session that is ready to learn, and a sentence: it starts with all others, late, or again.
 
-    `alone`: if it comes late or again, it waits so many seconds for an answer before it learns alone. `since`: how far it was
-    when all had to agree again.
+    `alone`: if it comes late or again, it waits so many seconds for an answer before it learns alone. `since`: its session
+    before all had to agree again.
     """
 
     def session(point: Checkpoint | None = None) -> Session:

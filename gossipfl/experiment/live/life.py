@@ -82,7 +82,7 @@ class Life:
             exchange.leave(GOODBYES.get(stopped, stopped))
 
     def _begin(self) -> None:
-        since = self.session.outcome if self.session else None
+        since = self.session
         if self._cohort and since:
             live = Live(self.study, self.me, self.exchange, self.transport, lambda: None)
             self.study = self._cohort.agree(live)

@@ -93,7 +93,8 @@ def live(
         ahead=ahead,
         patience=patience(e, [place or transport.endpoint for place in endpoints.values()]),
         limits=Limits(
-            room(most, study.horizon * study.changing), math.inf if e.stop.seconds is None else e.stop.seconds
+            room(most, study.horizon * (study.changing or study.graph.is_directed())),
+            math.inf if e.stop.seconds is None else e.stop.seconds,
         ),
         unpack=lambda message: received(study, table, message),
         absent=e.stop.absent,

@@ -147,7 +147,7 @@ def collect(
     ends = {report.stopped for report in every}
     stopped = next(
         (s for s in ("diverged", "interrupted", "dropped", "no optimum", "rounds", "seconds") if s in ends),
-        "tolerance",
+        "ended" if ends == {"ended"} else "tolerance",
     )
     models = [Sources(study.names[me], one.learned_with, one.without) for me, one in present.items()]
     return Learned(

@@ -169,9 +169,9 @@ class Study:
 
     @property
     def tree_only(self) -> bool:
-        """Whether Newton's method needs sums along the tree, as exact averages do not do: sparse rows may have no scale."""
+        """Whether Newton's method needs sums along the tree, as exact averages do not do."""
         e = self.experiment
-        special = self.l1 or e.model.kind == "huber" or e.data.standardise == "none"
+        special = self.l1 or e.model.kind == "huber" or e.data.standardise == "none" or e.data.sparse
         return self._sends_sums and bool(special or self.graph.is_directed())
 
     @property
