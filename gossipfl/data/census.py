@@ -3,6 +3,7 @@
 Cells are the columns, and the first level of each categorical column, which is what its other levels leave.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,24 @@ def paired(part: Rows, schema: Schema, pairs: Pairs) -> npt.NDArray[np.bool_]:
     dense, (one, other) = _these(part, schema, cells), places.reshape(pairs.shape)
     one, other = dense[:, one], dense[:, other]
     return np.stack([(one == other).all(0), (one + other == 1).all(0)])
+
+
+def states(
+    schema: Schema, groups: Sequence[int], train: Sequence[Rows], pairs: Pairs, nobody: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which cells are 0, or pairs equal, in all rows of a peer, and which 1, or different, (n, 2, groups, names).
+
+    That is looked up where rows of no peer of some group differ, `nobody` (groups, names). Names are classes, cells and pairs.
+    `groups` are those of the peers, (n,).
+    """
+    asked: npt.NDArray[np.bool_] = np.any(nobody, axis=0)
+    after, cells = asked.size - pairs.shape[1], len(columns(schema)) + len(firsts(schema))
+    one, two = np.flatnonzero(asked[after - cells : after]), np.flatnonzero(asked[after:])
+    found = np.zeros((len(train), 2, *nobody.shape), dtype=bool)
+    for i, (k, part) in enumerate(zip(groups, train, strict=True)):
+        found[i, :, k, after - cells + one] = flat(part, schema, one).T
+        found[i, :, k, after + two] = paired(part, schema, pairs[:, two]).T
+    return found
 
 
 def largest(x: Any, mean: Array, deviation: Array) -> Array:

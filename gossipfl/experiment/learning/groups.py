@@ -82,30 +82,8 @@ def _refuse_pods(
     told = [f"{name} in the pod of {', '.join(pod)}" for pod in groups for name in names]
     _refuse_few(study, told, np.maximum(totals, NONE * alone), ', or set privacy.on_leave = "wait"')
     nobody = np.flatnonzero(totals[1] == 0)
-    split = _states(schema, mine, train, found, totals[1] == 0)
+    split = census.states(schema, mine, train, found.pairs, totals[1] == 0)
     refuse_split([told[j] for j in nobody.tolist()], split.reshape(len(mine), 2, -1)[:, :, nobody], agreement)
-
-
-def _states(
-    schema: Schema,
-    mine: Sequence[int],
-    train: Sequence[Rows],
-    found: Guarded,
-    nobody: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.bool_]:
-    """Which cells are 0, or pairs equal, in all rows of a peer, and which 1, or different, (n, 2, pods, names).
-
-    That is looked up where rows of no peer of some pod differ, `nobody` (pods, names).
-    """
-    asked: npt.NDArray[np.bool_] = np.any(nobody, axis=0)
-    first = asked.size - len(found.names)  # after the classes
-    cells = len(found.names) - found.pairs.shape[1]
-    one, two = np.flatnonzero(asked[first : first + cells]), np.flatnonzero(asked[first + cells :])
-    states = np.zeros((len(mine), 2, *nobody.shape), dtype=bool)
-    for i, (k, part) in enumerate(zip(mine, train, strict=True)):
-        states[i, :, k, first + one] = census.flat(part, schema, one).T
-        states[i, :, k, first + cells + two] = census.paired(part, schema, found.pairs[:, two]).T
-    return states
 
 
 def _refuse_few(study: Study, names: Sequence[str], totals: npt.NDArray[np.float64], way: str) -> None:
