@@ -135,7 +135,7 @@ def breast_cancer(spec: str, averaging: str) -> dict[str, Any]:
     }
 
 
-def told(
+def meets(
     name: str, found: Ended, limit: int | None, ends: tuple[float, float] | None, more: str = ""
 ) -> bool:
     """Print a run beside its limits, for exchanges and for certificate and true distance, and return whether it meets them."""
@@ -162,11 +162,11 @@ HEAD = f"{'':34} {'exchanges':>7} {'limit':>5} {'certificate':>11} {'true':>9} {
 def newton(spec: str, live: bool) -> Iterator[bool]:
     """Whole runs on one graph."""
     by_tree = ended(breast_cancer(spec, "tree"))
-    yield told(f"{spec}, tree", by_tree, LIMITS[spec], ENDS)
+    yield meets(f"{spec}, tree", by_tree, LIMITS[spec], ENDS)
     if averaging(graph(spec)).nodes and len(averaging(graph(spec)).nodes) < tree(graph(spec)).exchanges:
         kept = ended(breast_cancer(spec, "exact"))
         limit = KEPT[spec] + kept.agreement if spec in KEPT else None
-        yield told(f"{spec}, exact averages", kept, limit, ENDS)
+        yield meets(f"{spec}, exact averages", kept, limit, ENDS)
     if live and len(graph(spec)) <= DIGESTS:
         held, every = real(breast_cancer(spec, "tree")), f"{len(graph(spec))} of {len(graph(spec))}"
         same = held.startswith(by_tree.digest) and every in held
@@ -222,7 +222,7 @@ def with_l1(path: Path) -> Iterator[bool]:
         }
         with timed() as took:
             found = ended(raw)
-        yield told(
+        yield meets(
             f"{source}, l1 = {l1:g}, l2 = {l2:g}",
             found,
             L1 if linear else None,
@@ -276,10 +276,10 @@ def many(only: str, short: bool) -> Iterator[bool]:
             name = f"{path.stem}, {f'l1 = {l1:g}' if l1 else f'l2 = {l2:g}'}"
             if only not in name:
                 continue
-            yield told(f"{name}, lbfgs", ended(wide("lbfgs", l1, l2, path)), limit, WIDE)
+            yield meets(f"{name}, lbfgs", ended(wide("lbfgs", l1, l2, path)), limit, WIDE)
             if not short:
                 first = "nids" if l1 else "exact-diffusion"
-                told(f"{name}, {first}", ended(wide(first, l1, l2, path, 5000)), None, None)
+                meets(f"{name}, {first}", ended(wide(first, l1, l2, path, 5000)), None, None)
 
 
 def by_newton(specs: list[str], live: bool) -> Iterator[bool]:
