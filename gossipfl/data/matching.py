@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gossipfl.data.names import listed, natural
 from gossipfl.data.table import Table
@@ -15,7 +16,8 @@ def by_name(tables: Mapping[str, Table], peers: Sequence[str]) -> list[Table]:
     """
     if set(map(_composed, tables)) != set(map(_composed, peers)):
         tables = dict(zip(_shortened(list(tables)), tables.values(), strict=True))
-    return [tables[name] for name in match(list(tables), peers, "files")]
+    found = match(list(tables), peers, "files")
+    return [replace(tables[name], owner=peer) for name, peer in zip(found, peers, strict=True)]
 
 
 def match(found: Sequence[str], peers: Sequence[str], what: str) -> list[str]:

@@ -22,8 +22,8 @@ def split(table: Table, test: float | str, seed: int, alone: bool = False) -> Ta
             `random_state=seed`, by class if the target has at most 20 values and each occurs often enough; or the name
             of a column that is 1 in test rows and 0 in others, and that is then removed from the features.
         seed: 0 or above.
-        alone: of a fraction, each row is drawn by its number in the source and nothing else, so that no row has a say in what
-            becomes of the others. About that fraction are test rows then.
+        alone: of a fraction, each row is drawn by its number in its source, by the peer that owns this source, and by nothing
+            else, so that no row has a say in what becomes of the others. About that fraction are test rows then.
 
     Raises:
         BadData: no training row is left, or the column is not 0/1.
@@ -38,7 +38,7 @@ def split(table: Table, test: float | str, seed: int, alone: bool = False) -> Ta
         raise BadExperiment(f"test = {test} must be a fraction of the rows, at least 0 and below 1")
     elif alone:
         numbers = table.target.index.to_numpy(dtype=np.int64)
-        chosen = rng.uniform(seed, "test", numbers, 0, 1)[:, 0] < test
+        chosen = rng.uniform(seed, f"test{table.owner}", numbers, 0, 1)[:, 0] < test
     else:
         chosen = _draw(table, test, seed)
     if chosen.all():

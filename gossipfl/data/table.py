@@ -33,6 +33,7 @@ class Table:
     absent: Mapping[str, Sequence[str]] = field(
         default_factory=dict
     )  # of a column of words, those that count as missing
+    owner: str = ""  # the peer whose file it is, where each peer has its own
     notes: tuple[str, ...] = ()  # what was done to the rows that a person should know, in sentences
 
     @classmethod

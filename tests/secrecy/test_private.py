@@ -5,6 +5,7 @@ import os
 import stat
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,9 +42,10 @@ from gossipfl.data.scale import bounded
 from gossipfl.errors import BadExperiment, Incompatible, Spent
 from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.learning.agree import Agreement
+from gossipfl.experiment.learning.check import look
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.learning.simulated import Simulated
-from gossipfl.experiment.learning.tables import tables
+from gossipfl.experiment.learning.tables import own_table, tables
 from gossipfl.experiment.learning.train import train
 from gossipfl.experiment.study.make import study
 from gossipfl.mixing import Mixing, Sum
@@ -384,6 +386,24 @@ def test_of_files_that_differ_in_a_row_the_training_rows_differ_in_that_row_only
     assert len(told[0]) > 150
     assert sum(((one - two) + (two - one)).values()) <= 2
     assert sum((one - two).values()) <= 1
+
+
+def test_each_peers_own_file_has_test_rows_of_its_own(tmp_path: Path) -> None:
+    """Where rows of one number belong together (an hour, in all homes), they are not tested at all peers or at none."""
+    rows = pd.DataFrame({"a": np.arange(400.0), "y": np.arange(400) % 2})
+    raw = private(topology__graph="ring:3", data__test=0.25, data__target="y")
+    raw["data"].pop("partition", None)
+    for peer in range(3):
+        rows.to_csv(tmp_path / f"{peer}.csv", index=False)
+    made = study(parse(raw | {"data": raw["data"] | {"source": str(tmp_path / "*.csv")}}))
+    masks = [table.test for table in tables(made)]
+    for peer, mask in zip(made.names, masks, strict=True):
+        assert (own_table(made, peer, None).test == mask).all()
+        assert (own_table(made, peer, tmp_path / "0.csv").test == mask).all()
+        found = look(made, tmp_path / "1.csv", peer)
+        assert found.names == [peer] and (found.tables[0].test == mask).all()
+    for one, other in pairwise([*masks, masks[0]]):
+        assert 10 <= (one & other).sum() <= 45  # 25 if they are independent, 100 if they are the same
 
 
 def _training(table: Table) -> list[list[float]]:

@@ -35,8 +35,8 @@ class Found(NamedTuple):
     prepared: Prepared | None = None  # ready to be learned from
 
 
-def look(study: Study, file: Path | None = None) -> Found:
-    """Read the rows of all peers, or one site's file, and prepare them as if they were to be learned from.
+def look(study: Study, file: Path | None = None, name: str = "") -> Found:
+    """Read the rows of all peers, or one site's file (of the peer `name`), and prepare them as if they were to be learned from.
 
     Raises:
         GossipError: the rows cannot be read.
@@ -45,7 +45,8 @@ def look(study: Study, file: Path | None = None) -> Found:
     if file is None:
         names, raw = study.holders, raw_tables(study)
     else:
-        names, raw = [file.name.partition(".")[0] or file.name], [own_raw_table(study, file)]
+        names = [name or file.name.partition(".")[0] or file.name]
+        raw = [own_raw_table(study, names[0], file)]
         alone = nx.Graph()
         alone.add_node(names[0])
         study = replace(study, graph=alone, holders=names, experiment=_plain(study.experiment))

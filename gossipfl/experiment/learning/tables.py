@@ -1,6 +1,7 @@
 """The rows of each peer; must not know models or engines."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,18 +51,17 @@ def own_table(study: Study, name: str, file: Path | None) -> Table:
         found = _read(study, study.experiment.data.source)
         if not isinstance(found, dict):
             return tables(study)[study.names.index(name)]
-        return ready(
-            study, found[name] if name in found else by_name(found, study.names)[study.names.index(name)]
-        )
-    return ready(study, own_raw_table(study, file))
+        table = found[name] if name in found else by_name(found, study.names)[study.names.index(name)]
+        return ready(study, replace(table, owner=name))
+    return ready(study, own_raw_table(study, name, file))
 
 
-def own_raw_table(study: Study, file: Path) -> Table:
+def own_raw_table(study: Study, name: str, file: Path) -> Table:
     """The rows of one peer's own file, before `missing` and `test`."""
     found = _read(study, str(file.absolute()), one_of_many=True)
     if isinstance(found, dict):
         raise BadData(f"--data {file} is a folder: give the file with the rows of one peer")
-    return found
+    return replace(found, owner=name)
 
 
 def _read(study: Study, source: str, one_of_many: bool = False) -> Table | dict[str, Table]:

@@ -64,10 +64,10 @@ def findings(
     places = endpoints(study, name, listen)
     table = None
     try:
-        found = look(study, data)
+        found = look(study, data, name)
         if found.refusal:
             raise found.refusal
-        table = found.tables[found.names.index(name) if data is None and name in found.names else 0]
+        table = found.tables[found.names.index(name) if name in found.names else 0]
         yield Finding(True, f"rows: {len(table)} rows, and nothing that learning would refuse")
     except GossipError as error:
         yield Finding(False, f"rows: {error}", error.exit_code)
