@@ -12,7 +12,8 @@ hundred     as spambase with 100 peers, and beside it noise that hides a row in 
 heart       four hospitals, accuracy by rows; `--draws` of noise for each split. Ranges are usual ones of adult patients; values
             beyond count as at their end.
 newton      dp-newton beside dp-gd, as spambase and for whether the load in the next hour is above 1.2 kWh, epsilon 2.
-citylearn   17 homes, ridge regression of the load in the next hour, R2 over all test rows.
+citylearn   17 homes, ridge regression of the load in the next hour, R2 over all test rows. These are the rows that a study
+            with plain sums and the same seed tests: they are in a column, and so the same with noise and without.
 
 A trusted curator is the same method with no colluder: the noise of a total is then what one place would add.
 
@@ -27,9 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gossipfl.config.file import parse
+from gossipfl.data import Table, split
 from gossipfl.experiment.evaluation.finish import judge
 from gossipfl.experiment.learning.tables import tables
 from gossipfl.experiment.learning.train import train
@@ -63,6 +66,7 @@ CLINIC = {
 }  # fmt: skip
 
 Scores = list[float]
+Column = npt.NDArray[np.int64]
 
 
 class Bench:
@@ -138,9 +142,10 @@ class Bench:
             rows = rows.assign(
                 hour=told["Hour"], weekend=told["Day Type"].isin(WEEKEND).astype(int), load=told[LOAD]
             )
-            pd.concat((rows, weather), axis=1).iloc[max(LAGS) :].to_csv(
-                folder / f"{path.name.partition('.')[0]}.csv", index=False
-            )
+            rows = pd.concat((rows, weather), axis=1).iloc[max(LAGS) :]
+            tested = {f"test {seed}": _tested(len(rows), seed) for seed in range(self.splits)}
+            rows = pd.concat((rows, pd.DataFrame(tested, index=rows.index)), axis=1)
+            rows.to_csv(folder / f"{path.name.partition('.')[0]}.csv", index=False)
         names = sorted(path.stem for path in folder.iterdir())
         graph = self.work / "homes.edgelist"
         graph.write_text("".join(f"{a} {b}\n" for a, b in zip(names, names[1:] + names[:1], strict=True)))
@@ -148,7 +153,7 @@ class Bench:
         return {
             "data": {
                 "source": str(folder / "*.csv"), "target": "load", "categorical": ["hour"], "levels": {"hour": [*HOURS]},
-                "bounds": kilowatts | WEATHER,
+                "bounds": kilowatts | WEATHER, "test": "test {seed}",
             },
             "topology": {"graph": str(graph)}, "model": {"kind": "linear", "l2": 1e-4},
         }  # fmt: skip
@@ -174,7 +179,11 @@ class Bench:
         given |= {} if colluders is None else {"colluders": colluders}
         found = []
         for seed in range(self.splits):
-            made = study(parse({"privacy": given, **raw, "seed": seed}))
+            data = dict(raw["data"])
+            if "test" in data:
+                others = [data["test"].format(seed=other) for other in range(self.splits) if other != seed]
+                data |= {"test": data["test"].format(seed=seed), "drop": others}
+            made = study(parse({"privacy": given, **raw, "data": data, "seed": seed}))
             rows = tables(made)
             found += [
                 float(judge(made, train(made, rows)).summary["test"]["all"][score]) for _ in range(draws)
@@ -200,6 +209,12 @@ class Bench:
     def _judged(self, met: bool) -> str:
         self.missed += not met
         return "ok" if met else "NOT met"
+
+
+def _tested(rows: int, seed: int) -> Column:
+    """1 for each of a home's rows that a study with plain sums and this seed tests, 0 for the others."""
+    home = Table.of(pd.DataFrame({"hour": np.arange(rows)}), np.arange(rows))
+    return split(home, 0.2, seed).test.astype(int)
 
 
 def main() -> int:

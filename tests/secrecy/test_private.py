@@ -401,7 +401,8 @@ def test_each_peers_own_file_has_test_rows_of_its_own(tmp_path: Path) -> None:
         assert (own_table(made, peer, None).test == mask).all()
         assert (own_table(made, peer, tmp_path / "0.csv").test == mask).all()
         found = look(made, tmp_path / "1.csv", peer)
-        assert found.names == [peer] and (found.tables[0].test == mask).all()
+        assert found.names == [peer]
+        assert (found.tables[0].test == mask).all()
     for one, other in pairwise([*masks, masks[0]]):
         assert 10 <= (one & other).sum() <= 45  # 25 if they are independent, 100 if they are the same
 
