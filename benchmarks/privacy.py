@@ -180,9 +180,9 @@ class Bench:
         found = []
         for seed in range(self.splits):
             data = dict(raw["data"])
-            if "test" in data:
-                others = [data["test"].format(seed=other) for other in range(self.splits) if other != seed]
-                data |= {"test": data["test"].format(seed=seed), "drop": others}
+            if isinstance(column := data.get("test"), str):
+                others = [column.format(seed=other) for other in range(self.splits) if other != seed]
+                data |= {"test": column.format(seed=seed), "drop": others}
             made = study(parse({"privacy": given, **raw, "data": data, "seed": seed}))
             rows = tables(made)
             found += [
