@@ -1,13 +1,12 @@
 """The console command: turns arguments into calls and outcomes into exit codes; must not know mathematics.
 
-Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or did not converge, 7 learned
-but could not write all files, 130 interrupted.
+Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network, 6 diverged or did not converge, 7 could
+not write or print all, 130 interrupted.
 """
 
 import atexit
 import gc
 import io
-import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,8 +16,10 @@ import typer
 from gossipfl.cli.app import app
 from gossipfl.cli.say import error
 from gossipfl.errors import GossipError
+from gossipfl.report.lasting import FULL, Lasting, forsake
 
 # typer has its own copy of click since 0.27, and no public name for its UsageError
+UNWRITTEN = 7  # the exit code
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
@@ -31,10 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()  # looks for garbage while a command imports take a third of its time; one that goes on enables them
     atexit.register(gc.freeze)  # and so does the last look, at the exit
     as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
+    Lasting.full = False
     try:
         code = app(words or ["--help"], prog_name="gossipfl", standalone_mode=False) or 0
         sys.stdout.flush()
-        return int(code)
+        return int(code) or (UNWRITTEN if Lasting.full else 0)
     except GossipError as wrong:
         return error(str(wrong), wrong.exit_code, as_json)
     except UsageError as wrong:
@@ -42,10 +44,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return error("interrupted", 130, as_json)
     except BrokenPipeError:  # `gossipfl ... | head`: the reader has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forsake(sys.stdout)
         return 141
+    except OSError as wrong:
+        if wrong.errno not in FULL:
+            raise
+        return _full(wrong)
     finally:
         gc.enable()
+
+
+def _full(wrong: OSError) -> int:
+    """A disk is full: that of standard output, or of a file."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        forsake(sys.stdout)
+    where = f" ({wrong.filename})" if wrong.filename else ""
+    return error(
+        f"{wrong.strerror}{where}: not all is written; free space, and repeat the command", UNWRITTEN, False
+    )
 
 
 def _usage(wrong: Exception, as_json: bool) -> int:

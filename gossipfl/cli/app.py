@@ -48,7 +48,7 @@ Start with:
 
 \b
 Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 network,
-            6 diverged or did not converge, 7 learned but could not write all files,
+            6 diverged or did not converge, 7 could not write or print all,
             130 interrupted."""
 )
 def gossipfl(

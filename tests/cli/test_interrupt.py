@@ -14,7 +14,7 @@ import pytest
 from commands import SMALL, small
 from sparing import sparing
 
-from gossipfl.report.console import Lasting
+from gossipfl.report.lasting import Lasting
 
 # A shell starts background jobs with SIGINT ignored, and child processes inherit that.
 CODE = """
@@ -141,6 +141,24 @@ def test_what_cannot_be_printed_is_dropped() -> None:
         for _ in range(2):
             print("a line", file=Lasting(stream), flush=True)
     assert said.getvalue() == "warning: No space left on device: no more can be printed\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["topology", "show", "ring:8"], ["topology", "show", "ring:8", "--format", "json"], ["--help"]]
+)
+def test_a_full_disk_under_the_output_has_an_exit_code(words: list[str]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 7
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 TWO = """
