@@ -271,6 +271,8 @@ def _no_table(loc: Sequence[str], value: Any) -> str:
     key, plain = ".".join(loc), value if isinstance(value, str | int | float) else "VALUE"
     if len(loc) > 1:
         return f"{key} = {_shown(value)}: should be a table of keys in braces"
+    if key == "peers" and isinstance(value, int):
+        return f"peers is a section, not a key; the topology has the peers: write -s topology.graph=ring:{value}"
     return f"{key} is a section, not a key: write -s {key}.{_keys(loc)[0]}={plain}"
 
 

@@ -191,6 +191,8 @@ def test_a_scheme_alone_is_enough_and_a_section_is_no_value():
     assert parse({"data": {"source": "iris", "partition": "sorted"}}).data.partition == {"scheme": "sorted"}
     with pytest.raises(BadExperiment, match=r"stop is a section, not a key: write -s stop\.rounds=3"):
         parse({"data": {"source": "iris"}, "stop": 3})
+    with pytest.raises(BadExperiment, match=r"the topology has the peers: write -s topology\.graph=ring:3"):
+        parse({"data": {"source": "iris"}, "peers": 3})
 
 
 def test_a_folder_is_told_from_a_file(tmp_path):
