@@ -272,7 +272,9 @@ def _no_table(loc: Sequence[str], value: Any) -> str:
     if len(loc) > 1:
         return f"{key} = {_shown(value)}: should be a table of keys in braces"
     if key == "peers" and isinstance(value, int):
-        return f"peers is a section, not a key; the topology has the peers: write -s topology.graph=ring:{value}"
+        return (
+            f"peers is a section, not a key; the topology has the peers: write -s topology.graph=ring:{value}"
+        )
     return f"{key} is a section, not a key: write -s {key}.{_keys(loc)[0]}={plain}"
 
 

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, issparse
 from gossipfl.data.bundled import BUNDLED, bundled
 from gossipfl.data.memory import read_frame
 from gossipfl.data.names import did_you_mean, listed, natural
-from gossipfl.data.readers import MISSING, READERS, How, Raw, trim_libsvm
+from gossipfl.data.readers import MISSING, READERS, How, Raw, read_parquet, trim_libsvm
 from gossipfl.data.table import Table
 from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
@@ -52,8 +52,8 @@ def read(
         drop: columns to leave out. If there is a file for each peer, one of them must have the column.
         columns: the names of the columns of a file without a header line.
         verbatim: columns whose values are kept as words, as they are written.
-        missing: words that count as missing in text files.
-        decimal: the decimal sign of text files, "." or ",".
+        missing: words that count as missing in text files, and in the text of Parquet files.
+        decimal: the decimal sign there, "." or ",".
         one_of_many: a file is that of one peer, so it may lack columns of `drop`.
 
     Raises:
@@ -166,6 +166,10 @@ def _file(path: Path, how: How) -> Raw:
         ) from error
     if raw.features.shape[0] == 0:
         raise BadData(f"{path} has no rows")
+    if (
+        isinstance(raw.features, pd.DataFrame) and READERS[kind] is read_parquet
+    ):  # it has text and types, as a frame has
+        return read_frame(raw.features, how, str(path))
     return raw
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from gossipfl.data import BUNDLED, READERS, Table, clean, read, split
+from gossipfl.data import BUNDLED, READERS, Table, clean, framed, read, split
 from gossipfl.data.table import words
 from gossipfl.errors import BadData
 
@@ -114,6 +114,20 @@ def test_parquet_types_become_numbers_or_words(tmp_path):
     table = read("t.parquet", "y", folder=tmp_path)
     assert [name for name in table.columns if not words(table.features[name])] == ["int", "bool", "number"]
     assert table.features["category"].tolist() == ["u", "v"]
+
+
+def test_parquet_has_the_missing_words_and_decimal_commas_of_data_frames(tmp_path):
+    frame = pd.DataFrame(
+        {"w": ["red", "NA", "?"], "n": ["1,5", "2", "NA"], "code": [1, -9, 3], "y": [0, 1, 0]}
+    )
+    put(tmp_path, **{"t.parquet": parquet_bytes(frame), "t.csv": csv_bytes(frame, sep=";")})
+    how = {"missing": ["NA", "?", "-9"], "decimal": ","}
+    twin, text = framed(frame, "y", **how), read("t.csv", "y", folder=tmp_path, **how)
+    table = read("t.parquet", "y", folder=tmp_path, **how)
+    assert table.features.isna().to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
+    assert table.features.equals(twin.features)
+    assert table.features.equals(text.features)
+    assert table.absent == twin.absent
 
 
 @pytest.mark.parametrize(
