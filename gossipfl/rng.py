@@ -48,7 +48,9 @@ def bits(seed: int, purpose: str, rows: Numbers, round: int | range, width: int)
 @lru_cache(maxsize=64)
 def _key(seed: int, purpose: str) -> npt.NDArray[np.uint64]:
     """hash(hash(seed) ^ purpose), (1,)."""
-    return _hash(_hash(np.asarray([seed], np.uint64)) ^ np.uint64(zlib.crc32(purpose.encode())))
+    return _hash(
+        _hash(np.asarray([seed], np.uint64)) ^ np.uint64(zlib.crc32(purpose.encode(errors="surrogateescape")))
+    )
 
 
 @lru_cache(maxsize=8)

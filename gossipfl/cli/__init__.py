@@ -32,38 +32,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()  # looks for garbage while a command imports take a third of its time; one that goes on enables them
     atexit.register(gc.freeze)  # and so does the last look, at the exit
     as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
-    Lasting.full = False
+    Lasting.full, code = False, 0
     try:
-        code = app(words or ["--help"], prog_name="gossipfl", standalone_mode=False) or 0
-        sys.stdout.flush()
-        return int(code) or (UNWRITTEN if Lasting.full else 0)
-    except GossipError as wrong:
-        return error(str(wrong), wrong.exit_code, as_json)
-    except UsageError as wrong:
-        return _usage(wrong, as_json)
-    except (KeyboardInterrupt, typer.Abort):
-        return error("interrupted", 130, as_json)
+        code = _done(words or ["--help"], as_json)
+        if sys.stdout:
+            sys.stdout.flush()
     except BrokenPipeError:  # `gossipfl ... | head`: the reader has closed the pipe
         forsake(sys.stdout)
         return 141
     except OSError as wrong:
         if wrong.errno not in FULL:
             raise
-        return _full(wrong)
+        told = _full(wrong)
+        return code or told
     finally:
         gc.enable()
+    return code or (UNWRITTEN if Lasting.full else 0)
+
+
+def _done(words: list[str], as_json: bool) -> int:
+    """The exit code of a command, or of the error that it ends with, which is printed."""
+    try:
+        return int(app(words, prog_name="gossipfl", standalone_mode=False) or 0)
+    except GossipError as wrong:
+        return error(str(wrong), wrong.exit_code, as_json)
+    except UsageError as wrong:
+        return _usage(wrong, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return error("interrupted", 130, as_json)
 
 
 def _full(wrong: OSError) -> int:
     """A disk is full: that of standard output, or of a file."""
     try:
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except OSError:
         forsake(sys.stdout)
     where = f" ({wrong.filename})" if wrong.filename else ""
-    return error(
-        f"{wrong.strerror}{where}: not all is written; free space, and repeat the command", UNWRITTEN, False
-    )
+    what = "not all is written or printed; free space (what a study has learned is in its folder)"
+    return error(f"{wrong.strerror}{where}: {what}", UNWRITTEN, False)
 
 
 def _usage(wrong: Exception, as_json: bool) -> int:

@@ -18,9 +18,10 @@ def say(format: Format, value: Any, *readable: Any) -> None:
         import msgspec
 
         text = msgspec.json.encode(value, enc_hook=str).decode()
-        if not str(sys.stdout.encoding).lower().startswith("utf"):
-            text = json.dumps(json.loads(text))
-        sys.stdout.write(text + "\n")
+        if sys.stdout:  # else it was closed from the start
+            if not str(sys.stdout.encoding).lower().startswith("utf"):
+                text = json.dumps(json.loads(text))
+            sys.stdout.write(text + "\n")
         return
     from rich.text import Text
 
@@ -37,8 +38,8 @@ def error(sentence: str, exit_code: int, as_json: bool) -> int:
 
     from gossipfl.report.console import console, visible
 
-    if as_json:
-        say("json", {"error": sentence, "exit_code": exit_code})
     told = Text.assemble(("error: ", "bold red"), visible(sentence))
     console(stderr=True).print(told, soft_wrap=True)
+    if as_json:
+        say("json", {"error": sentence, "exit_code": exit_code})
     return exit_code

@@ -68,8 +68,7 @@ def from_frame(
 ) -> tuple[Table, pd.Series | None]:
     """As `read_fresh`, of a data frame with columns of any types."""
     names = columns_of(wanted.target)
-    known = {**dict.fromkeys(names[:1], wanted.schema.classes or ()), **wanted.schema.levels}
-    frame = cast("pd.DataFrame", read_frame(frame, _how(wanted), where, known).features)
+    frame = cast("pd.DataFrame", read_frame(frame, _how(wanted), where).features)
     if lacking := [name for name in wanted.columns if name not in frame.columns]:
         raise BadData(
             f"{where} lacks {listed(lacking)}, which the model needs{did_you_mean(lacking[0], frame.columns)}"
@@ -88,9 +87,9 @@ def _how(wanted: Wanted) -> How:
     """How files are written."""
     names = columns_of(wanted.target)
     labels = set(names) if wanted.schema.classes else set[str]()
-    return How(
-        wanted.header, names, labels | {*wanted.schema.levels}, wanted.missing, wanted.decimal, wanted.columns
-    )
+    known = {**dict.fromkeys(names[:1], wanted.schema.classes or ()), **wanted.schema.levels}
+    words = labels | {*wanted.schema.levels}
+    return How(wanted.header, names, words, wanted.missing, wanted.decimal, wanted.columns, known)
 
 
 def _offset(column: pd.Series, where: str) -> Array:

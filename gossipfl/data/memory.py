@@ -1,8 +1,7 @@
 """A data frame of a program, read as a file with the same values would be; must not know who made it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from numbers import Number
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +11,10 @@ from gossipfl.data.names import NUMBER, text
 from gossipfl.data.readers import How, Raw, apart_as_numbers, pointed
 from gossipfl.errors import BadData
 
-NONE: Mapping[str, Iterable[str]] = MappingProxyType({})
 _WORDS = "OU"  # kinds of columns that may have words; U is that of Arrow's text
 
 
-def read_frame(
-    frame: pd.DataFrame, how: How, where: str = "the data frame", levels: Mapping[str, Iterable[str]] = NONE
-) -> Raw:
+def read_frame(frame: pd.DataFrame, how: How, where: str = "the data frame") -> Raw:
     """The rows of a data frame, without the words that count as missing, and with numbers in place of decimal commas.
 
     A number is missing, too, if a missing word is that number.
@@ -27,7 +23,6 @@ def read_frame(
         frame: columns of any types. Numbers and dates stay as they are.
         how: as for a text file.
         where: what messages call the frame.
-        levels: words of a column that are known, and so never missing.
 
     Raises:
         BadData: the columns have no plain and different names, some of the numbers have a decimal point and no comma, or two
@@ -37,7 +32,7 @@ def read_frame(
     absent = {}
     for name in frame.columns:
         column = frame[name]
-        gone = _gone(column, {"", *how.missing}.difference(levels.get(name, ())))
+        gone = _gone(column, {"", *how.missing}.difference(how.levels.get(name, ())))
         if gone.any():
             found = {value if isinstance(value, str) else text(value) for value in column[gone]}
             absent[name] = tuple(sorted(word for word in found if word.strip()))

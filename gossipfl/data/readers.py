@@ -41,6 +41,8 @@ class How(NamedTuple):
     missing: Collection[str] = MISSING  # words that count as missing; an empty field always does
     decimal: str = "."  # or ","
     features: Collection[str] = ()  # columns that are known to be features; a file may have one of them alone
+    # Of columns in a frame or a Parquet file, words that are known, and so never missing.
+    levels: Mapping[str, Iterable[str]] = MappingProxyType({})
 
     @property
     def words(self) -> set[str]:

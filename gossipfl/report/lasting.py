@@ -50,5 +50,6 @@ class Lasting:
         forsake(self._stream)
         if why.errno not in GONE:
             Lasting.full = True
-            print(f"warning: {why.strerror}: no more can be printed", file=Lasting(sys.stderr))
+            if sys.stderr:
+                print(f"warning: {why.strerror}: no more can be printed", file=Lasting(sys.stderr))
         return 0

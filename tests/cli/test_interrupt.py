@@ -143,22 +143,39 @@ def test_what_cannot_be_printed_is_dropped() -> None:
     assert said.getvalue() == "warning: No space left on device: no more can be printed\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    "words", [["topology", "show", "ring:8"], ["topology", "show", "ring:8", "--format", "json"], ["--help"]]
+    ("words", "codes"),
+    [
+        (["topology", "show", "ring:8"], {7}),
+        (["topology", "show", "ring:8", "--format", "json"], {7}),
+        (["--help"], {7}),
+        (["topology"], {2, 7}),
+        (["topology", "show", "nosuch"], {3}),
+        (["topology", "show", "nosuch", "--format", "json"], {3, 7}),
+    ],
 )
-def test_a_full_disk_under_the_output_has_an_exit_code(words: list[str]) -> None:
+def test_a_full_disk_under_the_output_has_an_exit_code(
+    words: list[str], codes: set[int], unbuffered: str
+) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-c", CODE, *words],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 7
-    assert "No space left on device" in done.stderr
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode in codes
     assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert ("No space left on device" in done.stderr) or done.returncode == 3
+    assert "nosuch" not in words or "nosuch" in done.stderr
+
+
+def test_a_closed_output_is_no_error() -> None:
+    for words in (["topology", "show", "ring:8"], ["topology", "show", "ring:8", "--format", "json"]):
+        command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", CODE, *words]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 TWO = """

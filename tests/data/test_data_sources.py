@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from gossipfl.data import BUNDLED, READERS, Table, clean, framed, read, split
+from gossipfl.data.readers import How
+from gossipfl.data.sources import whole
 from gossipfl.data.table import words
 from gossipfl.errors import BadData
 
@@ -128,6 +130,8 @@ def test_parquet_has_the_missing_words_and_decimal_commas_of_data_frames(tmp_pat
     assert table.features.equals(twin.features)
     assert table.features.equals(text.features)
     assert table.absent == twin.absent
+    known = whole("t.parquet", tmp_path, How(levels={"w": ["NA"]}))
+    assert known.features["w"].isna().tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_paths_and_numbers_of_numpy_name_graphs(tmp_path):
 def test_a_known_level_is_no_missing_word():
     frame = pd.DataFrame({"drinks": ["None", "two", "NA"], "town": ["None", "a", ""]})
     before = frame.copy()
-    read = read_frame(frame, How(), levels={"drinks": ("None", "two")})
+    read = read_frame(frame, How(levels={"drinks": ("None", "two")}))
     pd.testing.assert_frame_equal(frame, before)
     assert read.features.isna().to_numpy().tolist() == [[False, True], [False, False], [True, True]]
     assert read.absent == {"drinks": ("NA",), "town": ("None",)}
