@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as wrong:
         if wrong.errno not in FULL:
             raise
-        told = _full(wrong)
-        return code or told
+        full = _full(wrong)
+        return code or full
     finally:
         gc.enable()
     return code or (UNWRITTEN if Lasting.full else 0)

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, issparse
 from gossipfl.data.bundled import BUNDLED, bundled
 from gossipfl.data.memory import read_frame
 from gossipfl.data.names import did_you_mean, listed, natural
-from gossipfl.data.readers import MISSING, READERS, How, Raw, read_parquet, trim_libsvm
+from gossipfl.data.readers import MISSING, READERS, How, Raw, trim_libsvm
 from gossipfl.data.table import Table
 from gossipfl.data.target import columns_of, pick
 from gossipfl.errors import BadData
@@ -166,9 +166,7 @@ def _file(path: Path, how: How) -> Raw:
         ) from error
     if raw.features.shape[0] == 0:
         raise BadData(f"{path} has no rows")
-    if (
-        isinstance(raw.features, pd.DataFrame) and READERS[kind] is read_parquet
-    ):  # it has text and types, as a frame has
+    if isinstance(raw.features, pd.DataFrame) and kind == ".parquet":  # it has text and types, as a frame has
         return read_frame(raw.features, how, str(path))
     return raw
 

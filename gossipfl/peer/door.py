@@ -47,7 +47,7 @@ class Door:
         largest: int,
         gate: Gate | None,
     ) -> None:
-        # Without keys nobody is answered here, and a dealer reads faster: it names no connections.
+        # Without keys this socket answers nobody. A dealer is enough, and it reads faster than a router.
         self.socket = socket = context.socket(zmq.ROUTER if gate else zmq.DEALER)
         self._gate = gate
         if gate:

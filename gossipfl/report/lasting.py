@@ -1,11 +1,11 @@
-"""Standard output and standard error that nobody can read any more, or whose disk is full; must not know what is printed."""
+"""Output streams whose reader is gone, or whose disk is full; must not know what is printed."""
 
 import errno
 import os
 import sys
 from typing import IO, ClassVar
 
-GONE = (errno.EPIPE, errno.EIO)  # nobody reads the pipe any more; the terminal is closed
+GONE = (errno.EPIPE, errno.EIO)  # the reader of the pipe has ended; the terminal is closed
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -17,7 +17,7 @@ def forsake(stream: IO[str]) -> None:
 
 
 class Lasting:
-    """A text stream that drops what nobody can read any more, so that learning goes on and its result is saved.
+    """A text stream that drops what it cannot write. So learning goes on, and its result is saved.
 
     Args:
         stream: standard output or standard error.
