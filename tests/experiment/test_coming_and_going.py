@@ -137,7 +137,8 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
     for site in sites[:-1]:
         assert site.news[0] == "all peers have agreed: learning begins"
         assert site.news.count("the topology file has changed: gained new") == 1
-        assert site.news.count("new is there") == (site.name in "ac"), "its neighbours hear of it"
+        # more than once where a busy machine keeps it waiting, and it is given up for a while
+        assert ("new is there" in site.news) == (site.name in "ac"), "its neighbours hear of it"
     late = re.fullmatch(r"the others are learning already: joins in round (\d+)", sites[-1].news[0])
     assert late is not None
     assert int(late[1]) > 0
