@@ -30,15 +30,16 @@ class Run(NamedTuple):
     `replicas` holds what the neighbours hold of each row, and what was heard from them, in the engine's own form. It is
     from the first exchange of the round `linked`, the last one with links; None and -1 before there was one. `edges` is
     what the engine remembers of its edges, where messages may be lost or peers may be away. `turn` is what a `Fallback`
-    remembers.
+    remembers. `finite` is set where the engine knows that all numbers of the model are finite.
     """
 
     round: int
     state: State
-    replicas: Tensor | None
+    replicas: Any
     edges: Record | None = None
     linked: int = -1
     turn: Turn | None = None
+    finite: bool = False
 
 
 class Engine(Protocol):

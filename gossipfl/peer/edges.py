@@ -71,11 +71,10 @@ class Edges:
         self.pushing = _row(1.0 - self._shares, weights, dtype)
         self.pulling = _row(share, share * shown, dtype)
 
-    def pulled(self, replicas: Tensor, part: float) -> Tensor:
-        """What each of the heard peers pulls me by: part w_ij (r_j - r_i), (e, D)."""
+    def pulled(self, rows: Row, part: float) -> Tensor:
+        """What each of the heard peers pulls me by: part w_ij (r_j - r_i), (e, D), from the replicas (1 + e, D)."""
         if self._pull is None or self._pull[0] != part:
             self._pull = part, self.averaging[0, 1:, None] * part
-        rows = replicas.numpy()
         pulled = torch.from_numpy((rows[1:] - rows[:1]) * self._pull[1])
         return pulled if self.places is None else pulled[self.places[1:] - 1]
 

@@ -6,6 +6,7 @@ transport buffers while we compute.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -52,9 +53,8 @@ def _never(round: int) -> None:  # noqa: ARG001 -- there is no gradient in numpy
     return None
 
 
-def farthest(replicas: Tensor) -> Tensor:
+def farthest(rows: Array) -> Tensor:
     """The largest `relative_distance` of the other rows to the first one, (1,)."""
-    rows = replicas.numpy()
     with np.errstate(all="ignore"):
         gaps, own = rows[1:] - rows[:1], rows[0]
         largest, size = np.sqrt(np.einsum("ij,ij->i", gaps, gaps).max()), np.sqrt(own.dot(own))
@@ -108,6 +108,8 @@ class Peer:
         self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
         simple = type(mixing.channel) is Direct and type(mixing.aggregator) is Average and not mixing.steps
+        self._quiet = copy_context()  # costs less in each round than `np.errstate`
+        self._quiet.run(np.seterr, all="ignore")  # as torch: what is not finite shows in the result
         self._plain = arithmetic(algorithm) and simple  # messages are models
         self._latest: tuple[Any, Any] = None, None  # the latest state, and the same in numpy
         self._in_numpy: Callable[[int], ArrayGrad | None] = (
@@ -149,8 +151,7 @@ class Peer:
         return Run(0, self.algorithm.init(x), None)
 
     def step(self, run: Run) -> Run:
-        with np.errstate(all="ignore"):  # as torch: what is not finite shows in the result
-            return self._step(run)
+        return self._quiet.run(self._step, run)
 
     def _step(self, run: Run) -> Run:
         links = self.topology(run.round)
@@ -162,7 +163,8 @@ class Peer:
             exchange = partial(self._exchange, links, run.round)
             after = carry_out(self.algorithm, grad, links, run, self.mixing, exchange)
         if self._back is not None:
-            after = after._replace(state=give_back(self.algorithm, after.state, self._back, self._blocks))
+            state = give_back(self.algorithm, after.state, self._back, self._blocks)
+            after = after._replace(state=state, finite=False)
             self._back = None
         if (further := self._next(after.round)) != after.round:
             after = after._replace(round=further)
@@ -190,7 +192,7 @@ class Peer:
         once(self.algorithm, times)
         made = type(state)(*[torch.from_numpy(field) for field in after])
         self._latest = made, after
-        return Run(round + 1, made, replicas, run.edges, linked, run.turn)
+        return Run(round + 1, made, replicas, run.edges, linked, run.turn, sizeable(after.x))
 
     def _next(self, round: int) -> int:
         """The round to go on with: the next one, unless neighbours have gone on without me.
@@ -220,9 +222,9 @@ class Peer:
         if isinstance(run.state, Summing):  # messages show no models, and a digest of each model was compared
             return run.state.x.new_zeros(1)
         assert run.replicas is not None
-        if self._plain and len(run.replicas) > 1 and self._edges and self._edges.places is None:
+        if isinstance(run.replicas, np.ndarray) and len(run.replicas) > 1:
             return farthest(run.replicas)
-        replicas = models(self.algorithm, run.replicas, run.state.x.shape[1])
+        replicas = models(self.algorithm, torch.as_tensor(run.replicas), run.state.x.shape[1])
         own, heard = replicas[:1], replicas[1:]
         if self._edges and self._edges.places is not None:
             heard = replicas[self._edges.places[1:]]
@@ -268,8 +270,9 @@ class Peer:
         self._account(number, edges, after, blocks, k)
         return mixed, after
 
-    def _fitting(self, replicas: Tensor | None, x: Tensor, edges: Edges) -> Tensor:
+    def _fitting(self, replicas: Tensor | Array | None, x: Tensor, edges: Edges) -> Tensor:
         """The replicas, (1 + e, D); new ones where x has another width, or where there are other edges."""
+        replicas = None if replicas is None else torch.as_tensor(replicas)
         if (
             replicas is not None
             and replicas.shape[1] == x.shape[1]
@@ -281,8 +284,8 @@ class Peer:
         return torch.cat((own, x.new_zeros(len(edges.sources), x.shape[1])))
 
     def _average(
-        self, links: Links, round: int, x: Array, replicas: Tensor | None, dtype: torch.dtype
-    ) -> tuple[Array, Tensor]:
+        self, links: Links, round: int, x: Array, replicas: Tensor | Array | None, dtype: torch.dtype
+    ) -> tuple[Array, Tensor | Array]:
         """`_exchange` of a row in numpy, for messages that are rows and their weighted average."""
         edges, number = self._along(links, dtype), self._origin + round
         if not sizeable(x):
@@ -298,9 +301,8 @@ class Peer:
                     x + part * (mixed - x) if part < 0.5 else mixed - (1 - part) * (mixed - x)
                 )  # as torch.lerp
             if sizeable(mixed):
-                after = torch.from_numpy(rows)
-                self._account(number, edges, after, blocks, 0)
-                return mixed, after
+                self._account(number, edges, rows, blocks, 0)
+                return mixed, rows
         like = torch.from_numpy(x)
         replicas = self._fitting(replicas, like, edges)
         average, after = self._usable(edges, heard, like, data, (like,), replicas, round, 0, blocks)
@@ -320,14 +322,16 @@ class Peer:
             edges.renew(links, dtype, self._agreed)
         return self._heard(edges, messages)
 
-    def _account(self, number: int, edges: Edges, after: Tensor, blocks: Sequence[int], k: int) -> None:
+    def _account(
+        self, number: int, edges: Edges, after: Tensor | Array, blocks: Sequence[int], k: int
+    ) -> None:
         """Note what the edges have pulled in this exchange, and what is to be given back of earlier ones."""
         if self._ledger:
             self._blocks = blocks
             if (news := self._ledger.news()) is not None:
                 self._back = plus(self._back, news)
                 self._quorum.veto()  # my model is about to move
-            self._ledger.add(number, edges.awaited, edges.pulled(after, self.mixing.part(k)))
+            self._ledger.add(number, edges.awaited, edges.pulled(np.asarray(after), self.mixing.part(k)))
         elif not self._aside:
             self.exchange.neighbours.unread()
 

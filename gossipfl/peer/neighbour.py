@@ -168,9 +168,9 @@ class Neighbour:
         )
 
     def awaited(self, number: int, now: float) -> bool:
-        """Whether its message of this exchange is still awaited."""
-        if number in self.early or self.health is not UP:
-            return number not in self.early and self.resends(number, now)
+        """Whether its message of this exchange, which is not there, is still awaited."""
+        if self.health is not UP:
+            return self.resends(number, now)
         if self.spoke <= number:
             return self.spoke < number  # else the message came, and cannot be used
         if self.spoke == number + 1 and self.owes == number:

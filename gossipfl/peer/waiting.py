@@ -187,7 +187,11 @@ class Tolerant:
 
     def missing(self, awaited: Sequence[int], now: float) -> list[int]:
         neighbours, number = self._neighbours, self._inbox.number
-        missing = [peer for peer in awaited if neighbours[peer].awaited(number, now)]
+        missing = [
+            peer
+            for peer in awaited
+            if number not in (one := neighbours[peer]).early and one.awaited(number, now)
+        ]
         if not missing and self._waits and not any(one.health is UP for one in self._neighbours.values()):
             return list(self._neighbours)
         return missing

@@ -139,7 +139,7 @@ def _rounds(
     rest = Rest(engine, outcome.run, stop.tolerance, pace)
     for run in engine.rounds(outcome.run):
         x, known = run.state.x, run.state.evidence if isinstance(run.state, Summing) else None
-        if not finite(x):
+        if not (run.finite or finite(x)):
             outcome.diverged("the model is not finite", f"in round {outcome.rounds + 1}")
             return
         if run.round % pace.local_steps:
@@ -202,10 +202,7 @@ def _conclude(outcome: Outcome, certifier: Certifier | None, stop: StopSettings)
 
 def finite(x: Tensor) -> bool:
     """Whether all numbers of the models (n, d) are finite, and their sum for several."""
-    if x.shape[0] > 1 or not x.is_cpu:
-        return math.isfinite(x.sum())
-    row = x.numpy()[0]  # a call to torch takes longer than a row
-    return math.isfinite(row.dot(row)) or bool(np.isfinite(row).all())
+    return math.isfinite(x.sum()) or (len(x) == 1 and bool(x.isfinite().all()))
 
 
 def _numbers(of_peers: Tensor) -> Array:
@@ -236,25 +233,28 @@ class Lines:
     """
 
     def __init__(self, every: int | None, rounds: int, timed: bool = False) -> None:
-        self.last, self._since, self._timed = -1, -math.inf, timed
+        self.last, self._next, self._since, self._timed = -1, 0, -math.inf, timed
         self._seldom = 0 if every or timed else max(1, rounds // FEW)
         self._every = self._least = every or 1
 
     def due(self, outcome: Outcome) -> bool:
-        rounds, last = outcome.rounds, self.last
-        if self._seldom:
-            self._every = 1 << (min(rounds // 2, self._seldom) or 1).bit_length() - 1
-        same = last >= 0 and rounds // self._every == last // self._every
-        if same and not self._seldom:
+        rounds, early = outcome.rounds, outcome.rounds < self._next
+        if early and not self._seldom:
             return False
         pause = outcome.elapsed - self._since
-        if same and pause < LATE:
+        if early and pause < LATE:
             return False
-        if self._timed and pause < OFTEN:
+        if self._seldom:
+            self._every = 1 << (min(rounds // 2, self._seldom) or 1).bit_length() - 1
+        elif self._timed and pause < OFTEN:
             self._every *= 2
         elif self._timed and pause > SELDOM and self._every > self._least:
             self._every //= 2
-        self.last, self._since = rounds, outcome.elapsed
+        self.last, self._since, self._next = (
+            rounds,
+            outcome.elapsed,
+            (rounds // self._every + 1) * self._every,
+        )
         return True
 
 
