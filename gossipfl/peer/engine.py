@@ -5,7 +5,7 @@ transport buffers while we compute.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -166,9 +166,11 @@ class Peer:
             state = give_back(self.algorithm, after.state, self._back, self._blocks)
             after = after._replace(state=state, finite=False)
             self._back = None
-        if (further := self._next(after.round)) != after.round:
-            after = after._replace(round=further)
-        self.exchange.go_on(self._origin + after.round * self.mixing.exchanges)
+        origin, exchanges = self._origin, self.mixing.exchanges
+        if ahead := self.exchange.waiting.ahead(origin + (after.round + 1) * exchanges):
+            further = {peer: (number - origin) // exchanges for peer, number in ahead.items()}
+            after = after._replace(round=self._next(after.round, further))
+        self.exchange.go_on(origin + after.round * exchanges)
         return after
 
     def _carry_out(self, gradient: ArrayGrad, links: Links, run: Run) -> Run:
@@ -194,15 +196,13 @@ class Peer:
         self._latest = made, after
         return Run(round + 1, made, replicas, run.edges, linked, run.turn, sizeable(after.x))
 
-    def _next(self, round: int) -> int:
-        """The round to go on with: the next one, unless neighbours have gone on without me.
+    def _next(self, round: int, ahead: Mapping[int, int]) -> int:
+        """The round to go on with: the next one, unless neighbours, which are in the rounds `ahead`, went on without me.
 
         The round is a logical clock. A neighbour may be ahead because it need not hear me for a while: links change, or a round
         has none. But a neighbour that did not wait for a message of mine has given me up, and I follow it.
         """
-        origin, exchanges = self._origin, self.mixing.exchanges
-        for peer, number in self.exchange.waiting.ahead(origin + (round + 1) * exchanges).items():
-            further = (number - origin) // exchanges
+        for peer, further in ahead.items():
             if further > round and any(self._sends(peer, k) for k in range(round, further)):
                 round = further
         return round

@@ -1,7 +1,8 @@
 """What a peer says to its neighbours, first and again; must not know when, nor what it hears."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from gossipfl.peer.neighbourhood import Neighbourhood
@@ -44,7 +45,8 @@ class Outbox:
         self.roster = b""
         self.current = NOTHING
         self._to: Sequence[int] = ()
-        self._sent: dict[int, deque[Said]] = {}  # what each neighbour was sent last, before `current`
+        # What each neighbour was sent last, before `current`.
+        self._sent: dict[int, deque[Said]] = defaultdict(partial(deque, maxlen=KEPT))
         self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
 
     def begin(self, said: Said, to: Sequence[int], lost: int = 0) -> None:
@@ -57,10 +59,7 @@ class Outbox:
     def remember(self) -> None:
         """What is said in the exchange at hand belongs to the past."""
         for peer in self._to:
-            sent = self._sent.get(peer)
-            if sent is None:
-                sent = self._sent[peer] = deque(maxlen=KEPT)
-            sent.append(self.current)
+            self._sent[peer].append(self.current)
 
     def before(self, peer: int, number: int | None) -> Said:
         """What a neighbour was sent in exchange `number`, if that is kept; else the last thing before the present exchange."""

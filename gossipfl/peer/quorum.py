@@ -37,7 +37,8 @@ class Quorum:
 
     def hear(self, mask: bytes) -> None:
         """A neighbour's mask of the same exchange."""
-        self._common &= int.from_bytes(mask, "little")
+        if self._common:
+            self._common &= int.from_bytes(mask, "little")
 
     def veto(self) -> None:
         """Something happened here that makes all earlier agreement void."""
