@@ -6,7 +6,6 @@ transport buffers while we compute.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -108,12 +107,10 @@ class Peer:
         self._method = ASIDE if aside else MAIN
         self._sound = squarable if problem else finite
         simple = type(mixing.channel) is Direct and type(mixing.aggregator) is Average and not mixing.steps
-        self._quiet = copy_context()  # costs less in each round than `np.errstate`
-        self._quiet.run(np.seterr, all="ignore")  # as torch: what is not finite shows in the result
-        self._plain = arithmetic(algorithm) and simple  # messages are models
+        plain = arithmetic(algorithm) and simple  # messages are models
         self._latest: tuple[Any, Any] = None, None  # the latest state, and the same in numpy
         self._in_numpy: Callable[[int], ArrayGrad | None] = (
-            getattr(problem, "in_numpy", _never) if self._plain else _never
+            getattr(problem, "in_numpy", _never) if plain else _never
         )
 
     def tolerate(self, absent: float, agreed: bool = False, robust: bool = False) -> None:
@@ -150,10 +147,8 @@ class Peer:
     def init(self, x: Tensor) -> Run:
         return Run(0, self.algorithm.init(x), None)
 
+    @np.errstate(all="ignore")  # as torch: what is not finite shows in the result
     def step(self, run: Run) -> Run:
-        return self._quiet.run(self._step, run)
-
-    def _step(self, run: Run) -> Run:
         links = self.topology(run.round)
         self._round = run.round
         if gradient := self._in_numpy(run.round):
@@ -286,7 +281,10 @@ class Peer:
     def _average(
         self, links: Links, round: int, x: Array, replicas: Tensor | Array | None, dtype: torch.dtype
     ) -> tuple[Array, Tensor | Array]:
-        """`_exchange` of a row in numpy, for messages that are rows and their weighted average."""
+        """`_exchange` of a row in numpy, for messages that are rows and their weighted average.
+
+        The replicas are in numpy where all my edges were heard, else in torch.
+        """
         edges, number = self._along(links, dtype), self._origin + round
         if not sizeable(x):
             return x, self._fitting(replicas, torch.from_numpy(x), edges)

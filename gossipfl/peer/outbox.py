@@ -2,7 +2,6 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from gossipfl.peer.neighbourhood import Neighbourhood
@@ -46,7 +45,7 @@ class Outbox:
         self.current = NOTHING
         self._to: Sequence[int] = ()
         # What each neighbour was sent last, before `current`.
-        self._sent: dict[int, deque[Said]] = defaultdict(partial(deque, maxlen=KEPT))
+        self._sent: dict[int, deque[Said]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._parted: dict[int, int] = {}  # the nonces of those that I said goodbye to
 
     def begin(self, said: Said, to: Sequence[int], lost: int = 0) -> None:

@@ -9,11 +9,13 @@ import pytest
 import torch
 from worlds import STUDY
 
-from gossipfl.algorithms import Consensus
+from gossipfl.algorithms import DPSGD, Consensus
 from gossipfl.errors import BadMessage, Departed, NetworkError
 from gossipfl.mixing import Mixing, Union
 from gossipfl.mixing.union import to_row, too_long
 from gossipfl.mixing.words import Words
+from gossipfl.models import Linear
+from gossipfl.models.losses import Squared
 from gossipfl.peer import Exchange, Peer
 from gossipfl.peer.exchange import BegunAnew, StateTransferred
 from gossipfl.peer.inbox import AHEAD
@@ -512,6 +514,21 @@ def test_a_diverged_peer_infects_nobody() -> None:
     run = peer.step(peer.init(torch.tensor([[float("inf"), 0.0]], dtype=torch.float64)))
     assert not run.state.x.isfinite().all()
     assert script.sent == []
+
+
+@pytest.mark.parametrize(("value", "known"), [(1.0, True), (1e200, False), (float("inf"), False)])
+def test_a_peer_knows_that_its_model_is_finite_where_its_squares_can_be_summed(
+    value: float, known: bool
+) -> None:
+    """The learning loop looks itself where the peer does not know."""
+    links = Links(np.array([0, 0, 1, 2]), np.array([1, 2, 0, 0]), np.full(4, 0.25))
+    rows = [(np.ones((1, 1)), np.ones(1))]
+    own = Linear(rows, Squared(), intercept=False, batch=1)
+    script = Script((0.0, says(1, payload=numbers(value))), (0.0, says(2, payload=numbers(value))))
+    peer = Peer(exchange(script), DPSGD(0.0), own, static(links))
+    run = peer.step(peer.init(torch.tensor([[value]], dtype=torch.float64)))
+    assert bool(run.state.x.isfinite().all()) is bool(np.isfinite(value))
+    assert run.finite is known
 
 
 def test_a_neighbour_with_other_keys_of_secure_sums_stops_all() -> None:
