@@ -119,7 +119,8 @@ class ZeroMQ:
 
     def recv(self, timeout: float) -> list[bytes] | None:
         if self._gate is None:
-            return self._open(timeout)
+            assert self._door
+            return self._open(self._door.socket, timeout)
         self._mind(time.monotonic())
         while not self._ready:
             self._ready = [
@@ -134,16 +135,15 @@ class ZeroMQ:
         except zmq.Again:
             return None
 
-    def _open(self, timeout: float) -> list[bytes] | None:
+    def _open(self, door: "zmq.Socket[bytes]", timeout: float) -> list[bytes] | None:
         """The next message where links have no keys: nobody knows whose it is."""
-        assert self._door
         milliseconds = max(0, math.ceil(timeout * 1000))
         # A timeout that is a bit longer is as good, and need not be set.
         if not milliseconds <= self._timeout <= milliseconds + milliseconds // 16:
-            self._door.socket.setsockopt(zmq.RCVTIMEO, milliseconds)
+            door.setsockopt(zmq.RCVTIMEO, milliseconds)
             self._timeout = milliseconds
         try:
-            return _split(self._door.take()[1] or b"")
+            return _split(door.recv())
         except zmq.Again:
             return None
 
@@ -151,7 +151,7 @@ class ZeroMQ:
         """What a socket that is ready has: a message, or something that is none."""
         assert self._gate
         if self._door and socket is self._door.socket:
-            self.sender, message = self._door.take(zmq.NOBLOCK)
+            self.sender, message = self._door.take(self._gate)
         elif socket in self._heard:
             self.sender, message = self._heard[socket], self._lines[self._heard[socket]].take()
         elif socket is self._gate.questions:
