@@ -131,5 +131,5 @@ def _child(pipe: Connection) -> None:
 
 def test_an_early_ctrl_c_does_not_end_the_server() -> None:
     words = [sys.executable, "-c", EARLY]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=110, check=False)
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("alive\n", "", 0)

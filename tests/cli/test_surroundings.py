@@ -28,7 +28,6 @@ def ends(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(100)
 def test_a_run_in_odd_surroundings(tmp_path):
     folder = tmp_path / "stü dy [2024] {x}"
     file = experiment(folder)
@@ -58,7 +57,6 @@ def test_json_is_json_whatever_the_output_can_hold(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(100)
 def test_a_second_federation_on_the_same_ports_says_so_in_one_sentence(tmp_path):
     folder = tmp_path / "a"
     file = experiment(folder)

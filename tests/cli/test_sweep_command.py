@@ -100,7 +100,7 @@ def test_ctrl_c_keeps_finished_runs(tmp_path: Path) -> None:
         assert process.stdout is not None
         next(line for line in process.stdout if line.startswith("[1/2]"))
         os.killpg(process.pid, signal.SIGINT)
-        said, err = process.communicate(timeout=60)
+        said, err = process.communicate(timeout=200)
     assert process.returncode == 130, (said, err)
     assert "Traceback" not in err
     assert f"to continue, repeat the command with --out {out}" in " ".join(said.split())

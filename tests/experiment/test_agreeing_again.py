@@ -82,7 +82,6 @@ def reports_of(made, rows, folder, last=-1, how=Killed, again=True):
     return reports
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("graph", "last", "how"),
     [
@@ -101,7 +100,6 @@ def test_all_agree_again_and_learn(graph, last, how, tmp_path):
 
 
 @pytest.mark.slow  # silence is borne for a second
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("before", [1, 3])
 def test_when_one_dies_in_the_last_flood_those_that_have_agreed_tell_the_others(

@@ -151,7 +151,6 @@ def test_what_was_not_judged_is_neither_well_nor_wrong():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_real_peers_stand_it(tmp_path):
     (tmp_path / "e.toml").write_text(
         '[data]\nsource = "diabetes"\npartition = "sorted"\n[topology]\ngraph = "torus:3x3"\n'

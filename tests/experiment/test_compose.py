@@ -57,7 +57,7 @@ def live(made, rows):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(200)
     return [found[me] for me in range(len(made.names))]
 
 

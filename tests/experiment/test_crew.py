@@ -16,8 +16,6 @@ from gossipfl.experiment.launch.launch import local
 from gossipfl.experiment.study.make import study
 from gossipfl.runs.events import Progress, Struck, Warned
 
-pytestmark = pytest.mark.timeout(60)
-
 
 class Life(NamedTuple):
     crew: Crew

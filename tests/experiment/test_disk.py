@@ -23,8 +23,6 @@ from gossipfl.runs import folder as files
 from gossipfl.runs.attempt import AGAIN, Attempts
 from gossipfl.runs.events import Finished, Warned
 
-pytestmark = pytest.mark.timeout(180)
-
 FULL, READ_ONLY = "No space left on device", "Read-only file system"
 NAMES = "0123"
 END = ", ".join(("model.safetensors", "rows.json", "summary.json"))

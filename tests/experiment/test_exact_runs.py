@@ -178,7 +178,7 @@ def test_unlike_processors_hold_one_model(tmp_path):
             [sys.executable, "-c", UNLIKE * bool(weak) + "from gossipfl.cli import main; raise SystemExit(main())", *words],
             cwd=tmp_path, env=os.environ | weak, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         ))  # fmt: skip
-    said = [peer.communicate(timeout=60)[0] for peer in peers]
+    said = [peer.communicate(timeout=200)[0] for peer in peers]
     assert [peer.returncode for peer in peers] == [0] * 4, said
     models = [load_file(file)["x"] for file in tmp_path.glob("runs/*/peers/*/model.safetensors")]
     assert len(models) == 4

@@ -128,7 +128,6 @@ def strangers(places):
                 one.close()
 
 
-@pytest.mark.timeout(90)
 def test_a_peer_that_is_refused_is_in_as_soon_as_its_key_is_added_and_strangers_change_nothing(sites):
     """Oslo and rome have a wrong key for wien at first. Nobody starts again; both wait, and say who knocks."""
     folder, x, y, keys = sites
@@ -158,7 +157,6 @@ def test_a_peer_that_is_refused_is_in_as_soon_as_its_key_is_added_and_strangers_
         assert np.linalg.norm(model - truth) <= 1e-8 * np.linalg.norm(truth)
 
 
-@pytest.mark.timeout(60)
 def test_a_key_that_is_revoked_while_all_wait_is_out_until_the_file_has_it_again(sites):
     folder, _, _, keys = sites
     peers = [Site(folder, name) for name in ("oslo", "rome")]
@@ -188,7 +186,6 @@ def check(folder, name, *words, wait=SOON, **more):
     return [*findings(made, name, folder / name / f"{name}.csv", None, None, wait, **more)]
 
 
-@pytest.mark.timeout(90)
 def test_checks_answer_each_other_and_name_the_setting_that_differs(sites):
     folder, *_ = sites
     words = {"oslo": (), "rome": (), "wien": ("model.l2=0.2",)}
@@ -213,7 +210,6 @@ def test_checks_answer_each_other_and_name_the_setting_that_differs(sites):
         )
 
 
-@pytest.mark.timeout(60)
 def test_a_check_tells_what_is_wrong_one_by_one(sites):
     folder, _, _, keys = sites
     rows = folder / "oslo" / "oslo.csv"
@@ -231,7 +227,6 @@ def test_a_check_tells_what_is_wrong_one_by_one(sites):
     )
 
 
-@pytest.mark.timeout(60)
 def test_a_check_beside_the_sites_own_peer_says_to_stop_it_and_looks_at_the_neighbours_all_the_same(sites):
     folder, _, _, keys = sites
     for name in ("oslo", "rome"):

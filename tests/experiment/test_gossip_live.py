@@ -58,7 +58,6 @@ def sequential(raw, steps=20_000):
     return float(wrong(w, torch.from_numpy(x[test]), torch.from_numpy(y[test])))
 
 
-@pytest.mark.timeout(60)
 def test_eight_processes_learn_what_one_would_though_messages_are_lost(tmp_path):
     raw = quick(topology__loss=0.2, gossip={"period": 0.02, "cache": 5})
     summary, lines = carry_out("peers", raw, tmp_path / "run")
@@ -80,7 +79,6 @@ def test_eight_processes_learn_what_one_would_though_messages_are_lost(tmp_path)
     assert summary["bytes_sent"] > summary["messages_sent"] * 8
 
 
-@pytest.mark.timeout(60)
 def test_the_others_go_on_without_one_that_is_killed(tmp_path):
     events = run(parse(quick(stop__rounds=300)), tmp_path / "run")
     until_learning(events)
@@ -100,7 +98,6 @@ def test_the_others_go_on_without_one_that_is_killed(tmp_path):
     assert json.loads(lines[-1])["round"] == 300, "lines are told without the dead one's"
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("fresh", sparing([True, False]))
 def test_who_is_killed_comes_back_and_goes_on(fresh, tmp_path):
     """With nothing, a neighbour tells it what was agreed, and a model with its age; it is where the others are in the end."""
@@ -118,7 +115,6 @@ def test_who_is_killed_comes_back_and_goes_on(fresh, tmp_path):
     assert "a neighbour sent" in told
 
 
-@pytest.mark.timeout(60)
 def test_nobody_waits_for_one_that_is_stopped(tmp_path):
     events = run(parse(quick(stop__rounds=200)), tmp_path / "run")
     until_learning(events)
@@ -140,7 +136,6 @@ def test_nobody_waits_for_one_that_is_stopped(tmp_path):
     assert last.summary["rounds"] == 200, "its own cycles have passed meanwhile"
 
 
-@pytest.mark.timeout(60)
 def test_one_that_is_interrupted_keeps_its_model_and_the_others_go_on(tmp_path):
     events = run(parse(quick()), tmp_path / "run")
     until_learning(events)
@@ -151,7 +146,6 @@ def test_one_that_is_interrupted_keeps_its_model_and_the_others_go_on(tmp_path):
     assert last.summary["peers"] == 8
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("engine", [simulate, run])
 def test_an_interrupted_run_writes_the_models_of_that_moment(engine, tmp_path):
     events = engine(parse(quick(stop=ENDLESS, peers__report=10)), tmp_path / "run")
@@ -165,7 +159,6 @@ def test_an_interrupted_run_writes_the_models_of_that_moment(engine, tmp_path):
     assert (tmp_path / "run" / "model.json").is_file()
 
 
-@pytest.mark.timeout(60)
 def test_a_step_that_is_too_long_is_divergence_here_too(tmp_path):
     raw = quick(model__kind="linear", data__source="diabetes", algorithm__step=9.0, peers__report=1)
     summary, _ = carry_out("peers", raw, tmp_path / "run")
@@ -174,7 +167,6 @@ def test_a_step_that_is_too_long_is_divergence_here_too(tmp_path):
     assert summary["test"] is None
 
 
-@pytest.mark.timeout(60)
 def test_two_peers_by_hand_each_at_its_own_pace(tmp_path):
     raw, reports = by_hand(tmp_path, **FAST), {}
     slow = raw | {"gossip": {"period": 0.05}}

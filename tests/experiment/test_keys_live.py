@@ -87,7 +87,7 @@ def optimum(x, y):
 def test_three_institutions_with_keys_reach_the_optimum_of_all_rows(sites):
     folder, x, y = sites
     peers = [start(folder, name) for name in NAMES]
-    said = [peer.communicate(timeout=60)[0] for peer in peers]
+    said = [peer.communicate(timeout=200)[0] for peer in peers]
     assert [peer.returncode for peer in peers] == [0, 0, 0], said
     assert all("(encrypted links)" in one for one in said)
     truth = optimum(x, y)
@@ -117,7 +117,7 @@ def test_who_has_the_name_of_a_peer_but_not_its_key_is_not_heard(sites):
         assert any("has a key that the topology does not name" in line for line in peer.stdout)
     for peer in peers:
         peer.send_signal(signal.SIGINT)
-    said = [peer.communicate(timeout=60)[0] for peer in peers]
+    said = [peer.communicate(timeout=200)[0] for peer in peers]
     assert not any("learning begins" in one for one in said)
     assert not [*folder.rglob("model.safetensors")]
 

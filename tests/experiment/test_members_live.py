@@ -72,7 +72,6 @@ def named(report):
 
 
 @pytest.mark.slow  # four peers, for some seconds
-@pytest.mark.timeout(120)
 def test_nobody_else_ends_whatever_a_member_says(tmp_path):
     rng = np.random.default_rng(3)
     x, rows = rng.normal(size=(80, 3)), np.split(np.arange(80), 4)

@@ -37,7 +37,6 @@ def child(name):
     return next(p for p in multiprocessing.active_children() if p.name == name)
 
 
-@pytest.mark.timeout(60)
 def test_a_killed_peer_is_named_and_nobody_hangs(tmp_path):
     events = run(
         parse(settings(topology__graph="directed-ring:4", algorithm=EVERYBODY, stop=LONG | {"absent": 5.0})),
@@ -53,7 +52,6 @@ def test_a_killed_peer_is_named_and_nobody_hangs(tmp_path):
     assert not summary["agreed"] or summary["consensus_distance"] < 1e-6
 
 
-@pytest.mark.timeout(60)
 def test_a_silent_peer_is_given_up_after_a_while(tmp_path):
     # Everybody is its neighbour: one that waits for those who wait would give them up in the same second.
     events = run(
@@ -84,7 +82,6 @@ def test_a_silent_peer_is_given_up_after_a_while(tmp_path):
     assert re.search("no answer from (0, )?1(, 2)? for 5 s", str(seen[-1])), str(seen[-1])
 
 
-@pytest.mark.timeout(60)
 def test_one_interrupted_peer_says_goodbye_and_models_are_kept(tmp_path):
     events = run(
         parse(settings(topology__graph="directed-ring:4", algorithm=EVERYBODY, stop=LONG)), tmp_path / "run"
@@ -98,7 +95,6 @@ def test_one_interrupted_peer_says_goodbye_and_models_are_kept(tmp_path):
     assert (tmp_path / "run" / "model.json").exists()
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("engine", ["simulator", "peers"])
 def test_divergence_is_a_value_and_is_said_at_its_round(engine, tmp_path):
     raw = settings(
@@ -115,7 +111,6 @@ def test_divergence_is_a_value_and_is_said_at_its_round(engine, tmp_path):
     assert summary["rounds"] < 1000
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("engine", ["simulator", "peers"])
 def test_a_step_that_is_far_too_long_is_divergence_though_nothing_overflows(engine, tmp_path):
     raw = settings(topology__graph="ring:4", algorithm__step=1e9, stop__rounds=200)
@@ -149,7 +144,6 @@ def start(raw, name, folder, tell=lambda *what: None):
     return peer(made, name, own_table(made, name, None), folder, endpoints(made, name), tell)
 
 
-@pytest.mark.timeout(60)
 def test_two_peers_by_hand_in_any_order(tmp_path):
     raw, reports = by_hand(tmp_path), {}
     a = threading.Thread(target=lambda: reports.update(a=start(raw, "a", tmp_path / "a")))
@@ -166,14 +160,12 @@ def test_two_peers_by_hand_in_any_order(tmp_path):
         assert json.loads((tmp_path / name / "model.json").read_text())["coefficients"]
 
 
-@pytest.mark.timeout(60)
 def test_a_neighbour_that_never_answers(tmp_path):
     report = start(by_hand(tmp_path, peers__wait=0.3), "a", tmp_path / "a")
     assert report.exit_code == 5
     assert "a: no answer from b for 0.3 s" in report.error
 
 
-@pytest.mark.timeout(60)
 def test_a_neighbour_of_another_experiment_is_named(tmp_path):
     raw = by_hand(tmp_path, peers__wait=5.0)
     other = json.loads(json.dumps(raw))
@@ -187,7 +179,6 @@ def test_a_neighbour_of_another_experiment_is_named(tmp_path):
     assert {r.exit_code for r in reports.values()} == {5}
 
 
-@pytest.mark.timeout(60)
 def test_a_port_in_use(tmp_path):
     raw = by_hand(tmp_path)
     graph = study(parse(raw)).graph

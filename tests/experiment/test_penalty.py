@@ -73,7 +73,6 @@ def test_survivors_end_at_the_elastic_net_of_their_own_data(kind, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
 def test_real_survivors_do_too(tmp_path):
     raw = experiment("nids", faults=[{"do": "kill", "at": 2.0, "peers": ["2", "6"]}])
     raw["stop"] |= {"rounds": 2**40, "seconds": 40.0}

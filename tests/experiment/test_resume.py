@@ -55,7 +55,6 @@ def interrupted(folder, **changes):
     return raw, last.summary
 
 
-@pytest.mark.timeout(90)
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     _, before = interrupted(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "peers" / "2")  # one has lost everything: its neighbours tell it
@@ -70,7 +69,6 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
         list(resume(tmp_path / "run"))
 
 
-@pytest.mark.timeout(60)
 def test_a_run_whose_peers_still_live_cannot_be_resumed(tmp_path):
     """As after the death of its launcher."""
     raw = settings(topology__graph="full:4", stop=ENDLESS, peers={"checkpoint": 0.2, "report": 10})
@@ -95,7 +93,6 @@ def test_a_run_whose_peers_still_live_cannot_be_resumed(tmp_path):
     assert holders(tmp_path / "run") == {}
 
 
-@pytest.mark.timeout(60)
 def test_what_cannot_be_gone_on_with_is_said(tmp_path):
     with pytest.raises(BadExperiment, match="cannot read the experiment file"):
         list(resume(tmp_path))
@@ -162,7 +159,6 @@ def test_a_simulated_run_has_no_peers_that_see_anything(tmp_path):
         statuses(tmp_path)
 
 
-@pytest.mark.timeout(90)
 def test_a_peer_by_hand_goes_on_only_in_a_folder_of_its_own_study(tmp_path):
     raw, _ = interrupted(tmp_path / "run")
     made = study(parse(raw))
@@ -185,7 +181,6 @@ def test_a_peer_by_hand_goes_on_only_in_a_folder_of_its_own_study(tmp_path):
     assert not lodged(made, "1", tmp_path / "nowhere")
 
 
-@pytest.mark.timeout(60)
 def test_a_peer_that_failed_before_it_learned_starts_anew_in_its_folder_and_once_done_does_not(tmp_path):
     raw, folder = by_hand(tmp_path, peers__wait=0.3), tmp_path / "a"
     assert not lodged(study(parse(raw)), "a", folder)
@@ -207,7 +202,6 @@ def test_a_peer_that_failed_before_it_learned_starts_anew_in_its_folder_and_once
         lodged(again, "a", folder)
 
 
-@pytest.mark.timeout(60)
 def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_path):
     raw, told = (
         by_hand(tmp_path, stop={"rounds": 2**40, "seconds": 1.5, "absent": 0.2}, peers={"checkpoint": 0.1}),
@@ -237,7 +231,6 @@ def test_one_that_goes_on_alone_says_from_where_and_not_that_all_are_here(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_each_peer_says_what_it_sees(tmp_path):
     raw = settings(topology__graph="ring:4", stop=ENDLESS | {"absent": 1.0}, peers={"report": 1})
     events = run(parse(raw), tmp_path / "run")
@@ -260,7 +253,6 @@ def test_each_peer_says_what_it_sees(tmp_path):
 
 
 @pytest.mark.slow  # three processes that begin
-@pytest.mark.timeout(180)
 def test_one_that_comes_back_to_nobody_says_so_and_waits(tmp_path):
     stop = {"rounds": 2**40, "seconds": 4.0}
     (tmp_path / "e.toml").write_text(dump(parse(by_hand(tmp_path, stop=stop, peers={"checkpoint": 0.1}))))

@@ -58,7 +58,6 @@ def alone(raw: dict, folder: Path) -> list[dict]:
     return [read_summary(folder / f"run-{name}") for name in SITES]
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("kind", ["auto", "d-psgd"])
 def test_four_sites_score_all_test_rows_as_the_launcher_does(kind, tmp_path):
     raw = world(tmp_path, 4000, 0.01)
@@ -79,7 +78,6 @@ def test_four_sites_score_all_test_rows_as_the_launcher_does(kind, tmp_path):
     assert summary["test"]["all"]["rows"] == 1000, "its own, which alone it has read"
 
 
-@pytest.mark.timeout(90)
 def test_peers_of_gossip_learning_tell_their_scores_as_their_own(tmp_path):
     raw = world(tmp_path, 80, 0.4) | {"algorithm": {"kind": "gossip-learning"}, "stop": {"rounds": 3}}
     raw["gossip"] = {"period": 0.02}
@@ -100,7 +98,6 @@ def test_no_sum_without_test_rows_and_regression_has_its_own_scores(tmp_path):
         assert found[name] == pytest.approx(exact[name], rel=1e-12)
 
 
-@pytest.mark.timeout(60)
 def test_scores_are_told_as_those_of_the_peers_that_are_left(tmp_path):
     gone = [{"do": "kill", "peers": ["2"], "round": 10}]
     raw = settings(topology__graph="torus:2x4", stop__rounds=60, faults=gone)
@@ -113,7 +110,6 @@ def test_scores_are_told_as_those_of_the_peers_that_are_left(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_live_peers_score_without_an_inner_peer_that_died(tmp_path):
     gone = [{"do": "kill", "peers": ["0"], "at": 1.0}]
     raw = settings(

@@ -125,7 +125,6 @@ def test_choice_and_curve_are_those_of_scikit_learn(source, kind, key, make, los
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("source", "kind", "make", "loss", "most"),
     [
@@ -145,7 +144,6 @@ def test_sixteen_peers_choose_what_scikit_learn_chooses(source, kind, make, loss
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", ["logistic", "linear"])
 def test_four_hospitals_choose_what_scikit_learn_chooses(kind, tmp_path):
     """The rows of the example, whose sites differ in size and in their classes."""

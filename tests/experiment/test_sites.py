@@ -70,7 +70,6 @@ def alone(raw: dict, folder: Path) -> dict:
     return reports
 
 
-@pytest.mark.timeout(90)
 def test_peers_match_columns_by_name_whatever_the_order_of_their_files(tmp_path):
     raw = world(tmp_path)
     summary, _ = carry_out("simulator", raw | {"reference": True}, tmp_path / "simulated")
@@ -87,7 +86,6 @@ def test_peers_match_columns_by_name_whatever_the_order_of_their_files(tmp_path)
     assert told["coefficients"]["age"] > 0 > told["coefficients"]["stage=II"]
 
 
-@pytest.mark.timeout(90)
 def test_a_peer_by_hand_has_the_own_model_of_the_simulation(tmp_path):
     """It is chosen from the peer's own rows, and scored on its own test rows, without a message."""
     raw = world(tmp_path, test=0.25)
@@ -108,7 +106,6 @@ def test_a_peer_by_hand_has_the_own_model_of_the_simulation(tmp_path):
         assert other["intercept"] == pytest.approx(one["intercept"], rel=1e-8)
 
 
-@pytest.mark.timeout(90)
 def test_a_column_that_one_site_has_is_named_at_all_of_them_and_can_be_dropped(tmp_path):
     raw = world(tmp_path)
     file = tmp_path / "data" / "b.csv"
@@ -190,7 +187,6 @@ def test_the_folder_of_an_experiment_is_no_pattern_and_a_mark_is_no_letter(tmp_p
 
 
 @pytest.mark.slow  # three processes that begin
-@pytest.mark.timeout(180)
 def test_three_hospitals_by_the_command_reach_the_pooled_optimum(tmp_path):
     """Columns in another order at each, the level "None" missing at b, and cells missing at a and c."""
     raw = world(tmp_path, missing="level")

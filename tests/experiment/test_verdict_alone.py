@@ -11,8 +11,6 @@ from gossipfl.cli.peer import ended
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.live.reports import Report
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def told(folder: Path, tolerance: float, **changes: Any) -> list[tuple[dict[str, Any], int, str]]:
     """The summary, the code and the sentence: of the launcher of four peers, and of each of them, started by hand."""

@@ -12,8 +12,6 @@ from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.faults import Due
 from gossipfl.faults.network import FaultyNetwork
 
-pytestmark = pytest.mark.timeout(60)
-
 
 class World:
     """Four peers on a ring; each listens, and has a connection to each neighbour."""

@@ -16,7 +16,6 @@ from gossipfl.errors import NetworkError
 from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.faults.proxy import Proxy, Weather
 
-pytestmark = pytest.mark.timeout(60)
 AB, CD = (0, 1), (2, 3)
 
 

@@ -114,7 +114,7 @@ class Started:
 
     def ended(self) -> tuple[int, str]:
         with self.process:
-            return self.process.wait(60), "".join(self.lines)
+            return self.process.wait(200), "".join(self.lines)
 
 
 @pytest.mark.slow
