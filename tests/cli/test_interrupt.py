@@ -194,5 +194,7 @@ except KeyboardInterrupt:
 
 
 def test_two_signals_at_once_interrupt_once() -> None:
-    done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, timeout=200, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", TWO], capture_output=True, text=True, timeout=200, check=True
+    )
     assert (done.stdout, done.stderr) == ("once\n", "")
