@@ -81,22 +81,23 @@ class Door:
             if self._gate and self._gate.owner(route.key) != peer:  # its key was revoked
                 del self._routes[peer]
 
-    def take(self, gate: Gate) -> tuple[int | None, bytes | None]:
+    def take(self) -> tuple[int | None, bytes | None]:
         """The next message that has come through the gate, with the neighbour whose key it came with.
 
         There is no message where the key does not count any more.
 
         Each part of a message of several parts counts as a message, so that a long one halts nobody. Raises zmq.Again.
         """
+        assert self._gate
         inside = self._torn and self.socket.getsockopt(zmq.RCVMORE)
         self._torn = True  # until both parts are read: a signal may interrupt at any place
         name = b"" if inside else self.socket.recv(zmq.NOBLOCK)
         frame = self.socket.recv(copy=False)
         self._torn = frame.more
         key = str(frame.get("User-Id"))
-        peer = gate.owner(key)
+        peer = self._gate.owner(key)
         if peer is None:
-            return gate.former(key), None
+            return self._gate.former(key), None
         if peer in self.callers and name and self._name(peer) != name:
             self._called(peer, WayBack(name, key, int(frame.get(zmq.SRCFD))))
         return peer, frame.bytes

@@ -151,7 +151,7 @@ class ZeroMQ:
         """What a socket that is ready has: a message, or something that is none."""
         assert self._gate
         if self._door and socket is self._door.socket:
-            self.sender, message = self._door.take(self._gate)
+            self.sender, message = self._door.take()
         elif socket in self._heard:
             self.sender, message = self._heard[socket], self._lines[self._heard[socket]].take()
         elif socket is self._gate.questions:

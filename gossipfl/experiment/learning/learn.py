@@ -250,11 +250,8 @@ class Lines:
             self._every *= 2
         elif self._timed and pause > SELDOM and self._every > self._least:
             self._every //= 2
-        self.last, self._since, self._next = (
-            rounds,
-            outcome.elapsed,
-            (rounds // self._every + 1) * self._every,
-        )
+        self.last, self._since = rounds, outcome.elapsed
+        self._next = (rounds // self._every + 1) * self._every
         return True
 
 
