@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import redirect_stderr
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import SMALL, small
+from ports import free_ports
 from sparing import sparing
 
 from gossipfl.report.lasting import Lasting
@@ -80,13 +80,10 @@ def test_a_closed_terminal_loses_no_result(command: str, tmp_path: Path) -> None
 
 @pytest.mark.slow  # two processes that begin
 def test_a_closed_terminal_loses_no_result_of_a_peer_by_hand(tmp_path: Path) -> None:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    places = [f"tcp://127.0.0.1:{one.getsockname()[1]}" for one in taken]
+    a, b = free_ports(2)
     (tmp_path / "pair.toml").write_text(
-        f"edges = [['a', 'b']]\n[peers]\na.endpoint = '{places[0]}'\nb.endpoint = '{places[1]}'\n"
+        f"edges = [['a', 'b']]\n[peers]\na.endpoint = 'tcp://127.0.0.1:{a}'\nb.endpoint = 'tcp://127.0.0.1:{b}'\n"
     )
-    for one in taken:
-        one.close()
     file = small(tmp_path, text=SMALL.replace("ring:4", "pair.toml"))
     words = ["peer", str(file), *ENDLESS, "-s", "stop.absent=1", "--out"]
     with subprocess.Popen(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import free_ports
 from safetensors.numpy import load_file
-from test_peers import free_port
 
 from gossipfl.config.file import parse
 from gossipfl.experiment.learning.tables import own_table
@@ -77,11 +77,12 @@ class World:
 
     def __init__(self, folder: Path, kind: str, seconds: float) -> None:
         self.folder, rng = folder, np.random.default_rng(0)
-        self.rows, self.ports = {}, {}
-        for k, name in enumerate(["a", "b", "c", "d", "new"]):
+        names = ["a", "b", "c", "d", "new"]
+        self.rows, self.ports = {}, dict(zip(names, free_ports(5), strict=True))
+        for k, name in enumerate(names):
             x = rng.normal(size=(40, 3)) * (3 if name == "new" else 1) + k / 4
             y = x @ [1, -2, 0.5] + 0.3 * k + 0.2 * rng.normal(size=40)
-            self.rows[name], self.ports[name] = (x, y), free_port()
+            self.rows[name] = x, y
             np.savetxt(folder / f"{name}.csv", np.c_[x, y], delimiter=",", header="p,q,r,y", comments="")
         self.raw = {
             "data": {"source": str(folder / "a.csv"), "target": "y", "test": 0.0, "standardise": "none"},
@@ -150,7 +151,7 @@ def test_a_peer_that_the_file_moves_says_so_and_is_down_until_it_is_where_the_fi
     sites = [Site(world, name) for name in "abcd"]
     for site in sites:
         assert site.learns.wait(200)
-    there, world.ports["d"] = world.ports["d"], free_port()
+    there, world.ports["d"] = world.ports["d"], *free_ports(1)
     world.connect(RING)
     assert sites[3].says("still listens on its old endpoint")
     for site in (sites[0], sites[2]):

@@ -5,13 +5,13 @@ Small disks of the test's own need root; /dev/full says "No space left on device
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections import Counter, deque
 from itertools import repeat
 
 import pytest
+from ports import free_ports
 
 from gossipfl.config.file import dump, parse
 from gossipfl.errors import BadExperiment
@@ -195,17 +195,14 @@ def test_the_command_says_it_on_the_terminal_and_in_its_exit_code(tmp_path):
         assert files.read_json(folder / "peers" / name / "summary.json")["stopped"] == "seconds"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.mark.slow
 def test_a_peer_by_hand_says_it_too(tmp_path):
     (tmp_path / "pair.toml").write_text(
         "edges = [['a', 'b']]\n"
-        + "".join(f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{free_port()}'\n" for n in "ab")
+        + "".join(
+            f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{port}'\n"
+            for n, port in zip("ab", free_ports(2), strict=True)
+        )
     )
     raw = experiment(seconds=4.0, reference=False, topology={"graph": str(tmp_path / "pair.toml")})
     (tmp_path / "e.toml").write_text(dump(parse(raw)))

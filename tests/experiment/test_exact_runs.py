@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from ports import free_ports
 from runs import carry_out, settings
 from safetensors.torch import load_file
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
-from test_keys_live import ports
 
 from gossipfl.config.file import parse
 from gossipfl.experiment.learning.session import Session
@@ -160,7 +160,7 @@ def test_unlike_processors_hold_one_model(tmp_path):
     """Law C: a peer whose steps have other last digits, without vector instructions, holds the same model."""
     random = np.random.default_rng(1)
     lines = ['edges = [["a", "b"], ["b", "c"], ["c", "d"]]']
-    for name, port in zip("abcd", ports(4), strict=True):
+    for name, port in zip("abcd", free_ports(4), strict=True):
         x = random.normal(size=(37, 5))
         y = (x[:, 0] + random.normal(size=37) > 0).astype(int)
         pd.DataFrame(x).assign(y=y).to_csv(tmp_path / f"{name}.csv", index=False)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import zmq
 from commands import gossipfl
+from ports import free_ports
 from safetensors.numpy import load_file
-from test_keys_live import EXPERIMENT, NAMES, optimum, ports
+from test_keys_live import EXPERIMENT, NAMES, optimum
 from zmq.utils import z85
 
 from gossipfl.cli.confidential import confidential
@@ -37,7 +38,7 @@ def sites(tmp_path):
     y = x @ [1.0, -2.0, 0.5] + 3 + rng.normal(size=60)
     keys = {name: fresh() for name in NAMES}
     lines = ['edges = [["oslo", "rome"], ["rome", "wien"], ["wien", "oslo"]]']
-    for name, port, rows in zip(NAMES, ports(3), np.split(np.arange(60), 3), strict=True):
+    for name, port, rows in zip(NAMES, free_ports(3), np.split(np.arange(60), 3), strict=True):
         home = tmp_path / name
         home.mkdir()
         (home / "e.toml").write_text(EXPERIMENT)

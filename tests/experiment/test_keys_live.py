@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-import zmq
+from ports import free_ports
 from safetensors.numpy import load_file
 
 from gossipfl.keys import fresh, save
@@ -32,15 +32,6 @@ tolerance = 1e-12
 """
 
 
-def ports(count):
-    with zmq.Context() as context:
-        sockets = [context.socket(zmq.PULL) for _ in range(count)]
-        found = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in sockets]
-        for socket in sockets:
-            socket.close()
-        return found
-
-
 @pytest.fixture
 def sites(tmp_path):
     """The files of three institutions; all rows, x (60, 3) and y (60,)."""
@@ -49,7 +40,7 @@ def sites(tmp_path):
     x = rng.normal(size=(60, 3))
     y = x @ [1.0, -2.0, 0.5] + 3 + rng.normal(size=60)
     lines = ['edges = [["oslo", "rome"], ["rome", "wien"], ["wien", "oslo"]]']
-    for name, port, rows in zip(NAMES, ports(3), np.split(np.arange(60), 3), strict=True):
+    for name, port, rows in zip(NAMES, free_ports(3), np.split(np.arange(60), 3), strict=True):
         key = fresh()
         save(name, (key,), tmp_path / f"{name}.key")
         lines += [f"[peers.{name}]", f'endpoint = "tcp://127.0.0.1:{port}"', f'public_key = "{key.public}"']

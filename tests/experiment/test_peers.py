@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 from runs import carry_out, settings
 
 from gossipfl.config.file import parse
@@ -119,20 +120,14 @@ def test_a_step_that_is_far_too_long_is_divergence_though_nothing_overflows(engi
     assert "thousandfold in round" in summary["why"]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def by_hand(tmp_path: Path, **changes):
     """Two peers with fixed endpoints."""
-    ports = free_port(), free_port()
     graph = tmp_path / "pair.toml"
     graph.write_text(
         "edges = [['a', 'b']]\n"
         + "".join(
-            f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{p}'\n" for n, p in zip("ab", ports, strict=True)
+            f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{p}'\n"
+            for n, p in zip("ab", free_ports(2), strict=True)
         )
     )
     return settings(topology__graph=str(graph), **changes)

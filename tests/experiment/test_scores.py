@@ -7,8 +7,8 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
+from ports import free_ports
 from runs import carry_out, settings
-from test_peers import free_port
 
 from gossipfl import topology
 from gossipfl.config.file import parse
@@ -31,7 +31,10 @@ def world(folder: Path, rows: int, rare: float) -> dict:
         y = rng.random(rows) < (rare * 4 / 3 if name != "d" else 0)
         x = rng.normal(size=(rows, 3)) + 1.2 * y[:, None]
         np.savetxt(folder / "data" / f"{name}.csv", np.c_[x, y], delimiter=",", header="p,q,r,y", comments="")
-    places = "".join(f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{free_port()}'\n" for n in SITES)
+    places = "".join(
+        f"[peers.{n}]\nendpoint = 'tcp://127.0.0.1:{port}'\n"
+        for n, port in zip(SITES, free_ports(len(SITES)), strict=True)
+    )
     (folder / "sites.toml").write_text(f"edges = {[[*pair] for pair in itertools.pairwise(SITES)]}\n{places}")
     return {
         "data": {"source": str(folder / "data"), "target": "y", "test": 0.25},

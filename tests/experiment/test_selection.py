@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from commands import gossipfl
+from ports import free_ports
 from runs import carry_out, settings
 from sklearn.linear_model import Lasso, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.metrics import mean_poisson_deviance
@@ -151,7 +152,11 @@ def test_four_hospitals_choose_what_scikit_learn_chooses(kind, tmp_path):
         pytest.skip("GOSSIPFL_DATA does not name the folder of the real data sets")
     raw = tomllib.loads((Path(__file__).parents[2] / "examples" / "hospitals.toml").read_text())
     raw["data"]["source"] = str(Path(os.environ["GOSSIPFL_DATA"]) / "heart_disease" / "processed.*.data")
-    raw["topology"]["graph"] = str(Path(__file__).parents[2] / "examples" / "hospitals.json")
+    raw["topology"]["graph"] = str(tmp_path / "hospitals.json")
+    graph = (Path(__file__).parents[2] / "examples" / "hospitals.json").read_text()
+    for port, own in zip(range(5501, 5505), free_ports(4), strict=True):
+        graph = graph.replace(f":{port}", f":{own}")
+    (tmp_path / "hospitals.json").write_text(graph)
     raw["model"] = {"kind": kind, "l2": "cv"}
     if kind == "linear":
         raw["data"] |= {"target": "age", "drop": [*raw["data"]["drop"], "num"]}

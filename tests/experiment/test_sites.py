@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import gossipfl
+from ports import free_ports
 from runs import carry_out
 from safetensors.numpy import load_file
 from test_disk import gossipfl as command
-from test_peers import free_port
 
 from gossipfl.config.file import dump, load, parse
 from gossipfl.experiment.learning.tables import own_table, tables
@@ -25,7 +25,7 @@ SITES = ["a", "b", "c"]
 
 def world(folder: Path, **data) -> dict:
     """An experiment over three files; the topology has their endpoints."""
-    rng, ports = np.random.default_rng(3), [free_port() for _ in SITES]
+    rng, ports = np.random.default_rng(3), free_ports(3)
     for k, name in enumerate(SITES):
         stage = rng.choice(["I", "II", "None"][: 2 if name == "b" else 3], 40)
         frame = pd.DataFrame({"age": rng.normal(size=40) + k / 2, "stage": stage, "bmi": rng.normal(size=40)})

@@ -1,6 +1,5 @@
 """Secure sums of real peers: the simulator's bits, and what happens when a peer is gone or comes back."""
 
-import contextlib
 import json
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import zmq
+from ports import free_ports
 from runs import carry_out, models, settings
 from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegression
@@ -64,11 +63,8 @@ def write(
 ) -> None:
     """The files of institutions with keys."""
     rng = np.random.default_rng(2)
-    with zmq.Context() as context, contextlib.ExitStack() as stack:
-        bound = [stack.enter_context(context.socket(zmq.PULL)) for _ in names]
-        ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in bound]
     lines = [f"edges = {json.dumps(edges)}"]
-    for name, port in zip(names, ports, strict=True):
+    for name, port in zip(names, free_ports(len(names)), strict=True):
         key = fresh()
         save(name, (key,), folder / f"{name}.key")
         lines += [f"[peers.{name}]", f'endpoint = "tcp://127.0.0.1:{port}"', f'public_key = "{key.public}"']
