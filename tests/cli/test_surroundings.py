@@ -23,7 +23,7 @@ def experiment(folder: Path) -> Path:
 
 def ends(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=90
+        [*COMMAND, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=200
     )  # fmt: skip
 
 

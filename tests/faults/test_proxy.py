@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 
 import pytest
+from ports import free_ports
 
 from gossipfl.errors import NetworkError
 from gossipfl.experiment.launch.processes import forkserver
@@ -19,12 +20,17 @@ from gossipfl.faults.proxy import Proxy, Weather
 AB, CD = (0, 1), (2, 3)
 
 
+def listens(port):
+    return socket.create_server(("127.0.0.1", port))
+
+
 class World:
     """A proxy with two routes, and what listens at their ends."""
 
     def __init__(self, targets=None):
-        self.listening = {pair: socket.create_server(("127.0.0.1", 0)) for pair in (AB, CD)}
-        ends = {pair: f"tcp://127.0.0.1:{s.getsockname()[1]}" for pair, s in self.listening.items()}
+        self.ports = dict(zip((AB, CD), free_ports(2), strict=True))
+        self.listening = {pair: listens(port) for pair, port in self.ports.items()}
+        ends = {pair: f"tcp://127.0.0.1:{port}" for pair, port in self.ports.items()}
         self.proxy = Proxy(forkserver(), 0)
         self.endpoints = self.proxy.open(ends | (targets or {}))
         self.sockets = [*self.listening.values()]
@@ -32,13 +38,13 @@ class World:
     def dial(self, pair=AB):
         """A connection to the proxy."""
         host, _, port = self.endpoints[pair].removeprefix("tcp://").rpartition(":")
-        self.sockets.append(socket.create_connection((host, int(port)), timeout=30))
+        self.sockets.append(socket.create_connection((host, int(port)), timeout=200))
         return self.sockets[-1]
 
     def accept(self, pair=AB):
-        self.listening[pair].settimeout(30)
+        self.listening[pair].settimeout(200)
         self.sockets.append(self.listening[pair].accept()[0])
-        self.sockets[-1].settimeout(30)
+        self.sockets[-1].settimeout(200)
         return self.sockets[-1]
 
     def connect(self, pair=AB):
@@ -222,11 +228,10 @@ def test_a_reset_in_a_cut_leaves_nothing_to_be_said_later(world):
 
 
 def test_where_nobody_listens_the_one_who_connects_sees_it_and_later_does_not(world):
-    port = world.listening[AB].getsockname()[1]
     world.listening[AB].close()
     with pytest.raises(ConnectionResetError):
         world.dial().recv(1)
-    world.listening[AB] = socket.create_server(("127.0.0.1", port))
+    world.listening[AB] = listens(world.ports[AB])
     world.sockets.append(world.listening[AB])
     near, far = world.connect()
     near.sendall(b"back")
@@ -279,7 +284,7 @@ def test_it_ends_when_the_launcher_is_killed(tmp_path):
                 far, _ = listening.accept()
                 with far:
                     launcher.send_signal(signal.SIGKILL)
-                    far.settimeout(30)
-                    near.settimeout(30)
+                    far.settimeout(200)
+                    near.settimeout(200)
                     assert far.recv(1) == b""
                     assert near.recv(1) == b""

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 import zmq
+from ports import free_ports
 from tap import Tap
 from zmq.utils import z85
 
@@ -19,7 +20,7 @@ from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.reach import unreachable
 from gossipfl.peer.wire import Header, encode
 
-ANY, SOON = "tcp://127.0.0.1:*", 20.0
+ANY, SOON = "tcp://127.0.0.1:*", 200.0
 
 
 @pytest.fixture
@@ -307,6 +308,7 @@ def test_who_takes_a_stopped_peers_port_hears_nothing_and_is_named(opened):
     assert heard(b, (a,)) == [b"to the real one", b""]
     place = b.endpoint
     b.close(0.0)
+    wait_for(lambda: 1 in a.lost(), a)  # what is written into a connection that ends is lost
     thief = ZeroMQ(place, 10**6, LinkKeys(fresh().link, {0: [known[0][0].public.link]}))
     opened.append(thief)
     thief.connect({0: a.endpoint})
@@ -328,8 +330,8 @@ def test_why_nobody_answers(opened, curve):
     other = ZeroMQ(ANY, 100, None if curve else LinkKeys(fresh().link, {}))
     opened += [peer, other]
     with tcp.socket() as closed, tcp.socket() as silent, tcp.socket() as web:
-        for one in (closed, silent, web):
-            one.bind(("127.0.0.1", 0))
+        for one, port in zip((closed, silent, web), free_ports(3), strict=True):
+            one.bind(("127.0.0.1", port))
         places = [f"127.0.0.1:{one.getsockname()[1]}" for one in (closed, silent, web)]
         closed.close()
         silent.listen()
