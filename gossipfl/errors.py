@@ -9,14 +9,18 @@ GossipError
 │   ├── Departed      a neighbour said goodbye in the middle of a round      exit code 5, or the neighbour's
 │   ├── Ended         a peer came back after all others had ended            none: it stops
 │   └── Dropped       the topology no longer names this peer                 none: it leaves
+├── Unwritten         a disk that is full or read-only                    exit code 7
 ├── Spent             a sum would tell too much of the rows                  none: learning stops
 └── BadMessage        from a neighbour: caught on arrival, counted, never propagated
 
 Divergence is not an error but an outcome: it is a value in the metrics, and the command exits with code 6.
 """
 
+import errno
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class GossipError(Exception):
@@ -77,6 +81,18 @@ class Ended(NetworkError):
 
 class Dropped(NetworkError):
     """This peer no longer takes part; the message names the file that says so."""
+
+
+class Unwritten(GossipError):
+    """A disk is full or read-only; the message names the file."""
+
+    exit_code = 7
+
+
+def unwritten(what: str, why: OSError) -> GossipError:
+    """What to raise where a file cannot be written, which `what` says with its name; another name may help, or a free disk."""
+    kind = Unwritten if why.errno in FULL else BadExperiment
+    return kind(f"{what}: {why.strerror or why}")
 
 
 class Spent(GossipError):

@@ -15,11 +15,10 @@ import typer
 
 from gossipfl.cli.app import app
 from gossipfl.cli.say import error
-from gossipfl.errors import GossipError
-from gossipfl.report.lasting import FULL, Lasting, forsake
+from gossipfl.errors import FULL, GossipError, Unwritten
+from gossipfl.report.lasting import Lasting, forsake
 
 # typer has its own copy of click since 0.27, and no public name for its UsageError
-UNWRITTEN = 7  # the exit code
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code or full
     finally:
         gc.enable()
-    return code or (UNWRITTEN if Lasting.full else 0)
+    return code or (Unwritten.exit_code if Lasting.full else 0)
 
 
 def _done(words: list[str], as_json: bool) -> int:
@@ -71,7 +70,7 @@ def _full(wrong: OSError) -> int:
         forsake(sys.stdout)
     where = f" ({wrong.filename})" if wrong.filename else ""
     what = "not all is written or printed; free space (what a study has learned is in its folder)"
-    return error(f"{wrong.strerror}{where}: {what}", UNWRITTEN, False)
+    return error(f"{wrong.strerror}{where}: {what}", Unwritten.exit_code, False)
 
 
 def _usage(wrong: Exception, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gossipfl.cli.new_file import create
 from gossipfl.cli.options import As
 from gossipfl.cli.say import say
 from gossipfl.errors import BadExperiment
@@ -53,11 +54,11 @@ def examples(
         say(format, {"name": name, "text": text}) if format == "json" else typer.echo(text, nl=False)
         return
     out = Path(file.name) if out is None else out
-    written = [_write(out, file.read_bytes())]
+    written = [create(out, file.read_bytes())]
     topology = file.with_suffix(".json")  # the topology file that the experiment names
     experiment = file.parent == HERE
     if experiment and topology.is_file():
-        written.append(_write(out.parent / topology.name, topology.read_bytes()))
+        written.append(create(out.parent / topology.name, topology.read_bytes()))
     names = " and ".join(map(str, written))
     after = f"simulate {out}" if experiment else f"topology show {out}"
     say(format, {"written": written}, f"wrote {names}", f"Next: gossipfl {after}")
@@ -79,14 +80,3 @@ def about(file: Path) -> str:
     """What an example shows: the comment in the first line of its file."""
     with file.open() as lines:
         return next(lines).lstrip("# ").strip()
-
-
-def _write(file: Path, content: bytes) -> Path:
-    try:
-        with file.open("xb") as out:
-            out.write(content)
-    except FileExistsError:
-        raise BadExperiment(f"{file} exists already: choose another name, or remove the file") from None
-    except OSError as why:
-        raise BadExperiment(f"cannot write {file}: {why.strerror}") from None
-    return file

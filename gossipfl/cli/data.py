@@ -1,5 +1,6 @@
 """data describe and data partition: which peer holds which rows; must not know models."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from gossipfl.cli.options import As, File, Set
 from gossipfl.cli.say import error, say
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,8 @@ def partition(
         for name, table in zip(names, tables, strict=True):
             _frame(table, target, test, experiment.data).to_csv(out / f"{name}.csv", index=False)
     except OSError as why:
-        raise BadExperiment(f"cannot write to --out {out}: {why.strerror}") from None
+        shutil.rmtree(out, ignore_errors=True)
+        raise unwritten(f"cannot write to --out {out}", why) from None
     old = experiment.data
     section: dict[str, Any] = {"source": str(out.absolute()), "target": target, "test": test}
     holes = old.missing in ("mean", "median", "mode")  # the peers fill them in when they learn

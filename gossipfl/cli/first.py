@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gossipfl.cli.new_file import create
 from gossipfl.cli.options import As
 from gossipfl.cli.say import say
 from gossipfl.errors import BadExperiment
@@ -76,18 +77,8 @@ def init(
     if topology is not None and Path(topology).is_file():
         found.sections["topology"]["graph"] = _seen_from(folder, Path(topology))
     made(_named(found.raw, file), (), folder, str(out))
-    try:
-        with out.open("x") as written:
-            written.write(
-                f"name = {json.dumps(_name(file))}\n"
-                + found.toml(f"An experiment for {file.name}. All keys: gossipfl config schema")
-            )
-    except FileExistsError:
-        raise BadExperiment(
-            f"{out} exists already: choose another name with --out, or remove the file"
-        ) from None
-    except OSError as why:
-        raise BadExperiment(f"cannot write {out}: {why.strerror}") from None
+    text = found.toml(f"An experiment for {file.name}. All keys: gossipfl config schema")
+    create(out, f"name = {json.dumps(_name(file))}\n{text}".encode())
     chosen = found.sentences
     say(format, {"written": out, "chosen": chosen}, f"wrote {out}", *chosen, f"Next: gossipfl simulate {out}")
 

@@ -9,7 +9,7 @@ import typer
 from gossipfl.cli.options import As
 from gossipfl.cli.results import find
 from gossipfl.cli.say import say
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 
 if TYPE_CHECKING:
     from gossipfl.trained import LinearModel, Prediction
@@ -60,7 +60,7 @@ def predict(
         try:
             frame.to_csv(out)
         except OSError as why:
-            raise BadExperiment(f"cannot write --out {out}: {why.strerror}") from None
+            raise unwritten(f"cannot write --out {out}", why) from None
         say(
             format,
             {"written": out, "rows": len(frame)} | told,
@@ -115,7 +115,7 @@ def export(
     try:
         write(out, content)
     except OSError as why:
-        raise BadExperiment(f"cannot write --out {out}: {why.strerror}") from None
+        raise unwritten(f"cannot write --out {out}", why) from None
     formula = model.original_formula if to == "csv" else model.formula
     say(format, {"written": out, "formula": formula}, f"wrote {out}", formula)
 

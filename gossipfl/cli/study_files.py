@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, NamedTuple, Self
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 
 LEAST, SECURE = 2, 3  # sites of a study, and of one with secure sums
 
@@ -100,6 +100,7 @@ def write(study: Agreed, folder: Path) -> list[Path]:
 
     Raises:
         BadExperiment: the folder exists, cannot be written, or a value is not valid in an experiment.
+        Unwritten: the disk is full or read-only.
     """
     from gossipfl.config.file import load
     from gossipfl.topology import load as load_topology
@@ -110,18 +111,23 @@ def write(study: Agreed, folder: Path) -> list[Path]:
         raise BadExperiment(f"{folder} exists already: choose another --out")
     try:
         with tempfile.TemporaryDirectory() as trial:
-            for name, text in texts.items():
-                (Path(trial) / name).write_text(text, encoding="utf-8")
+            _fill(Path(trial), texts)
             try:
                 load(Path(trial) / f"{study.name}.toml")
                 load_topology(Path(trial) / "topology.toml")
             except BadExperiment as why:
                 raise BadExperiment(str(why).replace(trial, str(folder))) from None
-            shutil.copytree(trial, folder)
-            folder.chmod(0o755)
+        folder.mkdir(parents=True)
+        _fill(folder, texts)
     except OSError as why:
-        raise BadExperiment(f"cannot write {folder}: {why.strerror or why}") from None
+        shutil.rmtree(folder, ignore_errors=True)
+        raise unwritten(f"cannot write {folder}", why) from None
     return [folder / name for name in texts]
+
+
+def _fill(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 CLASSIFIERS = "logistic", "softmax", "squared-svm", "svm"

@@ -8,6 +8,7 @@ import os
 import tomllib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
+from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import tomli_w
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 from gossipfl.topology.public_key import SIZE, PublicKey
 
 SUFFIX = ".key"
@@ -52,6 +53,7 @@ def save(name: str, keys: tuple[SecretKey, ...], path: Path, replace: bool = Fal
 
     Raises:
         BadExperiment: the file exists and `replace` is False, or it cannot be written.
+        Unwritten: the disk is full or read-only.
     """
     tables = [{part: urlsafe_b64encode(key).decode() for part, key in one._asdict().items()} for one in keys]
     content = (_WARNING + tomli_w.dumps({"name": name, "keys": tables})).encode()
@@ -66,7 +68,9 @@ def save(name: str, keys: tuple[SecretKey, ...], path: Path, replace: bool = Fal
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as why:
-        raise BadExperiment(f"cannot write the secret keys to {path}: {why.strerror}") from None
+        with suppress(OSError):
+            partial.unlink()
+        raise unwritten(f"cannot write the secret keys to {path}", why) from None
 
 
 def load(path: Path) -> tuple[str, tuple[SecretKey, ...]]:

@@ -6,7 +6,6 @@ import sys
 from typing import IO, ClassVar
 
 GONE = (errno.EPIPE, errno.EIO)  # the reader of the pipe has ended; the terminal is closed
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def forsake(stream: IO[str]) -> None:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.runs.folder import write
 
 SUFFIXES = (".png", ".svg", ".pdf")
 LABELLED = 64  # with more peers, names are not drawn
@@ -18,6 +20,7 @@ def draw(graph: nx.Graph, title: str, path: Path) -> None:
 
     Raises:
         BadExperiment: matplotlib is missing, the suffix is not in `SUFFIXES`, or the file cannot be written.
+        Unwritten: the disk is full or read-only.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise BadExperiment(f"--plot {path}: unknown suffix; use one of {', '.join(SUFFIXES)}")
@@ -50,9 +53,9 @@ def draw(graph: nx.Graph, title: str, path: Path) -> None:
     axes.set_aspect("equal")
     axes.axis("off")
     try:
-        figure.savefig(path, dpi=150)
+        save(figure, path)
     except OSError as why:
-        raise BadExperiment(f"--plot {path} cannot be written: {why.strerror}") from None
+        raise unwritten(f"cannot write --plot {path}", why) from None
 
 
 def draw_curve(selection: Mapping[str, Any], path: Path) -> bool:
@@ -78,10 +81,17 @@ def draw_curve(selection: Mapping[str, Any], path: Path) -> bool:
     axes.set_ylabel(f"{selection['loss']} of rows held out")
     axes.set_title(f"{selection['folds']} folds at each peer, {selection['sums']} sums over all peers")
     try:
-        figure.savefig(path)
+        save(figure, path)
     except OSError:
         return False
     return True
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure, in the format of the suffix, whole or not at all. Raises OSError."""
+    picture = BytesIO()
+    figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150)
+    write(path, picture.getvalue(), synced=False)
 
 
 def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:

@@ -31,7 +31,7 @@ from torch import Tensor
 from gossipfl import topology
 from gossipfl.config.file import Experiment, dump
 from gossipfl.data import Table
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 from gossipfl.runs.lock import holders
 from gossipfl.runs.summary import FORMAT
 
@@ -65,7 +65,7 @@ def taken(folder: Path) -> BadExperiment:
 
 
 def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterable[str]) -> Path:
-    """Make a run folder with config, topology, environment and these peers' folders. Raises BadExperiment if it cannot."""
+    """Make a run folder with config, topology, environment and these peers' folders. Or raises what `unwritten` says."""
     try:
         (folder / "peers").mkdir(parents=True, exist_ok=True)
         for name in peers:
@@ -74,7 +74,7 @@ def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterab
         topology.write(graph, folder / "topology.json")
         write(folder / "config.toml", dump(experiment).encode())
     except OSError as error:
-        raise BadExperiment(f"cannot write to the run folder {folder}: {error.strerror}") from None
+        raise unwritten(f"cannot write to the run folder {folder}", error) from None
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 from gossipfl.runs.folder import PRIVATE, read_json, write
 from gossipfl.secrecy.promise import Promise, Spending
 
@@ -50,10 +50,10 @@ def told(folder: Path) -> dict[str, float]:
 
 
 def keep(path: Path, record: dict[str, float]) -> None:
-    """Raises BadExperiment where the disk does not keep it; then nothing is sent."""
+    """Raises what `unwritten` says where the disk does not keep it; then nothing is sent."""
     try:
         write(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n", mode=PRIVATE)
     except OSError as why:
-        raise BadExperiment(
-            f"{path} cannot be written ({why.strerror}): what is spent of the budget must be on disk before a sum is sent"
+        raise unwritten(
+            f"what is spent of the budget must be on disk before a sum is sent; cannot write {path}", why
         ) from None

@@ -12,7 +12,7 @@ from textwrap import shorten
 
 import networkx as nx
 
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, unwritten
 from gossipfl.topology.assemble import Listed, assemble
 from gossipfl.topology.check import check
 from gossipfl.topology.families import FAMILIES
@@ -74,6 +74,7 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
 
     Raises:
         BadExperiment: the graph could not be read again, or the file cannot be written.
+        Unwritten: the disk is full or read-only.
     """
     format = _format(path)
     check(graph, str(path))
@@ -88,7 +89,7 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
     except ValueError as why:
         raise BadExperiment(f"{path}: cannot write this graph: {why}") from None
     except OSError as why:
-        raise BadExperiment(f"{path}: cannot write this file: {why.strerror}") from None
+        raise unwritten(f"{path}: cannot write this file", why) from None
 
 
 def _format(path: str | PathLike[str]) -> Format:

@@ -5,16 +5,18 @@ Small disks of the test's own need root; /dev/full says "No space left on device
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter, deque
 from itertools import repeat
 
 import pytest
+from commands import gossipfl, small
 from ports import free_ports
 
 from gossipfl.config.file import dump, parse
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import Unwritten
 from gossipfl.experiment.evaluation.verdict import verdict
 from gossipfl.experiment.launch.launch import resume, run
 from gossipfl.experiment.study.make import study
@@ -149,8 +151,35 @@ def test_room_that_comes_back_is_used(disk):
 
 def test_a_disk_that_is_full_at_the_start_is_an_error_of_one_sentence(disk):
     fill(disk)
-    with pytest.raises(BadExperiment, match=f"cannot write to the run folder .*: {FULL}"):
+    with pytest.raises(Unwritten, match=f"cannot write to the run folder .*: {FULL}"):
         list(run(parse(experiment()), disk / "run"))
+
+
+@pytest.mark.parametrize("why", [FULL, pytest.param(READ_ONLY, marks=pytest.mark.slow)])
+def test_a_command_that_finds_no_room_for_its_file_says_so_and_leaves_nothing(why, disk, tmp_path):
+    file = small(tmp_path)
+    learned = tmp_path / "learned"
+    assert gossipfl("simulate", file, "--out", learned).code == 0
+    fill(disk) if why == FULL else remount(disk)
+    kept = sorted(disk.iterdir())
+    new, study = disk / "new", "study new s --site a=tcp://h:7001 --site b --target y --kind linear"
+    for words in (
+        ("examples", "ridge", "--out", new),
+        ("init", tmp_path / "rows.csv", "--target", "y", "--out", new),
+        (*study.split(), "--out", new),
+        ("data", "partition", file, "--out", new),
+        ("keys", "new", "oslo", "--out", disk),
+        ("topology", "show", "ring:4", "--plot", disk / "new.svg"),
+        ("export", learned, "--to", "csv", "--out", new),
+    ):
+        said = gossipfl(*words)
+        assert (said.code, said.err.count("\n")) == (7, 1), (words, said)
+        assert re.search(
+            rf"cannot write (to |the secret keys to )?(--out |--plot )?{disk}/\S+: {why}", said.err
+        ), said.err
+        assert sorted(disk.iterdir()) == kept, words
+    said = gossipfl("predict", learned, tmp_path / "rows.csv", "--out", new)
+    assert (said.code, f"cannot write --out {new}: {why}" in said.err) == (7, True)
 
 
 def full(folder, *names):
@@ -163,7 +192,7 @@ def full(folder, *names):
 CODE = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def gossipfl(*words):
+def started(*words):
     return subprocess.Popen(
         [sys.executable, "-c", CODE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
@@ -179,7 +208,7 @@ def test_the_command_says_it_on_the_terminal_and_in_its_exit_code(tmp_path):
     for name in NAMES:
         full(folder / "peers" / name, *OWN)
     (tmp_path / "e.toml").write_text(dump(parse(experiment())))
-    with gossipfl("run", str(tmp_path / "e.toml"), "--out", str(folder)) as command:
+    with started("run", str(tmp_path / "e.toml"), "--out", str(folder)) as command:
         told, wrong = command.communicate()
     told = " ".join(told.split())
     assert wrong == ""
@@ -208,8 +237,8 @@ def test_a_peer_by_hand_says_it_too(tmp_path):
     (tmp_path / "e.toml").write_text(dump(parse(raw)))
     full(tmp_path / "a", "log.jsonl", ".summary.json.partial", *(f"peers/a/{name}" for name in OWN))
     with (
-        gossipfl("peer", str(tmp_path / "e.toml"), "a", "--out", str(tmp_path / "a")) as a,
-        gossipfl("peer", str(tmp_path / "e.toml"), "b", "--out", str(tmp_path / "b")) as b,
+        started("peer", str(tmp_path / "e.toml"), "a", "--out", str(tmp_path / "a")) as a,
+        started("peer", str(tmp_path / "e.toml"), "b", "--out", str(tmp_path / "b")) as b,
     ):
         (told, wrong), (other, _) = a.communicate(), b.communicate()
     assert f"warning: peer a cannot write its metrics: {FULL}; learning goes on" in told

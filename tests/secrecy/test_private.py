@@ -432,7 +432,9 @@ def test_a_crash_never_refunds(tmp_path: Path) -> None:
     with pytest.raises(BadExperiment, match="cannot be read"):
         spent.read(tmp_path, PROMISE)
     gone = spent.read(tmp_path / "gone", PROMISE)
-    with pytest.raises(BadExperiment, match="must be on disk"):
+    with pytest.raises(
+        BadExperiment, match=r"must be on disk before a sum is sent; cannot write .*gone.*: No such file"
+    ):
         Noise(gone).added("sum 0", 0, [0], 1.0, EACH)
     assert gone.sums == 0
 
