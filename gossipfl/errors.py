@@ -16,11 +16,8 @@ GossipError
 Divergence is not an error but an outcome: it is a value in the metrics, and the command exits with code 6.
 """
 
-import errno
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class GossipError(Exception):
@@ -87,12 +84,6 @@ class Unwritten(GossipError):
     """A disk is full or read-only; the message names the file."""
 
     exit_code = 7
-
-
-def unwritten(what: str, why: OSError) -> GossipError:
-    """What to raise where a file cannot be written, which `what` says with its name; another name may help, or a free disk."""
-    kind = Unwritten if why.errno in FULL else BadExperiment
-    return kind(f"{what}: {why.strerror or why}")
 
 
 class Spent(GossipError):

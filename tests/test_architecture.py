@@ -17,7 +17,8 @@ BELOW: dict[str, set[str]] = {
     "errors": set(),
     "rng": {"errors"},
     "tensors": set(),
-    "topology": {"rng", "errors"},
+    "disk": {"errors"},
+    "topology": {"disk", "rng", "errors"},
     "models": {"rng", "tensors", "errors"},
     "data": {"rng", "errors"},
     "mixing": {"rng", "tensors", "errors"},
@@ -34,10 +35,10 @@ BELOW |= {
     "gossip": ENGINES,
 }
 BELOW["signals"] = set()
-BELOW["keys"] = {"topology", "errors"}
+BELOW["keys"] = {"disk", "topology", "errors"}
 BELOW["config"] = {"algorithms", "data", "topology", "errors"}
 BELOW["faults"] = {"config", "rng", "signals", "errors"}
-BELOW["runs"] = {"config", "data", "secrecy", "topology", "tensors", "errors"}
+BELOW["runs"] = {"config", "data", "disk", "secrecy", "topology", "tensors", "errors"}
 BELOW["trained"] = {"config", "data", "models", "errors"}
 BELOW["experiment"] = {*BELOW}
 BELOW["report"] = {*BELOW}

@@ -15,7 +15,8 @@ import typer
 
 from gossipfl.cli.app import app
 from gossipfl.cli.say import error
-from gossipfl.errors import FULL, GossipError, Unwritten
+from gossipfl.disk import FULL
+from gossipfl.errors import GossipError, Unwritten
 from gossipfl.report.lasting import Lasting, forsake
 
 # typer has its own copy of click since 0.27, and no public name for its UsageError
@@ -69,7 +70,7 @@ def _full(wrong: OSError) -> int:
     except OSError:
         forsake(sys.stdout)
     where = f" ({wrong.filename})" if wrong.filename else ""
-    what = "not all is written or printed; free space (what a study has learned is in its folder)"
+    what = "not all is written or printed; make room (what a study has learned is in its folder)"
     return error(f"{wrong.strerror}{where}: {what}", Unwritten.exit_code, False)
 
 

@@ -1,6 +1,5 @@
 """data describe and data partition: which peer holds which rows; must not know models."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +7,8 @@ import typer
 
 from gossipfl.cli.options import As, File, Set
 from gossipfl.cli.say import error, say
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.disk import new_folder, unwritable
+from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,12 +96,11 @@ def partition(
         )
     target, test = _free("target", tables[0].columns), _free("test", tables[0].columns)
     try:
-        out.mkdir(parents=True)
-        for name, table in zip(names, tables, strict=True):
-            _frame(table, target, test, experiment.data).to_csv(out / f"{name}.csv", index=False)
+        with new_folder(out):
+            for name, table in zip(names, tables, strict=True):
+                _frame(table, target, test, experiment.data).to_csv(out / f"{name}.csv", index=False)
     except OSError as why:
-        shutil.rmtree(out, ignore_errors=True)
-        raise unwritten(f"cannot write to --out {out}", why) from None
+        raise unwritable(f"cannot write to --out {out}", why) from None
     old = experiment.data
     section: dict[str, Any] = {"source": str(out.absolute()), "target": target, "test": test}
     holes = old.missing in ("mean", "median", "mode")  # the peers fill them in when they learn

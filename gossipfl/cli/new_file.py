@@ -1,22 +1,23 @@
-"""A new file that a command writes: it is there whole, or not at all, and no other file is lost for it."""
+"""New files that a command writes, with a sentence where it cannot; must not know what is in them."""
 
-from contextlib import suppress
 from pathlib import Path
 
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl import disk
+from gossipfl.errors import BadExperiment
 
 
-def create(file: Path, content: bytes) -> Path:
-    """Write a file. Raises BadExperiment where it exists, and what `unwritten` says where it cannot be written."""
+def create(files: dict[Path, bytes]) -> None:
+    """Write new files, all or none. Raises BadExperiment where one exists, else as `unwritable` says."""
+    made: list[Path] = []
     try:
-        with file.open("xb") as out:
-            out.write(content)
-    except FileExistsError:
-        raise BadExperiment(
-            f"{file} exists already: choose another name with --out, or remove the file"
-        ) from None
+        for file, content in files.items():
+            disk.create(file, content)
+            made.append(file)
     except OSError as why:
-        with suppress(OSError):
-            file.unlink()
-        raise unwritten(f"cannot write {file}", why) from None
-    return file
+        for one in made:
+            one.unlink(missing_ok=True)
+        if isinstance(why, FileExistsError):
+            raise BadExperiment(
+                f"{file} exists already: choose another name with --out, or remove the file"
+            ) from None
+        raise disk.unwritable(f"cannot write {file}", why) from None

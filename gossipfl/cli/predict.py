@@ -9,7 +9,8 @@ import typer
 from gossipfl.cli.options import As
 from gossipfl.cli.results import find
 from gossipfl.cli.say import say
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.disk import put, unwritable
+from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
     from gossipfl.trained import LinearModel, Prediction
@@ -58,9 +59,9 @@ def predict(
     told = {"formula": model.formula, "scores": found.scores, "notes": found.notes}
     if out is not None:
         try:
-            frame.to_csv(out)
+            put(out, frame.to_csv().encode())
         except OSError as why:
-            raise unwritten(f"cannot write --out {out}", why) from None
+            raise unwritable(f"cannot write --out {out}", why) from None
         say(
             format,
             {"written": out, "rows": len(frame)} | told,
@@ -105,7 +106,6 @@ def export(
     All forms have the encoding and standardisation in them: they take rows as they are in your file.
     """
     model = read(run)
-    from gossipfl.runs.folder import write
     from gossipfl.trained.forms import FORMS
 
     name, form = FORMS[to]
@@ -113,9 +113,9 @@ def export(
         out = (Path(run).parent if run.endswith(".json") else find(run)) / name
     content = form(model)
     try:
-        write(out, content)
+        put(out, content)
     except OSError as why:
-        raise unwritten(f"cannot write --out {out}", why) from None
+        raise unwritable(f"cannot write --out {out}", why) from None
     formula = model.original_formula if to == "csv" else model.formula
     say(format, {"written": out, "formula": formula}, f"wrote {out}", formula)
 

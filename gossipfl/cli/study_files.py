@@ -1,14 +1,13 @@
 """The files of a study between sites: experiment, topology, and a page for each site; must not know who asks for them."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, NamedTuple, Self
 
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.disk import new_folder, unwritable
+from gossipfl.errors import BadExperiment
 
 LEAST, SECURE = 2, 3  # sites of a study, and of one with secure sums
 
@@ -110,24 +109,14 @@ def write(study: Agreed, folder: Path) -> list[Path]:
     if folder.exists():
         raise BadExperiment(f"{folder} exists already: choose another --out")
     try:
-        with tempfile.TemporaryDirectory() as trial:
-            _fill(Path(trial), texts)
-            try:
-                load(Path(trial) / f"{study.name}.toml")
-                load_topology(Path(trial) / "topology.toml")
-            except BadExperiment as why:
-                raise BadExperiment(str(why).replace(trial, str(folder))) from None
-        folder.mkdir(parents=True)
-        _fill(folder, texts)
+        with new_folder(folder):
+            for name, text in texts.items():
+                (folder / name).write_text(text, encoding="utf-8")
+            load(folder / f"{study.name}.toml")
+            load_topology(folder / "topology.toml")
     except OSError as why:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise unwritten(f"cannot write {folder}", why) from None
+        raise unwritable(f"cannot write {folder}", why) from None
     return [folder / name for name in texts]
-
-
-def _fill(folder: Path, texts: dict[str, str]) -> None:
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
 
 
 CLASSIFIERS = "logistic", "softmax", "squared-svm", "svm"

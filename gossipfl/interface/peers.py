@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
-from gossipfl.errors import BadData, BadExperiment, GossipError, NetworkError
+from gossipfl.errors import BadData, BadExperiment, GossipError, NetworkError, Unwritten
 from gossipfl.experiment.learning.tables import Given
 from gossipfl.interface.launcher import hand_over
 from gossipfl.runs.events import Progress, Struck, Warned
 
-ERRORS: dict[int, type[GossipError]] = {3: BadExperiment, 4: BadData, 5: NetworkError}  # by exit code
+ERRORS: dict[int, type[GossipError]] = {
+    kind.exit_code: kind for kind in (BadExperiment, BadData, NetworkError, Unwritten)
+}
 SHOWN: dict[str, type[Progress | Struck | Warned]] = {
     "Progress": Progress,
     "Struck": Struck,

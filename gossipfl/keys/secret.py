@@ -17,7 +17,8 @@ import tomli_w
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.disk import unwritable
+from gossipfl.errors import BadExperiment
 from gossipfl.topology.public_key import SIZE, PublicKey
 
 SUFFIX = ".key"
@@ -70,7 +71,7 @@ def save(name: str, keys: tuple[SecretKey, ...], path: Path, replace: bool = Fal
     except OSError as why:
         with suppress(OSError):
             partial.unlink()
-        raise unwritten(f"cannot write the secret keys to {path}", why) from None
+        raise unwritable(f"cannot write the secret keys to {path}", why) from None
 
 
 def load(path: Path) -> tuple[str, tuple[SecretKey, ...]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import networkx as nx
 
-from gossipfl.errors import BadExperiment, unwritten
-from gossipfl.runs.folder import write
+from gossipfl.disk import put, unwritable
+from gossipfl.errors import BadExperiment
 
 SUFFIXES = (".png", ".svg", ".pdf")
 LABELLED = 64  # with more peers, names are not drawn
@@ -55,7 +55,7 @@ def draw(graph: nx.Graph, title: str, path: Path) -> None:
     try:
         save(figure, path)
     except OSError as why:
-        raise unwritten(f"cannot write --plot {path}", why) from None
+        raise unwritable(f"cannot write --plot {path}", why) from None
 
 
 def draw_curve(selection: Mapping[str, Any], path: Path) -> bool:
@@ -91,7 +91,7 @@ def save(figure: Any, path: Path) -> None:
     """Write a figure, in the format of the suffix, whole or not at all. Raises OSError."""
     picture = BytesIO()
     figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150)
-    write(path, picture.getvalue(), synced=False)
+    put(path, picture.getvalue())
 
 
 def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:

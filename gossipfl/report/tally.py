@@ -8,9 +8,10 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from gossipfl.config.grid import Grid
+from gossipfl.disk import write
 from gossipfl.experiment.launch.sweep import CellEnded
 from gossipfl.report.result import METRICS, RISING
-from gossipfl.runs.folder import write, write_json
+from gossipfl.runs.folder import write_json
 
 Figures = dict[str, float | None]
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gossipfl import disk
 from gossipfl.errors import BadMessage
 from gossipfl.runs import folder as files
 from gossipfl.runs.facts import Checkpoint, decode, encode
@@ -33,7 +34,7 @@ def write(folder: Path, study: bytes, point: Checkpoint) -> None:
         "facts": encode(point.facts),
     }
     content = save({"x": point.x.contiguous()}, metadata | {"digest": _digest(point.x, metadata)})
-    files.write(folder / NEW, content, before=folder / OLD, mode=files.PRIVATE)
+    disk.write(folder / NEW, content, before=folder / OLD, mode=files.PRIVATE)
 
 
 def read(folder: Path, study: bytes) -> tuple[Checkpoint | None, list[str]]:

@@ -10,8 +10,6 @@ peers/<name>/      model.safetensors, rows.json; for live peers also metrics.jso
                    secure sums rows.hash, with private sums budget.json
 """
 
-import contextlib
-import errno
 import os
 import platform
 import sys
@@ -31,7 +29,8 @@ from torch import Tensor
 from gossipfl import topology
 from gossipfl.config.file import Experiment, dump
 from gossipfl.data import Table
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.disk import unwritable, write
+from gossipfl.errors import BadExperiment
 from gossipfl.runs.lock import holders
 from gossipfl.runs.summary import FORMAT
 
@@ -65,7 +64,7 @@ def taken(folder: Path) -> BadExperiment:
 
 
 def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterable[str]) -> Path:
-    """Make a run folder with config, topology, environment and these peers' folders. Or raises what `unwritten` says."""
+    """Make a run folder with config, topology, environment and these peers' folders. Raises as `unwritable` says."""
     try:
         (folder / "peers").mkdir(parents=True, exist_ok=True)
         for name in peers:
@@ -74,7 +73,7 @@ def furnish(experiment: Experiment, graph: nx.Graph, folder: Path, peers: Iterab
         topology.write(graph, folder / "topology.json")
         write(folder / "config.toml", dump(experiment).encode())
     except OSError as error:
-        raise unwritten(f"cannot write to the run folder {folder}", error) from None
+        raise unwritable(f"cannot write to the run folder {folder}", error) from None
     return folder
 
 
@@ -113,54 +112,6 @@ def fresh(name: str) -> Path:
         count += 1
         path = first.with_name(f"{first.name}-{count}")
     return path
-
-
-def write(
-    path: Path, content: bytes, before: Path | None = None, mode: int = 0o666, synced: bool = True
-) -> None:
-    """Write a file whole or not at all: no reader sees half of it. The old file becomes `before`.
-
-    If it is `synced`, that holds after a crash of the machine, too: the new file is there once this returns. The umask takes
-    rights from `mode`.
-    Raises OSError; then no partial file is left, and the old file is there, unless the folder alone could not be synced.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(content)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
-        if before and path.exists():
-            path.replace(before)
-        partial.replace(path)
-        if synced:
-            _sync(path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-
-
-def _sync(folder: Path) -> None:
-    """The names of the files in a folder survive a crash of the machine: without that, an old file can come back."""
-    entry = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
-
-
-def append(path: Path, line: bytes) -> None:
-    """Add a line to a file, whole or not at all. The file does not stay open, so that its disk can be remounted.
-
-    Raises OSError; then nothing has been added.
-    """
-    with path.open("ab", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        if file.write(line) < len(line):  # the disk is full
-            file.truncate(size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_json(path: Path, value: Any, synced: bool = True, mode: int = 0o666) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from gossipfl.data import Table
+from gossipfl.disk import write
 from gossipfl.errors import BadData
-from gossipfl.runs.folder import PRIVATE, read_json, write
+from gossipfl.runs.folder import PRIVATE, read_json
 
 FILE = "rows.hash"
 log = logging.getLogger(__name__)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from gossipfl.errors import BadExperiment, unwritten
-from gossipfl.runs.folder import PRIVATE, read_json, write
+from gossipfl.disk import unwritable, write
+from gossipfl.errors import BadExperiment
+from gossipfl.runs.folder import PRIVATE, read_json
 from gossipfl.secrecy.promise import Promise, Spending
 
 FILE = "budget.json"
@@ -50,10 +51,10 @@ def told(folder: Path) -> dict[str, float]:
 
 
 def keep(path: Path, record: dict[str, float]) -> None:
-    """Raises what `unwritten` says where the disk does not keep it; then nothing is sent."""
+    """Raises as `unwritable` says where the disk does not keep it; then nothing is sent."""
     try:
         write(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n", mode=PRIVATE)
     except OSError as why:
-        raise unwritten(
+        raise unwritable(
             f"what is spent of the budget must be on disk before a sum is sent; cannot write {path}", why
         ) from None

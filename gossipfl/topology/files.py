@@ -12,7 +12,8 @@ from textwrap import shorten
 
 import networkx as nx
 
-from gossipfl.errors import BadExperiment, unwritten
+from gossipfl.disk import put, unwritable
+from gossipfl.errors import BadExperiment
 from gossipfl.topology.assemble import Listed, assemble
 from gossipfl.topology.check import check
 from gossipfl.topology.families import FAMILIES
@@ -85,11 +86,11 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
             raise ValueError("it is directed or has a schedule, which this format cannot hold; use .json")
         listed = Listed(graph.graph, graph.nodes.items(), edges, graph.is_directed())
         content = format.dump(assemble(listed))
-        Path(path).write_bytes(content)
+        put(Path(path), content)
     except ValueError as why:
         raise BadExperiment(f"{path}: cannot write this graph: {why}") from None
     except OSError as why:
-        raise unwritten(f"{path}: cannot write this file", why) from None
+        raise unwritable(f"cannot write {path}", why) from None
 
 
 def _format(path: str | PathLike[str]) -> Format:

@@ -127,12 +127,16 @@ def test_a_peer_that_the_file_gains_joins_and_the_step_is_agreed_anew(kind, seco
     for site in sites:
         assert site.learns.wait(200)
     world.connect(JOINED)
+    (sites[0].folder / ".topology.json.partial").symlink_to("/dev/full")
     sites.append(Site(world, "new"))
     for site in sites:
         site.thread.join()
         assert (site.report.error, site.report.stopped) == ("", "seconds")
         assert world.distance(site.model, world.rows) <= near
-        assert site.name == "new" or '"new"' in (site.folder / "topology.json").read_text()
+        file = site.folder / "topology.json"
+        assert (file.exists() and '"new"' in file.read_text()) == (site.name in "bcd")
+        full = f"cannot write {file}: No space left on device"
+        assert site.warnings.count(full) == (site.name == "a"), "and nothing else is lost"
     assert len({site.report.rounds for site in sites}) == 1
     for site in sites[:-1]:
         assert site.news[0] == "all peers have agreed: learning begins"

@@ -27,7 +27,7 @@ from gossipfl.experiment.live.reread import Reread
 from gossipfl.experiment.study.make import study
 from gossipfl.keys import fresh, save
 
-SOON = 200.0
+SOON = 100.0
 
 
 @pytest.fixture

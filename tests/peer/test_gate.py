@@ -20,7 +20,7 @@ from gossipfl.peer.gate import LinkKeys
 from gossipfl.peer.reach import unreachable
 from gossipfl.peer.wire import Header, encode
 
-ANY, SOON = "tcp://127.0.0.1:*", 200.0
+ANY, SOON = "tcp://127.0.0.1:*", 100.0
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gossipfl.peer import ZeroMQ
 from gossipfl.peer.zeromq import _join, _split
 
 ANY = "tcp://127.0.0.1:*"
-SOON = 200.0
+SOON = 100.0
 
 
 @pytest.fixture

@@ -3,17 +3,15 @@
 import os
 import socket
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import islice
 
-FIRST, MANY = (
-    10_000,
-    2_000,
-)  # a worker's own ports; all lie below those that systems give to whoever asks for any
+FIRST = 10_000  # up to 30,000: systems give ports above that to whoever asks for any
+MANY = 2_000  # for each worker
 
 
 def _ports() -> Iterator[int]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
-    for k in count(os.getpid()):  # two runs of the tests at once begin at different ports
+    for k in range(os.getpid(), os.getpid() + MANY):  # two runs of the tests at once begin at different ports
         port = FIRST + worker * MANY + k % MANY
         with socket.socket() as asked:
             try:
@@ -27,5 +25,7 @@ _PORTS = _ports()
 
 
 def free_ports(many: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody uses, and that nobody else is given while the tests run."""
-    return list(islice(_PORTS, many))
+    """Ports of 127.0.0.1 that nobody uses. No other test of this run is given them."""
+    found = list(islice(_PORTS, many))
+    assert len(found) == many, "a worker has no more ports"
+    return found

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import networkx as nx
 
+from gossipfl import disk
 from gossipfl.config.file import Experiment, load
 from gossipfl.data import Table
 from gossipfl.errors import BadExperiment
@@ -91,7 +92,7 @@ def run(
         for event in crew.follow():
             try:
                 line = msgspec.json.encode(event._asdict()) + b"\n"
-                attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
+                attempt("metrics.jsonl", disk.append, folder / "metrics.jsonl", line)
                 while warnings:
                     yield Warned("", warnings.popleft())
                 yield event

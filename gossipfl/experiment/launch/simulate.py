@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from gossipfl import disk
 from gossipfl.config.experiment import Experiment
 from gossipfl.experiment.evaluation.finish import conclude, finish, preface
 from gossipfl.experiment.learning.simulated import Simulated
@@ -73,7 +74,7 @@ def _recorded(
         try:
             for event in [*_struck(director, study, progress), progress]:
                 line = msgspec.json.encode(event._asdict()) + b"\n"
-                attempt("metrics.jsonl", files.append, folder / "metrics.jsonl", line)
+                attempt("metrics.jsonl", disk.append, folder / "metrics.jsonl", line)
                 while warnings:
                     yield Warned("", warnings.popleft())
                 yield event

@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 from gossipfl.config.experiment import Experiment
 from gossipfl.config.file import dump
 from gossipfl.config.grid import Cell
-from gossipfl.errors import BadExperiment, GossipError, unwritten
+from gossipfl.disk import unwritable
+from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.experiment.evaluation.verdict import INTERRUPTED, verdict
 from gossipfl.experiment.launch.processes import forkserver
 from gossipfl.runs.events import Finished, Progress
@@ -61,7 +62,7 @@ def sweep(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritten(f"cannot create the folder --out {out}", error) from None
+        raise unwritable(f"cannot create the folder --out {out}", error) from None
     todo: deque[Cell] = deque()
     for cell in cells:
         ended = kept(cell, out / cell.folder)

@@ -14,7 +14,7 @@ from gossipfl import topology
 from gossipfl.config.experiment import Experiment, StopSettings
 from gossipfl.config.file import load
 from gossipfl.data import Table
-from gossipfl.errors import BadExperiment
+from gossipfl.errors import BadExperiment, GossipError
 from gossipfl.experiment.evaluation.finish import conclude, finish
 from gossipfl.experiment.live.journal import Tell, log_to
 from gossipfl.experiment.live.keyring import keyed
@@ -215,7 +215,7 @@ def peer(
     if final is not study:
         try:
             topology.write(final.graph, folder / "topology.json")
-        except BadExperiment as error:
+        except GossipError as error:
             tell("warning", str(error))
     startup = max(0.0, time.monotonic() - began - report.seconds)
     known = {

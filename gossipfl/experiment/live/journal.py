@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
+from gossipfl import disk
 from gossipfl.data import Table
 from gossipfl.experiment.learning.session import Session
 from gossipfl.experiment.study.study import Study
@@ -50,7 +51,7 @@ class Journal:
         line = progress._asdict() | {"counters": counters(exchange), "neighbours": neighbours(exchange)}
         line |= {"budget": self.budget} if self.budget else {}
         self._attempt(
-            "its metrics", files.append, self._folder / "metrics.jsonl", msgspec.json.encode(line) + b"\n"
+            "its metrics", disk.append, self._folder / "metrics.jsonl", msgspec.json.encode(line) + b"\n"
         )
 
     def checkpoint(self, session: Session, exchange: Exchange, now: bool = False) -> None:
@@ -135,7 +136,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
-            files.append(self._path, self.format(record).encode() + b"\n")
+            disk.append(self._path, self.format(record).encode() + b"\n")
 
 
 def log_to(folder: Path) -> None:
