@@ -9,11 +9,13 @@ SIGINT from `interrupt_once` on.
 import os
 import resource
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SOON = 0.01  # seconds in which the collection of garbage goes on
 BOTH = (signal.SIGINT, signal.SIGTERM)
 ALL = (*BOTH, signal.SIGHUP)
 
@@ -52,9 +54,33 @@ def interrupt_once() -> None:
             signal.signal(s, lambda *_: None)  # not SIG_IGN: Python prints a trace if a signal is pending
         raise KeyboardInterrupt
 
-    for s in heard:
-        signal.signal(s, first)
+    def hear() -> None:
+        for s in heard:
+            signal.signal(s, first)
+
+    hear()
+    insist(hear)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
+
+
+def insist(again: Callable[[], None] = lambda: None) -> None:
+    """Make an interrupt come once more, after a call of `again`, if Python throws it away: it was raised by a finaliser.
+
+    Python calls finalisers wherever it collects garbage, and no error leaves them.
+    """
+    ordinary = sys.unraisablehook
+
+    def hook(what: "sys.UnraisableHookArgs") -> None:
+        main = threading.main_thread()
+        if what.exc_type is KeyboardInterrupt and threading.current_thread() is main:
+            again()
+            later = threading.Timer(SOON, signal.pthread_kill, (main.ident, signal.SIGINT))
+            later.daemon = True
+            later.start()
+        else:
+            ordinary(what)
+
+    sys.unraisablehook = hook
 
 
 @contextmanager

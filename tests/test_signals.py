@@ -24,6 +24,27 @@ process.start()
 process.join()
 """
 
+# Python throws away what a finaliser raises. The second one is still at work when the interrupt comes again.
+FINALISERS = """
+import signal, time
+from gossipfl.signals import insist, interrupt_once
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+{0}()
+class First:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+class Second:
+    def __del__(self):
+        for _ in range(100):
+            time.sleep(0.01)
+try:
+    First()
+    Second()
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
@@ -133,3 +154,10 @@ def test_an_early_ctrl_c_does_not_end_the_server() -> None:
     words = [sys.executable, "-c", EARLY]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("alive\n", "", 0)
+
+
+@pytest.mark.parametrize("how", ["insist", "interrupt_once"])
+def test_an_interrupt_that_a_finaliser_raises_comes_again(how: str) -> None:
+    words = [sys.executable, "-c", FINALISERS.format(how)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)

@@ -18,6 +18,7 @@ from gossipfl.cli.say import error
 from gossipfl.disk import FULL
 from gossipfl.errors import GossipError, Unwritten
 from gossipfl.report.lasting import Lasting, forsake
+from gossipfl.signals import insist
 
 # typer has its own copy of click since 0.27, and no public name for its UsageError
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -32,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()  # looks for garbage while a command imports take a third of its time; one that goes on enables them
     atexit.register(gc.freeze)  # and so does the last look, at the exit
     as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
-    Lasting.full, code = False, 0
+    Lasting.full, code, hook = False, 0, sys.unraisablehook
+    insist()
     try:
         code = _done(words or ["--help"], as_json)
         if sys.stdout:
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         full = _full(wrong)
         return code or full
     finally:
+        sys.unraisablehook = hook
         gc.enable()
     return code or (Unwritten.exit_code if Lasting.full else 0)
 

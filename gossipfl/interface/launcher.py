@@ -24,6 +24,7 @@ from gossipfl.experiment.learning.tables import Given
 from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs.events import Event
+from gossipfl.signals import insist
 
 EXPERIMENT, GRAPH, ROWS = "experiment.toml", "graph.json", "rows.npz"
 
@@ -61,6 +62,7 @@ def main(folder: Path, out: Path) -> None:
     ):  # a worker of a pool may ignore them, and so would its children
         signal.signal(number, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    insist()
     threading.Thread(target=_watch, daemon=True).start()
 
     def say(kind: str, what: Any) -> None:

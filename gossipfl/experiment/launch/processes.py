@@ -158,9 +158,9 @@ class Processes:
             if me in self.stopped:
                 self.signal(me, "continue")
             self.signal(me, "interrupt")
+        for pipe in self._pipes.values():
+            pipe.close()  # first, so that nobody waits at its other end
         for process in self._processes.values():
             process.join()
-        for pipe in self._pipes.values():
-            pipe.close()
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
