@@ -6,9 +6,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_IMODE
 
 from gossipfl.errors import BadExperiment, GossipError, Unwritten
 
+IN_PLACE = (errno.EACCES, errno.EPERM, errno.EBUSY)  # no file can take the old one's place in its folder
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -38,7 +40,7 @@ def write(
         partial.replace(path)
         if synced:
             _sync(path.parent)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
@@ -66,14 +68,27 @@ def append(path: Path, line: bytes) -> None:
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file that a user names, whole or not at all. What exists and is no plain file, such as a link, takes the bytes.
+    """Write a file that a user names, whole or not at all. Its mode and a link stay; a device or a pipe takes the bytes.
 
-    Raises OSError; then the old file is there.
+    Raises OSError; then the old file is there, unless its folder takes no new file.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    if path.exists() and not path.is_file():
         path.write_bytes(content)
+        return
+    path = path.resolve()
+    if not path.exists():
+        write(path, content, synced=False)
+    elif not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     else:
-        write(path, content, mode=path.stat().st_mode & 0o777 if path.exists() else 0o666, synced=False)
+        mode = S_IMODE(path.stat().st_mode)
+        try:
+            write(path, content, mode=mode, synced=False)
+            path.chmod(mode)  # the umask took rights from it
+        except OSError as why:
+            if why.errno not in IN_PLACE:
+                raise
+            path.write_bytes(content)
 
 
 def create(path: Path, content: bytes) -> None:

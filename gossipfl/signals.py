@@ -6,11 +6,13 @@ A process that the forkserver starts begins with SIGINT and SIGHUP blocked: its 
 SIGINT from `interrupt_once` on.
 """
 
+import _thread
 import os
 import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -48,35 +50,44 @@ def interrupt_once() -> None:
     Later ones are ignored, so that they do not break what the first one writes.
     """
     heard = ALL if signal.getsignal(signal.SIGHUP) == signal.default_int_handler else BOTH
+    struck = False
 
     def first(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        for s in heard:
-            signal.signal(s, lambda *_: None)  # not SIG_IGN: Python prints a trace if a signal is pending
-        raise KeyboardInterrupt
+        nonlocal struck
+        if not struck:
+            struck = True
+            raise KeyboardInterrupt
 
-    def hear() -> None:
-        for s in heard:
-            signal.signal(s, first)
+    def again() -> None:
+        nonlocal struck
+        struck = False
 
-    hear()
-    insist(hear)
+    for s in heard:
+        signal.signal(s, first)
+    insist(again)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
 
 
 def insist(again: Callable[[], None] = lambda: None) -> None:
     """Make an interrupt come once more, after a call of `again`, if Python throws it away: it was raised by a finaliser.
 
-    Python calls finalisers wherever it collects garbage, and no error leaves them.
+    Python calls finalisers wherever it collects garbage, and no error leaves them. This holds until `sys.unraisablehook` is
+    another one.
     """
-    ordinary = sys.unraisablehook
+    ordinary, main = sys.unraisablehook, threading.get_ident()
+
+    def strike(hooked: threading.Lock) -> None:
+        with hooked:  # what is raised in the hook is thrown away, too
+            time.sleep(SOON)
+        number = next((s for s in ALL if callable(signal.getsignal(s))), None)
+        if number and sys.unraisablehook is hook:
+            again()
+            signal.pthread_kill(main, number)
 
     def hook(what: "sys.UnraisableHookArgs") -> None:
-        main = threading.main_thread()
-        if what.exc_type is KeyboardInterrupt and threading.current_thread() is main:
-            again()
-            later = threading.Timer(SOON, signal.pthread_kill, (main.ident, signal.SIGINT))
-            later.daemon = True
-            later.start()
+        if what.exc_type is KeyboardInterrupt and threading.get_ident() == main:
+            with (hooked := threading.Lock()):
+                _thread.start_new_thread(strike, (hooked,))
         else:
             ordinary(what)
 

@@ -29,7 +29,7 @@ FINALISERS = """
 import signal, time
 from gossipfl.signals import insist, interrupt_once
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-{0}()
+{0}
 class First:
     def __del__(self):
         signal.raise_signal(signal.SIGTERM)
@@ -48,11 +48,15 @@ except KeyboardInterrupt:
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before, hook = (
+        {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
+        sys.unraisablehook,
+    )
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    sys.unraisablehook = hook
 
 
 def test_what_strikes_meanwhile_strikes_at_the_end() -> None:
@@ -156,7 +160,26 @@ def test_an_early_ctrl_c_does_not_end_the_server() -> None:
     assert (ended.stdout, ended.stderr, ended.returncode) == ("alive\n", "", 0)
 
 
-@pytest.mark.parametrize("how", ["insist", "interrupt_once"])
+STRUCK_AGAIN = """
+import _thread
+begin = _thread.start_new_thread
+def struck(*what):
+    signal.raise_signal(signal.SIGINT)
+    return begin(*what)
+_thread.start_new_thread = struck
+"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "insist()",
+        "signal.signal(signal.SIGINT, signal.SIG_IGN); insist()",  # a job that a shell starts behind the scenes
+        "interrupt_once()",
+        f"interrupt_once(){STRUCK_AGAIN}",
+    ],
+    ids=["insist", "SIGINT ignored", "once", "another meanwhile"],
+)
 def test_an_interrupt_that_a_finaliser_raises_comes_again(how: str) -> None:
     words = [sys.executable, "-c", FINALISERS.format(how)]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from gossipfl.cli.new_file import create as create_all
-from gossipfl.disk import create, new_folder, put, unwritable
+from gossipfl.disk import create, new_folder, put, unwritable, write
 from gossipfl.errors import BadExperiment, Unwritten
 
 
@@ -35,9 +35,11 @@ def test_a_new_file_takes_the_place_of_none(tmp_path):
 def test_new_files_are_there_all_or_none(tmp_path):
     (tmp_path / "b").write_bytes(b"old")
     with pytest.raises(BadExperiment, match="b exists already: choose another name"):
-        create_all({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+        create_all((tmp_path / "a", b"1"), (tmp_path / "b", b"2"))
     with pytest.raises(BadExperiment, match=r"cannot write .*c/d: No such file or directory"):
-        create_all({tmp_path / "a": b"1", tmp_path / "c" / "d": b"2"})
+        create_all((tmp_path / "a", b"1"), (tmp_path / "c" / "d", b"2"))
+    with pytest.raises(BadExperiment, match="a exists already"):
+        create_all((tmp_path / "a", b"1"), (tmp_path / "a", b"2"))
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("b", b"old")]
 
 
@@ -62,17 +64,58 @@ def test_a_new_folder_is_there_with_all_that_fills_it_or_not_at_all(why, tmp_pat
 def test_a_file_that_a_user_names_keeps_its_mode_and_a_link_takes_the_bytes(tmp_path):
     file, link = tmp_path / "file", tmp_path / "link"
     put(file, b"1")
-    file.chmod(0o640)
+    file.chmod(0o666)  # more than the umask leaves to a new file
     link.symlink_to(file)
     for path in (file, link):
         put(path, path.name.encode())
         assert file.read_bytes() == path.name.encode()
-        assert file.stat().st_mode & 0o777 == 0o640
+        assert file.stat().st_mode & 0o777 == 0o666
     assert link.is_symlink()
     put(tmp_path / ".." / tmp_path.name / "file", b"2")
     assert file.read_bytes() == b"2"
     with pytest.raises(OSError, match="Is a directory"):
         put(tmp_path, b"3")
+    (tmp_path / "later").symlink_to("new")
+    put(tmp_path / "later", b"4")
+    assert (tmp_path / "new").read_bytes() == b"4"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY, errno.ENOSPC])
+def test_where_no_file_can_take_its_place_the_old_one_takes_the_bytes(number, tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"old")
+
+    def refused(*_args, **_more):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("gossipfl.disk.write", refused)
+    if number == errno.ENOSPC:
+        with pytest.raises(OSError, match="No space left"):
+            put(tmp_path / "file", b"new")
+    else:
+        put(tmp_path / "file", b"new")
+    with pytest.raises(OSError, match=os.strerror(number)):
+        put(tmp_path / "none", b"new")
+    assert (tmp_path / "file").read_bytes() == (b"old" if number == errno.ENOSPC else b"new")
+
+
+def test_a_file_that_is_read_only_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write all files
+    with pytest.raises(PermissionError, match="Permission denied"):
+        put(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_an_interrupt_leaves_no_part(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"old")
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "file", b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"old")]
 
 
 def test_a_pipe_takes_the_bytes(tmp_path):

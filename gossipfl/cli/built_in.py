@@ -54,15 +54,16 @@ def examples(
         say(format, {"name": name, "text": text}) if format == "json" else typer.echo(text, nl=False)
         return
     out = Path(file.name) if out is None else out
-    new = {out: file.read_bytes()}
+    new = [(out, file.read_bytes())]
     topology = file.with_suffix(".json")  # the topology file that the experiment names
     experiment = file.parent == HERE
     if experiment and topology.is_file():
-        new[out.parent / topology.name] = topology.read_bytes()
-    create(new)
-    names = " and ".join(map(str, new))
+        new.append((out.parent / topology.name, topology.read_bytes()))
+    create(*new)
+    written = [path for path, _ in new]
+    names = " and ".join(map(str, written))
     after = f"simulate {out}" if experiment else f"topology show {out}"
-    say(format, {"written": list(new)}, f"wrote {names}", f"Next: gossipfl {after}")
+    say(format, {"written": written}, f"wrote {names}", f"Next: gossipfl {after}")
 
 
 def _topologies() -> list[Path]:

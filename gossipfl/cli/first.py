@@ -78,7 +78,7 @@ def init(
         found.sections["topology"]["graph"] = _seen_from(folder, Path(topology))
     made(_named(found.raw, file), (), folder, str(out))
     text = found.toml(f"An experiment for {file.name}. All keys: gossipfl config schema")
-    create({out: f"name = {json.dumps(_name(file))}\n{text}".encode()})
+    create((out, f"name = {json.dumps(_name(file))}\n{text}".encode()))
     chosen = found.sentences
     say(format, {"written": out, "chosen": chosen}, f"wrote {out}", *chosen, f"Next: gossipfl simulate {out}")
 

@@ -6,11 +6,11 @@ from gossipfl import disk
 from gossipfl.errors import BadExperiment
 
 
-def create(files: dict[Path, bytes]) -> None:
+def create(*files: tuple[Path, bytes]) -> None:
     """Write new files, all or none. Raises BadExperiment where one exists, else as `unwritable` says."""
     made: list[Path] = []
     try:
-        for file, content in files.items():
+        for file, content in files:
             disk.create(file, content)
             made.append(file)
     except OSError as why:

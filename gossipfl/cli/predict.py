@@ -1,6 +1,7 @@
 """predict and export: what a finished model says of new rows, and other forms of it; must not know how it was learned."""
 
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,8 @@ from gossipfl.disk import put, unwritable
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gossipfl.trained import LinearModel, Prediction
 
 PREDICT = """\b
@@ -25,6 +28,9 @@ Examples:
   gossipfl export latest --to onnx
   gossipfl export latest --to sklearn --out my_model.py
   gossipfl export model.json --to csv --out coefficients.csv"""
+COMPRESSED: "dict[str, Literal['gzip', 'bz2', 'xz', 'zip', 'zstd']]" = {
+    ".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"
+}  # fmt: skip
 Which = Annotated[
     str,
     typer.Argument(
@@ -59,7 +65,7 @@ def predict(
     told = {"formula": model.formula, "scores": found.scores, "notes": found.notes}
     if out is not None:
         try:
-            put(out, frame.to_csv().encode())
+            put(out, _table(frame, out.suffix))
         except OSError as why:
             raise unwritable(f"cannot write --out {out}", why) from None
         say(
@@ -126,6 +132,13 @@ def read(run: str) -> "LinearModel":
     from gossipfl.trained import load
 
     return load(path)
+
+
+def _table(frame: "pd.DataFrame", suffix: str) -> bytes:
+    """A CSV file, compressed as its name says."""
+    content = BytesIO()
+    frame.to_csv(content, mode="wb", compression=COMPRESSED.get(suffix))
+    return content.getvalue()
 
 
 def _remarks(found: "Prediction") -> list[str]:

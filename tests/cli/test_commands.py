@@ -85,6 +85,10 @@ def test_the_hospitals_come_with_their_topology(tmp_path: Path) -> None:
     )
     assert gossipfl("config", "check", file, "--format", "json").json["peers"] == 4
     assert gossipfl("examples", "hospitals", "--out", file).code == 3, "never overwrites"
+    folder = tmp_path / "one name for both"
+    folder.mkdir()
+    assert gossipfl("examples", "hospitals", "--out", folder / "hospitals.json").code == 3
+    assert not list(folder.iterdir())
 
 
 def test_examples_are_listed_and_checked() -> None:

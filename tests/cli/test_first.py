@@ -178,6 +178,9 @@ def test_from_a_csv_file_to_predictions(tmp_path: Path, monkeypatch: pytest.Monk
     assert any("categorical" in one for one in chosen.json["chosen"])
     assert gossipfl("predict", "run", "data/my.csv", "--out", "out.csv").code == 0
     assert len(pd.read_csv("out.csv")) == 120
+    for name in ("out.csv.gz", "out.csv.zip"):
+        assert gossipfl("predict", "run", "data/my.csv", "--out", name).code == 0
+        assert pd.read_csv(name).equals(pd.read_csv("out.csv")), "compressed as the name says"
     assert "is data, and no experiment file: gossipfl init" in gossipfl("data", "describe", "data/my.csv").err
     refused = gossipfl("simulate", "data/my.csv")
     assert refused.code == 3

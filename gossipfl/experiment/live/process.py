@@ -176,7 +176,7 @@ def main(
                 )
         except GossipError as error:
             report = Report(exit_code=error.exit_code, error=str(error))
-        except (BrokenPipeError, EOFError):
+        except (ConnectionError, EOFError):
             log.error("the launcher ended before this peer could begin")
         except Exception as error:
             log.exception("unexpected error")
