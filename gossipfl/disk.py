@@ -6,11 +6,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from stat import S_IMODE
 
 from gossipfl.errors import BadExperiment, GossipError, Unwritten
 
-IN_PLACE = (errno.EACCES, errno.EPERM, errno.EBUSY)  # no file can take the old one's place in its folder
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -67,28 +65,22 @@ def append(path: Path, line: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write a file that a user names, whole or not at all. Its mode and a link stay; a device or a pipe takes the bytes.
-
-    Raises OSError; then the old file is there, unless its folder takes no new file.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    if not path.exists():
-        write(path, content, synced=False)
-    elif not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    else:
-        mode = S_IMODE(path.stat().st_mode)
-        try:
-            write(path, content, mode=mode, synced=False)
-            path.chmod(mode)  # the umask took rights from it
-        except OSError as why:
-            if why.errno not in IN_PLACE:
-                raise
-            path.write_bytes(content)
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Around what writes a file that a user names. If it fails, a new file is gone, and a plain old one is as it was."""
+    new, old = not os.path.lexists(path), None
+    if path.is_file():
+        with contextlib.suppress(PermissionError):  # one may write it, and not read it
+            old = path.read_bytes()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if new:
+                path.unlink()
+            elif old is not None:
+                path.write_bytes(old)
+        raise
 
 
 def create(path: Path, content: bytes) -> None:

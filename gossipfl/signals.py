@@ -62,9 +62,9 @@ def interrupt_once() -> None:
         nonlocal struck
         struck = False
 
+    insist(again)
     for s in heard:
         signal.signal(s, first)
-    insist(again)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
 
 

@@ -40,7 +40,8 @@ class Second:
 try:
     First()
     Second()
-    signal.pause()
+    while True:
+        time.sleep(0.1)
 except KeyboardInterrupt:
     print("interrupted")
 """

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from gossipfl.cli.new_file import create as create_all
-from gossipfl.disk import create, new_folder, put, unwritable, write
+from gossipfl.disk import create, new_folder, unwritable, whole, write
 from gossipfl.errors import BadExperiment, Unwritten
 
 
@@ -61,49 +61,44 @@ def test_a_new_folder_is_there_with_all_that_fills_it_or_not_at_all(why, tmp_pat
     assert not (tmp_path / "d").exists()
 
 
-def test_a_file_that_a_user_names_keeps_its_mode_and_a_link_takes_the_bytes(tmp_path):
-    file, link = tmp_path / "file", tmp_path / "link"
-    put(file, b"1")
-    file.chmod(0o666)  # more than the umask leaves to a new file
-    link.symlink_to(file)
-    for path in (file, link):
-        put(path, path.name.encode())
-        assert file.read_bytes() == path.name.encode()
-        assert file.stat().st_mode & 0o777 == 0o666
-    assert link.is_symlink()
-    put(tmp_path / ".." / tmp_path.name / "file", b"2")
-    assert file.read_bytes() == b"2"
-    with pytest.raises(OSError, match="Is a directory"):
-        put(tmp_path, b"3")
-    (tmp_path / "later").symlink_to("new")
-    put(tmp_path / "later", b"4")
-    assert (tmp_path / "new").read_bytes() == b"4"
+@pytest.mark.parametrize("why", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("content", [b"old", b""])
+def test_a_file_that_a_user_names_is_whole_or_as_it_was(content, why, tmp_path):
+    old, link, new = tmp_path / "old", tmp_path / "link", tmp_path / "new"
+    old.write_bytes(content)
+    old.chmod(0o640)
+    link.symlink_to(old)
+
+    def fill(path):
+        with whole(path):
+            path.write_bytes(b"half")
+            raise why
+
+    for path in (old, link, new):
+        with pytest.raises(type(why)):
+            fill(path)
+    assert (old.read_bytes(), old.stat().st_mode & 0o777, link.is_symlink()) == (content, 0o640, True)
+    assert not new.exists()
+    for path in (link, new):
+        with whole(path):
+            path.write_bytes(b"all of it")
+    assert old.read_bytes() == new.read_bytes() == b"all of it"
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY, errno.ENOSPC])
-def test_where_no_file_can_take_its_place_the_old_one_takes_the_bytes(number, tmp_path, monkeypatch):
-    (tmp_path / "file").write_bytes(b"old")
-
-    def refused(*_args, **_more):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("gossipfl.disk.write", refused)
-    if number == errno.ENOSPC:
-        with pytest.raises(OSError, match="No space left"):
-            put(tmp_path / "file", b"new")
-    else:
-        put(tmp_path / "file", b"new")
-    with pytest.raises(OSError, match=os.strerror(number)):
-        put(tmp_path / "none", b"new")
-    assert (tmp_path / "file").read_bytes() == (b"old" if number == errno.ENOSPC else b"new")
-
-
-def test_a_file_that_is_read_only_is_not_replaced(tmp_path, monkeypatch):
-    (tmp_path / "file").write_bytes(b"old")
-    monkeypatch.setattr("os.access", lambda *_: False)  # root may write all files
-    with pytest.raises(PermissionError, match="Permission denied"):
-        put(tmp_path / "file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"old"
+def test_what_is_no_plain_file_takes_the_bytes_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with whole(pipe):
+        pipe.write_bytes(b"1")
+    assert os.read(reader, 9) == b"1"
+    os.close(reader)
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"), whole(full):
+        full.write_bytes(b"1")
+    assert pipe.is_fifo()
+    assert full.is_symlink()
 
 
 def test_an_interrupt_leaves_no_part(tmp_path, monkeypatch):
@@ -116,16 +111,6 @@ def test_an_interrupt_leaves_no_part(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "file", b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"old")]
-
-
-def test_a_pipe_takes_the_bytes(tmp_path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    put(pipe, b"1")
-    assert os.read(reader, 9) == b"1"
-    os.close(reader)
-    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """predict and export: what a finished model says of new rows, and other forms of it; must not know how it was learned."""
 
 import sys
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,12 +9,10 @@ import typer
 from gossipfl.cli.options import As
 from gossipfl.cli.results import find
 from gossipfl.cli.say import say
-from gossipfl.disk import put, unwritable
+from gossipfl.disk import unwritable, whole
 from gossipfl.errors import BadExperiment
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from gossipfl.trained import LinearModel, Prediction
 
 PREDICT = """\b
@@ -28,9 +25,6 @@ Examples:
   gossipfl export latest --to onnx
   gossipfl export latest --to sklearn --out my_model.py
   gossipfl export model.json --to csv --out coefficients.csv"""
-COMPRESSED: "dict[str, Literal['gzip', 'bz2', 'xz', 'zip', 'zstd']]" = {
-    ".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip", ".zst": "zstd"
-}  # fmt: skip
 Which = Annotated[
     str,
     typer.Argument(
@@ -65,7 +59,8 @@ def predict(
     told = {"formula": model.formula, "scores": found.scores, "notes": found.notes}
     if out is not None:
         try:
-            put(out, _table(frame, out.suffix))
+            with whole(out):
+                frame.to_csv(out)
         except OSError as why:
             raise unwritable(f"cannot write --out {out}", why) from None
         say(
@@ -119,7 +114,8 @@ def export(
         out = (Path(run).parent if run.endswith(".json") else find(run)) / name
     content = form(model)
     try:
-        put(out, content)
+        with whole(out):
+            out.write_bytes(content)
     except OSError as why:
         raise unwritable(f"cannot write --out {out}", why) from None
     formula = model.original_formula if to == "csv" else model.formula
@@ -132,13 +128,6 @@ def read(run: str) -> "LinearModel":
     from gossipfl.trained import load
 
     return load(path)
-
-
-def _table(frame: "pd.DataFrame", suffix: str) -> bytes:
-    """A CSV file, compressed as its name says."""
-    content = BytesIO()
-    frame.to_csv(content, mode="wb", compression=COMPRESSED.get(suffix))
-    return content.getvalue()
 
 
 def _remarks(found: "Prediction") -> list[str]:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 
-from gossipfl.disk import put, unwritable
+from gossipfl.disk import unwritable, whole
 from gossipfl.errors import BadExperiment
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -53,7 +52,8 @@ def draw(graph: nx.Graph, title: str, path: Path) -> None:
     axes.set_aspect("equal")
     axes.axis("off")
     try:
-        save(figure, path)
+        with whole(path):
+            figure.savefig(path, dpi=150)
     except OSError as why:
         raise unwritable(f"cannot write --plot {path}", why) from None
 
@@ -81,17 +81,11 @@ def draw_curve(selection: Mapping[str, Any], path: Path) -> bool:
     axes.set_ylabel(f"{selection['loss']} of rows held out")
     axes.set_title(f"{selection['folds']} folds at each peer, {selection['sums']} sums over all peers")
     try:
-        save(figure, path)
+        with whole(path):
+            figure.savefig(path)
     except OSError:
         return False
     return True
-
-
-def save(figure: Any, path: Path) -> None:
-    """Write a figure, in the format of the suffix, whole or not at all. Raises OSError."""
-    picture = BytesIO()
-    figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150)
-    put(path, picture.getvalue())
 
 
 def layout(graph: nx.Graph, title: str) -> dict[str, tuple[float, float]]:

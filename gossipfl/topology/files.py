@@ -12,7 +12,7 @@ from textwrap import shorten
 
 import networkx as nx
 
-from gossipfl.disk import put, unwritable
+from gossipfl.disk import unwritable, whole
 from gossipfl.errors import BadExperiment
 from gossipfl.topology.assemble import Listed, assemble
 from gossipfl.topology.check import check
@@ -86,7 +86,8 @@ def write(graph: nx.Graph, path: str | PathLike[str]) -> None:
             raise ValueError("it is directed or has a schedule, which this format cannot hold; use .json")
         listed = Listed(graph.graph, graph.nodes.items(), edges, graph.is_directed())
         content = format.dump(assemble(listed))
-        put(Path(path), content)
+        with whole(Path(path)):
+            Path(path).write_bytes(content)
     except ValueError as why:
         raise BadExperiment(f"{path}: cannot write this graph: {why}") from None
     except OSError as why:

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from itertools import repeat
 
 import pytest
-from commands import gossipfl, small
+from commands import gossipfl, rows, small
 from ports import free_ports
 
 from gossipfl.config.file import dump, parse
@@ -163,6 +163,7 @@ def test_a_command_that_finds_no_room_for_its_file_says_so_and_leaves_nothing(wh
     assert gossipfl("simulate", file, "--out", learned).code == 0
     old = disk / "old"
     old.write_text("old")
+    (tmp_path / "more.csv").write_text(rows() + 10 * rows().removeprefix("a,b,y\n"))
     fill(disk) if why == FULL else remount(disk)
     kept = sorted(disk.iterdir())
     new, study = disk / "new", "study new s --site a=tcp://h:7001 --site b --target y --kind linear"
@@ -174,8 +175,8 @@ def test_a_command_that_finds_no_room_for_its_file_says_so_and_leaves_nothing(wh
         ("keys", "new", "oslo", "--out", disk),
         ("topology", "show", "ring:4", "--plot", disk / "new.svg"),
         ("topology", "make", "ring:4", disk / "new.toml"),
-        ("predict", learned, tmp_path / "rows.csv", "--out", new),
-        ("predict", learned, tmp_path / "rows.csv", "--out", old),
+        ("predict", learned, tmp_path / "more.csv", "--out", new),
+        ("predict", learned, tmp_path / "more.csv", "--out", old),
         ("export", learned, "--to", "csv", "--out", new),
     ):
         said = gossipfl(*words)
