@@ -7,12 +7,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections import Counter, deque
 from itertools import repeat
 
 import pytest
-from commands import gossipfl, rows, small
+from commands import gossipfl, rows, small, started
 from ports import free_ports
 
 from gossipfl.config.file import dump, parse
@@ -193,15 +192,6 @@ def full(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to("/dev/full")
-
-
-CODE = "import sys; from gossipfl.cli import main; sys.exit(main(sys.argv[1:]))"
-
-
-def started(*words):
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
 
 
 OWN = (".checkpoint.safetensors.partial", "metrics.jsonl", "log.jsonl")

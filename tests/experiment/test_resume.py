@@ -8,8 +8,8 @@ import threading
 from queue import Empty, SimpleQueue
 
 import pytest
+from commands import started
 from runs import settings
-from test_disk import gossipfl
 from test_peers import by_hand, child, start, until_learning
 
 from gossipfl.config.file import dump, parse
@@ -258,9 +258,9 @@ def test_one_that_comes_back_to_nobody_says_so_and_waits(tmp_path):
     (tmp_path / "e.toml").write_text(dump(parse(by_hand(tmp_path, stop=stop, peers={"checkpoint": 0.1}))))
     words, own = ["peer", str(tmp_path / "e.toml")], tmp_path / "a"
     rounds = []
-    with gossipfl(*words, "b", "--out", str(tmp_path / "b")) as b:
+    with started(*words, "b", "--out", str(tmp_path / "b")) as b:
         for begins in ("all peers have agreed", "no neighbour answers"):
-            with gossipfl(*words, "a", "--out", str(own)) as a:
+            with started(*words, "a", "--out", str(own)) as a:
                 said = next(line for line in a.stdout if begins in line)
                 while not (own / "peers" / "a" / checkpoint.NEW).exists():
                     assert a.poll() is None, said

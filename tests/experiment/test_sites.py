@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from commands import gossipfl
+from commands import gossipfl, started
 from ports import free_ports
 from runs import carry_out
 from safetensors.numpy import load_file
-from test_disk import gossipfl as command
 
 from gossipfl.config.file import dump, load, parse
 from gossipfl.experiment.learning.tables import own_table, tables
@@ -204,7 +203,7 @@ def test_three_hospitals_by_the_command_reach_the_pooled_optimum(tmp_path):
     with ExitStack() as stack:
         commands = {
             name: stack.enter_context(
-                command(
+                started(
                     "peer", str(tmp_path / "e.toml"), name, "--data", str(tmp_path / "data" / f"{name}.csv"),
                     "--out", str(tmp_path / name),
                 )

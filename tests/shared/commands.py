@@ -1,6 +1,8 @@
 """Commands that run in this process, and small experiments for them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -45,6 +47,13 @@ def gossipfl(*words: object) -> Said:
     with redirect_stdout(out), redirect_stderr(err):
         code = main([str(word) for word in words])
     return Said(code, out.getvalue(), err.getvalue())
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """A command line in a process of its own, which has begun."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gossipfl", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def rows(label: Callable[[int], object] = lambda i: i % 2) -> str:
