@@ -24,7 +24,7 @@ from gossipfl.experiment.learning.tables import Given
 from gossipfl.experiment.study.make import study
 from gossipfl.experiment.study.study import Study
 from gossipfl.runs.events import Event
-from gossipfl.signals import insist
+from gossipfl.signals import BOTH, insist
 
 EXPERIMENT, GRAPH, ROWS = "experiment.toml", "graph.json", "rows.npz"
 
@@ -56,12 +56,9 @@ def main(folder: Path, out: Path) -> None:
     """
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # a worker of a pool may ignore them, and so would its children
+    for number in BOTH:  # a worker of a pool may ignore them, and so would its children
         signal.signal(number, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
     insist()
     threading.Thread(target=_watch, daemon=True).start()
 

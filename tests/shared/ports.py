@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from itertools import islice
 
-FIRST = 10_000  # up to 30,000: systems give ports above that to whoever asks for any
+FIRST = 10_000  # the workers share 10,000 to 30,000; a system chooses higher ports itself
 MANY = 2_000  # for each worker
 
 
@@ -25,7 +25,7 @@ _PORTS = _ports()
 
 
 def free_ports(many: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody uses. No other test of this run is given them."""
+    """Ports of 127.0.0.1 that are free. No other test of this run gets them."""
     found = list(islice(_PORTS, many))
     assert len(found) == many, "a worker has no more ports"
     return found

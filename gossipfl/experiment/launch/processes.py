@@ -159,7 +159,7 @@ class Processes:
                 self.signal(me, "continue")
             self.signal(me, "interrupt")
         for pipe in self._pipes.values():
-            pipe.close()  # first, so that nobody waits at its other end
+            pipe.close()  # before the wait for a peer, because the peer may wait at the other end
         for process in self._processes.values():
             process.join()
         if self._sockets:
